@@ -1,0 +1,41 @@
+// Files: reading, atomic writing, hashing, locking.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace attnlab {
+
+// The whole file. Throws InputError naming the path if it cannot be read.
+std::string read_file(const std::filesystem::path& path);
+
+// Writes to "PATH.tmp", fsyncs and renames, so that PATH is never half written. Creates parent folders.
+// Throws RunError (with the system's reason: disk full, read-only, …).
+void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
+
+// fsyncs a finished temporary file and renames it over `path`. Throws RunError.
+void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& path);
+
+// Lower-case hexadecimal SHA-256.
+std::string sha256(std::string_view bytes);
+std::string sha256_file(const std::filesystem::path& path);
+// A folder's hash: over the sorted list of "HASH  RELATIVE_PATH\n" of its regular files.
+std::string sha256_tree(const std::filesystem::path& path);
+
+// An advisory lock on a file that dies with its process (flock), so that a kill never leaves it behind.
+class FileLock {
+ public:
+  // Creates the file if needed. Throws RunError if it cannot.
+  explicit FileLock(const std::filesystem::path& path);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+  // True if this process now holds the lock; false if another one does.
+  bool try_lock();
+
+ private:
+  int descriptor_ = -1;
+};
+
+}  // namespace attnlab

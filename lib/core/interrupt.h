@@ -1,0 +1,14 @@
+// Ctrl-C and SIGTERM as a flag that long loops look at, so that they save and leave.
+#pragma once
+
+namespace attnlab {
+
+// Installs handlers for SIGINT and SIGTERM. A second signal ends the process at once.
+void catch_interrupts();
+// True once a signal came.
+bool interrupted();
+
+// Thrown by long work that saw the flag, after it saved its state. Programs exit with code 130.
+struct Interrupted {};
+
+}  // namespace attnlab

@@ -1,0 +1,33 @@
+#include "core/errors.h"
+
+#include "catch.h"
+#include "core/names.h"
+
+using namespace attnlab;
+
+TEST_CASE("a bad input reads as one line with every known part") {
+  const BadInput problem{.file = "exp.yaml",
+                         .line = 3,
+                         .key = "train.lr",
+                         .found = "'fast'",
+                         .expected = "a number above 0",
+                         .nearest = "x"};
+  CHECK(describe(problem) ==
+        "exp.yaml:3: train.lr: found 'fast', expected a number above 0; did you mean 'x'?");
+  CHECK(describe({.file = "a", .found = "b"}) == "a: found b");
+}
+
+TEST_CASE("edit distance counts inserts, deletes, replacements and swaps once each") {
+  CHECK(edit_distance("", "abc") == 3);
+  CHECK(edit_distance("step", "steps") == 1);
+  CHECK(edit_distance("setps", "steps") == 1);
+  CHECK(edit_distance("mla_identiti", "mla_identity") == 1);
+  CHECK(edit_distance("kitten", "sitting") == 3);
+}
+
+TEST_CASE("the nearest name is suggested only when it is near") {
+  const std::vector<std::string> names{"gqa", "mla_identity", "mla_orthogonal"};
+  CHECK(nearest_name("mla_identiy", names) == "mla_identity");
+  CHECK(nearest_name("gpa", names) == "gqa");
+  CHECK(nearest_name("transformer", names).empty());
+}
