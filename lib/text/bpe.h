@@ -1,0 +1,63 @@
+// Byte-pair encoding: from a word to token ids by ranked merges.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace attnlab::text {
+
+struct StringHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+};
+using Vocabulary = std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>>;
+
+struct BpeOptions {
+  std::optional<int32_t> unk_id;  // for characters without a token; without it they are dropped
+  bool fuse_unk = false;          // a run of unknown characters is one token
+  bool byte_fallback = false;     // a character without a token becomes its bytes' tokens "<0xE2>" ...
+  bool ignore_merges = false;     // a word that is a token is taken as it is
+};
+
+class Bpe {
+ public:
+  Bpe(Vocabulary vocabulary, BpeOptions options);
+  ~Bpe();
+  Bpe(Bpe&&) noexcept;
+  Bpe& operator=(Bpe&&) noexcept;
+
+  // The next merge in order of rank; a pair that comes again takes the later rank. All are ids of the
+  // vocabulary.
+  void add_merge(int32_t left, int32_t right, int32_t merged);
+
+  // Appends the ids of `word` (valid UTF-8). Time O(n log n); short words are remembered. Thread-safe.
+  void encode(std::string_view word, std::vector<int64_t>& ids) const;
+
+  std::optional<int32_t> id(std::string_view token) const;
+  const Vocabulary& vocabulary() const { return vocabulary_; }
+
+ private:
+  class WordCache;
+  struct Merge {
+    int32_t rank = 0;
+    int32_t id = 0;
+  };
+  class Word;
+
+  std::vector<int32_t> characters(std::string_view word) const;
+  bool append_bytes(std::string_view character, std::vector<int32_t>& symbols) const;
+
+  Vocabulary vocabulary_;
+  BpeOptions options_;
+  std::unordered_map<uint64_t, Merge> merges_;  // by left << 32 | right
+  int32_t next_rank_ = 0;
+  std::vector<int32_t> byte_ids_;  // of "<0x00>" ... "<0xFF>"; -1: not in the vocabulary
+  std::unique_ptr<WordCache> cache_;
+};
+
+}  // namespace attnlab::text

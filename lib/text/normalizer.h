@@ -1,0 +1,33 @@
+// What is done to text before it is split: Unicode normal forms, a prefix, replacements.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "text/regex.h"
+
+namespace attnlab::text {
+
+enum class NormalForm { NFC, NFD, NFKC, NFKD };
+
+// Unicode normalisation in O(n log n), long runs of combining marks included. `text` is valid UTF-8.
+std::string normalize_unicode(std::string_view text, NormalForm form);
+
+struct PrependStep {
+  std::string prefix;  // nothing is put before empty text
+};
+struct ReplaceStep {
+  Pattern pattern;
+  std::string content;
+};
+using NormalizerStep = std::variant<NormalForm, PrependStep, ReplaceStep>;
+
+struct Normalizer {
+  std::vector<NormalizerStep> steps;  // applied in order
+
+  std::string apply(std::string_view text) const;
+};
+
+}  // namespace attnlab::text

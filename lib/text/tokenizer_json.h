@@ -1,0 +1,43 @@
+// tokenizer.json to the parts of a tokenizer.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "text/added_tokens.h"
+#include "text/bpe.h"
+#include "text/decoder.h"
+#include "text/json_node.h"
+#include "text/normalizer.h"
+#include "text/pre_tokenizer.h"
+
+namespace attnlab::text {
+
+// What the post-processor puts around the ids of a text.
+struct Template {
+  std::vector<int64_t> before;
+  std::vector<int64_t> after;
+};
+
+struct TokenizerParts {
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  Bpe model;
+  std::vector<AddedToken> added_tokens;
+  Template around;
+  std::optional<Decoder> decoder;  // without one, tokens are joined with spaces
+};
+
+// All throw InputError naming the key of what is wrong or not supported.
+TokenizerParts read_tokenizer(const JsonNode& root);
+Bpe read_model(const JsonNode& model);
+Pattern read_pattern(const JsonNode& pattern);
+// The steps of a component that may be null, a single step or a Sequence.
+Normalizer read_normalizer(const std::optional<JsonNode>& node);
+PreTokenizer read_pre_tokenizer(const std::optional<JsonNode>& node);
+std::optional<Decoder> read_decoder(const std::optional<JsonNode>& node);
+Template read_post_processor(const std::optional<JsonNode>& node);
+// Checked against the vocabulary: ids agree and are unique.
+std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& node, const Bpe& model);
+
+}  // namespace attnlab::text

@@ -1,0 +1,176 @@
+// The parts of tokenizer.json that hold ids: model, added tokens, post-processor.
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+#include "core/errors.h"
+#include "text/tokenizer_json.h"
+
+namespace attnlab::text {
+namespace {
+
+int32_t read_id(const JsonNode& node) { return static_cast<int32_t>(node.whole_number()); }
+
+Vocabulary read_vocabulary(const JsonNode& node) {
+  if (!node.value().is_object() || node.value().empty()) node.reject("an object of tokens and ids");
+  const auto limit = static_cast<int64_t>(node.value().size());
+  Vocabulary vocabulary;
+  vocabulary.reserve(node.value().size());
+  std::unordered_set<int32_t> seen;
+  for (const auto& [token, value] : node.value().items()) {
+    if (token.empty()) node.reject("no empty token");
+    const JsonNode entry = node.at(token);
+    const int32_t id = read_id(entry);
+    // Ids index embedding rows; one far beyond the number of tokens is a slip, not a gap.
+    if (id > 16 * limit + 65536) entry.reject("an id near the number of tokens, " + std::to_string(limit));
+    if (!seen.insert(id).second) entry.reject("an id that no other token has");
+    vocabulary.emplace(token, id);
+  }
+  return vocabulary;
+}
+
+struct MergeNames {
+  std::string left, right;
+};
+
+// "a b", or ["a", "b"] since 2024.
+MergeNames read_merge(const JsonNode& node) {
+  const nlohmann::json& value = node.value();
+  if (value.is_array() && value.size() == 2 && value[0].is_string() && value[1].is_string())
+    return {value[0].get<std::string>(), value[1].get<std::string>()};
+  if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    const size_t space = text.find(' ');
+    if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos)
+      return {text.substr(0, space), text.substr(space + 1)};
+  }
+  node.reject("two tokens, as \"a b\" or [\"a\", \"b\"]");
+}
+
+void read_merges(const JsonNode& merges, Bpe& model) {
+  for (const JsonNode& node : merges.elements()) {
+    const MergeNames names = read_merge(node);
+    const auto left = model.id(names.left);
+    const auto right = model.id(names.right);
+    const auto merged = model.id(names.left + names.right);
+    if (!left || !right || !merged)
+      node.reject("two tokens that are in the vocabulary, as is their concatenation");
+    model.add_merge(*left, *right, *merged);
+  }
+}
+
+void require_no_affixes(const JsonNode& model) {
+  for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"})
+    if (const auto affix = model.find(name); affix && !affix->string().empty()) affix->reject("null or \"\"");
+  if (const auto dropout = model.find("dropout"); dropout && dropout->value() != 0)
+    dropout->reject("null or 0");
+}
+
+// The ids that a template's special token stands for.
+std::vector<int64_t> template_ids(const JsonNode& piece, const JsonNode& special_tokens) {
+  piece.only({"id", "type_id"});
+  const JsonNode entry = special_tokens.at(piece.at("id").string());
+  entry.only({"id", "ids", "tokens"});
+  std::vector<int64_t> ids;
+  for (const JsonNode& id : entry.at("ids").elements()) ids.push_back(id.whole_number());
+  return ids;
+}
+
+Template read_template(const JsonNode& node) {
+  node.only({"type", "single", "pair", "special_tokens"});
+  const JsonNode single = node.at("single");
+  Template out;
+  int sequences = 0;
+  for (const JsonNode& piece : single.elements()) {
+    piece.only({"SpecialToken", "Sequence"});
+    if (const auto special = piece.find("SpecialToken")) {
+      auto& side = sequences ? out.after : out.before;
+      const auto ids = template_ids(*special, node.at("special_tokens"));
+      side.insert(side.end(), ids.begin(), ids.end());
+    } else {
+      const JsonNode id = piece.at("Sequence").at("id");
+      if (id.string() != "A") id.reject("\"A\"");
+      ++sequences;
+    }
+  }
+  if (sequences != 1) single.reject("exactly one \"Sequence\"");
+  return out;
+}
+
+AddedToken read_added_token(const JsonNode& node) {
+  node.only({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
+  const bool special = node.flag("special", false);
+  AddedToken token{.id = read_id(node.at("id")),
+                   .content = node.at("content").string(),
+                   .single_word = node.flag("single_word", false),
+                   .lstrip = node.flag("lstrip", false),
+                   .rstrip = node.flag("rstrip", false),
+                   .normalized = node.flag("normalized", !special),
+                   .special = special};
+  if (token.content.empty()) node.at("content").reject("at least one character");
+  return token;
+}
+
+}  // namespace
+
+Bpe read_model(const JsonNode& node) {
+  node.only({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+             "byte_fallback", "ignore_merges", "vocab", "merges"});
+  // Files of before 2021 don't name the type; merges are BPE's alone.
+  if (node.find("type") || !node.find("merges")) node.type({"BPE"});
+  require_no_affixes(node);
+  Vocabulary vocabulary = read_vocabulary(node.at("vocab"));
+  BpeOptions options{.fuse_unk = node.flag("fuse_unk", false),
+                     .byte_fallback = node.flag("byte_fallback", false),
+                     .ignore_merges = node.flag("ignore_merges", false)};
+  if (const auto unk = node.find("unk_token")) {
+    const auto found = vocabulary.find(unk->string());
+    if (found == vocabulary.end()) unk->reject("a token of the vocabulary");
+    options.unk_id = found->second;
+  }
+  Bpe model(std::move(vocabulary), options);
+  read_merges(node.at("merges"), model);
+  return model;
+}
+
+std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& node, const Bpe& model) {
+  std::vector<AddedToken> out;
+  if (!node) return out;
+  std::unordered_map<int32_t, std::string> owner;  // of each id
+  size_t largest = 0;
+  for (const auto& [token, id] : model.vocabulary()) {
+    owner.emplace(id, token);
+    largest = std::max(largest, static_cast<size_t>(id));
+  }
+  for (const JsonNode& entry : node->elements()) {
+    AddedToken token = read_added_token(entry);
+    const auto known = model.id(token.content);
+    if (known && *known != token.id)
+      entry.at("id").reject("the token's id in model.vocab, " + std::to_string(*known));
+    if (static_cast<size_t>(token.id) > largest + node->value().size() + 65536)
+      entry.at("id").reject("an id near the vocabulary's end, " + std::to_string(largest));
+    const auto [taken, is_new] = owner.emplace(token.id, token.content);
+    if (!is_new && taken->second != token.content) entry.at("id").reject("an id that no other token has");
+    out.push_back(std::move(token));
+  }
+  return out;
+}
+
+Template read_post_processor(const std::optional<JsonNode>& node) {
+  if (!node) return {};
+  const std::string type = node->type({"TemplateProcessing", "ByteLevel", "Sequence"});
+  if (type == "TemplateProcessing") return read_template(*node);
+  if (type == "ByteLevel") {  // concerns offsets alone
+    node->only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
+    return {};
+  }
+  node->only({"type", "processors"});
+  Template out;
+  for (const JsonNode& step : node->at("processors").elements()) {
+    const Template outer = read_post_processor(step);
+    out.before.insert(out.before.begin(), outer.before.begin(), outer.before.end());
+    out.after.insert(out.after.end(), outer.after.begin(), outer.after.end());
+  }
+  return out;
+}
+
+}  // namespace attnlab::text

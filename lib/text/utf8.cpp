@@ -1,0 +1,103 @@
+#include "text/utf8.h"
+
+namespace attnlab::text {
+namespace {
+
+// The permitted range of the second byte narrows after four leading bytes (RFC 3629, section 4).
+bool second_byte_fits(unsigned char first, unsigned char second) {
+  switch (first) {
+    case 0xE0:
+      return second >= 0xA0 && second <= 0xBF;
+    case 0xED:
+      return second >= 0x80 && second <= 0x9F;
+    case 0xF0:
+      return second >= 0x90 && second <= 0xBF;
+    case 0xF4:
+      return second >= 0x80 && second <= 0x8F;
+    default:
+      return second >= 0x80 && second <= 0xBF;
+  }
+}
+
+struct Progress {
+  size_t bytes = 1;  // how far the character goes before it ends or goes wrong; at least 1
+  bool complete = false;
+};
+
+Progress scan_char(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text[0]);
+  if (first < 0x80) return {1, true};
+  if (first < 0xC2 || first > 0xF4) return {1, false};
+  const size_t length = char_length(first);
+  for (size_t i = 1; i < length; ++i) {
+    if (i >= text.size()) return {i, false};
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (!(i == 1 ? second_byte_fits(first, byte) : (byte & 0xC0) == 0x80)) return {i, false};
+  }
+  return {length, true};
+}
+
+}  // namespace
+
+size_t valid_char_length(std::string_view text) {
+  if (text.empty()) return 0;
+  const Progress progress = scan_char(text);
+  return progress.complete ? progress.bytes : 0;
+}
+
+bool is_valid_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const Progress progress = scan_char(text);
+    if (!progress.complete) return false;
+    text.remove_prefix(progress.bytes);
+  }
+  return true;
+}
+
+std::string utf8_lossy(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const Progress progress = scan_char(text);
+    out += progress.complete ? text.substr(0, progress.bytes) : std::string_view("\xEF\xBF\xBD");
+    text.remove_prefix(progress.bytes);
+  }
+  return out;
+}
+
+char32_t first_code_point(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text[0]);
+  const size_t length = char_length(first);
+  if (length == 1) return first;
+  char32_t code_point = first & (0xFFu >> (length + 1));
+  for (size_t i = 1; i < length; ++i)
+    code_point = code_point << 6 | (static_cast<unsigned char>(text[i]) & 0x3Fu);
+  return code_point;
+}
+
+char32_t last_code_point(std::string_view text) {
+  size_t begin = text.size() - 1;
+  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+  return first_code_point(text.substr(begin));
+}
+
+void append_utf8(char32_t c, std::string& out) {
+  const auto continuation = [&](int shift) { out += static_cast<char>(0x80 | ((c >> shift) & 0x3F)); };
+  if (c < 0x80) {
+    out += static_cast<char>(c);
+  } else if (c < 0x800) {
+    out += static_cast<char>(0xC0 | (c >> 6));
+    continuation(0);
+  } else if (c < 0x10000) {
+    out += static_cast<char>(0xE0 | (c >> 12));
+    continuation(6);
+    continuation(0);
+  } else {
+    out += static_cast<char>(0xF0 | (c >> 18));
+    continuation(12);
+    continuation(6);
+    continuation(0);
+  }
+}
+
+}  // namespace attnlab::text
