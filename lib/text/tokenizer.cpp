@@ -47,14 +47,11 @@ void Tokenizer::Impl::name_token(int32_t id, std::string_view surface, bool spec
 
 void Tokenizer::Impl::add_tokens() {
   for (const AddedToken& token : parts.added_tokens) {
-    name_token(token.id, token.content, token.special);
+    // A token that is looked for in normalised text is also decoded from that form, as the reference does.
+    const std::string spelling = token.normalized ? parts.normalizer.apply(token.content) : token.content;
+    name_token(token.id, spelling, token.special);
     added_ids.emplace(token.content, token.id);
-    if (!token.normalized) {
-      raw_matcher.add(token, token.content);
-      continue;
-    }
-    const std::string spelling = parts.normalizer.apply(token.content);
-    if (!spelling.empty()) normalized_matcher.add(token, spelling);
+    if (!spelling.empty()) (token.normalized ? normalized_matcher : raw_matcher).add(token, spelling);
   }
 }
 
