@@ -84,13 +84,17 @@ nlohmann::json parse_json(const std::string& text, const std::string& file) {
     const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(end), '\n');
     throw InputError(
         BadInput{.file = file, .line = line, .found = "malformed JSON", .expected = "a tokenizer.json"});
+  } catch (const nlohmann::json::exception&) {
+    throw InputError(
+        BadInput{.file = file, .found = "a number that no double holds", .expected = "a tokenizer.json"});
   }
 }
 
 }  // namespace
 
 Tokenizer Tokenizer::load(const std::filesystem::path& path) {
-  const auto file = std::filesystem::is_directory(path) ? path / "tokenizer.json" : path;
+  std::error_code unreadable;  // read_file says why
+  const auto file = std::filesystem::is_directory(path, unreadable) ? path / "tokenizer.json" : path;
   const nlohmann::json json = parse_json(read_file(file), file.string());
   return Tokenizer(std::make_shared<const Impl>(read_tokenizer(JsonNode(json, file.string(), ""))));
 }

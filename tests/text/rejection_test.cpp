@@ -171,5 +171,9 @@ TEST_CASE("malformed JSON is refused with its line, a missing file by its path")
   const TemporaryFolder folder;
   std::ofstream(folder.path() / "tokenizer.json") << "{\n\"model\": {\n]\n}";
   CHECK_THROWS_WITH(Tokenizer::load(folder.path()), ContainsSubstring("tokenizer.json:3: "));
+  std::ofstream(folder.path() / "tokenizer.json") << "{\"model\": 1e999}";
+  CHECK_THROWS_WITH(Tokenizer::load(folder.path()), ContainsSubstring("a number"));
+  std::ofstream(folder.path() / "tokenizer.json") << "\xFF";
+  CHECK_THROWS_WITH(Tokenizer::load(folder.path()), ContainsSubstring("tokenizer.json:1: "));
   CHECK_THROWS_AS(Tokenizer::load(folder.path() / "nowhere.json"), InputError);
 }
