@@ -1,0 +1,78 @@
+// The rows of a run file. Each struct's field visitor gives the columns of its table, in this order and under
+// these names.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/fields.h"
+
+namespace attnlab {
+
+struct TrainRow {
+  int64_t step = 0, tokens = 0;
+  double loss = 0, learning_rate = 0, gradient_norm = 0, tokens_per_second = 0, seconds = 0;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"step", "optimizer steps done"}, self.step);
+    visit(Key{"tokens", "trained tokens since step 0, padding not counted"}, self.tokens);
+    visit(Key{"loss", "training loss, nats per trained token"}, self.loss);
+    visit(Key{"learning_rate", "rate of this step"}, self.learning_rate);
+    visit(Key{"gradient_norm", "2-norm over all trained parameters before clipping"}, self.gradient_norm);
+    visit(Key{"tokens_per_second", "trained tokens per second since the row before"}, self.tokens_per_second);
+    visit(Key{"seconds", "training time since step 0"}, self.seconds);
+  }
+};
+
+struct EvaluationRow {
+  int64_t step = 0;
+  double heldout_loss = 0;
+  int64_t heldout_tokens = 0;
+  double accuracy = 0;
+  int64_t correct = 0, problems = 0;
+  double seconds = 0;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"step", "optimizer steps done"}, self.step);
+    visit(Key{"heldout_loss", "nats per held-out token"}, self.heldout_loss);
+    visit(Key{"heldout_tokens", "tokens that the held-out loss is the mean of"}, self.heldout_tokens);
+    visit(Key{"accuracy", "correct / problems"}, self.accuracy);
+    visit(Key{"correct", "problems answered correctly"}, self.correct);
+    visit(Key{"problems", "problems asked"}, self.problems);
+    visit(Key{"seconds", "time of this evaluation"}, self.seconds);
+  }
+};
+
+struct ProblemRow {
+  int64_t step = 0, index = 0;
+  std::string prompt, gold, output, extracted;
+  int64_t correct = 0;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"step", "step of the evaluation"}, self.step);
+    visit(Key{"index", "number of the problem in its data set"}, self.index);
+    visit(Key{"prompt", "what the model was given"}, self.prompt);
+    visit(Key{"gold", "the right answer"}, self.gold);
+    visit(Key{"output", "what the model wrote"}, self.output);
+    visit(Key{"extracted", "the answer found in the output"}, self.extracted);
+    visit(Key{"correct", "1: right, 0: wrong"}, self.correct);
+  }
+};
+
+// The one row of /status.
+struct StatusRow {
+  int64_t state = 0, last_step = 0;
+  std::string message;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"state", "0 running, 1 complete, 2 failed"}, self.state);
+    visit(Key{"last_step", "optimizer steps done when the state was set"}, self.last_step);
+    visit(Key{"message", "why it failed"}, self.message);
+  }
+};
+
+}  // namespace attnlab

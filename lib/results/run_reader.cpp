@@ -1,0 +1,129 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <set>
+#include <thread>
+
+#include "core/errors.h"
+#include "results/run_layout.h"
+#include "results/table.h"
+
+namespace attnlab {
+namespace fs = std::filesystem;
+namespace {
+
+[[noreturn]] void not_a_run(const fs::path& path, const std::string& found) {
+  throw InputError({.file = path.string(), .found = found, .expected = "the HDF5 file of a run"});
+}
+
+void check_is_hdf5(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) not_a_run(path, "a folder");
+  std::ifstream in(path, std::ios::binary);
+  if (!in) not_a_run(path, fs::exists(path, ignored) ? "a file that cannot be read" : "no file");
+  char signature[8] = {};
+  in.read(signature, sizeof signature);
+  if (std::string_view(signature, 8) != "\x89HDF\r\n\x1a\n") not_a_run(path, "another kind of file");
+}
+
+// SWMR reading works for a file that is being written, that a crash left, and that is finished. A copy that was
+// rewritten in HDF5's older formats (h5repack) opens only without it.
+hdf5::Handle open_for_reading(const fs::path& path) {
+  try {
+    return hdf5::open_file(path, hdf5::Mode::swmr_read);
+  } catch (const hdf5::Error&) {
+    return hdf5::open_file(path, hdf5::Mode::read);
+  }
+}
+
+// Rows up to the first that a crash left unwritten (step -1) or out of order.
+template <class Row>
+std::vector<Row> whole_rows(std::vector<Row> rows) {
+  int64_t last = -1;
+  size_t kept = 0;
+  for (; kept < rows.size() && rows[kept].step > last; ++kept) last = rows[kept].step;
+  rows.resize(kept);
+  return rows;
+}
+
+void drop_uncommitted(RunRecord& record) {
+  std::set<int64_t> committed;
+  for (const auto& row : record.evaluations) committed.insert(row.step);
+  std::erase_if(record.problems, [&](const ProblemRow& row) { return !committed.count(row.step); });
+}
+
+void read_status(hid_t file, RunRecord& record) {
+  const auto rows = read_rows<StatusRow>(open_status(file));
+  if (rows.size() != 1 || rows[0].state < 0 || rows[0].state > 2) throw hdf5::Error("/status is damaged");
+  record.state = static_cast<RunState>(rows[0].state);
+  record.last_step = rows[0].last_step;
+  record.message = rows[0].message;
+}
+
+enum class Extent { status, rows, problems };
+
+RunRecord read_once(const fs::path& path, Extent extent) {
+  RunRecord record;
+  record.path = path;
+  const hdf5::Handle file = open_for_reading(path);
+  const std::string format = read_format(file);
+  if (format != run_format)
+    throw InputError({.file = path.string(),
+                      .key = "attribute format",
+                      .found = format.empty() ? "" : "'" + format + "'",
+                      .expected = fmt::format("'{}'", run_format)});
+  read_status(file, record);
+  if (extent == Extent::status) return record;
+  record.header = read_header(file);
+  const RunTables tables = open_tables(file);
+  record.train = whole_rows(read_rows<TrainRow>(tables.train));
+  // Evaluations before problems: then the problems of each evaluation that is seen are there too.
+  record.evaluations = whole_rows(read_rows<EvaluationRow>(tables.evaluations));
+  if (extent == Extent::problems) record.problems = read_rows<ProblemRow>(tables.problems);
+  drop_uncommitted(record);
+  return record;
+}
+
+// A reader beside a writer may catch a block between two writes; it then reads again.
+RunRecord read_patiently(const fs::path& path, Extent extent) {
+  check_is_hdf5(path);
+  constexpr int tries = 5;
+  for (int attempt = 1;; ++attempt) {
+    try {
+      return read_once(path, extent);
+    } catch (const hdf5::Error& error) {
+      if (attempt == tries) throw RunError(path.string() + ": " + error.what());
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+bool is_run_name(const fs::path& path) {
+  return path.extension() == ".h5" && path.filename().string().starts_with("seed");
+}
+
+}  // namespace
+
+RunRecord read_run(const fs::path& path, bool with_problems) {
+  return read_patiently(path, with_problems ? Extent::problems : Extent::rows);
+}
+
+RunState read_state(const fs::path& path) { return read_patiently(path, Extent::status).state; }
+
+std::vector<RunRecord> read_runs(const fs::path& folder_or_file, bool with_problems) {
+  std::error_code ignored;
+  if (!fs::is_directory(folder_or_file, ignored)) return {read_run(folder_or_file, with_problems)};
+  std::vector<fs::path> paths;
+  for (const auto& entry : fs::recursive_directory_iterator(folder_or_file))
+    if (entry.is_regular_file() && is_run_name(entry.path())) paths.push_back(entry.path());
+  if (paths.empty())
+    throw InputError({.file = folder_or_file.string(), .found = "no run", .expected = "files seed*.h5"});
+  std::sort(paths.begin(), paths.end());
+  std::vector<RunRecord> records;
+  for (const auto& path : paths) records.push_back(read_run(path, with_problems));
+  return records;
+}
+
+}  // namespace attnlab
