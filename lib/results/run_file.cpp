@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 
 #include "core/errors.h"
 #include "core/files.h"
@@ -68,11 +69,12 @@ void write_published(const fs::path& path, const RunRecord& record) {
   }
 }
 
+// Of each evaluation.
 std::vector<int64_t> count_problems(const RunRecord& record) {
+  std::map<int64_t, int64_t> by_step;
+  for (const auto& problem : record.problems) ++by_step[problem.step];
   std::vector<int64_t> counts;
-  for (const auto& evaluation : record.evaluations)
-    counts.push_back(std::count_if(record.problems.begin(), record.problems.end(),
-                                   [&](const ProblemRow& row) { return row.step == evaluation.step; }));
+  for (const auto& evaluation : record.evaluations) counts.push_back(by_step[evaluation.step]);
   return counts;
 }
 

@@ -1,0 +1,218 @@
+#include "experiment/verdict.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "core/errors.h"
+
+namespace attnlab {
+namespace {
+
+// The finished runs of one arm at one sweep point, by seed.
+struct Cell {
+  std::string arm, sweep_point;
+  std::map<int64_t, const RunRecord*> by_seed;
+};
+
+struct Arm {
+  std::string label, name;
+  bool operator==(const Arm&) const = default;
+};
+
+template <class T>
+void add_once(std::vector<T>& list, const T& value) {
+  if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
+}
+
+class Comparison {
+ public:
+  Comparison(const std::vector<RunRecord>& runs, const std::string& baseline, double confidence) {
+    table_.confidence = confidence;
+    list_arms(runs);
+    table_.baseline = find_baseline(baseline);
+    for (const auto& run : runs) add(run);
+    for (const auto& point : points_)
+      for (const auto& arm : arms_) summarise_cell(arm.label, point);
+    if (points_.size() > 1) choose_best();
+    warn_unequal_parameters();
+  }
+  VerdictTable take() { return std::move(table_); }
+
+ private:
+  void list_arms(const std::vector<RunRecord>& runs);
+  std::string find_baseline(const std::string& wanted) const;
+  std::string label_of(const RunHeader& header) const {
+    return experiments_.size() > 1 ? header.experiment + "/" + header.arm : header.arm;
+  }
+  void add(const RunRecord& run);
+  bool is_finished(const RunRecord& run);
+  const Cell* find(const std::string& arm, const std::string& point) const;
+  ArmSummary summarise(const Cell& cell, const Cell* baseline) const;
+  void summarise_cell(const std::string& arm, const std::string& point);
+  const Cell* best_cell(const std::string& arm) const;
+  void choose_best();
+  void warn_unequal_parameters();
+
+  std::vector<std::string> experiments_, points_;
+  std::vector<Arm> arms_;
+  std::vector<Cell> cells_;
+  std::set<std::filesystem::path> seen_;
+  VerdictTable table_;
+};
+
+void Comparison::list_arms(const std::vector<RunRecord>& runs) {
+  for (const auto& run : runs) {
+    add_once(experiments_, run.header.experiment);
+    add_once(points_, run.header.sweep_point);
+  }
+  for (const auto& experiment : experiments_) {
+    std::map<std::pair<int64_t, std::string>, Arm> ordered;
+    for (const auto& run : runs)
+      if (run.header.experiment == experiment)
+        ordered[{run.header.arm_index, run.header.arm}] = {.label = label_of(run.header),
+                                                           .name = run.header.arm};
+    for (const auto& [order, arm] : ordered) add_once(arms_, arm);
+  }
+}
+
+std::string Comparison::find_baseline(const std::string& wanted) const {
+  if (wanted.empty()) return arms_.front().label;
+  std::vector<std::string> labels;
+  for (const auto& arm : arms_) labels.push_back(arm.label);
+  for (const auto& arm : arms_)
+    if (arm.label == wanted || arm.name == wanted) return arm.label;
+  throw InputError({.file = "--baseline",
+                    .found = "'" + wanted + "'",
+                    .expected = "one of " + join(labels),
+                    .nearest = nearest_name(wanted, labels)});
+}
+
+bool Comparison::is_finished(const RunRecord& run) {
+  if (run.state == RunState::complete) return true;
+  const std::string why =
+      run.state == RunState::failed
+          ? fmt::format("failed after step {}: {}", run.last_step, run.message)
+          : fmt::format("not finished (at step {})", run.train.empty() ? run.last_step : run.train.back().step);
+  table_.warnings.push_back(fmt::format("{} is left out: {}", run.path.string(), why));
+  return false;
+}
+
+void Comparison::add(const RunRecord& run) {
+  std::error_code ignored;
+  const auto path = std::filesystem::weakly_canonical(run.path, ignored);
+  if (!seen_.insert(path).second || !is_finished(run)) return;
+  const std::string label = label_of(run.header), &point = run.header.sweep_point;
+  auto cell = std::find_if(cells_.begin(), cells_.end(), [&](const Cell& candidate) {
+    return candidate.arm == label && candidate.sweep_point == point;
+  });
+  if (cell == cells_.end()) cell = cells_.insert(cells_.end(), {.arm = label, .sweep_point = point});
+  if (!cell->by_seed.emplace(run.header.seed, &run).second)
+    table_.warnings.push_back(
+        fmt::format("{} is left out: another run has its arm and seed", run.path.string()));
+  if (!run.train.empty() && !std::isfinite(metric_of(run, Metric::training_loss)))
+    table_.warnings.push_back(fmt::format("{}: the training loss is not finite", run.path.string()));
+}
+
+const Cell* Comparison::find(const std::string& arm, const std::string& point) const {
+  for (const auto& cell : cells_)
+    if (cell.arm == arm && cell.sweep_point == point) return &cell;
+  return nullptr;
+}
+
+PairedDifference paired(const Cell& cell, const Cell& baseline, Metric metric, double confidence) {
+  std::vector<double> ours, theirs;
+  for (const auto& [seed, run] : cell.by_seed) {
+    const auto other = baseline.by_seed.find(seed);
+    if (other == baseline.by_seed.end()) continue;
+    ours.push_back(metric_of(*run, metric));
+    theirs.push_back(metric_of(*other->second, metric));
+  }
+  return paired_difference(ours, theirs, confidence);
+}
+
+ArmSummary Comparison::summarise(const Cell& cell, const Cell* baseline) const {
+  ArmSummary summary{.arm = cell.arm, .sweep_point = cell.sweep_point};
+  summary.is_baseline = cell.arm == table_.baseline;
+  summary.runs = static_cast<int64_t>(cell.by_seed.size());
+  const RunHeader& header = cell.by_seed.begin()->second->header;
+  summary.parameters_trainable = header.parameters_trainable;
+  summary.cached_numbers_per_token = header.cached_numbers_per_token;
+  summary.flops_per_token = header.flops_per_token;
+  for (const auto& [name, metric] : EnumNames<Metric>::rows) {
+    const auto place = static_cast<size_t>(metric);
+    std::vector<double> values;
+    for (const auto& [seed, run] : cell.by_seed) values.push_back(metric_of(*run, metric));
+    summary.values[place] = mean_interval(values, table_.confidence);
+    if (baseline && !summary.is_baseline)
+      summary.differences[place] = paired(cell, *baseline, metric, table_.confidence);
+  }
+  return summary;
+}
+
+void Comparison::summarise_cell(const std::string& arm, const std::string& point) {
+  if (const Cell* cell = find(arm, point))
+    table_.rows.push_back(summarise(*cell, find(table_.baseline, point)));
+}
+
+// By mean held-out loss; by training loss for runs that were never evaluated.
+const Cell* Comparison::best_cell(const std::string& arm) const {
+  for (const Metric metric : {Metric::heldout_loss, Metric::training_loss}) {
+    const ArmSummary* best = nullptr;
+    for (const auto& row : table_.rows) {
+      const double value = row.value(metric).value;
+      if (row.arm == arm && !std::isnan(value) && (!best || value < best->value(metric).value)) best = &row;
+    }
+    if (best) return find(arm, best->sweep_point);
+  }
+  return nullptr;
+}
+
+void Comparison::choose_best() {
+  const Cell* baseline = best_cell(table_.baseline);
+  for (const auto& arm : arms_)
+    if (const Cell* cell = best_cell(arm.label)) table_.best.push_back(summarise(*cell, baseline));
+}
+
+void Comparison::warn_unequal_parameters() {
+  for (const auto& row : table_.rows) {
+    const Cell* cell = find(table_.baseline, row.sweep_point);
+    if (!cell || row.is_baseline) continue;
+    const auto ours = static_cast<double>(row.parameters_trainable);
+    const auto theirs = static_cast<double>(cell->by_seed.begin()->second->header.parameters_trainable);
+    if (std::max(ours, theirs) <= 1.05 * std::min(ours, theirs)) continue;
+    add_once(table_.warnings,
+             theirs == 0 ? fmt::format("{} trains parameters, {} trains none", row.arm, table_.baseline)
+                         : fmt::format("{} trains {:.1f} % {} parameters than {}", row.arm,
+                                       100 * std::abs(ours / theirs - 1), ours > theirs ? "more" : "fewer",
+                                       table_.baseline));
+  }
+}
+
+double mean_of_last(const std::vector<TrainRow>& rows, size_t most) {
+  const size_t count = std::min(most, rows.size());
+  double sum = 0;
+  for (size_t i = rows.size() - count; i < rows.size(); ++i) sum += rows[i].loss;
+  return sum / static_cast<double>(count);  // NaN for none
+}
+
+}  // namespace
+
+double metric_of(const RunRecord& run, Metric metric) {
+  if (metric == Metric::training_loss) return mean_of_last(run.train, 10);
+  if (run.evaluations.empty()) return std::nan("");
+  const EvaluationRow& last = run.evaluations.back();
+  if (metric == Metric::heldout_loss) return last.heldout_tokens > 0 ? last.heldout_loss : std::nan("");
+  return last.problems > 0 ? last.accuracy : std::nan("");
+}
+
+VerdictTable compare_arms(const std::vector<RunRecord>& runs, const std::string& baseline, double confidence) {
+  if (runs.empty())
+    throw InputError(BadInput{.found = "no run", .expected = "the results of at least one run"});
+  return Comparison(runs, baseline, confidence).take();
+}
+
+}  // namespace attnlab
