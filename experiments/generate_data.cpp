@@ -88,6 +88,7 @@ int run(int argc, char** argv) {
   po::variables_map values;
   po::store(po::command_line_parser(argc, argv)
                 .options(description)
+                .positional(po::positional_options_description())
                 .style(po::command_line_style::default_style & ~po::command_line_style::allow_guessing)
                 .run(),
             values);

@@ -1,0 +1,24 @@
+#include "data/data_config.h"
+
+namespace attnlab {
+
+bool is_generated(DataKind kind) {
+  return kind == DataKind::word_problems || kind == DataKind::code_functions || kind == DataKind::generated;
+}
+
+PromptTemplate template_for(const DataConfig& config, DataKind kind) {
+  if (config.prompt_template != PromptTemplate::by_kind) return config.prompt_template;
+  if (kind == DataKind::word_problems || kind == DataKind::gsm8k) return PromptTemplate::plain;
+  return kind == DataKind::instruction_jsonl ? PromptTemplate::alpaca : PromptTemplate::raw;
+}
+
+std::string apply_template(PromptTemplate format, const std::string& prompt) {
+  if (format == PromptTemplate::plain) return "Question: " + prompt + "\nAnswer: ";
+  if (format == PromptTemplate::alpaca)
+    return "Below is an instruction that describes a task. Write a response that appropriately completes the "
+           "request.\n\n### Instruction:\n" +
+           prompt + "\n\n### Response:\n";
+  return prompt;
+}
+
+}  // namespace attnlab

@@ -1,0 +1,82 @@
+// Which examples a run trains on and is evaluated on.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/fields.h"
+
+namespace attnlab {
+
+enum class DataKind { word_problems, code_functions, generated, gsm8k, instruction_jsonl, text_folder };
+template <>
+struct EnumNames<DataKind> {
+  static constexpr std::array<std::pair<std::string_view, DataKind>, 6> rows{
+      {{"word_problems", DataKind::word_problems},
+       {"code_functions", DataKind::code_functions},
+       {"generated", DataKind::generated},
+       {"gsm8k", DataKind::gsm8k},
+       {"instruction_jsonl", DataKind::instruction_jsonl},
+       {"text_folder", DataKind::text_folder}}};
+};
+
+// How a question or instruction becomes the text before the answer.
+//   by_kind  plain for word_problems and gsm8k, alpaca for instruction_jsonl, raw for the others
+//   raw      the text alone (code_functions: signature and docstring, to be completed)
+//   plain    "Question: {prompt}\nAnswer: "
+//   alpaca   the format of Stanford Alpaca's instruction data
+enum class PromptTemplate { by_kind, raw, plain, alpaca };
+template <>
+struct EnumNames<PromptTemplate> {
+  static constexpr std::array<std::pair<std::string_view, PromptTemplate>, 4> rows{
+      {{"by_kind", PromptTemplate::by_kind},
+       {"raw", PromptTemplate::raw},
+       {"plain", PromptTemplate::plain},
+       {"alpaca", PromptTemplate::alpaca}}};
+};
+
+struct DataConfig {
+  DataKind kind = DataKind::word_problems;
+  std::string path;          // file or folder with the training examples; unused by generated kinds
+  std::string heldout_path;  // file or folder with the held-out examples; empty: a share of `path`
+  double heldout_share = 0.05;
+  int64_t difficulty_min = 1, difficulty_max = 3;
+  double code_share = 0.3;
+  int64_t size = 20000, heldout_size = 500;
+  int64_t seed = 0;
+  PromptTemplate prompt_template = PromptTemplate::by_kind;
+  std::vector<std::string> extensions{".txt", ".md", ".py"};
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"kind", "where the examples come from"}, self.kind);
+    visit(Key{"path", "file (gsm8k, instruction_jsonl) or folder (text_folder) of training examples"},
+          self.path);
+    visit(Key{"heldout_path", "file or folder of held-out examples; empty: a share of path"},
+          self.heldout_path);
+    visit(Key{"heldout_share", "share of path that is held out without heldout_path"}.at_least(0).at_most(0.9),
+          self.heldout_share);
+    visit(Key{"difficulty_min", "generated kinds: easiest problems"}.at_least(1).at_most(5),
+          self.difficulty_min);
+    visit(Key{"difficulty_max", "generated kinds: hardest problems"}.at_least(1).at_most(5),
+          self.difficulty_max);
+    visit(Key{"code_share", "kind generated: share of Python functions"}.at_least(0).at_most(1),
+          self.code_share);
+    visit(Key{"size", "generated kinds: number of training examples"}.at_least(1), self.size);
+    visit(Key{"heldout_size", "generated kinds: number of held-out examples"}.at_least(1), self.heldout_size);
+    visit(Key{"seed", "generated kinds: seed of the generator"}.at_least(0), self.seed);
+    visit(Key{"prompt_template", "text around the prompt"}, self.prompt_template);
+    visit(Key{"extensions", "text_folder: which files are documents"}, self.extensions);
+  }
+};
+
+// True for kinds that need no file.
+bool is_generated(DataKind kind);
+
+// The text before the answer. by_kind counts as raw here: resolve it with template_for first.
+std::string apply_template(PromptTemplate format, const std::string& prompt);
+// The template that `config` means for examples of `kind`.
+PromptTemplate template_for(const DataConfig& config, DataKind kind);
+
+}  // namespace attnlab

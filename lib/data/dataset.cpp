@@ -1,0 +1,141 @@
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "core/errors.h"
+#include "core/random.h"
+#include "data/code_functions.h"
+#include "data/readers.h"
+#include "data/word_problems.h"
+
+namespace attnlab {
+namespace {
+
+class ExampleList : public Dataset {
+ public:
+  explicit ExampleList(std::vector<Example> examples) : examples_(std::move(examples)) {}
+  int64_t size() const override { return static_cast<int64_t>(examples_.size()); }
+  Example get(int64_t index) const override { return examples_.at(static_cast<size_t>(index)); }
+
+ private:
+  std::vector<Example> examples_;
+};
+
+// Problems made when they are asked for. Difficulties take turns.
+class GeneratedProblems : public Dataset {
+ public:
+  GeneratedProblems(const DataConfig& config, Split split) : config_(config), split_(split) {}
+  int64_t size() const override { return split_ == Split::train ? config_.size : config_.heldout_size; }
+
+  Example get(int64_t index) const override {
+    const auto seed = static_cast<uint64_t>(config_.seed);
+    const int64_t levels = config_.difficulty_max - config_.difficulty_min + 1;
+    const int64_t difficulty = config_.difficulty_min + index % levels;
+    return is_code(index) ? code(code_function(seed, split_, index, difficulty))
+                          : words(word_problem(seed, split_, index, difficulty));
+  }
+
+ private:
+  bool is_code(int64_t index) const {
+    if (config_.kind != DataKind::generated) return config_.kind == DataKind::code_functions;
+    return Random(static_cast<uint64_t>(config_.seed) ^ hash_name("code_share"), static_cast<uint64_t>(index))
+               .uniform() < config_.code_share;
+  }
+  Example words(const WordProblem& problem) const {
+    return {.prompt = apply_template(template_for(config_, DataKind::word_problems), problem.question),
+            .answer = problem.answer,
+            .gold = std::to_string(problem.gold)};
+  }
+  // Raw: the prompt is completed. In another template the task is told in words and all the code is the answer.
+  Example code(const CodeFunction& function) const {
+    const PromptTemplate format = template_for(config_, DataKind::code_functions);
+    if (format == PromptTemplate::raw) return {.prompt = function.prompt, .answer = function.body};
+    return {.prompt = apply_template(format, function.text), .answer = function.code};
+  }
+
+  DataConfig config_;
+  Split split_;
+};
+
+// The first `size` different problems of a held-out split; repeats only after 100 repeats in a row.
+std::vector<Example> distinct(const Dataset& problems) {
+  std::vector<Example> examples;
+  std::set<std::string> seen;
+  int64_t repeats = 0;
+  for (int64_t index = 0; static_cast<int64_t>(examples.size()) < problems.size(); ++index) {
+    Example example = problems.get(index);
+    const bool is_new = seen.insert(example.prompt).second;
+    repeats = is_new ? 0 : repeats + 1;
+    if (is_new || repeats > 100) examples.push_back(std::move(example));
+  }
+  return examples;
+}
+
+std::vector<Example> read_examples(const DataConfig& config, const std::string& path) {
+  const PromptTemplate format = template_for(config, config.kind);
+  if (config.kind == DataKind::gsm8k) return read_gsm8k(path, format);
+  if (config.kind == DataKind::instruction_jsonl) return read_instructions(path, format);
+  return read_text_folder(path, config.extensions);
+}
+
+// The heldout_share of the examples with the smallest hashes, at least one, or the others; order kept. A hash
+// is that of the prompt (of the text, for documents): two answers to one question lie on the same side.
+std::vector<Example> take_share(std::vector<Example> examples, const DataConfig& config, bool heldout) {
+  std::vector<uint64_t> hashes;
+  for (const Example& example : examples)
+    hashes.push_back(hash_name(example.prompt.empty() ? example.answer : example.prompt));
+  const auto wanted = static_cast<size_t>(config.heldout_share * static_cast<double>(examples.size()));
+  std::vector<uint64_t> sorted = hashes;
+  std::sort(sorted.begin(), sorted.end());
+  const uint64_t last = sorted[wanted == 0 ? 0 : wanted - 1];
+  std::vector<Example> taken;
+  for (size_t i = 0; i < examples.size(); ++i)
+    if ((hashes[i] <= last) == heldout) taken.push_back(std::move(examples[i]));
+  if (taken.empty())
+    throw InputError(BadInput{.file = config.path,
+                              .key = "heldout_share",
+                              .found = std::to_string(examples.size()) + " different examples or fewer",
+                              .expected = "enough for a training and a held-out part, or heldout_path"});
+  return taken;
+}
+
+void validate(const DataConfig& config, Split split) {
+  if (is_generated(config.kind)) {
+    if (config.difficulty_min < min_difficulty || config.difficulty_max > max_difficulty ||
+        config.difficulty_min > config.difficulty_max)
+      throw InputError(BadInput{.key = "data.difficulty_max",
+                                .found = std::to_string(config.difficulty_max),
+                                .expected = std::to_string(config.difficulty_min) + " (difficulty_min) to 5"});
+    return;
+  }
+  if (config.path.empty())
+    throw InputError(
+        BadInput{.key = "data.path",
+                 .found = "nothing",
+                 .expected = "a path: data.kind " + std::string(name_of(config.kind)) + " needs one"});
+  if (split != Split::train && config.heldout_path.empty() && config.heldout_share <= 0)
+    throw InputError(BadInput{.key = "data.heldout_share",
+                              .found = "0",
+                              .expected = "a share above 0, or data.heldout_path, to evaluate on"});
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Split split) {
+  validate(config, split);
+  if (is_generated(config.kind)) {
+    auto problems = std::make_unique<GeneratedProblems>(config, split);
+    if (split == Split::train) return problems;
+    return std::make_unique<ExampleList>(distinct(*problems));
+  }
+  const bool heldout = split != Split::train;
+  if (!config.heldout_path.empty())
+    return std::make_unique<ExampleList>(read_examples(config, heldout ? config.heldout_path : config.path));
+  std::vector<Example> examples = read_examples(config, config.path);
+  if (config.heldout_share > 0) examples = take_share(std::move(examples), config, heldout);
+  return std::make_unique<ExampleList>(std::move(examples));
+}
+
+}  // namespace attnlab

@@ -1,0 +1,36 @@
+// Datasets behind one interface: prompt and answer pairs, or documents, by split.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "data/data_config.h"
+#include "data/split.h"
+
+namespace attnlab {
+
+struct Example {
+  std::string prompt;  // text before the answer, template applied; empty for documents
+  std::string answer;  // the text to learn
+  std::string gold;    // the final answer for exact match; empty if there is none
+};
+
+// Immutable; get may be called from several threads at once.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+  virtual int64_t size() const = 0;
+  // The index-th example, 0 <= index < size().
+  virtual Example get(int64_t index) const = 0;
+};
+
+// Opens one split of what `config` names. Generated kinds have three disjoint splits, and their held-out
+// problems are all different while the generator has new ones. Files have one held-out set, which valid and
+// test both name: heldout_path, or the heldout_share of path that the hash of each example's prompt (or
+// document) picks, so that no held-out question is trained on. Throws InputError (file, line, key, found,
+// expected, nearest) for missing files, malformed JSON, missing keys, files without examples, and settings that
+// contradict each other.
+std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Split split);
+
+}  // namespace attnlab
