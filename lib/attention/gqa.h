@@ -1,0 +1,29 @@
+// Grouped-query attention (arXiv 2305.13245). n_kv_heads = n_heads is MHA, n_kv_heads = 1 is MQA.
+#pragma once
+
+#include "attention/attention.h"
+#include "core/errors.h"
+#include "core/fields.h"
+
+namespace attnlab {
+
+class Gqa final : public Attention {
+ public:
+  static constexpr std::string_view kName = "gqa";
+  struct Config {
+    template <class Self, class Visitor>
+    static void fields(Self&, Visitor&&) {}
+  };
+
+  Gqa(const AttentionShape& shape, const Config& config);
+  static std::optional<BadInput> problem(const AttentionShape&, const Config&) { return std::nullopt; }
+  static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
+
+  torch::Tensor forward(const AttentionInput& input) override;
+  std::vector<CacheSlot> cache_layout() const override;
+
+ private:
+  torch::nn::Linear q_proj_, k_proj_, v_proj_, o_proj_;
+};
+
+}  // namespace attnlab

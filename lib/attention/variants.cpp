@@ -1,0 +1,59 @@
+#include "attention/variants.h"
+
+namespace attnlab {
+namespace {
+
+// Calls `action.template operator()<Row>(config)` for the row whose config the variant holds.
+template <class Action, size_t I = 0>
+auto with_row(const VariantConfig& config, const Action& action) {
+  using Row = std::tuple_element_t<I, VariantTable>;
+  if constexpr (I + 1 < std::tuple_size_v<VariantTable>) {
+    if (config.index() != I) return with_row<Action, I + 1>(config, action);
+  }
+  return action.template operator()<Row>(std::get<I>(config));
+}
+
+template <size_t... I>
+std::vector<VariantConfig> all_defaults(std::index_sequence<I...>) {
+  return {VariantConfig(std::in_place_index<I>)...};
+}
+
+std::vector<VariantConfig> all_defaults() {
+  return all_defaults(std::make_index_sequence<std::tuple_size_v<VariantTable>>());
+}
+
+}  // namespace
+
+std::string variant_name(const VariantConfig& config) {
+  return with_row(config, []<class Row>(const typename Row::Config&) { return std::string(Row::kName); });
+}
+
+std::vector<std::string> variant_names() {
+  std::vector<std::string> names;
+  for (const auto& config : all_defaults()) names.push_back(variant_name(config));
+  return names;
+}
+
+std::optional<VariantConfig> variant_defaults(const std::string& name) {
+  for (const auto& config : all_defaults())
+    if (variant_name(config) == name) return config;
+  return std::nullopt;
+}
+
+std::optional<BadInput> variant_problem(const AttentionShape& shape, const VariantConfig& config) {
+  return with_row(config, [&]<class Row>(const typename Row::Config& row) { return Row::problem(shape, row); });
+}
+
+std::shared_ptr<Attention> make_attention(const AttentionShape& shape, const VariantConfig& config) {
+  return with_row(config, [&]<class Row>(const typename Row::Config& row) -> std::shared_ptr<Attention> {
+    return std::make_shared<Row>(shape, row);
+  });
+}
+
+TensorMap convert_from_gqa(const AttentionShape& shape, const VariantConfig& config, const GqaWeights& gqa) {
+  const torch::NoGradGuard no_grad;
+  return with_row(config,
+                  [&]<class Row>(const typename Row::Config& row) { return Row::from_gqa(shape, row, gqa); });
+}
+
+}  // namespace attnlab

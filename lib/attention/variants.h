@@ -1,0 +1,48 @@
+// The table of attention variants. A new one is two files in this folder and one row here; README.md walks
+// through it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include "attention/gqa.h"
+#include "attention/mla_identity.h"
+#include "attention/mla_orthogonal.h"
+
+namespace attnlab {
+
+using VariantTable = std::tuple<  //
+    Gqa,                          //
+    MlaIdentity,                  //
+    MlaOrthogonal>;
+
+namespace detail {
+template <class Table>
+struct ConfigsOf;
+template <class... Rows>
+struct ConfigsOf<std::tuple<Rows...>> {
+  using type = std::variant<typename Rows::Config...>;
+};
+}  // namespace detail
+
+// The options of one variant; the alternative held says which variant it is.
+using VariantConfig = detail::ConfigsOf<VariantTable>::type;
+
+// Names in the table's order.
+std::vector<std::string> variant_names();
+std::string variant_name(const VariantConfig& config);
+// The variant's options at their defaults; nullopt for an unknown name.
+std::optional<VariantConfig> variant_defaults(const std::string& name);
+// Why this variant can't be built with this shape, if so (key and range; the caller adds file and line).
+std::optional<BadInput> variant_problem(const AttentionShape& shape, const VariantConfig& config);
+// A module with uninitialised weights. `variant_problem` must have been empty.
+std::shared_ptr<Attention> make_attention(const AttentionShape& shape, const VariantConfig& config);
+// The variant's tensors, by its parameter names, that compute what the GQA weights compute (exactly or, with
+// rank truncation, as nearly as the rank allows). Same dtype and device as the input; algebra in double.
+TensorMap convert_from_gqa(const AttentionShape& shape, const VariantConfig& config, const GqaWeights& gqa);
+
+}  // namespace attnlab
