@@ -1,0 +1,46 @@
+// Curves over steps: one per arm, summed up over seeds, with each arm's difference to the first arm on the
+// same seed. Arms see the same tokens in the same order, so what seeds and data add cancels in the difference.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "figure.h"
+
+namespace attnlab {
+
+using SeedCurves = std::map<int64_t, std::map<int64_t, double>>;  // seed → step → value
+
+struct CurvePoint {
+  int64_t step = 0;
+  Spread value;
+  std::optional<Spread> difference;
+};
+
+struct Curve {
+  size_t arm = 0, seeds = 0;
+  std::vector<CurvePoint> points;  // at the steps that all seeds have
+};
+
+enum class Ends { band, bars };
+
+// What a figure of curves says beside them.
+struct CurveFigure {
+  std::string name, title, y_label;
+  std::string summary;  // what line and ends are, where there are several seeds
+  std::string note;     // how values were made; may be empty
+  Ends ends = Ends::band;
+  double settled = 0;  // axes need not show what lies before this share of the steps
+};
+
+using Summary = Spread (*)(const std::vector<double>& over_seeds);
+
+// The curves of one sweep point; values[i] belong to cells[i]. Arms without values are left out.
+std::vector<Curve> make_curves(const std::vector<const Cell*>& cells, const std::vector<SeedCurves>& values,
+                               Summary summary);
+
+// One drawing per sweep point that has curves; all share their axes. curves[p] belong to runs.points[p].
+std::vector<Drawing> draw_curves(const RunSet& runs, const std::vector<std::vector<Curve>>& curves,
+                                 const CurveFigure& figure);
+
+}  // namespace attnlab

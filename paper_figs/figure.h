@@ -1,0 +1,29 @@
+// A figure: runs in, gnuplot commands out. A new figure is one .cpp file with one function declared here, and
+// one row in the table of make_figures.cpp.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "run_set.h"
+
+namespace attnlab {
+
+// One picture, to be rendered in each format.
+struct Drawing {
+  std::string name;    // of the file, without an ending
+  double height_in;    // its width is style's
+  std::string script;  // gnuplot commands with the data, without terminal and output
+  std::string csv;     // the plotted numbers
+};
+
+struct Figure {
+  std::vector<Drawing> drawings;
+  std::string missing;  // why there is nothing to draw
+};
+
+Figure training_loss(const RunSet& runs);
+Figure heldout_loss(const RunSet& runs);
+Figure accuracy(const RunSet& runs);
+
+}  // namespace attnlab

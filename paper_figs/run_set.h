@@ -1,0 +1,54 @@
+// Runs, sorted into the cells that figures are made of.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "results/run_file.h"
+#include "stats/intervals.h"
+
+namespace attnlab {
+
+// The runs of one arm at one sweep point, one per seed, by seed.
+struct Cell {
+  size_t arm = 0, point = 0;  // places in RunSet's lists
+  std::vector<const RunRecord*> runs;
+};
+
+struct RunSet {
+  std::vector<RunRecord> records;
+  std::vector<std::string> arms;  // in the config's order; "experiment/arm" where there are several experiments
+  std::vector<std::string> points;  // sweep points in order of their files; {""} without a sweep
+  std::vector<Cell> cells;          // by sweep point, then by arm
+  std::vector<std::string> notes;   // runs that were left out, and why
+
+  RunSet() = default;
+  RunSet(RunSet&&) = default;  // cells point into records: movable, not copyable
+  std::vector<const Cell*> cells_at(size_t point) const;
+};
+
+// Takes the finished runs, or with `unfinished` all. Of runs with equal arm, sweep point and seed the first
+// counts. Throws InputError if nothing is left.
+RunSet sort_runs(std::vector<RunRecord> records, bool unfinished);
+
+// Mean over seeds, and the lowest and highest.
+struct Spread {
+  double mean = 0, low = 0, high = 0;
+};
+Spread spread_of(const std::vector<double>& values);
+
+// "n = 3 seeds", "n = 2 to 3 seeds".
+std::string count_seeds(const std::vector<const Cell*>& cells);
+
+// Steps that all runs of a cell have, ascending; `list` gives a run's steps, ascending.
+std::vector<int64_t> common_steps(const Cell& cell,
+                                  const std::function<std::vector<int64_t>(const RunRecord&)>& list);
+
+// "NAME" or, with a sweep, "NAME-POINT" with all but letters, digits, '.', '_' and '-' replaced.
+std::string file_name(const std::string& name, const RunSet& runs, size_t point);
+
+// A text as a CSV field, quoted where it must be.
+std::string csv_text(const std::string& text);
+
+}  // namespace attnlab

@@ -1,0 +1,118 @@
+#include "style.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace attnlab::style {
+namespace {
+
+struct Look {
+  const char* colour;
+  const char* dash;
+  int point;         // gnuplot's number of the symbol
+  const char* fill;  // of boxes; light, so that error bars are seen on it
+};
+
+constexpr std::array<Look, 7> looks{{
+    {"#000000", "solid", 7, "solid 0.3"},              // black: a disc
+    {"#D55E00", "(6,2.5)", 5, "pattern 4"},            // vermilion: a square
+    {"#0072B2", "(1.5,2)", 9, "pattern 5"},            // blue: a triangle
+    {"#009E73", "(9,2.5,1.5,2.5)", 13, "pattern 1"},   // bluish green: a diamond
+    {"#CC79A7", "(4,4)", 11, "pattern 2"},             // reddish purple: a triangle on its tip
+    {"#E69F00", "(12,3)", 4, "pattern 6"},             // orange: an open square
+    {"#56B4E9", "(6,2,1.5,2,1.5,2)", 6, "pattern 7"},  // sky blue: a circle
+}};
+
+const Look& look_of(size_t arm) { return looks[arm % looks.size()]; }
+double width_of(size_t arm) { return std::max(0.8, 1.7 - 0.3 * static_cast<double>(arm)); }
+
+// The smallest of 1, 2, 5, 10, 20, … (and their tenths, …) that is not below `least`.
+double round_step(double least) {
+  const double power = std::pow(10, std::floor(std::log10(least)));
+  for (const double factor : {1.0, 2.0, 5.0})
+    if (factor * power >= least) return factor * power;
+  return 10 * power;
+}
+
+}  // namespace
+
+std::string line(size_t arm) {
+  const Look& look = look_of(arm);
+  return fmt::format("lc rgb '{}' lw {} dt {}", look.colour, width_of(arm), look.dash);
+}
+
+std::string line_and_point(size_t arm) {
+  return fmt::format("{} pt {} ps 0.35", line(arm), look_of(arm).point);
+}
+
+std::string bar(size_t arm) {
+  return fmt::format("{} lc rgb '{}' lw 0.8 dt solid", end_bars, look_of(arm).colour);
+}
+
+std::string band(size_t arm) {
+  return fmt::format("lc rgb '{}' fs transparent solid 0.18 noborder", look_of(arm).colour);
+}
+
+std::string box(size_t arm) {
+  return fmt::format("lc rgb '{0}' lw 0.8 fs {1} border lc rgb '{0}'", look_of(arm).colour, look_of(arm).fill);
+}
+
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') out += '\'';
+    out += c == '\n' ? ' ' : c;
+  }
+  return out + "'";
+}
+
+std::string quoted_lines(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c == '\n' ? std::string("\\n") : std::string(1, c);
+  }
+  return out + '"';
+}
+
+Frame frame(std::string& script, const std::string& title, const std::string& caption, size_t key_rows,
+            double body_in, double axis_in) {
+  const double head_in = 0.36, row_in = 0.13;
+  const double foot_in = axis_in + row_in * static_cast<double>(key_rows) + 0.03;
+  Frame made{.height_in = head_in + body_in + foot_in};
+  made.top = 1 - head_in / made.height_in;
+  made.bottom = foot_in / made.height_in;
+  script += fmt::format(
+      "set label 1 {} at screen 0.5, screen {:.4f} center font '{},{}'\n"
+      "set label 2 {} at screen 0.5, screen {:.4f} center font '{},{}'\n"
+      "set lmargin at screen 0.195\nset rmargin at screen 0.97\n"
+      "set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n"
+      "set border 3 lw 0.6\nset tics nomirror out scale 0.5\nset grid ytics lc rgb '#d9d9d9' lw 0.4 dt solid\n"
+      "set ytics font '{},{}'\nset xtics font '{},{}'\n"
+      "set key at screen 0.5, screen {:.4f} center bottom vertical maxrows {} Left reverse samplen 3 "
+      "spacing 1.0 width 0 font '{},{}'\n",
+      quoted(title), 1 - 0.11 / made.height_in, font, font_pt + 1, quoted(caption), 1 - 0.25 / made.height_in,
+      font, small_font_pt, made.top, made.bottom, font, small_font_pt, font, small_font_pt,
+      0.03 / made.height_in, key_rows, font, small_font_pt);
+  return made;
+}
+
+double from_bottom(const Frame& frame, double inches) { return inches / frame.height_in; }
+
+std::string y_name(int number, const std::string& name, double middle) {
+  return fmt::format("set label {} {} at screen 0.028, screen {:.4f} center rotate by 90\n", number,
+                     quoted(name), middle);
+}
+
+std::string y_axis(int number, const std::string& name, double middle, double low, double high, int tics) {
+  double margin = 0.05 * (high - low);
+  if (!(margin > 0)) margin = std::max(1e-9, 0.01 * std::abs(low));
+  return fmt::format("set yrange [{}:{}]\nset ytics {} format '%g'\n", low - margin, high + margin,
+                     round_step((high - low + 2 * margin) / tics)) +
+         y_name(number, name, middle);
+}
+
+}  // namespace attnlab::style

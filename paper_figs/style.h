@@ -1,0 +1,54 @@
+// How all figures look: sizes, fonts, and each arm's colour, dash, point and pattern.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "run_set.h"
+
+namespace attnlab::style {
+
+inline constexpr double width_in = 3.4;  // one column of a two-column paper
+inline constexpr const char* font = "DejaVu Sans";
+inline constexpr double font_pt = 7;
+inline constexpr double small_font_pt = 6;
+
+// How ends of an interval are drawn from columns x, low, 0, high - low. (Gnuplot's own error bars blank out
+// what lies below their middle.)
+inline constexpr const char* end_bars = "with vectors heads nofilled size graph 0.009,90";
+
+// Gnuplot options of a line, a point, an interval or a box, for the arm in this place of the config.
+//
+// Colours are Okabe and Ito's ("Color universal design", 2008), told apart by colour-blind readers; dashes,
+// points and patterns tell the arms apart in grey. Earlier arms are drawn first and wider, later ones narrower
+// and dashed, so that curves which coincide are all seen.
+std::string line(size_t arm);
+std::string line_and_point(size_t arm);
+std::string bar(size_t arm);
+std::string band(size_t arm);
+std::string box(size_t arm);
+
+// A text as a gnuplot string; nothing in it is special.
+std::string quoted(const std::string& text);
+// The same for a text whose line breaks are to be seen.
+std::string quoted_lines(const std::string& text);
+
+// Where things stand, in shares of the height.
+struct Frame {
+  double height_in = 0;
+  double top = 0, bottom = 0;  // of the drawing area
+};
+// Title, a line below it, frame and grid, and a key of `key_rows` rows under the drawing area, for which the
+// height grows. `body_in` is the height of the drawing area, `axis_in` that of the texts below it.
+Frame frame(std::string& script, const std::string& title, const std::string& caption, size_t key_rows,
+            double body_in, double axis_in = 0.36);
+// The share of the height at which something stands `inches` below the top, or above the bottom.
+double from_bottom(const Frame& frame, double inches);
+
+// An axis' name at the left edge of the page around the height `middle` (a share), as label `number`.
+std::string y_name(int number, const std::string& name, double middle);
+// The y axis over [low, high] and a margin on both sides, never empty, with at most `tics` + 1 labelled tics,
+// and its name.
+std::string y_axis(int number, const std::string& name, double middle, double low, double high, int tics);
+
+}  // namespace attnlab::style

@@ -1,0 +1,203 @@
+#include <set>
+
+#include "csv.h"
+#include "stats/intervals.h"
+
+using namespace attnlab;
+using test::make_figures;
+using test::number;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// CSVs hold the shortest text that reads back to the same double, and both sides add up at most 15 numbers of
+// size 2 or percents below 100 in an order of their own: 15 · 100 · 2^-53 = 2e-13.
+constexpr double rounding = 1e-12;
+
+bool near(double a, double b) { return std::abs(a - b) <= rounding; }
+
+// What the files say of one arm at one step, by seed.
+template <class Value>
+std::vector<double> over_seeds(const fs::path& results, const std::string& arm, Value value) {
+  std::vector<double> values;
+  for (const RunRecord& run : read_runs(results / arm)) values.push_back(value(run));
+  return values;
+}
+
+void check_interval(const test::CsvRow& row, const std::string& mean, const std::string& low,
+                    const std::string& high, const std::vector<double>& values) {
+  const Interval expected = mean_interval(values);
+  CHECK(near(number(row, mean), expected.value));
+  CHECK(near(number(row, low), expected.low));
+  CHECK(near(number(row, high), expected.high));
+}
+
+}  // namespace
+
+TEST_CASE("every figure comes in every format, and drawing it again gives the same bytes") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path());
+  const test::Called called = make_figures(folder.path().string());
+  REQUIRE(called.status == 0);
+  CHECK(called.err.empty());
+  const auto figures = folder.path() / "figures";
+  std::map<std::string, std::string> bytes;
+  for (const char* name : {"training_loss", "heldout_loss", "accuracy"})
+    for (const char* format : {"png", "pdf", "svg", "csv"}) {
+      const auto path = figures / (std::string(name) + "." + format);
+      CHECK_THAT(called.out, ContainsSubstring(path.string() + "\n"));
+      bytes[path.string()] = read_file(path);
+    }
+  for (const auto& [path, content] : bytes) {
+    INFO(path);
+    const std::string start = content.substr(0, 8);
+    if (path.ends_with("png")) CHECK(start == "\x89PNG\r\n\x1a\n");
+    if (path.ends_with("pdf")) CHECK(start.substr(0, 5) == "%PDF-");
+    if (!path.ends_with("svg")) continue;
+    // Texts of the picture: names of all arms, and what is on the axes.
+    for (const char* text : {"gqa", "mla_identity", "mla_orthogonal", "n = 3 seeds"})
+      CHECK_THAT(content, ContainsSubstring(text));
+    CHECK_THAT(content,
+               ContainsSubstring(path.find("accuracy") != std::string::npos ? "solved (%)" : "nats per token"));
+  }
+  REQUIRE(make_figures(folder.path().string()).status == 0);
+  for (const auto& [path, content] : bytes) CHECK(read_file(path) == content);
+}
+
+TEST_CASE("the training loss shown is mean and range over the files' seeds, and the paired difference") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path(), {.steps = 60});
+  REQUIRE(make_figures(folder.path().string() + " --only training_loss").status == 0);
+  const auto rows = test::read_csv(folder.path() / "figures" / "training_loss.csv");
+  CHECK(rows.size() == 3 * 60);
+  for (const int64_t step : {1, 37, 60}) {
+    const auto loss = [&](const RunRecord& run) { return run.train.at(static_cast<size_t>(step - 1)).loss; };
+    const auto ours = over_seeds(folder.path(), "mla_orthogonal", loss);
+    const auto first = over_seeds(folder.path(), "gqa", loss);
+    REQUIRE(ours.size() == 3);
+    const auto row = test::row_of(rows, "mla_orthogonal", std::to_string(step));
+    CHECK(row.at("seeds") == "3");
+    CHECK(near(number(row, "mean"), (ours[0] + ours[1] + ours[2]) / 3));
+    CHECK(near(number(row, "low"), *std::min_element(ours.begin(), ours.end())));
+    CHECK(near(number(row, "high"), *std::max_element(ours.begin(), ours.end())));
+    CHECK(near(number(row, "difference"), (ours[0] - first[0] + ours[1] - first[1] + ours[2] - first[2]) / 3));
+    CHECK(test::row_of(rows, "gqa", std::to_string(step)).at("difference").empty());
+  }
+}
+
+TEST_CASE("long runs are smoothed by a centred moving mean, which the caption tells") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_run(folder.path(), {.steps = 240, .evaluate_every = 240});
+  REQUIRE(make_figures(folder.path().string() + " --only training_loss").status == 0);
+  const auto rows = test::read_csv(folder.path() / "figures" / "training_loss.csv");
+  const RunRecord run = read_runs(folder.path()).front();
+  double sum = 0;
+  for (size_t step = 97; step <= 103; ++step) sum += run.train.at(step - 1).loss;
+  CHECK(near(number(test::row_of(rows, "gqa", "100"), "mean"), sum / 7));
+  CHECK(rows.size() == 240 - 6);
+  CHECK_THAT(read_file(folder.path() / "figures" / "training_loss.svg"),
+             ContainsSubstring("moving mean of 7 rows"));
+}
+
+TEST_CASE("held-out loss and accuracy are shown with their intervals over seeds") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path(), {.steps = 60, .evaluate_every = 20});
+  REQUIRE(make_figures(folder.path().string()).status == 0);
+  const auto losses = test::read_csv(folder.path() / "figures" / "heldout_loss.csv");
+  const auto bars = test::read_csv(folder.path() / "figures" / "accuracy.csv");
+  CHECK(losses.size() == 3 * 4);
+  CHECK(bars.size() == 3);
+  for (const std::string arm : {"gqa", "mla_identity", "mla_orthogonal"}) {
+    const auto loss = [](const RunRecord& run) { return run.evaluations.at(2).heldout_loss; };
+    const auto values = over_seeds(folder.path(), arm, loss);
+    const auto row = test::row_of(losses, arm, "40");
+    check_interval(row, "mean", "low", "high", values);
+    if (arm != "gqa") {
+      std::vector<double> differences = over_seeds(folder.path(), "gqa", loss);
+      for (size_t i = 0; i < values.size(); ++i) differences[i] = values[i] - differences[i];
+      check_interval(row, "difference", "difference_low", "difference_high", differences);
+    }
+    const auto bar = test::row_of(bars, arm);
+    CHECK(bar.at("problems") == "200");
+    check_interval(bar, "accuracy_percent", "low", "high",
+                   over_seeds(folder.path(), arm, [](const RunRecord& run) {
+                     return 100.0 * static_cast<double>(run.evaluations.back().correct) / 200;
+                   }));
+    const auto before = over_seeds(folder.path(), arm,
+                                   [](const RunRecord& run) { return 100 * run.evaluations.front().accuracy; });
+    CHECK(near(number(bar, "before_training_percent"), (before[0] + before[1] + before[2]) / 3));
+  }
+}
+
+TEST_CASE("one seed has no interval over seeds; its accuracy has one over problems") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_run(folder.path(), {.at_start = false, .problems = 50});
+  REQUIRE(make_figures(folder.path().string()).status == 0);
+  const auto loss = test::row_of(test::read_csv(folder.path() / "figures" / "heldout_loss.csv"), "gqa", "60");
+  CHECK(loss.at("low").empty());
+  CHECK(loss.at("high").empty());
+  const auto bar = test::row_of(test::read_csv(folder.path() / "figures" / "accuracy.csv"), "gqa");
+  const EvaluationRow last = read_runs(folder.path()).front().evaluations.back();
+  const Interval expected = wilson_interval(last.correct, 50);
+  CHECK(near(number(bar, "low"), 100 * expected.low));
+  CHECK(near(number(bar, "high"), 100 * expected.high));
+  CHECK(bar.at("before_training_percent").empty());
+}
+
+TEST_CASE("each sweep point has its curves, and arms of several experiments are told apart") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  const auto sweep = folder.path() / "sweep", other = folder.path() / "other";
+  for (const char* point : {"train.lr=0.001", "train.lr=0.003"})
+    test::write_run(sweep, {.sweep_point = point, .experiment = "a"});
+  REQUIRE(make_figures(sweep.string()).status == 0);
+  for (const char* name : {"training_loss-train.lr_0.001.png", "training_loss-train.lr_0.003.png",
+                           "heldout_loss-train.lr_0.001.svg", "accuracy.pdf"})
+    CHECK(fs::exists(sweep / "figures" / name));
+  CHECK(test::read_csv(sweep / "figures" / "accuracy.csv").size() == 2);
+
+  test::write_run(other / "x", {.experiment = "a, b"});
+  test::write_run(other / "y", {.experiment = "it's \"c\""});
+  const auto out = folder.path() / "out";
+  REQUIRE(
+      make_figures((other / "x").string() + " " + (other / "y").string() + " --out " + out.string()).status ==
+      0);
+  std::set<std::string> arms;
+  for (const auto& row : test::read_csv(out / "accuracy.csv")) arms.insert(row.at("arm"));
+  CHECK(arms.count("a, b/gqa") == 1);
+  CHECK(arms.size() == 2);
+}
+
+TEST_CASE("runs that are not finished are left out with a note, or drawn if asked for") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_run(folder.path(), {.seed = 0});
+  test::write_run(folder.path(), {.seed = 1, .steps = 40, .state = RunState::running});
+  test::write_run(folder.path(), {.seed = 2, .steps = 40, .state = RunState::failed});
+  const auto csv = folder.path() / "figures" / "training_loss.csv";
+  const test::Called called = make_figures(folder.path().string());
+  REQUIRE(called.status == 0);
+  CHECK_THAT(called.err, ContainsSubstring("seed1.h5 is left out: not finished (at step 40)") &&
+                             ContainsSubstring("seed2.h5 is left out: failed after step 40: by the test"));
+  CHECK(test::row_of(test::read_csv(csv), "gqa", "60").at("seeds") == "1");
+  REQUIRE(make_figures(folder.path().string() + " --unfinished").status == 0);
+  CHECK(test::row_of(test::read_csv(csv), "gqa", "40").at("seeds") == "3");
+}
+
+TEST_CASE("a figure without data is skipped with a reason, the others are drawn") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_run(folder.path(), {.evaluate_every = 1000, .at_start = false});
+  const test::Called called = make_figures(folder.path().string());
+  REQUIRE(called.status == 0);
+  CHECK_THAT(called.err, ContainsSubstring("accuracy skipped: no evaluation after training") &&
+                             ContainsSubstring("heldout_loss skipped"));
+  CHECK(fs::exists(folder.path() / "figures" / "training_loss.png"));
+  CHECK_FALSE(fs::exists(folder.path() / "figures" / "accuracy.csv"));
+}
