@@ -1,0 +1,74 @@
+// Half precision: as a dtype of the whole layer, and through autocast.
+#include <ATen/autocast_mode.h>
+
+#include "catch.h"
+#include "support.h"
+
+namespace attnlab::test {
+namespace {
+
+// Matrix products are summed in float32, so what counts is the rounding of the weights, the input and the eight
+// tensors stored on the way (q, k, v, their rotated forms, context, output), each of 2⁻⁸.
+double half_bound(const torch::Tensor& expected) { return 10.0 / 256 * expected.abs().max().item<double>(); }
+
+TEST_CASE("bfloat16 stays bfloat16 with float32 tables, and stays close to single precision") {
+  for (const auto& size : odd_sizes())
+    for (const auto& config : all_variants()) {
+      INFO(size.name << ": " << label(config));
+      const auto module = random_attention(size, config, torch::kFloat32, 21);
+      AttentionInput input = random_input(size, torch::kFloat32, 22);
+      const auto expected = module->forward(input);
+      input.x_BTD = input.x_BTD.to(torch::kBFloat16);
+      module->to(torch::kBFloat16);
+      const auto y = module->forward(input);
+      CHECK(y.scalar_type() == torch::kBFloat16);
+      CHECK(close(y, expected, half_bound(expected)));
+    }
+}
+
+struct Autocast {
+  Autocast() {
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    at::autocast::set_autocast_enabled(at::kCPU, true);
+  }
+  ~Autocast() {
+    at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+  }
+};
+
+TEST_CASE("autocast computes in bfloat16 with float32 weights and cache, gradients included") {
+  const Size size = odd_sizes()[0];
+  for (const auto& config : all_variants()) {
+    INFO(label(config));
+    const auto module = random_attention(size, config, torch::kFloat32, 21);
+    const AttentionInput input = random_input(size, torch::kFloat32, 22);
+    const auto expected = module->forward(input);
+    const Autocast on;
+    const auto y = module->forward(input);
+    CHECK(y.scalar_type() == torch::kBFloat16);
+    CHECK(close(y, expected, half_bound(expected)));
+    y.sum().backward();
+    for (const auto& item : module->named_parameters()) {
+      CAPTURE(item.key());
+      CHECK(item.value().grad().isfinite().all().item<bool>());
+    }
+
+    const torch::NoGradGuard no_grad;
+    LayerCache cache(module->cache_layout(), size.B, size.T, torch::kFloat32);
+    AttentionInput part = input;
+    part.cache = &cache;
+    const auto forward = [&](int64_t from, int64_t T) {
+      part.x_BTD = input.x_BTD.narrow(1, from, T);
+      part.cos_BSH = input.cos_BSH.narrow(1, 0, from + T);
+      part.sin_BSH = input.sin_BSH.narrow(1, 0, from + T);
+      return module->forward(part);
+    };
+    forward(0, size.T - 1);
+    const auto last = forward(size.T - 1, 1);
+    CHECK(close(last, expected.narrow(1, size.T - 1, 1), half_bound(expected)));
+  }
+}
+
+}  // namespace
+}  // namespace attnlab::test

@@ -1,0 +1,133 @@
+#include "support.h"
+
+#include <cmath>
+#include <limits>
+
+#include "catch.h"
+#include "core/fields.h"
+
+namespace attnlab::test {
+
+std::vector<Size> odd_sizes() {
+  return {
+      {"gqa 6/2, biases", {37, 6, 2, 10, true, true}, 1, 63},
+      {"mqa 4/1, qkv biases", {29, 4, 1, 6, true, false}, 3, 111},
+      {"mha 5/5, no bias", {33, 5, 5, 6, false, false}, 3, 63},
+      {"narrower than a head", {5, 6, 2, 14, true, false}, 3, 21},
+  };
+}
+
+std::vector<VariantConfig> all_variants() {
+  std::vector<VariantConfig> configs;
+  for (const auto& name : variant_names()) configs.push_back(*variant_defaults(name));
+  return configs;
+}
+
+std::vector<VariantConfig> exact_variants() {
+  std::vector<VariantConfig> configs{Gqa::Config{}, MlaIdentity::Config{}};
+  for (const auto split : {SingularSplit::balanced, SingularSplit::left, SingularSplit::right})
+    configs.push_back(MlaOrthogonal::Config{.split = split, .rank = {}});
+  return configs;
+}
+
+std::vector<VariantConfig> twin_variants() {
+  auto configs = exact_variants();
+  configs.push_back(MlaOrthogonal::Config{.rank = 3});
+  return configs;
+}
+
+std::string label(const VariantConfig& config) {
+  std::string text = variant_name(config);
+  std::visit(
+      [&](const auto& options) {
+        for (const auto& [key, value] : flatten(options)) text += ", " + key + " " + to_text(value);
+      },
+      config);
+  return text;
+}
+
+std::shared_ptr<Attention> random_attention(const Size& size, const VariantConfig& config,
+                                            torch::ScalarType dtype, uint64_t seed) {
+  torch::manual_seed(seed);
+  auto module = make_attention(size.shape, config);
+  module->to(dtype);
+  const torch::NoGradGuard no_grad;
+  for (auto& parameter : module->parameters())
+    parameter.normal_(0, parameter.dim() == 1 ? 0.3 : 1 / std::sqrt(static_cast<double>(parameter.size(1))));
+  return module;
+}
+
+GqaWeights gqa_weights(const Attention& gqa) {
+  const auto parameters = gqa.named_parameters();
+  const auto get = [&](const std::string& name) {
+    const auto* found = parameters.find(name);
+    return found ? found->detach() : torch::Tensor();
+  };
+  return {.q_weight = get("q_proj.weight"),
+          .k_weight = get("k_proj.weight"),
+          .v_weight = get("v_proj.weight"),
+          .o_weight = get("o_proj.weight"),
+          .q_bias = get("q_proj.bias"),
+          .k_bias = get("k_proj.bias"),
+          .v_bias = get("v_proj.bias"),
+          .o_bias = get("o_proj.bias")};
+}
+
+std::shared_ptr<Attention> converted(const Attention& gqa, const VariantConfig& config) {
+  const auto weights = gqa_weights(gqa);
+  const TensorMap tensors = convert_from_gqa(gqa.shape(), config, weights);
+  auto module = make_attention(gqa.shape(), config);
+  module->to(weights.q_weight.scalar_type());
+  const torch::NoGradGuard no_grad;
+  const auto parameters = module->named_parameters();
+  REQUIRE(parameters.size() == tensors.size());
+  for (const auto& item : parameters) {
+    CAPTURE(item.key());
+    REQUIRE(tensors.contains(item.key()));
+    const auto& tensor = tensors.at(item.key());
+    REQUIRE(tensor.sizes() == item.value().sizes());
+    REQUIRE(tensor.scalar_type() == item.value().scalar_type());
+    item.value().copy_(tensor);
+  }
+  return module;
+}
+
+AttentionInput random_input(const Size& size, torch::ScalarType dtype, uint64_t seed) {
+  torch::manual_seed(seed);
+  AttentionInput input;
+  input.x_BTD = torch::randn({size.B, size.T, size.shape.d_model}, dtype);
+  const auto positions = torch::arange(size.T).unsqueeze(0);
+  const auto tables = rotary_tables(positions, size.shape.head_dim, 10000.0, dtype);
+  input.cos_BSH = tables.cos_BTH;
+  input.sin_BSH = tables.sin_BTH;
+  return input;
+}
+
+double tolerance(const Size& size, torch::ScalarType dtype, const torch::Tensor& expected, int passes) {
+  const auto& shape = size.shape;
+  int64_t terms = shape.d_model + shape.n_kv_heads * shape.head_dim + shape.head_dim + 2 * size.T +
+                  shape.n_heads * shape.head_dim;
+  if (passes > 1) terms = passes * terms + size.B * size.T;
+  const double eps = dtype == torch::kFloat64   ? std::numeric_limits<double>::epsilon()
+                     : dtype == torch::kFloat32 ? std::numeric_limits<float>::epsilon()
+                                                : 1.0 / 128;
+  return eps * static_cast<double>(terms) * expected.abs().max().item<double>();
+}
+
+bool close(const torch::Tensor& found, const torch::Tensor& expected, double bound) {
+  if (found.sizes() != expected.sizes()) {
+    UNSCOPED_INFO("sizes " << found.sizes() << " against " << expected.sizes());
+    return false;
+  }
+  const auto a = found.detach().to(torch::kFloat64).flatten(),
+             b = expected.detach().to(torch::kFloat64).flatten();
+  const auto error = (a - b).abs().nan_to_num(std::numeric_limits<double>::infinity());
+  const auto worst = error.argmax();
+  const double largest = error[worst].item<double>();
+  if (largest <= bound) return true;
+  UNSCOPED_INFO("element " << worst.item<int64_t>() << ": " << a[worst].item<double>() << " against "
+                           << b[worst].item<double>() << ", apart by " << largest << ", bound " << bound);
+  return false;
+}
+
+}  // namespace attnlab::test

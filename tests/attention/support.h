@@ -1,0 +1,54 @@
+// What the attention tests share: odd shapes, random modules and inputs, comparisons with a derived tolerance.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "attention/attend.h"
+#include "attention/variants.h"
+
+namespace attnlab::test {
+
+struct Size {
+  std::string name;
+  AttentionShape shape;
+  int64_t B = 1, T = 1;
+};
+
+// GQA, MQA and MHA, with and without biases; no size is a power of two. The last is narrower than a head.
+std::vector<Size> odd_sizes();
+
+// Every row of the variant table at its defaults: what must hold for all variants, new ones included.
+std::vector<VariantConfig> all_variants();
+// GQA and the forms of TransMLA v1 that compute exactly what it does.
+std::vector<VariantConfig> exact_variants();
+// Those and the orthogonal one at rank 3: all that the naive twin covers.
+std::vector<VariantConfig> twin_variants();
+// "mla_orthogonal, split right" and the like, for messages.
+std::string label(const VariantConfig& config);
+
+// A module with normal weights of standard deviation 1/√(inputs) and biases of 0.3, so that all sums stay near
+// 1; the same for the same seed.
+std::shared_ptr<Attention> random_attention(const Size& size, const VariantConfig& config,
+                                            torch::ScalarType dtype, uint64_t seed);
+// The module's weights as what variants are converted from; the module must be a GQA one.
+GqaWeights gqa_weights(const Attention& gqa);
+// The variant with the weights that convert_from_gqa gives for `gqa`. Names must match exactly.
+std::shared_ptr<Attention> converted(const Attention& gqa, const VariantConfig& config);
+
+// Normal hidden states [B, T, D], and tables for positions 0 … T - 1 for all rows.
+AttentionInput random_input(const Size& size, torch::ScalarType dtype, uint64_t seed);
+
+// eps · (terms summed along the chain) · the largest element. A sum of n terms errs by at most n eps Σ|terms|;
+// errors of random signs grow as √n and Σ|terms| as √n times the sum itself, so n eps |sum|, and stages add up.
+// The chain: projections in (D), up-projection (R = G H), scores (H), softmax and its product (2 T), projection
+// out (N H); `passes` is 1 for a forward, 3 with a backward (it has two products per product). Gradients of
+// weights sum over B T tokens besides.
+double tolerance(const Size& size, torch::ScalarType dtype, const torch::Tensor& expected, int passes = 1);
+
+// max |found - expected| ≤ bound; a failure tells the worst element. NaN anywhere fails.
+bool close(const torch::Tensor& found, const torch::Tensor& expected, double bound);
+
+}  // namespace attnlab::test

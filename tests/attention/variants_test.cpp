@@ -1,0 +1,81 @@
+// The table of variants, and what checkpoints and reports depend on.
+#include "attention/variants.h"
+
+#include <algorithm>
+#include <set>
+
+#include "catch.h"
+#include "support.h"
+
+namespace attnlab::test {
+namespace {
+
+using Names = std::vector<std::string>;
+
+TEST_CASE("names lead to options and back") {
+  const Names names = variant_names();
+  CHECK(std::set<std::string>(names.begin(), names.end()).size() == names.size());
+  for (const std::string name : {"gqa", "mla_identity", "mla_orthogonal"})
+    CHECK(std::find(names.begin(), names.end(), name) != names.end());
+  for (const auto& name : variant_names()) {
+    const auto config = variant_defaults(name);
+    REQUIRE(config);
+    CHECK(variant_name(*config) == name);
+    CHECK_FALSE(variant_problem(odd_sizes()[0].shape, *config));
+  }
+  for (const std::string name : {"", "mla", "GQA", "mla_identity "}) CHECK_FALSE(variant_defaults(name));
+}
+
+Names parameter_names(const AttentionShape& shape, const std::string& variant) {
+  Names names;
+  for (const auto& item : make_attention(shape, *variant_defaults(variant))->named_parameters())
+    names.push_back(item.key());
+  return names;
+}
+
+// Checkpoints name their tensors by these: changing one makes every saved run unreadable.
+TEST_CASE("parameter names are those of earlier checkpoints") {
+  const AttentionShape bare{8, 4, 2, 6, false, false}, biased{8, 4, 2, 6, true, true};
+  const Names mla{"q_proj.weight",    "k_proj.weight",    "v_proj.weight",
+                  "k_up_proj.weight", "v_up_proj.weight", "o_proj.weight"};
+  const Names mla_biased{"q_proj.weight", "q_proj.bias", "k_proj.weight",    "k_proj.bias",
+                         "v_proj.weight", "v_proj.bias", "k_up_proj.weight", "v_up_proj.weight",
+                         "o_proj.weight", "o_proj.bias"};
+  CHECK(parameter_names(bare, "gqa") ==
+        Names{"q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight"});
+  CHECK(parameter_names(biased, "gqa") == Names{"q_proj.weight", "q_proj.bias", "k_proj.weight", "k_proj.bias",
+                                                "v_proj.weight", "v_proj.bias", "o_proj.weight",
+                                                "o_proj.bias"});
+  for (const std::string name : {"mla_identity", "mla_orthogonal"}) {
+    CHECK(parameter_names(bare, name) == mla);
+    CHECK(parameter_names(biased, name) == mla_biased);
+  }
+}
+
+TEST_CASE("cached slots are named and sized") {
+  const AttentionShape shape{8, 4, 2, 6, false, false};
+  const auto gqa = make_attention(shape, Gqa::Config{})->cache_layout();
+  REQUIRE(gqa.size() == 2);
+  CHECK(gqa[0].name == "k");
+  CHECK(gqa[1].name == "v");
+  const auto mla = make_attention(shape, MlaOrthogonal::Config{.rank = 5})->cache_layout();
+  REQUIRE(mla.size() == 2);
+  CHECK(mla[0].name == "k_latent");
+  CHECK(mla[0].width == 10);
+  CHECK(mla[1].name == "v_latent");
+}
+
+TEST_CASE("FLOPs of a small layer, by hand") {
+  const AttentionShape shape{8, 4, 2, 6, true, true};
+  // q and o: 8 × 24 each; k and v: 8 × 12 each: 576 weights, 2 FLOPs each. Scores and sum: 2 · 2 · 24 a pair,
+  // and 1 to 5 keys for 5 tokens, 3 on average.
+  CHECK(make_attention(shape, Gqa::Config{})->forward_flops_per_token(5) == 2 * 576 + 96 * 3);
+  // Two up-projections 12 × 24 besides.
+  CHECK(make_attention(shape, MlaIdentity::Config{})->forward_flops_per_token(5) == 2 * (576 + 576) + 96 * 3);
+  // Rank 3 of 6 halves k, v and both up-projections.
+  CHECK(make_attention(shape, MlaOrthogonal::Config{.rank = 3})->forward_flops_per_token(5) ==
+        2 * (384 + 96 + 288) + 96 * 3);
+}
+
+}  // namespace
+}  // namespace attnlab::test
