@@ -1,0 +1,28 @@
+// JSON that other programs wrote: everything that a lenient parser would let pass in silence is an error here.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace attnlab {
+
+// What a text may hold, so that a small hostile file cannot make a large tree.
+struct JsonLimits {
+  size_t depth = 64;                                  // nested lists and maps
+  size_t items = std::numeric_limits<size_t>::max();  // elements of one list
+};
+
+// Parses JSON text; `file` stands in the errors. Throws InputError on bad syntax, on a key that stands twice in
+// one map (the parser alone would keep one of them), and past the limits.
+nlohmann::json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits = {});
+// A JSON file whose outermost value must be a map. Throws InputError.
+nlohmann::json parse_json_map(const std::filesystem::path& path);
+
+// A name from a file as it may stand in a one-line message: control characters as '?', at most 200 bytes.
+std::string printable(std::string_view name);
+
+}  // namespace attnlab

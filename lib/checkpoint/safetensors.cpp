@@ -1,0 +1,114 @@
+#include "checkpoint/safetensors.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "checkpoint/json.h"
+#include "checkpoint/mapped_file.h"
+#include "checkpoint/safetensors_header.h"
+#include "core/errors.h"
+#include "core/names.h"
+
+namespace attnlab {
+
+static_assert(std::endian::native == std::endian::little, "tensors are mapped as the file has them");
+
+struct SafetensorsFile::Contents {
+  std::filesystem::path path;
+  std::shared_ptr<const MappedFile> bytes;
+  uint64_t data_start = 0;
+  SafetensorsHeader header;
+};
+
+namespace {
+
+// The header's text; the file's length and its claim about the header's are compared before anything is read.
+std::string_view header_text(const MappedFile& bytes, const std::string& file) {
+  if (bytes.size() < kLengthBytes)
+    throw InputError({.file = file,
+                      .found = fmt::format("a file of {} bytes", bytes.size()),
+                      .expected = "a safetensors file, which begins with 8 bytes of header length"});
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), kLengthBytes);
+  const std::string found = fmt::format("a header length of {}", length);
+  if (length > kLargestHeader)
+    throw InputError(
+        {.file = file, .found = found, .expected = fmt::format("at most {} (safetensors)", kLargestHeader)});
+  if (length > bytes.size() - kLengthBytes)
+    throw InputError(
+        {.file = file,
+         .found = found,
+         .expected = fmt::format("at most {}, the rest of the file", bytes.size() - kLengthBytes)});
+  return {bytes.data() + kLengthBytes, length};
+}
+
+// A bool of any other value is undefined behaviour to read.
+void check_bools(const char* begin, uint64_t size, const std::string& file, const std::string& name) {
+  const auto* wrong = std::find_if(begin, begin + size, [](unsigned char byte) { return byte > 1; });
+  if (wrong != begin + size)
+    throw InputError({.file = file,
+                      .key = printable(name),
+                      .found = fmt::format("the byte {} in a BOOL tensor", static_cast<unsigned char>(*wrong)),
+                      .expected = "0 or 1"});
+}
+
+}  // namespace
+
+SafetensorsFile::SafetensorsFile(std::shared_ptr<const Contents> contents) : contents_(std::move(contents)) {}
+
+SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
+  auto contents = std::make_shared<Contents>();
+  contents->path = path;
+  contents->bytes = MappedFile::open(path);
+  const auto text = header_text(*contents->bytes, path.string());
+  contents->data_start = kLengthBytes + text.size();
+  contents->header =
+      parse_safetensors_header(text, contents->bytes->size() - contents->data_start, path.string());
+  return SafetensorsFile(std::move(contents));
+}
+
+std::vector<std::string> SafetensorsFile::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : contents_->header.tensors) names.push_back(name);
+  return names;
+}
+
+bool SafetensorsFile::has(const std::string& name) const { return contents_->header.tensors.count(name) > 0; }
+
+const TensorEntry& SafetensorsFile::entry(const std::string& name) const {
+  const auto found = contents_->header.tensors.find(name);
+  if (found == contents_->header.tensors.end())
+    throw InputError({.file = contents_->path.string(),
+                      .key = name,
+                      .found = "no such tensor",
+                      .expected = fmt::format("one of the file's {}", contents_->header.tensors.size()),
+                      .nearest = nearest_name(name, names())});
+  return found->second;
+}
+
+torch::Tensor SafetensorsFile::tensor(const std::string& name) const {
+  const TensorEntry& place = entry(name);
+  const auto options = torch::TensorOptions().dtype(place.dtype);
+  const uint64_t size = place.end - place.begin;
+  if (size == 0) return torch::empty(place.shape, options);
+  char* begin = contents_->bytes->data() + contents_->data_start + place.begin;
+  if (place.dtype == torch::kBool) check_bools(begin, size, contents_->path.string(), name);
+  if (reinterpret_cast<uintptr_t>(begin) % c10::elementSize(place.dtype) == 0)
+    return torch::from_blob(
+        begin, place.shape, [keep = contents_->bytes](void*) {}, options);
+  auto copy = torch::empty(place.shape, options);
+  std::memcpy(copy.data_ptr(), begin, size);
+  return copy;
+}
+
+std::vector<int64_t> SafetensorsFile::shape(const std::string& name) const { return entry(name).shape; }
+torch::ScalarType SafetensorsFile::dtype(const std::string& name) const { return entry(name).dtype; }
+const std::map<std::string, std::string>& SafetensorsFile::metadata() const {
+  return contents_->header.metadata;
+}
+const std::filesystem::path& SafetensorsFile::path() const { return contents_->path; }
+
+}  // namespace attnlab
