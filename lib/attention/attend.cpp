@@ -34,33 +34,28 @@ torch::Tensor split_heads(const torch::Tensor& x_BTW, int64_t heads) {
 torch::Tensor merge_heads(const torch::Tensor& x_BNTH) { return x_BNTH.transpose(1, 2).flatten(2); }
 
 namespace {
-// The CPU's fused kernel wants one KV head per query head.
-torch::Tensor repeat_heads(const torch::Tensor& x_BGSH, int64_t times) {
-  if (times == 1) return x_BGSH;
-  return x_BGSH.unsqueeze(2).expand({-1, -1, times, -1, -1}).flatten(1, 2);
-}
-
-// One new token: the query heads of a KV head stand where its T queries would, so that nothing is repeated and
-// the cache is read once.
+// One new token: the query heads of a KV head stand where its T queries would, so that the cache is read once
+// per KV head. On a CPU, 2.2 times as fast as enable_gqa and 5 times as fast as repeating heads (16 rows of 256
+// tokens, 8/2 heads of 32); on a GPU as fast as enable_gqa.
 torch::Tensor attend_one(const torch::Tensor& q_BN1H, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
-                         const torch::Tensor& mask_B11S) {
+                         const std::optional<torch::Tensor>& mask_B11S) {
   const int64_t B = q_BN1H.size(0), N = q_BN1H.size(1), G = k_BGSH.size(1);
-  const auto mask = mask_B11S.defined() ? std::optional<torch::Tensor>(mask_B11S) : std::nullopt;
   const auto q_BGnH = q_BN1H.reshape({B, G, N / G, q_BN1H.size(3)});
-  return at::scaled_dot_product_attention(q_BGnH, k_BGSH, v_BGSH, mask).reshape({B, N, 1, v_BGSH.size(3)});
+  return at::scaled_dot_product_attention(q_BGnH, k_BGSH, v_BGSH, mask_B11S).reshape({B, N, 1, v_BGSH.size(3)});
 }
 }  // namespace
 
+// Many queries: enable_gqa reads each KV head once for its N / G query heads. Against repeated heads, forward
+// and backward take 2/3 of the time on an H100 (forward alone 1/2, with 1/3 of the memory) and 9/10 on a CPU.
 torch::Tensor attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
                      const torch::Tensor& mask_B1TS) {
   const int64_t T = q_BNTH.size(2), S = k_BGSH.size(2);
-  const int64_t repeats = q_BNTH.size(1) / k_BGSH.size(1);
-  if (T == 1 && repeats > 1) return attend_one(q_BNTH, k_BGSH, v_BGSH, mask_B1TS);
-  const bool causal = !mask_B1TS.defined() && T > 1;
-  ATTNLAB_CHECK(!causal || T == S);
   const auto mask = mask_B1TS.defined() ? std::optional<torch::Tensor>(mask_B1TS) : std::nullopt;
-  return at::scaled_dot_product_attention(q_BNTH, repeat_heads(k_BGSH, repeats), repeat_heads(v_BGSH, repeats),
-                                          mask, 0.0, causal);
+  const bool grouped = q_BNTH.size(1) != k_BGSH.size(1);
+  if (T == 1 && grouped) return attend_one(q_BNTH, k_BGSH, v_BGSH, mask);
+  const bool causal = !mask && T > 1;
+  ATTNLAB_CHECK(!causal || T == S);
+  return at::scaled_dot_product_attention(q_BNTH, k_BGSH, v_BGSH, mask, 0.0, causal, std::nullopt, grouped);
 }
 
 torch::Tensor attention_weights(const torch::Tensor& q_BNTH, const torch::Tensor& k_BNSH,
