@@ -1,0 +1,212 @@
+#include "config/node.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <optional>
+#include <set>
+
+#include "core/errors.h"
+#include "core/files.h"
+
+namespace attnlab {
+namespace {
+
+// Bounds on what a text may grow to: aliases of aliases double with each line, and one may contain itself.
+constexpr int kDeepest = 64;
+constexpr int64_t kMostNodes = 1'000'000;
+
+bool is_control(unsigned char c) { return std::iscntrl(c) != 0; }
+
+// Text from a file as it may stand in a one-line message.
+std::string one_line(std::string text) {
+  constexpr size_t kShown = 80;
+  if (text.size() > kShown) {
+    size_t end = kShown;  // not in the middle of a UTF-8 sequence
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+    text = text.substr(0, end) + "...";
+  }
+  std::replace_if(text.begin(), text.end(), is_control, ' ');
+  return text;
+}
+
+int64_t line_of(const YAML::Node& yaml) { return yaml.Mark().is_null() ? 0 : yaml.Mark().line + 1; }
+
+// yaml-cpp's tree → ours.
+class Converter {
+ public:
+  explicit Converter(const std::string& file) : file_(file) {}
+
+  // `line`: of the key that the value belongs to, where it has one.
+  Node convert(const YAML::Node& yaml, int depth = 0, int64_t line = 0) {
+    Node node{.file = file_, .line = line > 0 ? line : line_of(yaml)};
+    if (depth > kDeepest) refuse(node.line, "nested values", "at most 64 levels");
+    if (++nodes_ > kMostNodes) refuse(node.line, "aliases that grow without bound", "at most 1000000 values");
+    if (yaml.IsScalar()) {
+      convert_scalar(yaml, node);
+    } else if (yaml.IsSequence()) {
+      node.kind = Node::Kind::list;
+      for (const auto& item : yaml) node.items.push_back(convert(item, depth + 1));
+    } else if (yaml.IsMap()) {
+      convert_map(yaml, depth, node);
+    }
+    return node;
+  }
+
+ private:
+  [[noreturn]] void refuse(int64_t line, std::string found, std::string expected, std::string key = "") const {
+    throw InputError({.file = file_,
+                      .line = line,
+                      .key = one_line(std::move(key)),
+                      .found = std::move(found),
+                      .expected = std::move(expected)});
+  }
+
+  // yaml-cpp tags plain scalars "?" and quoted or block ones "!"; all other tags were written by the user.
+  void convert_scalar(const YAML::Node& yaml, Node& node) const {
+    const std::string& tag = yaml.Tag();
+    if (tag != "?" && tag != "!" && !tag.empty())
+      refuse(node.line, "the tag '" + one_line(tag) + "'", "a value without a tag (quotes make it a text)");
+    node.kind = Node::Kind::scalar;
+    node.text = yaml.Scalar();
+    node.quoted = tag == "!";
+  }
+
+  // A value takes the line of its key: yaml-cpp gives an empty value, a map or a list the line of what follows.
+  void convert_map(const YAML::Node& yaml, int depth, Node& node) {
+    node.kind = Node::Kind::map;
+    std::set<std::string> seen;
+    for (const auto& pair : yaml) {
+      const int64_t line = line_of(pair.first);
+      if (!pair.first.IsScalar()) refuse(line, "a key that is empty, a list or a map", "a plain key");
+      const auto& key = pair.first.Scalar();
+      if (std::any_of(key.begin(), key.end(), is_control))
+        refuse(line, "a key with line breaks", "a plain key");
+      if (!seen.insert(key).second) refuse(line, "the key twice", "each key once", key);
+      node.entries.emplace_back(key, convert(pair.second, depth + 1, line));
+    }
+  }
+
+  const std::string& file_;
+  int64_t nodes_ = 0;
+};
+
+std::optional<size_t> list_index(const std::string& text) {
+  size_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// The child that one path component names; nullptr if there is none.
+Node* step_into(Node& node, const std::string& part) {
+  if (node.kind != Node::Kind::list) return node.find(part);
+  const auto index = list_index(part);
+  return index && *index < node.items.size() ? &node.items[*index] : nullptr;
+}
+
+std::pair<std::string, std::string> split_path(const std::string& path) {
+  const auto dot = path.find('.');
+  if (dot == std::string::npos) return {path, ""};
+  return {path.substr(0, dot), path.substr(dot + 1)};
+}
+
+void set_below(Node& node, const std::string& rest, const Node& value, const std::string& whole) {
+  const auto [part, tail] = split_path(rest);
+  Node* child = step_into(node, part);
+  if (!child) {
+    if (node.kind == Node::Kind::scalar || node.kind == Node::Kind::list)
+      throw InputError({.file = value.file,
+                        .key = whole,
+                        .found = "no place '" + part + "' under " + node.describe(),
+                        .expected = "a dotted path to a key (list items by number from 0)"});
+    child = &node.entry(part);
+  }
+  if (tail.empty()) {
+    *child = value;
+  } else {
+    set_below(*child, tail, value, whole);
+  }
+}
+
+}  // namespace
+
+const Node* Node::find(std::string_view key) const {
+  for (const auto& [name, child] : entries)
+    if (name == key) return &child;
+  return nullptr;
+}
+
+Node* Node::find(std::string_view key) { return const_cast<Node*>(std::as_const(*this).find(key)); }
+
+Node& Node::entry(const std::string& key) {
+  if (Node* found = find(key)) return *found;
+  kind = Kind::map;
+  entries.emplace_back(key, Node{.file = file, .line = line});
+  return entries.back().second;
+}
+
+std::string Node::describe() const {
+  switch (kind) {
+    case Kind::null:
+      return "nothing";
+    case Kind::scalar:
+      return "'" + one_line(text) + "'";
+    case Kind::list:
+      return "a list";
+    case Kind::map:
+      return "a map";
+  }
+  return "?";
+}
+
+Node parse_yaml(const std::string& text, const std::string& origin) {
+  // yaml-cpp takes the end of the text for a missing closing quote, but not the end mark of a document.
+  const std::string ended = text + (text.empty() || text.back() == '\n' ? "" : "\n") + "...\n";
+  const auto last_line = std::count(ended.begin(), ended.end(), '\n');
+  try {
+    const auto documents = YAML::LoadAll(ended);
+    if (documents.size() > 1)
+      throw InputError({.file = origin,
+                        .line = line_of(documents[1]),
+                        .found = "a second document (after '---')",
+                        .expected = "one document"});
+    return documents.empty() ? Node{.file = origin} : Converter(origin).convert(documents[0]);
+  } catch (const YAML::Exception& error) {
+    const bool open_quote = error.msg == YAML::ErrorMsg::DOC_IN_SCALAR && error.mark.line + 1 == last_line;
+    throw InputError({.file = origin,
+                      .line = std::min<int64_t>(error.mark.line + 1, std::max<int64_t>(last_line - 1, 1)),
+                      .found = open_quote ? "the end of the text in a quoted value" : one_line(error.msg),
+                      .expected = open_quote ? "its closing quote" : "valid YAML"});
+  }
+}
+
+Node parse_yaml_file(const std::filesystem::path& path) { return parse_yaml(read_file(path), path.string()); }
+
+void set_path(Node& root, const std::string& path, const Node& value) {
+  if (("." + path + ".").find("..") != std::string::npos)
+    throw InputError({.file = value.file,
+                      .key = path,
+                      .found = "an empty name in the path",
+                      .expected = "a dotted path such as train.lr"});
+  set_below(root, path, value, path);
+}
+
+const Node* find_path(const Node& root, const std::string& path) {
+  if (path.ends_with('.')) return nullptr;
+  const auto [part, tail] = split_path(path);
+  const Node* child = step_into(const_cast<Node&>(root), part);
+  return !child || tail.empty() ? child : find_path(*child, tail);
+}
+
+void merge(Node& base, const Node& overlay) {
+  if (base.kind != Node::Kind::map || overlay.kind != Node::Kind::map) {
+    base = overlay;
+    return;
+  }
+  for (const auto& [key, child] : overlay.entries) merge(base.entry(key), child);
+}
+
+}  // namespace attnlab
