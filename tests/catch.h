@@ -31,8 +31,8 @@ inline std::filesystem::path from_environment(const char* name, const char* fall
 }
 // The checkout.
 inline std::filesystem::path source_dir() { return from_environment("ATTNLAB_SOURCE", "."); }
-// Where programs land.
-inline std::filesystem::path bin_dir() { return from_environment("ATTNLAB_BIN", "build/bin"); }
+// Where programs land: beside the test program.
+inline std::filesystem::path bin_dir() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
 // Reference data made by other software, beside the checkout; tests that need it skip where it is absent.
 inline std::filesystem::path shared_dir() { return source_dir().parent_path() / "shared"; }
 

@@ -202,6 +202,7 @@ const Node* find_path(const Node& root, const std::string& path) {
 }
 
 void merge(Node& base, const Node& overlay) {
+  if (base.kind == Node::Kind::map && overlay.kind == Node::Kind::null) return;
   if (base.kind != Node::Kind::map || overlay.kind != Node::Kind::map) {
     base = overlay;
     return;

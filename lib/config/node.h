@@ -41,7 +41,7 @@ Node parse_yaml(const std::string& text, const std::string& origin);
 void set_path(Node& root, const std::string& path, const Node& value);
 // The node at a dotted path, or nullptr.
 const Node* find_path(const Node& root, const std::string& path);
-// Entries of `overlay` replace those of `base`; maps are merged, all else is replaced.
+// Entries of `overlay` replace those of `base`; maps are merged (with an empty one too), all else is replaced.
 void merge(Node& base, const Node& overlay);
 
 }  // namespace attnlab

@@ -7,16 +7,16 @@ namespace attnlab {
 
 std::string describe(const BadInput& problem) {
   std::string text = problem.file;
-  if (problem.line > 0) text += ":" + std::to_string(problem.line);
-  if (!text.empty()) text += ": ";
-  if (!problem.key.empty()) text += problem.key + ": ";
-  text += "found " + (problem.found.empty() ? std::string("nothing") : problem.found);
-  if (!problem.expected.empty()) text += ", expected " + problem.expected;
-  if (!problem.nearest.empty()) text += "; did you mean '" + problem.nearest + "'?";
+  if (problem.line > 0) text.append(":").append(std::to_string(problem.line));
+  if (!text.empty()) text.append(": ");
+  if (!problem.key.empty()) text.append(problem.key).append(": ");
+  text.append("found ").append(problem.found.empty() ? "nothing" : problem.found);
+  if (!problem.expected.empty()) text.append(", expected ").append(problem.expected);
+  if (!problem.nearest.empty()) text.append("; did you mean '").append(problem.nearest).append("'?");
   return text;
 }
 
-InputError::InputError(const BadInput& problem) : std::runtime_error(describe(problem)) {}
+InputError::InputError(const BadInput& problem) : std::runtime_error(describe(problem)), problem_(problem) {}
 
 void fail_check(const char* condition, const char* file, int line) {
   std::fprintf(stderr, "attnlab bug: %s:%d: %s does not hold\n", file, line, condition);

@@ -22,6 +22,12 @@ class InputError : public std::runtime_error {
  public:
   explicit InputError(const BadInput& problem);
   explicit InputError(const std::string& message) : std::runtime_error(message) {}
+  // The parts that the message was made of; all empty if it was given whole. A caller that knows more (the file
+  // and line of a key) completes them and throws again.
+  const BadInput& problem() const { return problem_; }
+
+ private:
+  BadInput problem_;
 };
 
 // A failure while running on valid input (disk full, no memory). Programs print what() and exit with code 1.

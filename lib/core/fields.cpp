@@ -8,7 +8,8 @@ namespace attnlab {
 namespace {
 
 bool is_plain(const std::string& text) {
-  if (text.empty() || text == "true" || text == "false" || text == "null" || text == "~") return false;
+  if (text.empty() || text == "true" || text == "false" || text == "~") return false;
+  if (text == "null" || text == "Null" || text == "NULL") return false;
   const std::string_view safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_/.";
   if (safe.find(text[0]) == std::string_view::npos || text[0] == '.') return false;
   return text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.-= ") ==

@@ -45,7 +45,7 @@ struct BatchConfig {
 // they are drawn; packed rows then draw documents of their own, with replacement, until they are full.
 class BatchStream {
  public:
-  static constexpr int64_t lazy_above = 200000;
+  static constexpr int64_t lazy_above = 2000000;
 
   // Throws InputError if the config's numbers make no batches (sizes below 1, ids outside the vocabulary).
   BatchStream(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const Tokenizer> tokenizer,

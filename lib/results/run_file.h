@@ -110,4 +110,7 @@ RunState read_state(const std::filesystem::path& path);
 // All files seed*.h5 below a folder, sorted by path; or the one file. Throws InputError if nothing is there.
 std::vector<RunRecord> read_runs(const std::filesystem::path& folder_or_file, bool with_problems = false);
 
+// The HDF5 library in use, "1.10.8".
+std::string hdf5_version();
+
 }  // namespace attnlab

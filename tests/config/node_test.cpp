@@ -195,6 +195,8 @@ TEST_CASE("merging replaces scalars and lists and joins maps") {
   CHECK(text_at(base, "l.0") == "'5'");
   CHECK(text_at(base, "l.1") == "absent");
   CHECK(text_at(base, "n") == "'6'");
+  merge(base, parse_yaml("m:\n", "empty.yaml"));  // an empty map takes nothing away
+  CHECK(text_at(base, "m.x") == "'1'");
 }
 
 TEST_CASE("damaged text parses or is refused") {

@@ -1,0 +1,27 @@
+// How an arm is evaluated.
+#pragma once
+
+#include <cstdint>
+
+#include "core/fields.h"
+
+namespace attnlab {
+
+struct EvalConfig {
+  int64_t every = 0;
+  int64_t heldout_examples = 200, problems = 100;
+  int64_t max_new_tokens = 256, batch_size = 32;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"every", "steps between two evaluations; 0: only before and after training"}.at_least(0),
+          self.every);
+    visit(Key{"heldout_examples", "held-out examples for the loss; 0: not measured"}.at_least(0),
+          self.heldout_examples);
+    visit(Key{"problems", "held-out problems that are answered; 0: not measured"}.at_least(0), self.problems);
+    visit(Key{"max_new_tokens", "longest answer, in tokens"}.at_least(1), self.max_new_tokens);
+    visit(Key{"batch_size", "sequences evaluated at a time"}.at_least(1), self.batch_size);
+  }
+};
+
+}  // namespace attnlab

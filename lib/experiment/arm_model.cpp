@@ -1,0 +1,57 @@
+#include "experiment/arm_model.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/files.h"
+#include "model/decoder_weights.h"
+#include "model/families/families.h"
+#include "train/trainable.h"
+
+namespace attnlab {
+
+ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device device) {
+  if (auto problem = variant_problem(base.config.attention_shape(), config.arm.options)) {
+    problem->key = fmt::format("arms.{}.options.{}", config.arm.name, problem->key);
+    throw InputError(*problem);
+  }
+  ArmModel model{.decoder = std::make_shared<Decoder>(base.config, config.arm.options)};
+  const auto trained = trainable_names(*model.decoder, config.train.trainable, "train.trainable");
+  set_trainable(*model.decoder, trained);
+  for (const auto& parameter : model.decoder->parameters()) {
+    model.parameters_total += parameter.numel();
+    if (parameter.requires_grad()) model.parameters_trainable += parameter.numel();
+  }
+  load_weights(*model.decoder, convert_weights(base.weights, base.config, config.arm.options));
+  model.decoder->to(device);
+  return model;
+}
+
+Equivalence compare_with_base(const Base& base, const Data& data, Decoder& arm) {
+  constexpr int64_t longest = 128, rows = 4;
+  std::vector<int64_t> ids;
+  for (int64_t i = 0; i < data.heldout->size() && static_cast<int64_t>(ids.size()) < rows * longest; ++i) {
+    const Example example = data.heldout->get(i);
+    const auto more = base.tokenizer->encode(example.prompt + example.answer);
+    ids.insert(ids.end(), more.begin(), more.end());
+  }
+  const int64_t T = std::min<int64_t>(longest, static_cast<int64_t>(ids.size()));
+  const int64_t B = std::min<int64_t>(rows, static_cast<int64_t>(ids.size()) / std::max<int64_t>(T, 1));
+  if (T == 0 || B == 0) return {};
+  ids.resize(static_cast<size_t>(B * T));
+  Decoder before(base.config, Gqa::Config{});
+  load_weights(before, base.weights);
+  before.to(arm.device());
+  return compare_logits(before, arm, torch::tensor(ids).view({B, T}).to(arm.device()));
+}
+
+void save_arm_model(const std::filesystem::path& folder, const Decoder& decoder, const Base& base) {
+  auto config = write_decoder_config(decoder.config());
+  if (base.bos_id) config["bos_token_id"] = *base.bos_id;
+  config["eos_token_id"] = base.eos_id;
+  write_checkpoint(folder, config, copy_weights(decoder));
+  write_file_atomic(folder / "tokenizer.json", read_file(base.tokenizer_file));
+}
+
+}  // namespace attnlab

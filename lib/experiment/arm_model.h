@@ -1,0 +1,28 @@
+// The model of one arm: the base converted into the arm's variant, with the arm's parameters set to train.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "convert/equivalence.h"
+#include "experiment/inputs.h"
+#include "model/decoder.h"
+
+namespace attnlab {
+
+struct ArmModel {
+  std::shared_ptr<Decoder> decoder;
+  int64_t parameters_total = 0, parameters_trainable = 0;
+};
+
+// Throws InputError if the variant cannot be made from this base or no parameter would train.
+ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device device);
+
+// How far the arm's model is from the base's, on held-out text, both on the arm's device in float32.
+Equivalence compare_with_base(const Base& base, const Data& data, Decoder& arm);
+
+// The trained model in Hugging Face's layout, with the base's tokenizer. Only for arms of variant gqa.
+void save_arm_model(const std::filesystem::path& folder, const Decoder& decoder, const Base& base);
+
+}  // namespace attnlab

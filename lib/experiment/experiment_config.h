@@ -1,0 +1,85 @@
+// exp.yaml, typed: what one run is made of once arms, sweep points and overrides have been merged.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "attention/variants.h"
+#include "config/node.h"
+#include "core/fields.h"
+#include "data/data_config.h"
+#include "eval/eval_config.h"
+#include "model/decoder_config.h"
+#include "train/train_config.h"
+
+namespace attnlab {
+
+enum class DeviceChoice { automatic, cpu, cuda };
+template <>
+struct EnumNames<DeviceChoice> {
+  static constexpr std::array<std::pair<std::string_view, DeviceChoice>, 3> rows{
+      {{"auto", DeviceChoice::automatic}, {"cpu", DeviceChoice::cpu}, {"cuda", DeviceChoice::cuda}}};
+};
+
+// The GQA model that all arms start from: a checkpoint, or random weights of a given shape.
+struct BaseConfig {
+  std::string path;                   // folder in Hugging Face's layout
+  std::optional<DecoderConfig> init;  // instead of path
+  int64_t init_seed = 0;
+  std::string tokenizer;  // tokenizer.json or its folder; empty: the one in path
+  std::string bos_token, eos_token;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"path", "folder of the checkpoint that all arms start from"}, self.path);
+    visit(Key{"init", "shape of a model with random weights, instead of path"}, self.init);
+    visit(Key{"init_seed", "seed of the random weights"}.at_least(0), self.init_seed);
+    visit(Key{"tokenizer", "tokenizer.json; empty: the one in path"}, self.tokenizer);
+    visit(Key{"bos_token", "token that starts documents; empty: none"}, self.bos_token);
+    visit(Key{"eos_token", "token that ends documents; empty: the checkpoint's"}, self.eos_token);
+  }
+};
+
+struct ArmConfig {
+  std::string name, variant;
+  VariantConfig options;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"name", "name of the arm: letters, digits, '_', '-', '.'"}.must_be_given(), self.name);
+    visit(Key{"variant", "attention variant"}.must_be_given(), self.variant);
+    std::visit([&](auto& options) { visit(Key{"options", "the variant's options"}, options); }, self.options);
+  }
+};
+
+struct RunConfig {
+  std::string experiment;
+  int64_t seed = 0;
+  DeviceChoice device = DeviceChoice::automatic;
+  BaseConfig base;
+  DataConfig data;
+  ArmConfig arm;
+  TrainConfig train;
+  EvalConfig eval;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"experiment", "name of the experiment"}, self.experiment);
+    visit(Key{"seed", "seed of the run"}, self.seed);
+    visit(Key{"device", "where to compute"}, self.device);
+    visit(Key{"base", "the model that all arms start from"}, self.base);
+    visit(Key{"data", "training and held-out examples"}, self.data);
+    visit(Key{"arm", "the arm"}, self.arm);
+    visit(Key{"train", "training"}, self.train);
+    visit(Key{"eval", "evaluation"}, self.eval);
+  }
+};
+
+// The run of one arm from the tree of exp.yaml, in which the sweep point is already set and `train` is already
+// merged with the arm's overrides. Throws InputError.
+RunConfig read_run_config(const Node& root, const Node& arm, int64_t arm_index, int64_t seed);
+
+// Adds file and line of the key to an error that only names the key, where the tree has the key.
+InputError located(const InputError& error, const Node& root);
+
+}  // namespace attnlab

@@ -1,0 +1,162 @@
+#include "experiment/inputs.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/checkpoint.h"
+#include "core/files.h"
+#include "model/decoder_weights.h"
+#include "model/families/families.h"
+
+namespace attnlab {
+namespace fs = std::filesystem;
+namespace {
+
+// A checkpoint's token id under `key`: a number, or the first of a list.
+std::optional<int64_t> id_in_config(const nlohmann::json& config, const char* key) {
+  const auto found = config.find(key);
+  if (found == config.end()) return std::nullopt;
+  if (found->is_number_integer()) return found->get<int64_t>();
+  if (found->is_array() && !found->empty() && found->front().is_number_integer())
+    return found->front().get<int64_t>();
+  return std::nullopt;
+}
+
+std::optional<int64_t> id_of(const Tokenizer& tokenizer, const std::string& token, const char* key) {
+  if (token.empty()) return std::nullopt;
+  if (const auto id = tokenizer.token_id(token)) return id;
+  throw InputError(BadInput{.key = key,
+                            .found = "'" + token + "'",
+                            .expected = "a token of the tokenizer, as tokenizer.json spells it"});
+}
+
+void read_checkpoint(const Plan& plan, const BaseConfig& config, Base& base) {
+  const auto checkpoint = Checkpoint::open(resolve_path(plan, config.path));
+  base.config = read_decoder_config(checkpoint.config(), checkpoint.folder() / "config.json");
+  base.weights = read_base_weights(checkpoint, base.config);
+  base.weights_sha256 = checkpoint.weights_sha256();
+  base.bos_id = id_in_config(checkpoint.config(), "bos_token_id");
+  base.eos_id = id_in_config(checkpoint.config(), "eos_token_id").value_or(-1);
+}
+
+void make_random(const BaseConfig& config, Base& base) {
+  base.config = *config.init;
+  if (auto problem = decoder_problem(base.config)) {
+    problem->key = "base.init." + problem->key;
+    throw InputError(*problem);
+  }
+  base.weights = random_base_weights(base.config, static_cast<uint64_t>(config.init_seed));
+  base.weights_sha256 = fmt::format("random, seed {}", config.init_seed);
+  base.eos_id = -1;
+}
+
+void check_tokens(const Base& base) {
+  if (base.eos_id < 0)
+    throw InputError(BadInput{.key = "base.eos_token",
+                              .found = "nothing",
+                              .expected = "the token that ends a document (the checkpoint names none)"});
+  if (base.tokenizer->vocab_size() > base.config.vocab_size)
+    throw InputError(BadInput{.key = "base.tokenizer",
+                              .found = fmt::format("{} tokens", base.tokenizer->vocab_size()),
+                              .expected = fmt::format("at most the model's {}", base.config.vocab_size)});
+}
+
+}  // namespace
+
+std::shared_ptr<const Base> load_base(const Plan& plan, const BaseConfig& config) {
+  if (config.path.empty() == !config.init.has_value())
+    throw InputError(BadInput{.key = "base",
+                              .found = config.init ? "path and init" : "neither path nor init",
+                              .expected = "path (a checkpoint) or init (random weights)"});
+  auto base = std::make_shared<Base>();
+  if (config.init) {
+    make_random(config, *base);
+  } else {
+    read_checkpoint(plan, config, *base);
+  }
+  const std::string named = config.tokenizer.empty() ? config.path : config.tokenizer;
+  if (named.empty())
+    throw InputError(
+        BadInput{.key = "base.tokenizer", .found = "nothing", .expected = "a tokenizer.json (init has none)"});
+  fs::path file = resolve_path(plan, named);
+  if (fs::is_directory(file)) file /= "tokenizer.json";
+  base->tokenizer = std::make_shared<Tokenizer>(Tokenizer::load(file));
+  base->tokenizer_file = file.string();
+  base->tokenizer_sha256 = sha256_file(file);
+  if (const auto id = id_of(*base->tokenizer, config.bos_token, "base.bos_token")) base->bos_id = id;
+  if (const auto id = id_of(*base->tokenizer, config.eos_token, "base.eos_token")) base->eos_id = *id;
+  check_tokens(*base);
+  return base;
+}
+
+namespace {
+
+std::string sample_hash(const Dataset& dataset) {
+  std::string text;
+  for (int64_t i = 0; i < std::min<int64_t>(dataset.size(), 1000); ++i) {
+    const Example example = dataset.get(i);
+    text += example.prompt + '\0' + example.answer + '\0';
+  }
+  return sha256(text);
+}
+
+}  // namespace
+
+std::shared_ptr<const Data> load_data(const Plan& plan, const DataConfig& config) {
+  DataConfig resolved = config;
+  for (std::string* path : {&resolved.path, &resolved.heldout_path})
+    if (!path->empty()) *path = resolve_path(plan, *path).string();
+  auto data = std::make_shared<Data>();
+  data->train = open_dataset(resolved, Split::train);
+  data->heldout = open_dataset(resolved, Split::valid);
+  if (is_generated(config.kind)) {
+    data->sha256 = "first 1000 examples " + sample_hash(*data->train);
+  } else {
+    data->sha256 = sha256_tree(resolved.path);
+    if (!resolved.heldout_path.empty()) data->sha256 += ", held-out " + sha256_tree(resolved.heldout_path);
+  }
+  return data;
+}
+
+std::shared_ptr<const Base> Inputs::base(const BaseConfig& config) {
+  if (!base_config_ || !fields_equal(*base_config_, config)) base_ = load_base(plan_, config);
+  base_config_ = config;
+  return base_;
+}
+
+std::shared_ptr<const Data> Inputs::data(const DataConfig& config) {
+  if (!data_config_ || !fields_equal(*data_config_, config)) data_ = load_data(plan_, config);
+  data_config_ = config;
+  return data_;
+}
+
+std::shared_ptr<const BatchStream> Inputs::stream(const RunConfig& config) {
+  const auto base = this->base(config.base);
+  const auto data = this->data(config.data);
+  const BatchConfig batches = batch_config(config, *base);
+  FlatFields key = flatten(config.base);
+  for (auto& field : flatten(config.data)) key.push_back(std::move(field));
+  key.emplace_back("seed", config.seed);
+  key.emplace_back("shape",
+                   std::vector<int64_t>{batches.batch_size, batches.micro_batches, batches.sequence_length,
+                                        batches.packing, batches.loss_on_prompt});
+  if (!stream_ || stream_key_ != key)
+    stream_ = std::make_shared<const BatchStream>(data->train, base->tokenizer, batches,
+                                                  static_cast<uint64_t>(config.seed));
+  stream_key_ = std::move(key);
+  return stream_;
+}
+
+BatchConfig batch_config(const RunConfig& config, const Base& base) {
+  return {.batch_size = config.train.batch_size,
+          .micro_batches = config.train.micro_batches,
+          .sequence_length = config.train.sequence_length,
+          .packing = config.train.packing,
+          .loss_on_prompt = config.train.loss_on_prompt,
+          .bos_id = base.bos_id,
+          .eos_id = base.eos_id,
+          .pad_id = base.eos_id};
+}
+
+}  // namespace attnlab

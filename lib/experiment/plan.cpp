@@ -1,0 +1,149 @@
+#include "experiment/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "config/document.h"
+#include "experiment/sweep.h"
+
+namespace attnlab {
+namespace fs = std::filesystem;
+namespace {
+
+const std::vector<std::string> top_keys{"experiment", "base",  "data", "arms",  "sweep",
+                                        "seeds",      "train", "eval", "device"};
+
+[[noreturn]] void refuse(const Node& at, const std::string& key, const std::string& found,
+                         const std::string& expected, const std::string& nearest = "") {
+  throw InputError(BadInput{at.file, at.line, key, found, expected, nearest});
+}
+
+// "arms.mla_identity.train.lr" → "arms.1.train.lr".
+std::string with_arm_number(const Node& root, const std::string& path) {
+  const Node* arms = root.find("arms");
+  if (!path.starts_with("arms.") || !arms) return path;
+  const size_t end = std::min(path.find('.', 5), path.size());
+  for (size_t i = 0; i < arms->items.size(); ++i) {
+    const Node* name = arms->items[i].find("name");
+    if (name && name->text == path.substr(5, end - 5)) return fmt::format("arms.{}{}", i, path.substr(end));
+  }
+  return path;
+}
+
+void apply_override(Node& root, const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw InputError(BadInput{.file = "--set", .found = "'" + text + "'", .expected = "KEY=VALUE"});
+  const std::string origin = "--set " + text;
+  Node value = parse_yaml(text.substr(equals + 1), origin);
+  value.line = 0;
+  set_path(root, with_arm_number(root, text.substr(0, equals)), value);
+}
+
+void check_top_keys(const Node& root) {
+  if (root.kind != Node::Kind::map) refuse(root, "", root.describe(), "a map with the keys " + join(top_keys));
+  for (const auto& [key, node] : root.entries)
+    if (std::find(top_keys.begin(), top_keys.end(), key) == top_keys.end())
+      refuse(node, key, "an unknown key", "one of " + join(top_keys), nearest_name(key, top_keys));
+}
+
+std::vector<int64_t> read_seeds(const Node& root) {
+  const Node* node = root.find("seeds");
+  if (!node) return {0};
+  std::vector<int64_t> seeds;
+  detail::read_value(*node, "seeds", Key{"seeds", ""}.at_least(0), seeds);
+  if (seeds.empty()) refuse(*node, "seeds", "an empty list", "at least one seed");
+  for (size_t i = 0; i < seeds.size(); ++i)
+    if (std::count(seeds.begin(), seeds.end(), seeds[i]) > 1)
+      refuse(*node, "seeds", fmt::format("{} twice", seeds[i]), "each seed once");
+  return seeds;
+}
+
+// A scope may be given alone, without a list around it.
+void listify(Node& map, const char* key) {
+  Node* node = map.find(key);
+  if (!node || node->kind != Node::Kind::scalar) return;
+  Node list{.kind = Node::Kind::list, .file = node->file, .line = node->line};
+  list.items.push_back(*node);
+  *node = std::move(list);
+}
+
+const Node& read_arms(Node& root) {
+  Node* arms = root.find("arms");
+  if (!arms || arms->kind != Node::Kind::list || arms->items.empty())
+    refuse(arms ? *arms : root, "arms", arms ? arms->describe() : "nothing", "a list of arms");
+  if (Node* train = root.find("train")) listify(*train, "trainable");
+  std::set<std::string> names;
+  for (auto& arm : arms->items) {
+    const Node* name = arm.find("name");
+    if (!name) continue;  // reported when the arm is read
+    if (name->text.empty() || name->text != as_file_name(name->text) || name->text[0] == '.')
+      refuse(*name, "name", name->describe(), "letters, digits, '_', '-' and '.'");
+    if (!names.insert(name->text).second)
+      refuse(*name, "name", name->describe() + " twice", "each arm's name once");
+    listify(arm, "trainable");
+    if (Node* train = arm.find("train")) listify(*train, "trainable");
+  }
+  return *arms;
+}
+
+// The tree with the arm's overrides of `train` merged in, and then the sweep point set.
+Node tree_of_run(const Node& root, size_t arm_index, const SweepPoint& point) {
+  Node tree = root;
+  const Node arm = root.find("arms")->items[arm_index];
+  if (const Node* train = arm.find("train")) merge(tree.entry("train"), *train);
+  if (const Node* scopes = arm.find("trainable")) tree.entry("train").entry("trainable") = *scopes;
+  for (const auto& [key, value] : point.values) {
+    set_path(tree, with_arm_number(tree, key), value);
+    if (Node* train = tree.find("train")) listify(*train, "trainable");
+  }
+  return tree;
+}
+
+PlannedRun plan_run(const Plan& plan, size_t arm_index, const SweepPoint& point, int64_t seed) {
+  const Node tree = tree_of_run(plan.root, arm_index, point);
+  PlannedRun run{.config = read_run_config(tree, tree.find("arms")->items[arm_index],
+                                           static_cast<int64_t>(arm_index), seed),
+                 .arm_index = static_cast<int64_t>(arm_index),
+                 .sweep_point = point.name};
+  run.config.experiment = plan.experiment;
+  run.file = plan.results / run.config.arm.name / point.name / fmt::format("seed{}.h5", seed);
+  return run;
+}
+
+std::string experiment_name(const Node& root, const fs::path& config) {
+  const Node* node = root.find("experiment");
+  const std::string name =
+      node ? node->text : fs::absolute(config).lexically_normal().parent_path().filename().string();
+  if (name.empty() || name != as_file_name(name) || name[0] == '.')
+    refuse(node ? *node : root, "experiment", "'" + name + "'", "a name of letters, digits, '_', '-' and '.'");
+  return name;
+}
+
+}  // namespace
+
+Plan make_plan(const PlanOptions& options) {
+  Plan plan{.config_file = options.config, .root = parse_yaml_file(options.config)};
+  check_top_keys(plan.root);
+  for (const auto& text : options.overrides) apply_override(plan.root, text);
+  check_top_keys(plan.root);
+  plan.experiment = experiment_name(plan.root, options.config);
+  plan.results = options.results.empty() ? fs::path("results") / plan.experiment : fs::path(options.results);
+  const auto seeds = read_seeds(plan.root);
+  const size_t arms = read_arms(plan.root).items.size();
+  const auto points = sweep_points(plan.root);
+  for (const int64_t seed : seeds)
+    for (const auto& point : points)
+      for (size_t arm = 0; arm < arms; ++arm) plan.runs.push_back(plan_run(plan, arm, point, seed));
+  return plan;
+}
+
+fs::path resolve_path(const Plan& plan, const std::string& path) {
+  if (fs::path(path).is_absolute() || fs::exists(path)) return path;
+  const fs::path beside = plan.config_file.parent_path() / path;
+  return fs::exists(beside) ? beside : fs::path(path);
+}
+
+}  // namespace attnlab

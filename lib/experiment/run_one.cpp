@@ -1,0 +1,188 @@
+#include "experiment/run_one.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+
+#include "config/document.h"
+#include "core/interrupt.h"
+#include "experiment/arm_model.h"
+#include "experiment/evaluation.h"
+#include "experiment/provenance.h"
+#include "experiment/run_state.h"
+#include "results/run_file.h"
+#include "train/trainer.h"
+
+namespace attnlab {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// All that one run works with.
+class RunSession {
+ public:
+  RunSession(const PlannedRun& run, Inputs& inputs, torch::Device device, Reporter& reporter)
+      : run_(run),
+        config_(run.config),
+        files_(files_of(run)),
+        reporter_(reporter),
+        base_(inputs.base(config_.base)),
+        data_(inputs.data(config_.data)),
+        evaluator_(config_, base_, *data_),
+        writer_(open_writer(device)),
+        model_(make_arm_model(config_, *base_, device)),
+        stream_(inputs.stream(config_)),
+        trainer_(*model_.decoder, config_.train) {}
+
+  void execute(size_t place) {
+    try {
+      if (std::filesystem::exists(files_.state)) progress_ = trainer_.load(files_.state);
+      reporter_.begin(place, run_, progress_.step);
+      evaluate_if_due();
+      train();
+      if (config_.train.save_model) save_arm_model(files_.model, *model_.decoder, *base_);
+      writer_->set_status(RunState::complete, progress_.step);
+      std::filesystem::remove(files_.state);
+    } catch (const Interrupted&) {
+      trainer_.save(files_.state, progress_);
+      throw;
+    } catch (const RunError& error) {
+      writer_->set_status(RunState::failed, progress_.step, error.what());
+      throw;
+    }
+  }
+
+ private:
+  std::optional<RunWriter> open_writer(torch::Device device) {
+    if (std::filesystem::exists(files_.results)) {
+      // The same number of threads adds in the same order.
+      const auto provenance = read_run(files_.results, false).header.provenance;
+      if (const int64_t threads = threads_in(provenance); threads > 0 && device.is_cpu())
+        at::set_num_threads(static_cast<int>(threads));
+      return RunWriter::resume(files_.results);
+    }
+    std::filesystem::remove(files_.state);  // of a run whose file was deleted
+    return RunWriter::create(files_.results, make_header(device));
+  }
+
+  RunHeader make_header(torch::Device device) {
+    const ArmModel model = make_arm_model(config_, *base_, device);
+    const Equivalence equivalence = compare_with_base(*base_, *data_, *model.decoder);
+    const FlatFields config = flatten(config_);
+    reporter_.note(fmt::format("{}: converted to {}: max |Δlogit| {:.2g}, KL {:.2g} nats", run_name(run_),
+                               config_.arm.variant, equivalence.max_logit_difference,
+                               equivalence.kl_divergence));
+    return {.experiment = config_.experiment,
+            .arm = config_.arm.name,
+            .variant = config_.arm.variant,
+            .sweep_point = run_.sweep_point,
+            .arm_index = run_.arm_index,
+            .seed = config_.seed,
+            .parameters_total = model.parameters_total,
+            .parameters_trainable = model.parameters_trainable,
+            .cached_numbers_per_token = model.decoder->cached_numbers_per_token(),
+            .flops_per_token = model.decoder->forward_flops_per_token(config_.train.sequence_length),
+            .config = config,
+            .provenance = provenance_of(*base_, *data_, device),
+            .conversion = flatten(equivalence),
+            .resolved_yaml = to_yaml(config),
+            .prompt_bytes = evaluator_.prompt_bytes(),
+            .gold_bytes = evaluator_.gold_bytes(),
+            .output_bytes = evaluator_.output_bytes()};
+  }
+
+  std::vector<Batch> batches_of(int64_t step) const {
+    std::vector<Batch> batches;
+    for (int64_t i = 0; i < config_.train.micro_batches; ++i) batches.push_back(stream_->batch(step - 1, i));
+    return batches;
+  }
+
+  // The next step's batches are made while this one runs.
+  void train() {
+    const auto prepare = [this](int64_t step) {
+      return std::async(std::launch::async, [this, step] { return batches_of(step); });
+    };
+    if (progress_.step == config_.train.steps) return;
+    auto next = prepare(progress_.step + 1);
+    logged_ = progress_;
+    while (progress_.step < config_.train.steps) {
+      const auto batches = next.get();
+      if (progress_.step + 2 <= config_.train.steps) next = prepare(progress_.step + 2);
+      train_step(batches);
+      evaluate_if_due();
+      if (progress_.step % config_.train.checkpoint_every == 0 && progress_.step < config_.train.steps)
+        trainer_.save(files_.state, progress_);
+      if (interrupted()) throw Interrupted{};
+    }
+  }
+
+  void train_step(const std::vector<Batch>& batches) {
+    const auto start = Clock::now();
+    const StepResult result = trainer_.step(progress_.step + 1, batches);
+    const int64_t step = progress_.step + 1;
+    const bool log = step % config_.train.log_every == 0 || step == config_.train.steps;
+    const double loss = log ? result.loss.item<double>() : 0;
+    progress_ = {.step = step,
+                 .tokens = progress_.tokens + result.tokens,
+                 .seconds = progress_.seconds + seconds_since(start)};
+    if (!log) return;
+    const double speed = static_cast<double>(progress_.tokens - logged_.tokens) /
+                         std::max(progress_.seconds - logged_.seconds, 1e-9);
+    writer_->put_train({.step = step,
+                        .tokens = progress_.tokens,
+                        .loss = loss,
+                        .learning_rate = result.learning_rate,
+                        .gradient_norm = result.gradient_norm.item<double>(),
+                        .tokens_per_second = speed,
+                        .seconds = progress_.seconds});
+    logged_ = progress_;
+    reporter_.step(step, loss, speed);
+  }
+
+  bool evaluation_is_due() const {
+    const int64_t step = progress_.step, every = config_.eval.every;
+    if (step != 0 && step != config_.train.steps && (every == 0 || step % every != 0)) return false;
+    const auto& rows = writer_->evaluations();
+    return std::none_of(rows.begin(), rows.end(), [&](const auto& row) { return row.step == step; });
+  }
+
+  void evaluate_if_due() {
+    if (!evaluation_is_due()) return;
+    const auto result = evaluator_.evaluate(*model_.decoder, progress_.step, [&](int64_t answered) {
+      reporter_.evaluating(progress_.step, answered, evaluator_.problem_count());
+      if (interrupted()) throw Interrupted{};
+    });
+    writer_->put_evaluation(result.row, result.problems);
+    reporter_.evaluated(progress_.step, result.row.heldout_loss, result.row.accuracy, result.row.problems);
+  }
+
+  const PlannedRun& run_;
+  const RunConfig& config_;
+  RunFiles files_;
+  Reporter& reporter_;
+  std::shared_ptr<const Base> base_;
+  std::shared_ptr<const Data> data_;
+  Evaluator evaluator_;
+  std::optional<RunWriter> writer_;
+  ArmModel model_;
+  std::shared_ptr<const BatchStream> stream_;
+  Trainer trainer_;
+  TrainProgress progress_, logged_;
+};
+
+}  // namespace
+
+void run_one(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device,
+             Reporter& reporter) {
+  (void)plan;
+  const auto place = static_cast<size_t>(&run - plan.runs.data());
+  RunSession(run, inputs, device, reporter).execute(place);
+}
+
+}  // namespace attnlab

@@ -1,0 +1,90 @@
+#include "experiment/runner.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "core/files.h"
+#include "experiment/arm_model.h"
+#include "experiment/dry_run.h"
+#include "experiment/provenance.h"
+#include "experiment/run_one.h"
+#include "experiment/run_state.h"
+#include "experiment/verdict.h"
+
+namespace attnlab {
+
+Shard parse_shard(const std::string& text) {
+  Shard shard;
+  const char* end = text.data() + text.size();
+  const auto [slash, first] = std::from_chars(text.data(), end, shard.index);
+  const bool divided = first == std::errc() && slash != end && *slash == '/';
+  const auto [rest, second] = divided ? std::from_chars(slash + 1, end, shard.count)
+                                      : std::from_chars_result{end, std::errc::invalid_argument};
+  if (second != std::errc() || rest != end || shard.index < 1 || shard.index > shard.count)
+    throw InputError(BadInput{
+        .file = "--shard", .found = "'" + text + "'", .expected = "I/N with 1 <= I <= N, for instance 2/8"});
+  return shard;
+}
+
+namespace {
+
+void check_savable(const PlannedRun& run) {
+  if (!run.config.train.save_model || run.config.arm.variant == "gqa") return;
+  throw InputError(
+      BadInput{.key = "train.save_model",
+               .found = "true for arm " + run.config.arm.name + " of variant " + run.config.arm.variant,
+               .expected = "false: only gqa arms have a form in Hugging Face's layout"});
+}
+
+}  // namespace
+
+std::vector<std::string> validate_plan(const Plan& plan) {
+  try {
+    for (const auto& run : plan.runs) {
+      find_device(run.config.device);
+      check_savable(run);
+      check_same_config(run);
+    }
+    return parameter_warnings(count_runs(plan));
+  } catch (const InputError& error) {
+    throw located(error, plan.root);
+  }
+}
+
+RunnerReport run_plan(const Plan& plan, const Shard& shard) {
+  int64_t steps = 0;
+  for (size_t i = 0; i < plan.runs.size(); ++i)
+    if (shard.holds(i)) steps += plan.runs[i].config.train.steps;
+  Reporter reporter(plan.runs.size(), steps);
+  Inputs inputs(plan);
+  RunnerReport report;
+  for (size_t i = 0; i < plan.runs.size(); ++i) {
+    const PlannedRun& run = plan.runs[i];
+    if (!shard.holds(i)) continue;
+    if (is_complete(run)) {
+      reporter.skip(run.config.train.steps);
+      ++report.complete_before;
+      continue;
+    }
+    FileLock lock(files_of(run).lock);
+    if (!lock.try_lock()) {
+      reporter.skip(run.config.train.steps);
+      ++report.taken_by_others;
+      continue;
+    }
+    if (is_complete(run)) continue;  // finished by another process just now
+    run_one(plan, run, inputs, find_device(run.config.device), reporter);
+    ++report.finished;
+  }
+  return report;
+}
+
+std::string verdict_of_plan(const Plan& plan) {
+  std::vector<RunRecord> records;
+  for (const auto& run : plan.runs)
+    if (std::filesystem::exists(run.file)) records.push_back(read_run(run.file, false));
+  return format_verdict(compare_arms(records), TableStyle::text);
+}
+
+}  // namespace attnlab

@@ -1,0 +1,24 @@
+// Next-token loss.
+#pragma once
+
+#include <span>
+
+#include "model/decoder.h"
+
+namespace attnlab {
+
+// One batch on the device. Only positions with a target reach the output matrix.
+struct LossInput {
+  torch::Tensor ids_BT;       // int64
+  torch::Tensor positions_P;  // int64: indices into the B·T positions that have a target
+  torch::Tensor targets_P;    // int64: the tokens that follow them
+};
+
+// From row-major arrays of rows · columns numbers; targets below 0 are positions without one.
+LossInput make_loss_input(std::span<const int64_t> ids, std::span<const int64_t> targets, int64_t rows,
+                          int64_t columns, torch::Device device);
+
+// The summed cross-entropy in nats over the positions that have a target; a float32 scalar on the device.
+torch::Tensor summed_loss(Decoder& decoder, const LossInput& input);
+
+}  // namespace attnlab

@@ -1,0 +1,34 @@
+// In which number formats a forward pass computes.
+#pragma once
+
+#include <torch/torch.h>
+
+#include "core/names.h"
+
+namespace attnlab {
+
+enum class Precision {
+  float32,
+  bf16_mixed,  // float32 weights; matrix products and attention in bfloat16 (autocast)
+};
+template <>
+struct EnumNames<Precision> {
+  static constexpr std::array<std::pair<std::string_view, Precision>, 2> rows{
+      {{"float32", Precision::float32}, {"bf16_mixed", Precision::bf16_mixed}}};
+};
+
+// Forward passes inside the scope compute in this precision on this kind of device.
+class PrecisionScope {
+ public:
+  PrecisionScope(Precision precision, torch::Device device);
+  ~PrecisionScope();
+  PrecisionScope(const PrecisionScope&) = delete;
+  PrecisionScope& operator=(const PrecisionScope&) = delete;
+
+ private:
+  torch::DeviceType device_;
+  bool enabled_before_;
+  at::ScalarType dtype_before_;
+};
+
+}  // namespace attnlab

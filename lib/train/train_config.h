@@ -1,0 +1,65 @@
+// How an arm is trained.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/fields.h"
+#include "model/precision.h"
+
+namespace attnlab {
+
+enum class Schedule { constant, linear, cosine };
+template <>
+struct EnumNames<Schedule> {
+  static constexpr std::array<std::pair<std::string_view, Schedule>, 3> rows{
+      {{"constant", Schedule::constant}, {"linear", Schedule::linear}, {"cosine", Schedule::cosine}}};
+};
+
+struct TrainConfig {
+  int64_t steps = 1000;
+  int64_t batch_size = 16, micro_batches = 1, sequence_length = 256;
+  bool packing = false, loss_on_prompt = false;
+  double lr = 3e-4;
+  Schedule schedule = Schedule::cosine;
+  int64_t warmup_steps = 0;
+  double final_lr_share = 0.1;
+  double weight_decay = 0.01, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
+  double clip_norm = 1.0;
+  std::vector<std::string> trainable{"all"};
+  Precision precision = Precision::float32;
+  int64_t log_every = 1, checkpoint_every = 100;
+  bool save_model = false;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"steps", "optimizer steps"}.at_least(1), self.steps);
+    visit(Key{"batch_size", "sequences of one micro-batch"}.at_least(1), self.batch_size);
+    visit(Key{"micro_batches", "micro-batches whose gradients make one step"}.at_least(1), self.micro_batches);
+    visit(Key{"sequence_length", "longest sequence, in tokens"}.at_least(2), self.sequence_length);
+    visit(Key{"packing", "fill rows with documents one behind the other"}, self.packing);
+    visit(Key{"loss_on_prompt", "train the prompt's tokens too"}, self.loss_on_prompt);
+    visit(Key{"lr", "highest learning rate"}.above(0), self.lr);
+    visit(Key{"schedule", "how the learning rate falls after warm-up"}, self.schedule);
+    visit(Key{"warmup_steps", "steps in which the learning rate rises"}.at_least(0), self.warmup_steps);
+    visit(Key{"final_lr_share", "share of lr at the last step (linear, cosine)"}.at_least(0).at_most(1),
+          self.final_lr_share);
+    visit(Key{"weight_decay", "decoupled decay of matrices"}.at_least(0), self.weight_decay);
+    visit(Key{"beta1", "AdamW: decay of the first moment"}.at_least(0).at_most(0.99999), self.beta1);
+    visit(Key{"beta2", "AdamW: decay of the second moment"}.at_least(0).at_most(0.99999), self.beta2);
+    visit(Key{"epsilon", "AdamW: added to the root of the second moment"}.above(0), self.epsilon);
+    visit(Key{"clip_norm", "longest gradient; 0: no clipping"}.at_least(0), self.clip_norm);
+    visit(Key{"trainable", "all, attention, attention_kv, or patterns of parameter names"}, self.trainable);
+    visit(Key{"precision", "number format of forward and backward"}, self.precision);
+    visit(Key{"log_every", "steps between two rows of the loss curve"}.at_least(1), self.log_every);
+    visit(Key{"checkpoint_every", "steps between two saved states"}.at_least(1), self.checkpoint_every);
+    visit(Key{"save_model", "keep the trained weights beside the run file"}, self.save_model);
+  }
+};
+
+// The learning rate of step 1 … steps: linear warm-up from lr / warmup_steps, then the schedule, which ends at
+// lr · final_lr_share in the last step.
+double learning_rate(const TrainConfig& config, int64_t step);
+
+}  // namespace attnlab

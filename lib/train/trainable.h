@@ -1,0 +1,24 @@
+// Which parameters an arm trains.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/decoder.h"
+
+namespace attnlab {
+
+// Scopes are
+//   all             every parameter
+//   attention       all of each layer's attention
+//   attention_kv    what makes keys and values: parameters of the attention but q_proj and o_proj
+//   anything else   a pattern of parameter names, * for any text: "model.layers.*.mlp.*"
+// Returns the names that at least one scope takes, in the decoder's order. Throws InputError (key: `key`) for a
+// scope that takes no parameter, with the nearest scope or parameter.
+std::vector<std::string> trainable_names(const Decoder& decoder, const std::vector<std::string>& scopes,
+                                         const std::string& key);
+
+// Sets requires_grad on exactly these parameters.
+void set_trainable(Decoder& decoder, const std::vector<std::string>& names);
+
+}  // namespace attnlab

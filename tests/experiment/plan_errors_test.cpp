@@ -1,0 +1,116 @@
+// One rejection test per rule: the line names the file, the line, the key, what was found, what was expected.
+#include "catch.h"
+#include "core/errors.h"
+#include "experiment/runner.h"
+#include "tiny_experiment.h"
+
+namespace attnlab {
+namespace {
+
+std::string refusal(const std::string& yaml, const std::vector<std::string>& overrides = {}) {
+  const test::TinyExperiment experiment(yaml);
+  try {
+    const Plan plan =
+        make_plan({.config = experiment.config, .overrides = overrides, .results = experiment.out.string()});
+    validate_plan(plan);
+  } catch (const InputError& error) {
+    CHECK_FALSE(std::filesystem::exists(experiment.out));
+    const std::string text = error.what();
+    CHECK(std::count(text.begin(), text.end(), '\n') == 0);
+    return text;
+  }
+  return "accepted";
+}
+
+std::string with(const std::string& override) { return refusal(test::tiny_yaml(), {override}); }
+
+std::string replaced(const std::string& from, const std::string& to) {
+  std::string yaml = test::tiny_yaml();
+  yaml.replace(yaml.find(from), from.size(), to);
+  return refusal(yaml);
+}
+
+TEST_CASE("the experiment of these tests is valid") { CHECK(refusal(test::tiny_yaml()) == "accepted"); }
+
+TEST_CASE("unknown keys, with the nearest") {
+  CHECK_THAT(replaced("train: {steps", "train: {step"),
+             ContainsSubstring("exp.yaml:11: train.step: found an unknown key") &&
+                 ContainsSubstring("did you mean 'steps'?"));
+  CHECK_THAT(replaced("seeds: [0]", "seed: [0]"),
+             ContainsSubstring("exp.yaml:10: seed: found an unknown key") &&
+                 ContainsSubstring("did you mean 'seeds'?"));
+  CHECK_THAT(replaced("variant: mla_orthogonal,", "variant: mla_orthogonal, options: {ranks: 2},"),
+             ContainsSubstring("arms.1.options.ranks") && ContainsSubstring("did you mean 'rank'?"));
+}
+
+TEST_CASE("wrong types and ranges") {
+  CHECK_THAT(with("train.steps=many"), ContainsSubstring("--set train.steps=many: train.steps: found 'many'"));
+  CHECK_THAT(with("train.steps=0"), ContainsSubstring("a whole number of at least 1"));
+  CHECK_THAT(with("train.lr=-1"), ContainsSubstring("a number above 0"));
+  CHECK_THAT(with("device=gpu"), ContainsSubstring("device: found 'gpu', expected one of auto, cpu, cuda"));
+  CHECK_THAT(with("seeds=[1, 1]"), ContainsSubstring("seeds: found 1 twice"));
+  CHECK_THAT(with("seeds=[]"), ContainsSubstring("at least one seed"));
+  CHECK_THAT(with("experiment=a/b"), ContainsSubstring("experiment: found 'a/b'"));
+}
+
+TEST_CASE("arms") {
+  CHECK_THAT(
+      replaced("variant: gqa", "variant: gqq"),
+      ContainsSubstring("exp.yaml:8: arms.0.variant: found 'gqq'") && ContainsSubstring("did you mean 'gqa'?"));
+  CHECK_THAT(replaced("name: orthogonal", "name: gqa"), ContainsSubstring("'gqa' twice"));
+  CHECK_THAT(replaced("name: orthogonal", "name: a b"), ContainsSubstring("letters, digits"));
+  CHECK_THAT(replaced("name: gqa, ", ""), ContainsSubstring("arms.0.name: found nothing"));
+  CHECK_THAT(with("arms=3"), ContainsSubstring("arms: found '3', expected a list of arms"));
+  CHECK_THAT(with("arms.1.options.rank=5"),
+             ContainsSubstring("options.rank: found 5, expected at most head_dim = 4"));
+  CHECK_THAT(with("arms.0.trainable=[attentoin]"), ContainsSubstring("did you mean 'attention'?"));
+  CHECK_THAT(with("arms.7.name=x"), ContainsSubstring("no place '7'"));
+}
+
+TEST_CASE("sweeps") {
+  CHECK_THAT(with("sweep=3"), ContainsSubstring("sweep: found '3'"));
+  const auto swept = [](const std::string& text) {
+    return refusal(test::tiny_yaml() + "sweep: " + text + "\n");
+  };
+  CHECK_THAT(swept("{train.lr: 3}"), ContainsSubstring("exp.yaml:14: sweep.train.lr: found '3'"));
+  CHECK_THAT(swept("{train.lr: [1e-3, 1e-3]}"), ContainsSubstring("each value once"));
+  CHECK_THAT(swept("{train.rate: [1]}"), ContainsSubstring("train.rate: found an unknown key"));
+}
+
+TEST_CASE("the base") {
+  CHECK_THAT(with("base.path=nowhere"), ContainsSubstring("base: found path and init"));
+  CHECK_THAT(with("base={tokenizer: x}"), ContainsSubstring("neither path nor init"));
+  CHECK_THAT(with("base={path: nowhere}"), ContainsSubstring("nowhere"));
+  CHECK_THAT(with("base.tokenizer=nowhere.json"), ContainsSubstring("nowhere.json"));
+  CHECK_THAT(with("base.eos_token='<eos>'"), ContainsSubstring("base.eos_token: found '<eos>'"));
+  CHECK_THAT(with("base.eos_token=''"), ContainsSubstring("the token that ends a document"));
+  CHECK_THAT(with("base.init.n_kv_heads=3"),
+             ContainsSubstring("base.init.n_kv_heads") && ContainsSubstring("a divisor of n_heads = 4"));
+  CHECK_THAT(with("base.init.head_dim=3"), ContainsSubstring("an even number"));
+  CHECK_THAT(with("base.init.vocab_size=1000"), ContainsSubstring("1024 tokens"));
+}
+
+TEST_CASE("the data") {
+  CHECK_THAT(with("data.kind=gsm8q"), ContainsSubstring("did you mean 'gsm8k'?"));
+  CHECK_THAT(with("data.kind=gsm8k"), ContainsSubstring("exp.yaml:6: data.path: found nothing"));
+  CHECK_THAT(with("data={kind: gsm8k, path: /nowhere.jsonl}"), ContainsSubstring("/nowhere.jsonl"));
+  CHECK_THAT(with("data.difficulty_min=3"), ContainsSubstring("data.difficulty_max"));
+}
+
+TEST_CASE("what can't be done here") {
+  if (!torch::cuda::is_available())
+    CHECK_THAT(with("device=cuda"), ContainsSubstring("device: found 'cuda', expected auto or cpu"));
+  CHECK_THAT(with("train.save_model=true"), ContainsSubstring("only gqa arms"));
+}
+
+TEST_CASE("overrides and files") {
+  CHECK_THAT(with("train.steps"), ContainsSubstring("--set: found 'train.steps', expected KEY=VALUE"));
+  CHECK_THAT(with("train.steps.x=1"), ContainsSubstring("no place 'x'"));
+  CHECK_THAT(refusal("a: [1\n"), ContainsSubstring("exp.yaml:2") && ContainsSubstring("valid YAML"));
+  CHECK_THAT(refusal("- 1\n"), ContainsSubstring("found a list, expected a map"));
+  CHECK_THAT(refusal(""), ContainsSubstring("found nothing, expected a map"));
+  CHECK_THROWS_WITH(make_plan({.config = "/nowhere/exp.yaml"}), ContainsSubstring("/nowhere/exp.yaml"));
+}
+
+}  // namespace
+}  // namespace attnlab

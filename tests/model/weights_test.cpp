@@ -1,0 +1,84 @@
+#include <nlohmann/json.hpp>
+
+#include "catch.h"
+#include "model/decoder_weights.h"
+#include "model/families/families.h"
+#include "small_decoder.h"
+
+namespace attnlab {
+namespace {
+
+using test::small_config;
+
+Checkpoint save(const std::filesystem::path& folder, const DecoderConfig& config, const TensorMap& weights) {
+  write_checkpoint(folder, write_decoder_config(config), weights);
+  return Checkpoint::open(folder);
+}
+
+std::string refusal(const TensorMap& weights) {
+  const test::TemporaryFolder folder;
+  const auto config = small_config();
+  try {
+    read_base_weights(save(folder.path(), config, weights), config);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST_CASE("weights survive a checkpoint unchanged") {
+  const test::TemporaryFolder folder;
+  const auto config = small_config();
+  const auto weights = random_base_weights(config, 5);
+  const auto read = read_base_weights(save(folder.path(), config, weights), config);
+  REQUIRE(read.size() == weights.size());
+  for (const auto& [name, tensor] : weights) CHECK(torch::equal(read.at(name), tensor));
+}
+
+TEST_CASE("a missing, surplus or wrongly shaped tensor is named") {
+  auto weights = random_base_weights(small_config(), 5);
+  CHECK(refusal(weights) == "accepted");
+  auto missing = weights;
+  missing.erase("model.norm.weight");
+  CHECK_THAT(refusal(missing), ContainsSubstring("model.norm.weight: found no such tensor"));
+  auto surplus = weights;
+  surplus["model.norm.wait"] = torch::ones({2});
+  CHECK_THAT(refusal(surplus), ContainsSubstring("did you mean 'model.norm.weight'?"));
+  auto reshaped = weights;
+  reshaped["lm_head.weight"] = torch::ones({2, 3});
+  CHECK_THAT(refusal(reshaped), ContainsSubstring("lm_head.weight: found shape [2, 3]"));
+  auto integers = weights;
+  integers["model.norm.weight"] = torch::ones({20}, torch::kInt64);
+  CHECK_THAT(refusal(integers), ContainsSubstring("whole numbers"));
+}
+
+TEST_CASE("random weights are a function of the seed, with the residual matrices scaled down") {
+  auto config = small_config();
+  config.d_model = 64;
+  const auto a = random_base_weights(config, 1), b = random_base_weights(config, 1),
+             c = random_base_weights(config, 2);
+  for (const auto& [name, tensor] : a) CHECK(torch::equal(tensor, b.at(name)));
+  CHECK_FALSE(torch::equal(a.at("lm_head.weight"), c.at("lm_head.weight")));
+  // The deviation of n normal numbers is itself within 4 / √(2n) of its expectation, all but surely.
+  const auto near = [&](const char* name, double expected) {
+    const auto& tensor = a.at(name);
+    CHECK(tensor.std().item<double>() ==
+          Approx(expected).epsilon(4 / std::sqrt(2.0 * static_cast<double>(tensor.numel()))));
+  };
+  near("model.layers.0.mlp.up_proj.weight", 0.02);
+  near("model.layers.0.mlp.down_proj.weight", 0.01);
+  CHECK(a.at("model.norm.weight").eq(1).all().item<bool>());
+}
+
+TEST_CASE("tied checkpoints may carry the output matrix again") {
+  auto config = small_config();
+  config.tie_embeddings = true;
+  auto weights = random_base_weights(config, 5);
+  CHECK(weights.count("lm_head.weight") == 0);
+  weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone();
+  const test::TemporaryFolder folder;
+  CHECK(read_base_weights(save(folder.path(), config, weights), config).count("lm_head.weight") == 0);
+}
+
+}  // namespace
+}  // namespace attnlab

@@ -1,0 +1,43 @@
+#include "train/trainable.h"
+
+#include "catch.h"
+#include "core/errors.h"
+#include "small_decoder.h"
+
+namespace attnlab {
+namespace {
+
+std::vector<std::string> names(const VariantConfig& variant, const std::vector<std::string>& scopes) {
+  return trainable_names(Decoder(test::small_config(), variant), scopes, "train.trainable");
+}
+
+TEST_CASE("scopes take what they say") {
+  CHECK(names(Gqa::Config{}, {"all"}).size() == 21);
+  CHECK(names(Gqa::Config{}, {"attention"}).size() == 2 * 4);
+  CHECK(names(MlaIdentity::Config{}, {"attention"}).size() == 2 * 6);
+  CHECK(names(Gqa::Config{}, {"attention_kv"}) ==
+        std::vector<std::string>{
+            "model.layers.0.self_attn.k_proj.weight", "model.layers.0.self_attn.v_proj.weight",
+            "model.layers.1.self_attn.k_proj.weight", "model.layers.1.self_attn.v_proj.weight"});
+  CHECK(names(MlaIdentity::Config{}, {"attention_kv"}).size() == 2 * 4);
+  CHECK(names(Gqa::Config{}, {"model.layers.*.mlp.*"}).size() == 2 * 3);
+  CHECK(names(Gqa::Config{}, {"*norm*", "lm_head.weight"}).size() == 2 * 2 + 1 + 1);
+  CHECK(names(Gqa::Config{}, {"attention", "*q_proj*"}).size() == 2 * 4);
+}
+
+TEST_CASE("a scope that takes nothing is refused with the nearest one") {
+  CHECK_THROWS_WITH(names(Gqa::Config{}, {"attentoin"}), ContainsSubstring("did you mean 'attention'?"));
+  CHECK_THROWS_WITH(names(Gqa::Config{}, {"*k_up_proj*"}),
+                    ContainsSubstring("train.trainable") && ContainsSubstring("which no parameter matches"));
+  CHECK_THROWS_WITH(names(Gqa::Config{}, {}), ContainsSubstring("an empty list"));
+}
+
+TEST_CASE("what is not trainable gets no gradient") {
+  Decoder decoder(test::small_config(), Gqa::Config{});
+  set_trainable(decoder, {"model.norm.weight"});
+  for (const auto& parameter : decoder.named_parameters())
+    CHECK(parameter.value().requires_grad() == (parameter.key() == "model.norm.weight"));
+}
+
+}  // namespace
+}  // namespace attnlab
