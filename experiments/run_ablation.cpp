@@ -1,5 +1,6 @@
 // run_ablation --config EXP.yaml: trains and evaluates every run of a plan, then prints the verdict.
 #include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -122,6 +123,9 @@ int main(int argc, char** argv) {
   } catch (const po::error& error) {
     fmt::print(stderr, "run_ablation: {} (see --help)\n", error.what());
     return 2;
+  } catch (const c10::Error& error) {
+    fmt::print(stderr, "run_ablation: {}\n", error.what_without_backtrace());
+    return 1;
   } catch (const std::exception& error) {
     fmt::print(stderr, "run_ablation: {}\n", error.what());
     return 1;
