@@ -11,9 +11,12 @@ say "Installed and built in ${SECONDS}s"
 cd "$root"
 SECONDS=0
 results=results/quickstart
+arguments=("$@")
+for ((i = 0; i + 1 < $#; ++i)); do
+  if [[ ${arguments[i]} == --out ]]; then results=${arguments[i + 1]}; fi
+done
 build/bin/run_ablation --config experiments/quickstart/exp.yaml "$@"
 build/bin/make_figures "$results" --out "$results/figures"
-build/bin/compare_runs "$results"
 cat << TEXT
 
 Done in ${SECONDS}s.

@@ -9,13 +9,14 @@ namespace attnlab {
 
 struct EvalConfig {
   int64_t every = 0;
+  bool before = true;
   int64_t heldout_examples = 200, problems = 100;
   int64_t max_new_tokens = 256, batch_size = 32;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
-    visit(Key{"every", "steps between two evaluations; 0: only before and after training"}.at_least(0),
-          self.every);
+    visit(Key{"every", "steps between two evaluations; 0: none in between"}.at_least(0), self.every);
+    visit(Key{"before", "evaluate before the first step, too"}, self.before);
     visit(Key{"heldout_examples", "held-out examples for the loss; 0: not measured"}.at_least(0),
           self.heldout_examples);
     visit(Key{"problems", "held-out problems that are answered; 0: not measured"}.at_least(0), self.problems);

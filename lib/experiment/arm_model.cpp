@@ -16,6 +16,11 @@ ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device
     problem->key = fmt::format("arms.{}.options.{}", config.arm.name, problem->key);
     throw InputError(*problem);
   }
+  if (config.train.sequence_length > base.config.max_positions)
+    throw InputError(
+        BadInput{.key = "train.sequence_length",
+                 .found = fmt::format("{}", config.train.sequence_length),
+                 .expected = fmt::format("at most the base's {} positions", base.config.max_positions)});
   ArmModel model{.decoder = std::make_shared<Decoder>(base.config, config.arm.options)};
   const auto trained = trainable_names(*model.decoder, config.train.trainable, "train.trainable");
   set_trainable(*model.decoder, trained);

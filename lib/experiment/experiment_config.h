@@ -35,7 +35,8 @@ struct BaseConfig {
     visit(Key{"init", "shape of a model with random weights, instead of path"}, self.init);
     visit(Key{"init_seed", "seed of the random weights"}.at_least(0), self.init_seed);
     visit(Key{"tokenizer", "tokenizer.json; empty: the one in path"}, self.tokenizer);
-    visit(Key{"bos_token", "token that starts documents; empty: none"}, self.bos_token);
+    visit(Key{"bos_token", "token that starts documents; empty: the checkpoint's, if it names one"},
+          self.bos_token);
     visit(Key{"eos_token", "token that ends documents; empty: the checkpoint's"}, self.eos_token);
   }
 };

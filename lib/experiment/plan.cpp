@@ -70,11 +70,17 @@ void listify(Node& map, const char* key) {
   *node = std::move(list);
 }
 
+// `trainable` of an arm or of the root's or an arm's `train`.
+void listify_scopes(Node& map) {
+  listify(map, "trainable");
+  if (Node* train = map.find("train")) listify(*train, "trainable");
+}
+
 const Node& read_arms(Node& root) {
   Node* arms = root.find("arms");
   if (!arms || arms->kind != Node::Kind::list || arms->items.empty())
     refuse(arms ? *arms : root, "arms", arms ? arms->describe() : "nothing", "a list of arms");
-  if (Node* train = root.find("train")) listify(*train, "trainable");
+  listify_scopes(root);
   std::set<std::string> names;
   for (auto& arm : arms->items) {
     const Node* name = arm.find("name");
@@ -83,22 +89,26 @@ const Node& read_arms(Node& root) {
       refuse(*name, "name", name->describe(), "letters, digits, '_', '-' and '.'");
     if (!names.insert(name->text).second)
       refuse(*name, "name", name->describe() + " twice", "each arm's name once");
-    listify(arm, "trainable");
-    if (Node* train = arm.find("train")) listify(*train, "trainable");
+    listify_scopes(arm);
   }
   return *arms;
 }
 
-// The tree with the arm's overrides of `train` merged in, and then the sweep point set.
+// The tree with the sweep point set and the arm's overrides of `train` merged in. What a sweep says of `arms`
+// comes before the merge, the rest after it: a swept train.lr stands above an arm's own.
 Node tree_of_run(const Node& root, size_t arm_index, const SweepPoint& point) {
   Node tree = root;
-  const Node arm = root.find("arms")->items[arm_index];
+  const auto set_values = [&](bool of_arms) {
+    for (const auto& [key, value] : point.values)
+      if (key.starts_with("arms.") == of_arms) set_path(tree, with_arm_number(tree, key), value);
+  };
+  set_values(true);
+  Node arm = tree.find("arms")->items[arm_index];
+  listify_scopes(arm);
   if (const Node* train = arm.find("train")) merge(tree.entry("train"), *train);
   if (const Node* scopes = arm.find("trainable")) tree.entry("train").entry("trainable") = *scopes;
-  for (const auto& [key, value] : point.values) {
-    set_path(tree, with_arm_number(tree, key), value);
-    if (Node* train = tree.find("train")) listify(*train, "trainable");
-  }
+  set_values(false);
+  listify_scopes(tree);
   return tree;
 }
 

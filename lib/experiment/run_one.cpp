@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <future>
 
 #include "config/document.h"
@@ -55,6 +56,10 @@ class RunSession {
     } catch (const RunError& error) {
       writer_->set_status(RunState::failed, progress_.step, error.what());
       throw;
+    } catch (const c10::Error& error) {  // no memory on the device, most often
+      const std::string message = error.what_without_backtrace();
+      writer_->set_status(RunState::failed, progress_.step, message);
+      throw RunError(fmt::format("{}: step {}: {}", run_name(run_), progress_.step, message));
     }
   }
 
@@ -132,6 +137,8 @@ class RunSession {
                  .tokens = progress_.tokens + result.tokens,
                  .seconds = progress_.seconds + seconds_since(start)};
     if (!log) return;
+    if (!std::isfinite(loss))
+      throw RunError(fmt::format("{}: step {}: the loss is {}", run_name(run_), step, loss));
     const double speed = static_cast<double>(progress_.tokens - logged_.tokens) /
                          std::max(progress_.seconds - logged_.seconds, 1e-9);
     writer_->put_train({.step = step,
@@ -147,9 +154,10 @@ class RunSession {
 
   bool evaluation_is_due() const {
     const int64_t step = progress_.step, every = config_.eval.every;
-    if (step != 0 && step != config_.train.steps && (every == 0 || step % every != 0)) return false;
+    const bool due =
+        step == 0 ? config_.eval.before : step == config_.train.steps || (every > 0 && step % every == 0);
     const auto& rows = writer_->evaluations();
-    return std::none_of(rows.begin(), rows.end(), [&](const auto& row) { return row.step == step; });
+    return due && std::none_of(rows.begin(), rows.end(), [&](const auto& row) { return row.step == step; });
   }
 
   void evaluate_if_due() {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "core/files.h"
@@ -84,6 +85,9 @@ std::string verdict_of_plan(const Plan& plan) {
   std::vector<RunRecord> records;
   for (const auto& run : plan.runs)
     if (std::filesystem::exists(run.file)) records.push_back(read_run(run.file, false));
+  const bool any = std::any_of(records.begin(), records.end(),
+                               [](const auto& run) { return run.state == RunState::complete; });
+  if (!any) return "No run is complete yet.\n";
   return format_verdict(compare_arms(records), TableStyle::text);
 }
 

@@ -1,10 +1,12 @@
 #include "experiment/sweep.h"
 
+#include <algorithm>
 #include <cctype>
 #include <map>
 #include <set>
 
 #include "core/errors.h"
+#include "core/names.h"
 
 namespace attnlab {
 namespace {
@@ -23,6 +25,15 @@ void validate(const std::string& key, const Node& list) {
     throw InputError(BadInput{
         .file = at.file, .line = at.line, .key = "sweep." + key, .found = found, .expected = expected});
   };
+  const std::vector<std::string> sections{"base", "data", "arms", "train", "eval"};
+  const std::string section = key.substr(0, key.find('.'));
+  if (section == key || std::find(sections.begin(), sections.end(), section) == sections.end())
+    throw InputError(BadInput{.file = list.file,
+                              .line = list.line,
+                              .key = "sweep." + key,
+                              .found = "'" + key + "'",
+                              .expected = "a dotted key of base, data, arms, train or eval",
+                              .nearest = nearest_name(section, sections)});
   if (list.kind != Node::Kind::list || list.items.empty()) refuse(list, list.describe(), "a list of values");
   std::set<std::string> seen;
   for (const auto& item : list.items) {

@@ -1,5 +1,7 @@
 #include "model/decoder.h"
 
+#include <ATen/autocast_mode.h>
+
 namespace attnlab {
 namespace {
 
@@ -53,7 +55,7 @@ Decoder::Decoder(const DecoderConfig& config, const VariantConfig& variant)
 }
 
 torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext& context) {
-  const RotaryTables& rotary =
+  const RotaryTables rotary =
       context.rotary.cos_BTH.defined() ? context.rotary : rotary_from_zero(ids_BT.size(1));
   auto x_BTD = torch::embedding(embedding_, ids_BT);
   for (size_t i = 0; i < layers_.size(); ++i)
@@ -73,18 +75,21 @@ RotaryTables Decoder::rotary_at(const torch::Tensor& positions_BT) const {
   return rotary_tables(positions_BT, config_.head_dim, config_.rope_theta, embedding_.scalar_type());
 }
 
-const RotaryTables& Decoder::rotary_from_zero(int64_t T) {
-  const bool kept = rotary_.cos_BTH.defined() && rotary_.cos_BTH.size(1) == T &&
+RotaryTables Decoder::rotary_from_zero(int64_t T) {
+  const bool kept = rotary_.cos_BTH.defined() && rotary_.cos_BTH.size(1) >= T &&
                     rotary_.cos_BTH.device() == device() &&
                     rotary_.cos_BTH.scalar_type() == embedding_.scalar_type();
   if (!kept) rotary_ = rotary_at(torch::arange(T, torch::dtype(torch::kInt64).device(device())).unsqueeze(0));
-  return rotary_;
+  return {rotary_.cos_BTH.narrow(1, 0, T), rotary_.sin_BTH.narrow(1, 0, T)};
 }
 
 std::vector<LayerCache> Decoder::make_caches(int64_t B, int64_t capacity) const {
+  auto options = embedding_.options().requires_grad(false);
+  if (at::autocast::is_autocast_enabled(device().type()))
+    options = options.dtype(at::autocast::get_autocast_dtype(device().type()));
   std::vector<LayerCache> caches;
   for (const auto& layer : layers_)
-    caches.emplace_back(layer->attention()->cache_layout(), B, capacity, embedding_.options());
+    caches.emplace_back(layer->attention()->cache_layout(), B, capacity, options);
   return caches;
 }
 

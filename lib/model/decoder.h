@@ -39,7 +39,7 @@ class DecoderLayer : public torch::nn::Module {
 
 class Decoder : public torch::nn::Module {
  public:
-  // Weights are uninitialised: load_weights or initialise fills them.
+  // Weights mean nothing until load_weights fills them.
   Decoder(const DecoderConfig& config, const VariantConfig& variant);
 
   // Token ids [B, T] → hidden states after the final norm [B, T, D].
@@ -48,6 +48,7 @@ class Decoder : public torch::nn::Module {
   torch::Tensor logits(const torch::Tensor& hidden) const;
 
   RotaryTables rotary_at(const torch::Tensor& positions_BT) const;
+  // Empty caches for B sequences of up to `capacity` tokens, in the dtype that forward passes compute in.
   std::vector<LayerCache> make_caches(int64_t B, int64_t capacity) const;
   // Numbers that all layers together keep per token while generating.
   int64_t cached_numbers_per_token() const;
@@ -61,7 +62,7 @@ class Decoder : public torch::nn::Module {
   torch::Device device() const { return embedding_.device(); }
 
  private:
-  const RotaryTables& rotary_from_zero(int64_t T);
+  RotaryTables rotary_from_zero(int64_t T);
 
   DecoderConfig config_;
   VariantConfig variant_;

@@ -10,7 +10,7 @@
 namespace attnlab {
 namespace {
 
-// Names and shapes of a decoder's parameters; on the meta device they cost no memory.
+// Names and shapes of a decoder's parameters.
 std::map<std::string, std::vector<int64_t>> expected_shapes(const DecoderConfig& config) {
   std::map<std::string, std::vector<int64_t>> shapes;
   const Decoder decoder(config, Gqa::Config{});
@@ -65,6 +65,7 @@ TensorMap read_base_weights(const Checkpoint& checkpoint, const DecoderConfig& c
       refuse(name, fmt::format("shape [{}]", fmt::join(weights[name].sizes().vec(), ", ")), wanted);
     if (!weights[name].is_floating_point())
       refuse(name, "whole numbers", wanted + " of floating-point numbers");
+    weights[name] = weights[name].to(torch::kFloat32);
   }
   for (const auto& name : checkpoint.names())
     if (!shapes.count(name) && !is_redundant(name, config))

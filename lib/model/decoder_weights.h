@@ -9,8 +9,9 @@
 
 namespace attnlab {
 
-// All tensors of a GQA decoder. Throws InputError naming file and tensor if one is missing, surplus, or has a
-// shape that the config does not give it.
+// All tensors of a GQA decoder in float32 (half formats are widened, so that conversions stay exact). Throws
+// InputError naming file and tensor if one is missing, surplus, or has a shape that the config does not give
+// it.
 TensorMap read_base_weights(const Checkpoint& checkpoint, const DecoderConfig& config);
 
 // Random weights of a GQA decoder, a pure function of the seed: normal with deviation 0.02, and 0.02 / √(2 L)

@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <charconv>
+
 #include "checkpoint/safetensors.h"
 #include "core/errors.h"
 #include "model/loss.h"
@@ -39,15 +41,17 @@ StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches) 
     result.tokens += batch.tokens;
   }
   const torch::Device device = decoder_.device();
+  result.loss = torch::zeros({}, torch::dtype(torch::kFloat32).device(device));
   for (const auto& batch : micro_batches) {
+    if (batch.loss_tokens == 0) continue;
     const auto input = make_loss_input(batch.input_ids, batch.targets, batch.rows, batch.columns, device);
     torch::Tensor loss;
     {
       const PrecisionScope scope(config_.precision, device);
-      loss = summed_loss(decoder_, input) / static_cast<double>(std::max<int64_t>(targets, 1));
+      loss = summed_loss(decoder_, input) / static_cast<double>(targets);
     }
     loss.backward();
-    result.loss = result.loss.defined() ? result.loss + loss.detach() : loss.detach();
+    result.loss += loss.detach();
   }
   result.gradient_norm = optimizer_.clip_gradients();
   optimizer_.update(step, result.learning_rate);
@@ -79,9 +83,13 @@ TrainProgress Trainer::load(const std::filesystem::path& path) {
   });
   const auto number = [&](const char* key) {
     const auto found = file.metadata().find(key);
-    if (found == file.metadata().end())
-      throw InputError(BadInput{.file = path.string(), .key = key, .found = "nothing", .expected = "a number"});
-    return std::stod(found->second);
+    const std::string text = found == file.metadata().end() ? "" : found->second;
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size())
+      throw InputError(
+          BadInput{.file = path.string(), .key = key, .found = "'" + text + "'", .expected = "a number"});
+    return value;
   };
   return {.step = static_cast<int64_t>(number("step")),
           .tokens = static_cast<int64_t>(number("tokens")),

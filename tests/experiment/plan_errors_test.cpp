@@ -74,6 +74,8 @@ TEST_CASE("sweeps") {
   };
   CHECK_THAT(swept("{train.lr: 3}"), ContainsSubstring("exp.yaml:14: sweep.train.lr: found '3'"));
   CHECK_THAT(swept("{train.lr: [1e-3, 1e-3]}"), ContainsSubstring("each value once"));
+  CHECK_THAT(swept("{trian.lr: [1]}"), ContainsSubstring("did you mean 'train'?"));
+  CHECK_THAT(swept("{seeds: [1]}"), ContainsSubstring("a dotted key of base, data, arms, train or eval"));
   CHECK_THAT(swept("{train.rate: [1]}"), ContainsSubstring("train.rate: found an unknown key"));
 }
 
@@ -101,6 +103,11 @@ TEST_CASE("what can't be done here") {
   if (!torch::cuda::is_available())
     CHECK_THAT(with("device=cuda"), ContainsSubstring("device: found 'cuda', expected auto or cpu"));
   CHECK_THAT(with("train.save_model=true"), ContainsSubstring("only gqa arms"));
+}
+
+TEST_CASE("rows longer than the base's positions") {
+  CHECK_THAT(with("base.init.max_positions=40"),
+             ContainsSubstring("train.sequence_length: found 48, expected at most the base's 40 positions"));
 }
 
 TEST_CASE("overrides and files") {

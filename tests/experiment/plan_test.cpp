@@ -35,8 +35,11 @@ TEST_CASE("an arm overrides train, and a sweep overrides the arm") {
   CHECK(plan.runs[0].config.train.lr == 1e-3);
   CHECK(plan.runs[1].config.train.lr == 2e-3);
   CHECK(plan.runs[1].config.train.steps == 6);
-  const Plan swept = plan_of(experiment, {"sweep.train.lr=[5e-3]"});
-  (void)swept;
+  const test::TinyExperiment sweeping(test::tiny_yaml() + "sweep: {train.lr: [5e-3]}\n");
+  CHECK(plan_of(sweeping).runs[1].config.train.lr == 5e-3);
+  const test::TinyExperiment arm(test::tiny_yaml() + "sweep: {arms.orthogonal.train.lr: [6e-3]}\n");
+  CHECK(plan_of(arm).runs[0].config.train.lr == 1e-3);
+  CHECK(plan_of(arm).runs[1].config.train.lr == 6e-3);
 }
 
 TEST_CASE("a sweep may set an arm's options, by the arm's name") {

@@ -73,6 +73,7 @@ TEST_CASE("greedy generation gives the reference's tokens") {
   for (const auto& name : supported) {
     INFO(name);
     Fixture fixture(fixtures() / name);
+    if (!fixture.reference.has("greedy_ids")) continue;
     const auto all = fixture.reference.tensor("greedy_ids").flatten();
     const std::vector<int64_t> ids(all.data_ptr<int64_t>(), all.data_ptr<int64_t>() + all.numel());
     const auto margin = fixture.reference.tensor("greedy_margin");

@@ -59,17 +59,16 @@ namespace {
 
 // Rotary frequencies of the default type only.
 double read_rope_theta(const JsonKeys& keys) {
-  const json* rope = nullptr;
+  double theta = keys.positive("rope_theta", 10000);
   for (const char* name : {"rope_scaling", "rope_parameters"}) {
     if (!keys.has(name)) continue;
-    rope = &keys.object().at(name);
-    if (!rope->is_object()) keys.refuse(name, "an object");
-    const std::string type = rope->value("rope_type", rope->value("type", "default"));
+    if (!keys.object().at(name).is_object()) keys.refuse(name, "an object");
+    const JsonKeys inner = keys.below(name);
+    const std::string type = inner.text("rope_type", inner.text("type", "default"));
     if (type != "default") keys.refuse(name, "rope_type default: no other type is supported");
+    theta = inner.positive("rope_theta", theta);
   }
-  const double outer = keys.positive("rope_theta", 10000);
-  if (rope == nullptr || !rope->contains("rope_theta")) return outer;
-  return JsonKeys(*rope, "").positive("rope_theta", outer);
+  return theta;
 }
 
 }  // namespace

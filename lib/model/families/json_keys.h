@@ -26,6 +26,8 @@ class JsonKeys {
   void require_only(const std::string& key, const nlohmann::json& only) const;
   [[noreturn]] void refuse(const std::string& key, const std::string& expected) const;
   const nlohmann::json& object() const { return object_; }
+  // The keys of an object under `key`.
+  JsonKeys below(const std::string& key) const { return {object_.at(key), file_}; }
 
  private:
   const nlohmann::json& object_;
