@@ -42,11 +42,22 @@ RunConfig read_run_config(const Node& root, const Node& arm, int64_t arm_index, 
   return config;
 }
 
+std::string with_arm_number(const Node& root, const std::string& path) {
+  const Node* arms = root.find("arms");
+  if (!path.starts_with("arms.") || !arms) return path;
+  const size_t end = std::min(path.find('.', 5), path.size());
+  for (size_t i = 0; i < arms->items.size(); ++i) {
+    const Node* name = arms->items[i].find("name");
+    if (name && name->text == path.substr(5, end - 5)) return fmt::format("arms.{}{}", i, path.substr(end));
+  }
+  return path;
+}
+
 InputError located(const InputError& error, const Node& root) {
   BadInput problem = error.problem();
   if (problem.key.empty() || !problem.file.empty()) return error;
   // The key itself, or the nearest part of its path that is written down.
-  for (std::string path = problem.key; !path.empty();) {
+  for (std::string path = with_arm_number(root, problem.key); !path.empty();) {
     if (const Node* node = find_path(root, path)) {
       problem.file = node->file;
       problem.line = node->line;

@@ -80,6 +80,9 @@ struct RunConfig {
 // merged with the arm's overrides. Throws InputError.
 RunConfig read_run_config(const Node& root, const Node& arm, int64_t arm_index, int64_t seed);
 
+// "arms.mla_identity.train.lr" → "arms.1.train.lr"; other paths as they are.
+std::string with_arm_number(const Node& root, const std::string& path);
+
 // Adds file and line of the key to an error that only names the key, where the tree has the key.
 InputError located(const InputError& error, const Node& root);
 

@@ -20,18 +20,6 @@ const std::vector<std::string> top_keys{"experiment", "base",  "data", "arms",  
   throw InputError(BadInput{at.file, at.line, key, found, expected, nearest});
 }
 
-// "arms.mla_identity.train.lr" → "arms.1.train.lr".
-std::string with_arm_number(const Node& root, const std::string& path) {
-  const Node* arms = root.find("arms");
-  if (!path.starts_with("arms.") || !arms) return path;
-  const size_t end = std::min(path.find('.', 5), path.size());
-  for (size_t i = 0; i < arms->items.size(); ++i) {
-    const Node* name = arms->items[i].find("name");
-    if (name && name->text == path.substr(5, end - 5)) return fmt::format("arms.{}{}", i, path.substr(end));
-  }
-  return path;
-}
-
 void apply_override(Node& root, const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0)

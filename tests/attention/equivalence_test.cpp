@@ -60,7 +60,7 @@ TEST_CASE("training the up-projections leaves what GQA can express") {
   CHECK(gradient.narrow(0, 0, H).narrow(1, H, H).abs().min().item<double>() > 0);
 }
 
-TEST_CASE("latents keep as many numbers as GQA's cache; up-projections add 2 · G H · N H parameters") {
+TEST_CASE("latents keep as many numbers as GQA's cache, and up-projections add 2 · G H · N H parameters") {
   for (const auto& size : odd_sizes()) {
     const auto& shape = size.shape;
     const int64_t kv = shape.n_kv_heads * shape.head_dim, heads = shape.n_heads * shape.head_dim;

@@ -103,7 +103,7 @@ double rounding_bound(const DecoderConfig& c, int64_t T, double largest_logit) {
   return 2 * single_eps * static_cast<double>(c.n_layers * layer + c.d_model) * largest_logit;
 }
 
-TEST_CASE("exact conversions differ by rounding; rank truncation differs more the less it keeps") {
+TEST_CASE("exact conversions differ by rounding, and rank truncation differs more the less it keeps") {
   auto config = small_config();
   config.family = Family::qwen2;
   config.qkv_bias = true;

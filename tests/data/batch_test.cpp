@@ -46,7 +46,7 @@ std::vector<Example> letters(int n) {
 
 }  // namespace
 
-TEST_CASE("a row is bos, prompt, answer, eos; only the answer and eos are targets") {
+TEST_CASE("a row is bos, prompt, answer, eos, and only the answer and eos are targets") {
   const auto tokenizer = test::byte_tokenizer();
   const Listed data(std::vector<Example>{{.prompt = "pq", .answer = "xyz"}, {.prompt = "p", .answer = "x"}});
   const auto batches =

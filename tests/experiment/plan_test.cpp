@@ -57,7 +57,7 @@ TEST_CASE("keys with equal endings keep their whole names in the folder") {
   CHECK(as_file_name("a b/c") == "a_b_c");
 }
 
-TEST_CASE("--set overrides, arms by number or name, scopes with or without a list") {
+TEST_CASE("the option --set overrides, arms by number or name, scopes with or without a list") {
   const test::TinyExperiment experiment;
   const Plan plan = plan_of(experiment, {"train.steps=9", "arms.orthogonal.train.lr=0.5",
                                          "arms.0.trainable=all", "arms.1.options.split=left"});

@@ -84,7 +84,7 @@ TEST_CASE("kill -9 at ten random instants: nothing flushed is lost, the curve is
     check_equal(read_run(undisturbed.file(arm)), read_run(killed.file(arm)));
 }
 
-TEST_CASE("Ctrl-C saves and leaves with code 130; the same command goes on") {
+TEST_CASE("Ctrl-C saves and leaves with code 130, and the same command goes on") {
   const TinyExperiment undisturbed, stopped;
   REQUIRE(undisturbed.run("--set train.steps=400 --set train.checkpoint_every=1000").code == 0);
   const pid_t child = start(stopped, "train.steps=400");

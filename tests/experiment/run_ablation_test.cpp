@@ -70,7 +70,7 @@ TEST_CASE("all arms see the same tokens, and exact conversions start at the same
   CHECK(a.evaluations[0].heldout_loss == Approx(b.evaluations[0].heldout_loss).epsilon(1e-5));
 }
 
-TEST_CASE("--dry-run prints the plan and writes nothing") {
+TEST_CASE("the option --dry-run prints the plan and writes nothing") {
   const TinyExperiment experiment;
   const auto outcome = experiment.run("--dry-run");
   CHECK(outcome.code == 0);

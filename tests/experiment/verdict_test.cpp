@@ -105,7 +105,7 @@ TEST_CASE("only seeds that both arms have are paired") {
   CHECK(b.difference(Metric::heldout_loss).difference.value == Approx(-0.25));
 }
 
-TEST_CASE("another arm can be the baseline; an unknown one is named with the nearest") {
+TEST_CASE("another arm can be the baseline, and an unknown one is named with the nearest") {
   CHECK(compare_arms(two_arms(), "b").rows.at(0).difference(Metric::heldout_loss).difference.value ==
         Approx(0.2));
   auto runs = two_arms();
@@ -150,7 +150,7 @@ TEST_CASE("a diverged run leaves no interval and is named") {
   CHECK_THAT(only_warning(table), ContainsSubstring("not finite"));
 }
 
-TEST_CASE("the same file twice counts once; another run of the same seed is left out") {
+TEST_CASE("the same file twice counts once, and another run of the same seed is left out") {
   auto runs = two_arms();
   const auto once = compare_arms(runs);
   runs.push_back(runs[0]);

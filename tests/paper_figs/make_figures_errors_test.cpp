@@ -69,7 +69,7 @@ TEST_CASE("a folder that cannot be written is one clear line") {
   CHECK(read_file(folder.path() / "file") == "in the way");
 }
 
-TEST_CASE("--help tells the options and an example") {
+TEST_CASE("the option --help tells the options and an example") {
   const Called called = make_figures("--help");
   CHECK(called.status == 0);
   for (const char* text :

@@ -134,7 +134,7 @@ TEST_CASE("held-out loss and accuracy are shown with their intervals over seeds"
   }
 }
 
-TEST_CASE("one seed has no interval over seeds; its accuracy has one over problems") {
+TEST_CASE("one seed has no interval over seeds, and its accuracy has one over problems") {
   if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
   const test::TemporaryFolder folder;
   test::write_run(folder.path(), {.at_start = false, .problems = 50});

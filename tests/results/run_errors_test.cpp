@@ -103,7 +103,7 @@ struct SmallDisk {
   }
 };
 
-TEST_CASE("a full disk is reported; rows before it are safe and the run can go on") {
+TEST_CASE("a full disk is reported, and rows before it are safe and the run can go on") {
   const TemporaryFolder folder;
   const SmallDisk disk(folder.path() / "disk", "256k");
   if (!disk.mounted) SKIP_TEST("this user may not mount a small disk");

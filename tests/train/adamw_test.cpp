@@ -19,7 +19,7 @@ struct NaiveAdamW {
   }
 };
 
-TEST_CASE("updates are those of a naive twin in double; only matrices decay") {
+TEST_CASE("updates are those of a naive twin in double, and only matrices decay") {
   const TrainConfig config{.weight_decay = 0.3, .beta1 = 0.8, .beta2 = 0.9, .epsilon = 1e-6};
   torch::manual_seed(1);
   auto matrix = torch::randn({3, 5}).requires_grad_(), vector = torch::randn({7}).requires_grad_();

@@ -1,0 +1,31 @@
+// The base that ships, as the quickstart meets it.
+#include "catch.h"
+#include "core/files.h"
+#include "experiment/arm_model.h"
+#include "experiment/evaluation.h"
+
+namespace attnlab {
+namespace {
+
+TEST_CASE("the shipped base is small, grouped, and neither blank nor finished") {
+  const auto root = test::source_dir();
+  int64_t bytes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(root / "data" / "base_small"))
+    bytes += static_cast<int64_t>(entry.file_size());
+  CHECK(bytes <= 16'000'000);
+  const Plan plan = make_plan({.config = root / "experiments" / "quickstart" / "exp.yaml",
+                               .overrides = {"base.path=" + (root / "data" / "base_small").string(),
+                                             "eval.problems=120", "eval.heldout_examples=20"}});
+  Inputs inputs(plan);
+  const RunConfig& config = plan.runs[0].config;
+  const auto base = inputs.base(config.base);
+  const ArmModel model = make_arm_model(config, *base, torch::kCPU);
+  CHECK((model.parameters_total >= 2'000'000 && model.parameters_total <= 4'000'000));
+  CHECK(base->config.attention_shape().heads_per_kv() >= 4);
+  const auto row = Evaluator(config, base, *inputs.data(config.data)).evaluate(*model.decoder, 0, {}).row;
+  CHECK(row.problems == 120);
+  CHECK((row.accuracy >= 0.2 && row.accuracy <= 0.6));
+}
+
+}  // namespace
+}  // namespace attnlab
