@@ -41,6 +41,8 @@ run_tests() {
   shift
   ATTNLAB_PYTHON=$(python_with_h5py)
   export ATTNLAB_PYTHON=${ATTNLAB_PYTHON:-python3}
+  # Several tests at a time: threads that wait for each other's turn on a busy core cost more than they bring.
+  export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
   ctest --test-dir "$folder" --output-on-failure -j "${CTEST_PARALLEL_LEVEL:-2}" "$@"
 }
 
