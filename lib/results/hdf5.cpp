@@ -1,5 +1,10 @@
 #include "results/hdf5.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstring>
 
 namespace attnlab::hdf5 {
@@ -76,6 +81,12 @@ size_t packed_bytes(const std::vector<Column>& columns) {
   return bytes;
 }
 
+int descriptor_of(hid_t file) {
+  void* descriptor = nullptr;
+  check(H5Fget_vfd_handle(file, H5P_DEFAULT, &descriptor), "cannot find the descriptor");
+  return *static_cast<int*>(descriptor);
+}
+
 }  // namespace
 
 std::string last_reason() {
@@ -91,6 +102,13 @@ void Handle::close(const char* what) {
   if (id_ >= 0) check(close_(std::exchange(id_, -1)), what);
 }
 
+std::string library_version() {
+  quiet();
+  unsigned major = 0, minor = 0, release = 0;
+  check(H5get_libversion(&major, &minor, &release), "cannot ask for the version");
+  return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(release);
+}
+
 Handle open_file(const std::filesystem::path& path, Mode mode) {
   quiet();
   const Handle access = file_access();
@@ -99,6 +117,25 @@ Handle open_file(const std::filesystem::path& path, Mode mode) {
   if (mode == Mode::swmr_read) flags |= H5F_ACC_SWMR_READ;
   if (mode == Mode::swmr_write) flags = H5F_ACC_RDWR | H5F_ACC_SWMR_WRITE;
   return Handle(H5Fopen(path.c_str(), flags, access), H5Fclose, "cannot open");
+}
+
+void reserve_for_close(hid_t file) {
+  hsize_t bytes = 0;  // the larger of the file and of what HDF5 has given out
+  check(H5Fget_filesize(file, &bytes), "cannot find the size");
+  int error = EINTR;
+  while (error == EINTR) error = ::posix_fallocate(descriptor_of(file), 0, static_cast<off_t>(bytes));
+  if (error != 0) throw Error(std::string("cannot write: ") + std::strerror(error));
+}
+
+void disconnect(hid_t file) noexcept {
+  // A file in memory: unlike /dev/null it can be resized, which closing does.
+  const int nowhere = ::memfd_create("closed", MFD_CLOEXEC);
+  if (nowhere < 0) return;
+  try {
+    ::dup2(nowhere, descriptor_of(file));
+  } catch (const Error&) {
+  }
+  ::close(nowhere);
 }
 
 Handle create_group(hid_t parent, const std::string& name) {

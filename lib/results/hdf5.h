@@ -49,9 +49,18 @@ class Handle {
   Close close_ = nullptr;
 };
 
+// Of the library in use, "1.10.8".
+std::string library_version();
+
 // How a file is opened. No mode takes HDF5's file locks, so that a reader never blocks a writer.
 enum class Mode { create, swmr_write, swmr_read, read };
 Handle open_file(const std::filesystem::path& path, Mode mode);
+// Closing writes: a new end of file, and blocks up to it. A disk that fills up in between would leave a file
+// that claims to be longer than it is. This takes all that room from the disk beforehand, or throws Error.
+void reserve_for_close(hid_t file);
+// From now on nothing that HDF5 writes reaches the file. After a failed write HDF5's caches point to blocks
+// that the disk lacks; left alone, the file is as a kill at that write leaves it.
+void disconnect(hid_t file) noexcept;
 
 Handle create_group(hid_t parent, const std::string& name);
 Handle open_group(hid_t parent, const std::string& name);

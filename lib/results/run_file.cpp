@@ -27,8 +27,10 @@ struct RunWriter::Impl {
   std::vector<int64_t> problem_counts;  // of each evaluation
   bool broken = false;
 
+  ~Impl();
   void open();
   void close_handles();
+  void abandon();
   template <class Action>
   void guarded(Action&& action);
   void write_status(const std::string& bytes) const;
@@ -113,9 +115,31 @@ void RunWriter::Impl::open() {
   }
 }
 
+RunWriter::Impl::~Impl() {
+  try {
+    close_handles();
+  } catch (const hdf5::Error&) {  // the rows that were flushed are there all the same
+  }
+}
+
 void RunWriter::Impl::close_handles() {
+  if (file < 0) return;
+  try {
+    hdf5::reserve_for_close(file);
+  } catch (const hdf5::Error&) {
+    abandon();
+    throw;
+  }
   tables = {};
-  if (file >= 0) file.close("cannot close");
+  file.close("cannot close");
+}
+
+// Closes and leaves the file as it is now.
+void RunWriter::Impl::abandon() {
+  broken = true;
+  hdf5::disconnect(file);
+  tables = {};
+  file.reset();
 }
 
 // Runs a write; after the first failure no other is tried, since HDF5's caches then hold what the disk lacks.
@@ -126,7 +150,7 @@ void RunWriter::Impl::guarded(Action&& action) {
   try {
     action();
   } catch (const hdf5::Error& error) {
-    broken = true;
+    abandon();
     fail(path, error.what());
   }
 }

@@ -70,7 +70,7 @@ class RunWriter {
   static RunWriter resume(const std::filesystem::path& path);
   RunWriter(RunWriter&&) noexcept;
   RunWriter& operator=(RunWriter&&) noexcept;
-  // Closes the file in good order and leaves its state as it is.
+  // Closes the file in good order (or, if the disk lacks room for that, as a kill would) and leaves its state.
   ~RunWriter();
 
   // Replaces the row of the same step, or appends. A new step must be greater than the last.
@@ -79,7 +79,7 @@ class RunWriter {
   // have the same number of problems. Texts too long for their column are cut at a UTF-8 character.
   void put_evaluation(const EvaluationRow& row, const std::vector<ProblemRow>& problems);
   // Sets the state in place, which needs no disk space. With complete or failed the file is closed first, so
-  // that it opens without SWMR flags from then on; no more rows can be put.
+  // that it opens without SWMR flags from then on, unless a write has failed; no more rows can be put.
   void set_status(RunState state, int64_t last_step, const std::string& message = "");
 
   const std::vector<TrainRow>& train() const;

@@ -126,10 +126,6 @@ std::vector<RunRecord> read_runs(const fs::path& folder_or_file, bool with_probl
   return records;
 }
 
-std::string hdf5_version() {
-  unsigned major = 0, minor = 0, release = 0;
-  hdf5::check(H5get_libversion(&major, &minor, &release), "cannot ask for the version of HDF5");
-  return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(release);
-}
+std::string hdf5_version() { return hdf5::library_version(); }
 
 }  // namespace attnlab
