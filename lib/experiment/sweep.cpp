@@ -16,7 +16,7 @@ std::string last_part(const std::string& key) { return key.substr(key.rfind('.')
 std::string value_text(const Node& value) {
   if (value.kind == Node::Kind::scalar) return value.text;
   std::string text;
-  for (const auto& item : value.items) text += (text.empty() ? "" : "+") + value_text(item);
+  for (const auto& item : value.items) text.append(text.empty() ? "" : "+").append(value_text(item));
   return text;
 }
 
@@ -75,7 +75,7 @@ std::vector<SweepPoint> sweep_points(const Node& root) {
       for (const auto& value : list.items) {
         longer.push_back(point);
         auto& text = longer.back().name;
-        text += (text.empty() ? "" : ",") + name + "=" + as_file_name(value_text(value));
+        text.append(text.empty() ? "" : ",").append(name).append("=").append(as_file_name(value_text(value)));
         longer.back().values.emplace_back(key, value);
       }
     points = std::move(longer);
