@@ -123,6 +123,8 @@ void set_below(Node& node, const std::string& rest, const Node& value, const std
                         .found = "no place '" + part + "' under " + node.describe(),
                         .expected = "a dotted path to a key (list items by number from 0)"});
     child = &node.entry(part);
+    child->file = value.file;
+    child->line = value.line;
   }
   if (tail.empty()) {
     *child = value;

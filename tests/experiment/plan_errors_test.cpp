@@ -36,6 +36,7 @@ TEST_CASE("unknown keys, with the nearest") {
   CHECK_THAT(replaced("train: {steps", "train: {step"),
              ContainsSubstring("exp.yaml:11: train.step: found an unknown key") &&
                  ContainsSubstring("did you mean 'steps'?"));
+  CHECK_THAT(with("trian.lr=3"), ContainsSubstring("--set trian.lr=3: trian: found an unknown key"));
   CHECK_THAT(replaced("seeds: [0]", "seed: [0]"),
              ContainsSubstring("exp.yaml:10: seed: found an unknown key") &&
                  ContainsSubstring("did you mean 'seeds'?"));
