@@ -7,7 +7,7 @@ namespace {
 volatile std::sig_atomic_t flag = 0;
 
 void on_signal(int number) {
-  flag = 1;
+  flag = number;
   std::signal(number, SIG_DFL);
 }
 }  // namespace
@@ -18,5 +18,6 @@ void catch_interrupts() {
 }
 
 bool interrupted() { return flag != 0; }
+int interrupting_signal() { return flag; }
 
 }  // namespace attnlab

@@ -7,6 +7,8 @@ namespace attnlab {
 void catch_interrupts();
 // True once a signal came.
 bool interrupted();
+// Which signal it was (the last one); 0: none.
+int interrupting_signal();
 
 // Thrown by long work that saw the flag, after it saved its state. Programs exit with code 130.
 struct Interrupted {};

@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
+#include <thread>
 
 #include "core/errors.h"
 #include "core/interrupt.h"
@@ -34,20 +35,25 @@ int exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128
 
 }  // namespace
 
+// Polls instead of sleeping in waitpid, which a signal would not wake. A signal may have reached this process
+// alone and must be passed on, or the whole group (Ctrl-C, a scheduler): then the children must not get it
+// twice, which would end them at once. So they get the other of the two.
 int run_workers(int64_t count, const std::vector<std::string>& arguments) {
   std::vector<pid_t> children;
   for (int64_t i = 0; i < count; ++i) children.push_back(start(arguments));
   int worst = 0;
   bool passed_on = false;
-  for (const pid_t child : children) {
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-      // A terminal's Ctrl-C reaches the children by itself; a signal to this process alone does not.
-      if (interrupted() && !passed_on)
-        for (const pid_t other : children) kill(other, SIGTERM);
-      passed_on = true;
-    }
-    worst = std::max(worst, exit_code(status));
+  while (!children.empty()) {
+    std::erase_if(children, [&](pid_t child) {
+      int status = 0;
+      if (waitpid(child, &status, WNOHANG) != child) return false;
+      worst = std::max(worst, exit_code(status));
+      return true;
+    });
+    if (interrupted() && !passed_on)
+      for (const pid_t child : children) kill(child, interrupting_signal() == SIGINT ? SIGTERM : SIGINT);
+    passed_on = interrupted();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   return worst;
 }

@@ -17,7 +17,7 @@ namespace {
 
 using test::TinyExperiment;
 
-pid_t start(const TinyExperiment& experiment, const std::string& overrides) {
+pid_t start(const TinyExperiment& experiment, const std::string& overrides, const char* jobs = "1") {
   const std::string program = (test::bin_dir() / "run_ablation").string(), config = experiment.config.string(),
                     out = experiment.out.string();
   const pid_t child = fork();
@@ -26,7 +26,7 @@ pid_t start(const TinyExperiment& experiment, const std::string& overrides) {
   dup2(null, 1);
   dup2(null, 2);
   execl(program.c_str(), program.c_str(), "--threads", "1", "--config", config.c_str(), "--out", out.c_str(),
-        "--set", overrides.c_str(), nullptr);
+        "--jobs", jobs, "--set", overrides.c_str(), nullptr);
   _exit(99);
 }
 
@@ -104,6 +104,23 @@ TEST_CASE("Ctrl-C saves and leaves with code 130, and the same command goes on")
   const RunRecord a = read_run(undisturbed.file("gqa")), b = read_run(stopped.file("gqa"));
   REQUIRE(a.train.size() == b.train.size());
   for (size_t i = 0; i < a.train.size(); ++i) CHECK(a.train[i].loss == b.train[i].loss);
+}
+
+TEST_CASE("a signal to the parent of several jobs makes each of them save") {
+  const TinyExperiment stopped;
+  const pid_t child = start(stopped, "train.steps=100000", "2");
+  const auto begun = [&](const char* arm) {
+    return std::filesystem::exists(stopped.file(arm)) && read_run(stopped.file(arm), false).train.size() > 5;
+  };
+  for (int i = 0; i < 4000 && !(begun("gqa") && begun("orthogonal")); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  kill(child, SIGTERM);
+  int status = 0;
+  waitpid(child, &status, 0);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 130);
+  for (const char* arm : {"gqa", "orthogonal"})
+    CHECK(std::filesystem::exists(stopped.out / arm / "seed0.state.safetensors"));
 }
 
 }  // namespace
