@@ -188,7 +188,6 @@ class RunSession {
 
 void run_one(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device,
              Reporter& reporter) {
-  (void)plan;
   const auto place = static_cast<size_t>(&run - plan.runs.data());
   RunSession(run, inputs, device, reporter).execute(place);
 }
