@@ -15,8 +15,9 @@
 namespace attnlab {
 namespace {
 
-int64_t disk_bytes(const RunConfig& config, const Base& base, const Data& data, int64_t trainable) {
-  const Evaluator evaluator(config, std::make_shared<Base>(base), data);
+int64_t disk_bytes(const RunConfig& config, std::shared_ptr<const Base> base, const Data& data,
+                   int64_t trainable) {
+  const Evaluator evaluator(config, std::move(base), data);
   const int64_t row = 7 * 8, rows = config.train.steps / config.train.log_every + 1;
   const int64_t evaluations = 2 + (config.eval.every > 0 ? config.train.steps / config.eval.every : 0);
   const int64_t problem = evaluator.prompt_bytes() + 2 * evaluator.gold_bytes() + evaluator.output_bytes();
@@ -32,7 +33,7 @@ RunCost cost_of(const PlannedRun& run, Inputs& inputs) {
           .parameters_trainable = model.parameters_trainable,
           .cached_numbers_per_token = model.decoder->cached_numbers_per_token(),
           .flops_per_token = model.decoder->forward_flops_per_token(run.config.train.sequence_length),
-          .disk_bytes = disk_bytes(run.config, *base, *data, model.parameters_trainable)};
+          .disk_bytes = disk_bytes(run.config, base, *data, model.parameters_trainable)};
 }
 
 }  // namespace

@@ -36,8 +36,8 @@ class RunSession {
         base_(inputs.base(config_.base)),
         data_(inputs.data(config_.data)),
         evaluator_(config_, base_, *data_),
-        writer_(open_writer(device)),
         model_(make_arm_model(config_, *base_, device)),
+        writer_(open_writer(device)),
         stream_(inputs.stream(config_)),
         trainer_(*model_.decoder, config_.train) {}
 
@@ -77,8 +77,7 @@ class RunSession {
   }
 
   RunHeader make_header(torch::Device device) {
-    const ArmModel model = make_arm_model(config_, *base_, device);
-    const Equivalence equivalence = compare_with_base(*base_, *data_, *model.decoder);
+    const Equivalence equivalence = compare_with_base(*base_, *data_, *model_.decoder);
     const FlatFields config = flatten(config_);
     reporter_.note(fmt::format("{}: converted to {}: max |Δlogit| {:.2g}, KL {:.2g} nats", run_name(run_),
                                config_.arm.variant, equivalence.max_logit_difference,
@@ -89,10 +88,10 @@ class RunSession {
             .sweep_point = run_.sweep_point,
             .arm_index = run_.arm_index,
             .seed = config_.seed,
-            .parameters_total = model.parameters_total,
-            .parameters_trainable = model.parameters_trainable,
-            .cached_numbers_per_token = model.decoder->cached_numbers_per_token(),
-            .flops_per_token = model.decoder->forward_flops_per_token(config_.train.sequence_length),
+            .parameters_total = model_.parameters_total,
+            .parameters_trainable = model_.parameters_trainable,
+            .cached_numbers_per_token = model_.decoder->cached_numbers_per_token(),
+            .flops_per_token = model_.decoder->forward_flops_per_token(config_.train.sequence_length),
             .config = config,
             .provenance = provenance_of(*base_, *data_, device),
             .conversion = flatten(equivalence),
@@ -177,8 +176,8 @@ class RunSession {
   std::shared_ptr<const Base> base_;
   std::shared_ptr<const Data> data_;
   Evaluator evaluator_;
-  std::optional<RunWriter> writer_;
   ArmModel model_;
+  std::optional<RunWriter> writer_;
   std::shared_ptr<const BatchStream> stream_;
   Trainer trainer_;
   TrainProgress progress_, logged_;
