@@ -7,20 +7,14 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "checkpoint/checkpoint_files.h"
 #include "checkpoint/json.h"
 #include "core/errors.h"
 #include "core/files.h"
-#include "core/names.h"
 
 namespace attnlab {
 
 namespace fs = std::filesystem;
-
-namespace {
-constexpr const char* kConfig = "config.json";
-constexpr const char* kWeights = "model.safetensors";
-constexpr const char* kIndex = "model.safetensors.index.json";
-}  // namespace
 
 struct Checkpoint::Contents {
   fs::path folder;
@@ -53,8 +47,26 @@ const std::string& shard_name(const fs::path& index, const std::string& tensor, 
   return *name;
 }
 
+// A tensor of a shard that the index doesn't name, or puts into another one.
+void check_no_more(const fs::path& index, const std::string& name, const SafetensorsFile& file,
+                   const Places& places) {
+  for (const auto& tensor : file.names()) {
+    const auto place = places.find(tensor);
+    if (place == places.end())
+      throw InputError({.file = file.path().string(),
+                        .key = printable(tensor),
+                        .found = "a tensor that " + index.filename().string() + " doesn't name",
+                        .expected = "only those that it puts into " + name});
+    if (place->second != &file)
+      throw InputError({.file = file.path().string(),
+                        .key = printable(tensor),
+                        .found = "a tensor that is in " + place->second->path().filename().string() + " too",
+                        .expected = "only those that " + index.filename().string() + " puts into " + name});
+  }
+}
+
 void open_shards(const fs::path& folder, Files& files, Places& places) {
-  const fs::path index = folder / kIndex;
+  const fs::path index = folder / kIndexFile;
   const auto root = parse_json_map(index);
   const auto map = root.find("weight_map");
   if (map == root.end() || !map->is_object())
@@ -74,22 +86,23 @@ void open_shards(const fs::path& folder, Files& files, Places& places) {
                         .key = printable("weight_map." + tensor),
                         .found = "no such tensor in " + name,
                         .expected = "a tensor of that file",
-                        .nearest = nearest_name(tensor, file.names())});
+                        .nearest = nearest_printable(tensor, file.names())});
     places.emplace(tensor, &file);
   }
+  for (const auto& [name, file] : files) check_no_more(index, name, file, places);
 }
 
 void open_weights(const fs::path& folder, Files& files, Places& places) {
-  if (fs::exists(folder / kWeights)) {
-    const auto& file = files.emplace(kWeights, SafetensorsFile::open(folder / kWeights)).first->second;
+  if (fs::exists(folder / kWeightsFile)) {
+    const auto& file = files.emplace(kWeightsFile, SafetensorsFile::open(folder / kWeightsFile)).first->second;
     for (const auto& name : file.names()) places.emplace(name, &file);
-  } else if (fs::exists(folder / kIndex)) {
+  } else if (fs::exists(folder / kIndexFile)) {
     open_shards(folder, files, places);
   } else {
     const bool pickled = fs::exists(folder / "pytorch_model.bin");
     throw InputError({.file = folder.string(),
                       .found = pickled ? "weights in pytorch_model.bin alone" : "no weights",
-                      .expected = fmt::format("{} or {}", kWeights, kIndex)});
+                      .expected = fmt::format("{} or {}", kWeightsFile, kIndexFile)});
   }
 }
 
@@ -102,10 +115,10 @@ Checkpoint Checkpoint::open(const fs::path& folder) {
     throw InputError({.file = folder.string(),
                       .found = fs::exists(folder) ? "a file" : "nothing there",
                       .expected = "a model folder with config.json and model.safetensors"});
-  need_file(folder, kConfig, "", folder);
+  need_file(folder, kConfigFile, "", folder);
   auto contents = std::make_shared<Contents>();
   contents->folder = folder;
-  contents->config = parse_json_map(folder / kConfig);
+  contents->config = parse_json_map(folder / kConfigFile);
   open_weights(folder, contents->files, contents->places);
   return Checkpoint(std::move(contents));
 }
@@ -127,7 +140,7 @@ const SafetensorsFile& Checkpoint::file_of(const std::string& name) const {
                       .key = name,
                       .found = "no such tensor",
                       .expected = fmt::format("one of the checkpoint's {}", contents_->places.size()),
-                      .nearest = nearest_name(name, names())});
+                      .nearest = nearest_printable(name, names())});
   return *place->second;
 }
 
@@ -135,27 +148,32 @@ torch::Tensor Checkpoint::tensor(const std::string& name) const { return file_of
 std::vector<int64_t> Checkpoint::shape(const std::string& name) const { return file_of(name).shape(name); }
 torch::ScalarType Checkpoint::dtype(const std::string& name) const { return file_of(name).dtype(name); }
 
+torch::Tensor Checkpoint::tensor_as(const std::string& name, torch::ScalarType type) const {
+  if (dtype(name) == type) return tensor(name);
+  auto converted = torch::empty(shape(name), type);
+  copy_to(name, converted);
+  return converted;
+}
+
+void Checkpoint::copy_to(const std::string& name, const torch::Tensor& into) const {
+  file_of(name).copy_to(name, into);
+}
+
+nlohmann::json Checkpoint::generation_config() const {
+  const fs::path path = contents_->folder / kGenerationConfigFile;
+  return fs::exists(path) ? parse_json_map(path) : nlohmann::json();
+}
+
 std::string Checkpoint::weights_sha256() const {
   const std::lock_guard lock(contents_->hash_lock);
   if (contents_->hash.empty()) {
     std::set<std::string> lines;
     for (const auto& [name, file] : contents_->files)
       lines.insert(sha256_file(file.path()) + "  " + name + "\n");
-    const bool single = contents_->files.count(kWeights) > 0;
+    const bool single = contents_->files.count(kWeightsFile) > 0;
     contents_->hash = single ? lines.begin()->substr(0, 64) : sha256(fmt::format("{}", fmt::join(lines, "")));
   }
   return contents_->hash;
-}
-
-void write_checkpoint(const fs::path& folder, const nlohmann::ordered_json& config, const TensorList& tensors) {
-  const std::string text = config.dump(2) + "\n";
-  const fs::path config_path = folder / kConfig;
-  if (fs::exists(config_path) && read_file(config_path) != text) {
-    std::error_code ignored;  // a folder that can't be written to is told by the next line
-    fs::remove(config_path, ignored);
-  }
-  write_safetensors(folder / kWeights, tensors, {{"format", "pt"}});
-  write_file_atomic(config_path, text);
 }
 
 }  // namespace attnlab

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/checkpoint_files.h"
 #include "checkpoint/safetensors.h"
 
 namespace attnlab {
@@ -19,18 +20,28 @@ namespace attnlab {
 class Checkpoint {
  public:
   // Reads the config and all headers, no values. model.safetensors is taken where an index is there too. Throws
-  // InputError saying which file is missing, or what is wrong in which one; a tensor that the index puts into a
-  // shard must be there.
+  // InputError saying which file is missing, or what is wrong in which one. Shards must hold exactly the
+  // tensors that the index puts there: one more, or one in two shards, is a mixture of two checkpoints, of
+  // which readers take different halves. The index's metadata is not needed and not compared (total_size is
+  // wrong in some published models whose matrices are tied).
   static Checkpoint open(const std::filesystem::path& folder);
 
   const nlohmann::json& config() const;
-  // Sorted. With shards: those that the index names.
+  // Sorted.
   std::vector<std::string> names() const;
   bool has(const std::string& name) const;
   // See SafetensorsFile: mapped, not copied. Throw InputError with the nearest name if there is no such tensor.
   torch::Tensor tensor(const std::string& name) const;
   std::vector<int64_t> shape(const std::string& name) const;
   torch::ScalarType dtype(const std::string& name) const;
+  // The tensor in that element type: mapped where the file has it so; converted by copy_to otherwise, so that
+  // memory grows by the converted size alone.
+  torch::Tensor tensor_as(const std::string& name, torch::ScalarType dtype) const;
+  // See SafetensorsFile: into a tensor that is there already, of any element type and device. A model that is
+  // filled this way takes its own memory and nothing more.
+  void copy_to(const std::string& name, const torch::Tensor& into) const;
+  // generation_config.json (the ids that end a text stand there), or null without that file. Throws InputError.
+  nlohmann::json generation_config() const;
   const std::filesystem::path& folder() const;
   // Of one file: its SHA-256. Of shards: the SHA-256 of the sorted lines "HASH  FILE\n". Reads all weights, on
   // the first call only.
@@ -43,10 +54,8 @@ class Checkpoint {
   std::shared_ptr<const Contents> contents_;
 };
 
-// Writes model.safetensors (metadata {"format": "pt"}, which loaders ask for), then config.json, each
-// atomically. A config.json that differs from the new one is removed first: a folder that can be opened is
-// never a mixture. Throws as write_safetensors does.
+// All of a checkpoint in one call, in order of names. See CheckpointWriter (checkpoint_writer.h).
 void write_checkpoint(const std::filesystem::path& folder, const nlohmann::ordered_json& config,
-                      const TensorList& tensors);
+                      const TensorList& tensors, uint64_t max_shard_bytes = kShardBytes);
 
 }  // namespace attnlab

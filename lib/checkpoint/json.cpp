@@ -8,11 +8,15 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/names.h"
 
 namespace attnlab {
 namespace {
 
 using nlohmann::json;
+
+constexpr uint64_t kLargestFile = 100'000'000;
+constexpr size_t kShown = 200;  // bytes of a name in a message
 
 // Sees each event of the parser, which by itself keeps one of two equal keys and has no bound on nesting.
 class Guard {
@@ -103,6 +107,12 @@ json parse_json(std::string_view text, const std::string& file, const JsonLimits
 }
 
 json parse_json_map(const std::filesystem::path& path) {
+  std::error_code ignored;  // reading it gives the reason
+  const auto size = std::filesystem::file_size(path, ignored);
+  if (!ignored && size > kLargestFile)
+    throw InputError({.file = path.string(),
+                      .found = std::to_string(size) + " bytes",
+                      .expected = "at most " + std::to_string(kLargestFile)});
   json value = parse_json(read_file(path), path.string());
   if (!value.is_object())
     throw InputError({.file = path.string(), .found = value.type_name(), .expected = "a map of keys"});
@@ -110,7 +120,6 @@ json parse_json_map(const std::filesystem::path& path) {
 }
 
 std::string printable(std::string_view name) {
-  constexpr size_t kShown = 200;
   size_t end = std::min(name.size(), kShown);
   if (end < name.size())  // not in the middle of a UTF-8 sequence
     while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;
@@ -118,6 +127,14 @@ std::string printable(std::string_view name) {
   std::replace_if(
       text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, '?');
   return end < name.size() ? text + "..." : text;
+}
+
+std::string nearest_printable(std::string_view name, const std::vector<std::string>& candidates) {
+  if (name.size() > kShown) return "";
+  std::vector<std::string> shown;
+  for (const auto& candidate : candidates)
+    if (candidate.size() <= kShown) shown.push_back(candidate);
+  return printable(nearest_name(name, shown));
 }
 
 }  // namespace attnlab

@@ -7,6 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace attnlab {
 
@@ -19,10 +20,13 @@ struct JsonLimits {
 // Parses JSON text; `file` stands in the errors. Throws InputError on bad syntax, on a key that stands twice in
 // one map (the parser alone would keep one of them), and past the limits.
 nlohmann::json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits = {});
-// A JSON file whose outermost value must be a map. Throws InputError.
+// A JSON file of at most 100 MB whose outermost value must be a map. Throws InputError.
 nlohmann::json parse_json_map(const std::filesystem::path& path);
 
 // A name from a file as it may stand in a one-line message: control characters as '?', at most 200 bytes.
 std::string printable(std::string_view name);
+// The nearest of the candidates that are of such a length. Names of megabytes would cost their product in
+// memory and time.
+std::string nearest_printable(std::string_view name, const std::vector<std::string>& candidates);
 
 }  // namespace attnlab

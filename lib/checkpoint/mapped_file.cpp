@@ -7,13 +7,13 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/errors.h"
 
 namespace attnlab {
 namespace {
 
-// The mapping outlives the descriptor.
 struct Descriptor {
   int value;
   ~Descriptor() {
@@ -25,7 +25,7 @@ struct Descriptor {
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
   // Without O_NONBLOCK, opening a named pipe would wait for a writer.
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   struct stat status {};
   if (file.value < 0 || ::fstat(file.value, &status) != 0)
     throw InputError({.file = path.string(),
@@ -42,11 +42,26 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
     data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.value, 0);
     if (data == MAP_FAILED) throw RunError(path.string() + ": cannot map: " + std::strerror(errno));
   }
-  return std::shared_ptr<const MappedFile>(new MappedFile(static_cast<char*>(data), size));
+  return std::shared_ptr<const MappedFile>(
+      new MappedFile(path, std::exchange(file.value, -1), static_cast<char*>(data), size));
 }
 
 MappedFile::~MappedFile() {
   if (data_) ::munmap(data_, size_);
+  ::close(descriptor_);
+}
+
+void MappedFile::read(uint64_t offset, char* into, uint64_t size) const {
+  while (size > 0) {  // one call reads at most 2 GiB
+    const ssize_t got = ::pread(descriptor_, into, size, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0)
+      throw RunError(path_.string() +
+                     ": cannot read: " + (got < 0 ? std::strerror(errno) : "it became shorter"));
+    offset += static_cast<uint64_t>(got);
+    into += got;
+    size -= static_cast<uint64_t>(got);
+  }
 }
 
 }  // namespace attnlab

@@ -19,9 +19,16 @@ class MappedFile {
 
   char* data() const { return data_; }  // nullptr for an empty file
   uint64_t size() const { return size_; }
+  const std::filesystem::path& path() const { return path_; }
+  // Copies bytes of the file itself, past the mapping: none of its pages becomes resident, and what was written
+  // to them is not seen. Throws RunError if the system can't read them.
+  void read(uint64_t offset, char* into, uint64_t size) const;
 
  private:
-  MappedFile(char* data, uint64_t size) : data_(data), size_(size) {}
+  MappedFile(std::filesystem::path path, int descriptor, char* data, uint64_t size)
+      : path_(std::move(path)), descriptor_(descriptor), data_(data), size_(size) {}
+  std::filesystem::path path_;
+  int descriptor_;
   char* data_;
   uint64_t size_;
 };

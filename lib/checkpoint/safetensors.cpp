@@ -1,6 +1,6 @@
 #include "checkpoint/safetensors.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <bit>
@@ -10,7 +10,6 @@
 #include "checkpoint/mapped_file.h"
 #include "checkpoint/safetensors_header.h"
 #include "core/errors.h"
-#include "core/names.h"
 
 namespace attnlab {
 
@@ -24,6 +23,8 @@ struct SafetensorsFile::Contents {
 };
 
 namespace {
+
+constexpr int64_t kBlockBytes = 4 << 20;  // stays in the cache between reading and converting
 
 // The header's text; the file's length and its claim about the header's are compared before anything is read.
 std::string_view header_text(const MappedFile& bytes, const std::string& file) {
@@ -85,7 +86,7 @@ const TensorEntry& SafetensorsFile::entry(const std::string& name) const {
                       .key = name,
                       .found = "no such tensor",
                       .expected = fmt::format("one of the file's {}", contents_->header.tensors.size()),
-                      .nearest = nearest_name(name, names())});
+                      .nearest = nearest_printable(name, names())});
   return found->second;
 }
 
@@ -102,6 +103,34 @@ torch::Tensor SafetensorsFile::tensor(const std::string& name) const {
   auto copy = torch::empty(place.shape, options);
   std::memcpy(copy.data_ptr(), begin, size);
   return copy;
+}
+
+void SafetensorsFile::copy_to(const std::string& name, const torch::Tensor& into) const {
+  const TensorEntry& place = entry(name);
+  if (into.sizes().vec() != place.shape)
+    throw InputError({.file = contents_->path.string(),
+                      .key = printable(name),
+                      .found = fmt::format("shape [{}]", fmt::join(place.shape, ", ")),
+                      .expected = fmt::format("[{}]", fmt::join(into.sizes(), ", "))});
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor whole = into.is_contiguous() ? into : torch::empty(place.shape, into.options());
+  const torch::Tensor numbers = whole.view(-1);
+  const auto width = static_cast<int64_t>(c10::elementSize(place.dtype));
+  const int64_t most = std::min(numbers.numel(), kBlockBytes / width);
+  const bool straight = whole.is_cpu() && whole.scalar_type() == place.dtype;
+  const auto buffer = straight ? torch::Tensor() : torch::empty(most, place.dtype);
+  for (int64_t begin = 0, n = 0; begin < numbers.numel(); begin += n) {
+    n = std::min(most, numbers.numel() - begin);
+    const auto target = numbers.narrow(0, begin, n);
+    const auto block = straight ? target : buffer.narrow(0, 0, n);
+    const auto bytes = static_cast<uint64_t>(n * width);
+    const auto offset = contents_->data_start + place.begin + static_cast<uint64_t>(begin * width);
+    contents_->bytes->read(offset, static_cast<char*>(block.data_ptr()), bytes);
+    if (place.dtype == torch::kBool)
+      check_bools(static_cast<char*>(block.data_ptr()), bytes, contents_->path.string(), name);
+    if (!straight) target.copy_(block);
+  }
+  if (!into.is_contiguous()) into.copy_(whole);
 }
 
 std::vector<int64_t> SafetensorsFile::shape(const std::string& name) const { return entry(name).shape; }

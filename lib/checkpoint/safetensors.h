@@ -30,6 +30,10 @@ class SafetensorsFile {
   // them unaligned. Writing to it changes what later calls see, never the file. Throws InputError with the
   // nearest name if there is no such tensor, and for a BOOL tensor with a byte other than 0 and 1.
   torch::Tensor tensor(const std::string& name) const;
+  // Reads a tensor's values into one of the same shape, of any element type, device and strides: in blocks,
+  // past the mapping, so that nothing but `into` grows. Values written to the mapped tensor are not seen.
+  // Throws InputError as tensor() does and for another shape, RunError if the system can't read the file.
+  void copy_to(const std::string& name, const torch::Tensor& into) const;
   // Known without touching the values. Throw InputError if there is no such tensor.
   std::vector<int64_t> shape(const std::string& name) const;
   torch::ScalarType dtype(const std::string& name) const;

@@ -50,7 +50,7 @@ torch::ScalarType read_dtype(const json& value, const Where& where) {
     if (row.name == name) return row.type;
     known.emplace_back(row.name);
   }
-  where.refuse("dtype " + printable(name), "one of " + join(known), nearest_name(name, known));
+  where.refuse("dtype " + printable(name), "one of " + join(known), nearest_printable(name, known));
 }
 
 // A list of whole numbers from 0 to 2⁶³ − 1.

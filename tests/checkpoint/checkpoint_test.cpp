@@ -67,12 +67,24 @@ TEST_CASE("a tensor that the checkpoint lacks is refused with the nearest name")
                     ContainsSubstring("did you mean 'model.norm.weight'?"));
 }
 
-TEST_CASE("rewriting a checkpoint that fails leaves no folder with old config and new weights") {
+TEST_CASE("rewriting a checkpoint that fails leaves the old one") {
   TemporaryFolder folder;
   write_checkpoint(folder.path(), {{"v", 1}}, small_model());
-  fs::create_directory(folder.path() / "model.safetensors.tmp");  // the weights can't be written
-  CHECK_THROWS_AS(write_checkpoint(folder.path(), {{"v", 2}}, small_model()), RunError);
-  CHECK_THROWS_WITH(Checkpoint::open(folder.path()), ContainsSubstring("no config.json"));
+  fs::create_directory(folder.path() / "config.json.tmp");  // the config can't be written
+  CHECK_THROWS_AS(write_checkpoint(folder.path(), {{"v", 2}}, {{"x", torch::ones(3)}}), RunError);
+  CHECK(Checkpoint::open(folder.path()).config() == json{{"v", 1}});
+  CHECK(Checkpoint::open(folder.path()).names().size() == 2);
+}
+
+TEST_CASE("the generation config is read where it is there") {
+  TemporaryFolder folder;
+  write_checkpoint(folder.path(), json::object(), small_model());
+  const auto checkpoint = Checkpoint::open(folder.path());
+  CHECK(checkpoint.generation_config().is_null());
+  write_file_atomic(folder.path() / "generation_config.json", R"({"eos_token_id": [1, 2]})");
+  CHECK(checkpoint.generation_config() == json{{"eos_token_id", {1, 2}}});
+  write_file_atomic(folder.path() / "generation_config.json", "[]");
+  CHECK_THROWS_WITH(checkpoint.generation_config(), ContainsSubstring("generation_config.json: found array"));
 }
 
 TEST_CASE("shards are read as one checkpoint, whose hash covers each of them") {
@@ -132,9 +144,63 @@ TEST_CASE("an index that its shards contradict is refused") {
   check_index_refused([&](json& index) { norm(index) = 2; }, "a JSON number");
 }
 
-TEST_CASE("a damaged shard is named") {
+TEST_CASE("an index needs no metadata, and what its metadata says does not matter") {
+  for (const json& metadata : {json(), json::object(), json{{"total_size", 1}}, json("x")}) {
+    TemporaryFolder folder;
+    write_shards(folder.path(), [&](json& index) { index["metadata"] = metadata; });
+    CHECK(Checkpoint::open(folder.path()).names().size() == 2);
+  }
+}
+
+TEST_CASE("a shard with a tensor that the index doesn't name, or puts elsewhere, is refused") {
+  TemporaryFolder folder;
+  auto model = small_model();
+  write_shards(folder.path());
+  const auto refused = [&](const std::string& text) {
+    CHECK_THROWS_AS(Checkpoint::open(folder.path()), InputError);
+    CHECK_THROWS_WITH(Checkpoint::open(folder.path()), ContainsSubstring(text));
+  };
+  write_safetensors(folder.path() / "m-1.safetensors", model);
+  refused("m-1.safetensors: model.norm.weight: found a tensor that is in m-2.safetensors too");
+  model.erase("model.norm.weight");
+  model["model.surplus"] = torch::ones(2);
+  write_safetensors(folder.path() / "m-1.safetensors", model);
+  refused("m-1.safetensors: model.surplus: found a tensor that model.safetensors.index.json doesn't name");
+  model.erase("model.surplus");
+  write_safetensors(folder.path() / "m-1.safetensors", model);
+  CHECK(Checkpoint::open(folder.path()).names().size() == 2);
+}
+
+TEST_CASE("an index that names a tensor twice is refused") {
   TemporaryFolder folder;
   write_shards(folder.path());
+  write_file_atomic(folder.path() / "model.safetensors.index.json",
+                    R"({"weight_map": {"a": "m-1.safetensors", "a": "m-2.safetensors"}})");
+  CHECK_THROWS_WITH(Checkpoint::open(folder.path()), ContainsSubstring("weight_map.a: found the key twice"));
+}
+
+TEST_CASE("names of megabytes are refused without a search for the nearest") {
+  TemporaryFolder folder;
+  const std::string a(1'000'000, 'a'), b = a.substr(1);
+  write_file_atomic(folder.path() / "config.json", "{}");
+  write_safetensors(folder.path() / "m-1.safetensors", {{a, torch::ones(1)}});
+  write_file_atomic(folder.path() / "model.safetensors.index.json",
+                    json{{"weight_map", {{b, "m-1.safetensors"}}}}.dump());
+  CHECK_THROWS_WITH(Checkpoint::open(folder.path()), ContainsSubstring("aaa...: found no such tensor"));
+}
+
+TEST_CASE("a JSON file of over 100 MB is refused before it is read") {
+  TemporaryFolder folder;
+  write_checkpoint(folder.path(), json::object(), small_model());
+  fs::resize_file(folder.path() / "config.json", 100'000'001);  // a hole: it takes no room
+  CHECK_THROWS_WITH(Checkpoint::open(folder.path()), ContainsSubstring("config.json: found 100000001 bytes"));
+}
+
+TEST_CASE("a damaged or empty shard is named, and a shard that no tensor needs is not opened") {
+  TemporaryFolder folder;
+  write_shards(folder.path());
+  write_file_atomic(folder.path() / "m-3.safetensors", "");
+  CHECK(Checkpoint::open(folder.path()).names().size() == 2);
   write_file_atomic(folder.path() / "m-2.safetensors", "");
   CHECK_THROWS_WITH(Checkpoint::open(folder.path()),
                     ContainsSubstring("m-2.safetensors: found a file of 0 bytes"));
