@@ -124,8 +124,8 @@ Bpe::~Bpe() = default;
 Bpe::Bpe(Bpe&&) noexcept = default;
 Bpe& Bpe::operator=(Bpe&&) noexcept = default;
 
-void Bpe::add_merge(int32_t left, int32_t right, int32_t merged) {
-  merges_.insert_or_assign(pair_key(left, right), Merge{next_rank_++, merged});
+void Bpe::add_merge(int32_t left, int32_t right, Merge merge) {
+  merges_.insert_or_assign(pair_key(left, right), merge);
 }
 
 std::optional<int32_t> Bpe::id(std::string_view token) const {

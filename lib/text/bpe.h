@@ -31,9 +31,12 @@ class Bpe {
   Bpe(Bpe&&) noexcept;
   Bpe& operator=(Bpe&&) noexcept;
 
-  // The next merge in order of rank; a pair that comes again takes the later rank. All are ids of the
-  // vocabulary.
-  void add_merge(int32_t left, int32_t right, int32_t merged);
+  struct Merge {
+    int32_t rank = 0;  // the lowest is merged first, the leftmost of equals
+    int32_t id = 0;    // of the concatenation
+  };
+  // All are ids of the vocabulary; a pair that comes again takes the later merge.
+  void add_merge(int32_t left, int32_t right, Merge merge);
 
   // Appends the ids of `word` (valid UTF-8). Time O(n log n); short words are remembered. Thread-safe.
   void encode(std::string_view word, std::vector<int64_t>& ids) const;
@@ -43,10 +46,6 @@ class Bpe {
 
  private:
   class WordCache;
-  struct Merge {
-    int32_t rank = 0;
-    int32_t id = 0;
-  };
   class Word;
 
   std::vector<int32_t> characters(std::string_view word) const;
@@ -55,8 +54,7 @@ class Bpe {
   Vocabulary vocabulary_;
   BpeOptions options_;
   std::unordered_map<uint64_t, Merge> merges_;  // by left << 32 | right
-  int32_t next_rank_ = 0;
-  std::vector<int32_t> byte_ids_;  // of "<0x00>" ... "<0xFF>"; -1: not in the vocabulary
+  std::vector<int32_t> byte_ids_;               // of "<0x00>" ... "<0xFF>"; -1: not in the vocabulary
   std::unique_ptr<WordCache> cache_;
 };
 

@@ -161,7 +161,9 @@ TokenizerParts read_tokenizer(const JsonNode& root) {
           .model = std::move(model),
           .added_tokens = std::move(added),
           .around = read_post_processor(root.find("post_processor")),
-          .decoder = read_decoder(root.find("decoder"))};
+          .decoder = read_decoder(root.find("decoder")),
+          .bos_id = {},
+          .eos_id = {}};
 }
 
 }  // namespace attnlab::text

@@ -26,6 +26,7 @@ struct TokenizerParts {
   std::vector<AddedToken> added_tokens;
   Template around;
   std::optional<Decoder> decoder;  // without one, tokens are joined with spaces
+  std::optional<int64_t> bos_id, eos_id;
 };
 
 // All throw InputError naming the key of what is wrong or not supported.

@@ -47,6 +47,7 @@ MergeNames read_merge(const JsonNode& node) {
 }
 
 void read_merges(const JsonNode& merges, Bpe& model) {
+  int32_t rank = 0;
   for (const JsonNode& node : merges.elements()) {
     const MergeNames names = read_merge(node);
     const auto left = model.id(names.left);
@@ -54,7 +55,7 @@ void read_merges(const JsonNode& merges, Bpe& model) {
     const auto merged = model.id(names.left + names.right);
     if (!left || !right || !merged)
       node.reject("two tokens that are in the vocabulary, as is their concatenation");
-    model.add_merge(*left, *right, *merged);
+    model.add_merge(*left, *right, {rank++, *merged});
   }
 }
 
