@@ -1,73 +1,27 @@
 // run_ablation --config EXP.yaml: trains and evaluates every run of a plan, then prints the verdict.
 #include <ATen/Parallel.h>
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/program_options.hpp>
 #include <cstdio>
-#include <sstream>
 #include <thread>
 
-#include "core/errors.h"
 #include "core/interrupt.h"
 #include "experiment/dry_run.h"
 #include "experiment/runner.h"
 #include "experiment/workers.h"
+#include "program.h"
+#include "torch_program.h"
 
 namespace {
-namespace po = boost::program_options;
 using namespace attnlab;
 
 struct Options {
   PlanOptions plan;
   std::string config, shard = "1/1";
   int64_t jobs = 1, threads = 0;
-  bool dry_run = false, worker = false, help = false;
-  std::string help_text;
+  bool dry_run = false, worker = false;
 };
-
-Options parse(int argc, char** argv) {
-  Options o;
-  po::options_description visible("Options");
-  visible.add_options()("config", po::value(&o.config)->value_name("FILE"), "the experiment (required)")(
-      "set", po::value(&o.plan.overrides)->value_name("KEY=VALUE"),
-      "override one key of the config, dotted (train.lr=1e-3, arms.mla_identity.train.lr=1e-3); may be "
-      "repeated")("out", po::value(&o.plan.results)->value_name("DIR"),
-                  "folder of the results (default: results/EXPERIMENT)")(
-      "dry-run", po::bool_switch(&o.dry_run), "print the plan and what it costs, run nothing")(
-      "jobs", po::value(&o.jobs)->value_name("N"), "processes that work on the plan on this machine")(
-      "shard", po::value(&o.shard)->value_name("I/N"), "only the I-th of N parts of the plan")(
-      "threads", po::value(&o.threads)->value_name("N"), "CPU threads of each process (default: cores / jobs)")(
-      "help", po::bool_switch(&o.help), "print this");
-  po::options_description all;
-  all.add(visible).add_options()("worker", po::bool_switch(&o.worker));
-  po::variables_map values;
-  const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-  po::store(po::command_line_parser(argc, argv)
-                .options(all)
-                .positional(po::positional_options_description())
-                .style(style)
-                .run(),
-            values);
-  po::notify(values);
-  std::ostringstream text;
-  text
-      << "Usage: run_ablation --config FILE [options]\nTrains and evaluates each arm of an experiment. Started "
-         "again, it goes on where it stood.\n"
-      << visible
-      << "Example: run_ablation --config experiments/quickstart/exp.yaml --set train.steps=5 --out /tmp/try\n"
-         "Exit codes: 0 done, 1 failed while running, 2 bad input, 130 interrupted (state saved)\n";
-  o.help_text = text.str();
-  return o;
-}
-
-void require_positive(const char* option, int64_t value, int64_t least) {
-  if (value >= least) return;
-  throw InputError(BadInput{.file = option,
-                            .found = fmt::format("{}", value),
-                            .expected = fmt::format("a whole number from {}", least)});
-}
 
 std::vector<std::string> worker_arguments(const Options& o, int64_t threads) {
   std::vector<std::string> out{"--worker", "--config",     o.config,
@@ -78,9 +32,9 @@ std::vector<std::string> worker_arguments(const Options& o, int64_t threads) {
 }
 
 int execute(Options o) {
-  if (o.config.empty()) throw InputError(std::string("--config FILE is needed (see --help)"));
-  require_positive("--jobs", o.jobs, 1);
-  require_positive("--threads", o.threads, 0);
+  require_given("--config", o.config, "the experiment's file");
+  require_range("--jobs", o.jobs, 1);
+  require_range("--threads", o.threads, 0);
   o.plan.config = o.config;
   const Shard shard = parse_shard(o.shard);
   const Plan plan = make_plan(o.plan);
@@ -109,25 +63,24 @@ int execute(Options o) {
 
 int main(int argc, char** argv) {
   catch_interrupts();
-  try {
-    const Options options = parse(argc, argv);
-    if (!options.help) return execute(options);
-    fmt::print("{}", options.help_text);
-    return 0;
-  } catch (const Interrupted&) {
-    fmt::print(stderr, "run_ablation: interrupted; the same command goes on from here\n");
-    return 130;
-  } catch (const InputError& error) {
-    fmt::print(stderr, "run_ablation: {}\n", error.what());
-    return 2;
-  } catch (const po::error& error) {
-    fmt::print(stderr, "run_ablation: {} (see --help)\n", error.what());
-    return 2;
-  } catch (const c10::Error& error) {
-    fmt::print(stderr, "run_ablation: {}\n", error.what_without_backtrace());
-    return 1;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "run_ablation: {}\n", error.what());
-    return 1;
-  }
+  Options o;
+  Program program(
+      {.name = "run_ablation",
+       .usage = "--config FILE [options]",
+       .about = "Trains and evaluates each arm of an experiment. Started again, it goes on where it stood.",
+       .example = "run_ablation --config experiments/quickstart/exp.yaml --set train.steps=5 --out /tmp/try",
+       .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted (state saved)",
+       .interrupted = "interrupted; the same command goes on from here",
+       .message = torch_message});
+  program.option("config", o.config, "FILE", "the experiment (required)")
+      .option("set", o.plan.overrides, "KEY=VALUE",
+              "override one key of the config, dotted (train.lr=1e-3, arms.mla_identity.train.lr=1e-3); may be "
+              "repeated")
+      .option("out", o.plan.results, "DIR", "folder of the results (default: results/EXPERIMENT)")
+      .flag("dry-run", o.dry_run, "print the plan and what it costs, run nothing")
+      .option("jobs", o.jobs, "N", "processes that work on the plan on this machine")
+      .option("shard", o.shard, "I/N", "only the I-th of N parts of the plan")
+      .option("threads", o.threads, "N", "CPU threads of each process; 0: cores / jobs")
+      .hidden_flag("worker", o.worker);
+  return program.run(argc, argv, [&] { return execute(o); });
 }

@@ -2,17 +2,13 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <boost/program_options.hpp>
 #include <csignal>
-#include <sstream>
 
-#include "core/errors.h"
-#include "core/names.h"
 #include "figure.h"
+#include "program.h"
 #include "render.h"
 
 namespace {
-namespace po = boost::program_options;
 using namespace attnlab;
 
 struct FigureRow {
@@ -25,8 +21,7 @@ constexpr std::array<FigureRow, 3> figures{
 struct Options {
   std::vector<std::string> results, only;
   std::string out;
-  bool unfinished = false, help = false;
-  std::string help_text;
+  bool unfinished = false;
 };
 
 std::vector<std::string> figure_names() {
@@ -35,45 +30,10 @@ std::vector<std::string> figure_names() {
   return names;
 }
 
-Options parse(int argc, char** argv) {
-  Options options;
-  po::options_description visible("Options");
-  visible.add_options()("only", po::value(&options.only)->value_name("NAME"),
-                        ("draw this figure only; may be repeated: " + join(figure_names())).c_str())(
-      "out", po::value(&options.out)->value_name("DIR"),
-      "where files go (default: figures/ in the first RESULTS)")(
-      "unfinished", po::bool_switch(&options.unfinished), "draw runs that are not finished, too")(
-      "help", po::bool_switch(&options.help), "print this");
-  po::options_description all;
-  all.add(visible).add_options()("results", po::value(&options.results));
-  po::variables_map values;
-  const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-  po::store(po::command_line_parser(argc, argv)
-                .options(all)
-                .positional(po::positional_options_description().add("results", -1))
-                .style(style)
-                .run(),
-            values);
-  po::notify(values);
-  std::ostringstream text;
-  text << "Usage: make_figures RESULTS... [options]\n"
-          "RESULTS: folders with runs (seed*.h5 at any depth) or single run files. Writes each figure as PNG,\n"
-          "PDF and SVG, and the plotted numbers as CSV.\n"
-       << visible << "Example: make_figures results/quickstart --only accuracy\n";
-  options.help_text = text.str();
-  return options;
-}
-
 void validate(const Options& options) {
   if (options.results.empty())
     throw InputError(std::string("no RESULTS given, expected folders with runs (see --help)"));
-  const auto names = figure_names();
-  for (const auto& name : options.only)
-    if (std::find(names.begin(), names.end(), name) == names.end())
-      throw InputError(BadInput{.file = "--only",
-                                .found = "'" + name + "'",
-                                .expected = "one of " + join(names),
-                                .nearest = nearest_name(name, names)});
+  for (const auto& name : options.only) require_name("--only", name, figure_names());
 }
 
 std::filesystem::path output_folder(const Options& options) {
@@ -102,20 +62,19 @@ void draw(const Options& options) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a gnuplot that dies is an error with a message
-  try {
-    const Options options = parse(argc, argv);
-    if (options.help) {
-      fmt::print("{}", options.help_text);
-      return 0;
-    }
-    validate(options);
-    draw(options);
-    return 0;
-  } catch (const RunError& error) {
-    fmt::print(stderr, "make_figures: {}\n", error.what());
-    return 1;
-  } catch (const std::exception& error) {  // InputError and the parser's
-    fmt::print(stderr, "make_figures: {}\n", error.what());
-    return 2;
-  }
+  Options o;
+  Program program({.name = "make_figures",
+                   .usage = "RESULTS... [options]",
+                   .about = "RESULTS: folders with runs (seed*.h5 at any depth) or single run files. Writes "
+                            "each figure as PNG,\n"
+                            "PDF and SVG, and the plotted numbers as CSV.",
+                   .example = "make_figures results/quickstart --only accuracy"});
+  program.positional("results", o.results)
+      .option("only", o.only, "NAME", "draw this figure only; may be repeated: " + join(figure_names()))
+      .option("out", o.out, "DIR", "where files go (default: figures/ in the first RESULTS)")
+      .flag("unfinished", o.unfinished, "draw runs that are not finished, too");
+  return program.run(argc, argv, [&] {
+    validate(o);
+    draw(o);
+  });
 }

@@ -1,0 +1,41 @@
+#include "torch_program.h"
+
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "program.h"
+
+namespace attnlab {
+
+namespace {
+const std::vector<std::pair<std::string, torch::ScalarType>> kDtypes{
+    {"float32", torch::kFloat32}, {"bfloat16", torch::kBFloat16}, {"float16", torch::kFloat16}};
+}
+
+std::string torch_message(const std::exception& error) {
+  const auto* from_torch = dynamic_cast<const c10::Error*>(&error);
+  return from_torch ? from_torch->what_without_backtrace() : error.what();
+}
+
+torch::Device parse_device(const std::string& text) {
+  if (text == "cpu") return torch::kCPU;
+  const int64_t gpus = torch::cuda::is_available() ? static_cast<int64_t>(torch::cuda::device_count()) : 0;
+  if (text == "auto") return gpus > 0 ? torch::kCUDA : torch::kCPU;
+  std::vector<std::string> names{"auto", "cpu"};
+  if (gpus > 0) names.emplace_back("cuda");
+  for (int64_t i = 0; i < gpus; ++i) names.push_back(fmt::format("cuda:{}", i));
+  require_name("--device", text, names);
+  return {text};
+}
+
+torch::ScalarType parse_dtype(const std::string& text) {
+  std::vector<std::string> names;
+  for (const auto& row : kDtypes) names.push_back(row.first);
+  require_name("--dtype", text, names);
+  return std::find_if(kDtypes.begin(), kDtypes.end(), [&](const auto& row) { return row.first == text; })
+      ->second;
+}
+
+}  // namespace attnlab
