@@ -2,19 +2,42 @@
 
 namespace attnlab {
 
-// 2 FLOPs per weight of each matrix, plus q·k and p·v: 2·2·N·H per (query, key) pair, (T + 1) / 2 keys a query.
+namespace {
+// Keys that a query sees, on average over T queries: (T + 1) / 2, and with a window at most that many.
+double mean_keys(int64_t T, int64_t window) {
+  const auto t = static_cast<double>(T), w = static_cast<double>(window);
+  if (window == 0 || window >= T) return (t + 1) / 2;
+  return (w * (w + 1) / 2 + (t - w) * w) / t;
+}
+}  // namespace
+
+// 2 FLOPs per weight of each matrix, plus q·k and p·v for each (query, key) pair.
 double Attention::forward_flops_per_token(int64_t T) const {
   double flops = 0;
   for (const auto& parameter : parameters())
     if (parameter.dim() == 2) flops += 2.0 * static_cast<double>(parameter.numel());
-  const auto width = static_cast<double>(shape_.n_heads * shape_.head_dim);
-  return flops + 4.0 * width * static_cast<double>(T + 1) / 2.0;
+  return flops + 2.0 * static_cast<double>(pair_width()) * mean_keys(T, shape_.window);
+}
+
+QkNorm::QkNorm(torch::nn::Module& parent, const AttentionShape& shape) {
+  if (!shape.qk_norm) return;
+  q_norm_ = parent.register_module("q_norm", RmsNorm(shape.head_dim, shape.norm_eps));
+  k_norm_ = parent.register_module("k_norm", RmsNorm(shape.head_dim, shape.norm_eps));
+}
+
+std::optional<BadInput> mla_base_problem(const AttentionShape& shape) {
+  if (!shape.mla) return std::nullopt;
+  return BadInput{.key = "variant",
+                  .found = "a variant that is made from GQA",
+                  .expected = "deepseek_mla: the base's attention is MLA already"};
 }
 
 TensorMap query_and_output(const GqaWeights& gqa) {
   TensorMap out{{"q_proj.weight", gqa.q_weight}, {"o_proj.weight", gqa.o_weight}};
   if (gqa.q_bias.defined()) out["q_proj.bias"] = gqa.q_bias;
   if (gqa.o_bias.defined()) out["o_proj.bias"] = gqa.o_bias;
+  if (gqa.q_norm.defined()) out["q_norm.weight"] = gqa.q_norm;
+  if (gqa.k_norm.defined()) out["k_norm.weight"] = gqa.k_norm;
   return out;
 }
 

@@ -8,14 +8,42 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "attention/attend.h"
 #include "attention/cache.h"
+#include "attention/linear.h"
+#include "core/errors.h"
+#include "core/fields.h"
 
 namespace attnlab {
 
 using TensorMap = std::map<std::string, torch::Tensor>;
+
+// The sizes of MLA in DeepSeek's form (DeepSeek-V2, arXiv 2405.04434).
+struct MlaShape {
+  int64_t q_lora_rank = 0;  // 0: queries are not compressed
+  int64_t kv_lora_rank = 0;
+  int64_t qk_nope_head_dim = 0;
+  int64_t qk_rope_head_dim = 0;
+  int64_t v_head_dim = 0;
+  bool interleaved = true;  // rotary turns neighbours, not halves
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"q_lora_rank", "latent numbers of the queries; 0: not compressed"}.at_least(0), self.q_lora_rank);
+    visit(Key{"kv_lora_rank", "latent numbers of keys and values"}.at_least(1).must_be_given(),
+          self.kv_lora_rank);
+    visit(Key{"qk_nope_head_dim", "width of a head's part without rotary"}.at_least(1).must_be_given(),
+          self.qk_nope_head_dim);
+    visit(Key{"qk_rope_head_dim", "width of the part with rotary, even"}.at_least(2).must_be_given(),
+          self.qk_rope_head_dim);
+    visit(Key{"v_head_dim", "width of a head's values"}.at_least(1).must_be_given(), self.v_head_dim);
+    visit(Key{"interleaved", "rotary turns neighbours, not halves"}, self.interleaved);
+  }
+};
 
 struct AttentionShape {
   int64_t d_model = 0;
@@ -24,6 +52,11 @@ struct AttentionShape {
   int64_t head_dim = 0;
   bool qkv_bias = false;
   bool o_bias = false;
+  ScoreForm score;              // scale and cap of the scores
+  int64_t window = 0;           // a query sees itself and the window - 1 tokens before; 0: all
+  bool qk_norm = false;         // RMS norm of each query and key head before rotary (Qwen3)
+  double norm_eps = 1e-6;       // of qk_norm
+  std::optional<MlaShape> mla;  // the base's attention is MLA: then n_kv_heads and head_dim mean nothing
 
   int64_t heads_per_kv() const { return n_heads / n_kv_heads; }
 };
@@ -31,9 +64,10 @@ struct AttentionShape {
 struct AttentionInput {
   torch::Tensor x_BTD;
   // Rotary tables for all S tokens; the last T rows belong to the new ones. The first dimension is B, or 1 if
-  // all rows have the same positions.
+  // all rows have the same positions. As wide as the part of a head that turns.
   torch::Tensor cos_BSH, sin_BSH;
-  // bool, true where a query may look. Undefined: plain causal, no padding (then T = S or T = 1).
+  // bool, true where a query may look, windows included. Undefined: plain causal, no padding (then T = S or
+  // T = 1). A layer whose cache keeps fewer than S tokens looks at the last columns.
   torch::Tensor mask_B1TS;
   LayerCache* cache = nullptr;  // new keys and values are appended to it
 };
@@ -47,22 +81,42 @@ class Attention : public torch::nn::Module {
   // What the cache keeps per token, in the order in which forward appends it.
   virtual std::vector<CacheSlot> cache_layout() const = 0;
   // Multiply-adds × 2 of one token's forward pass in training, averaged over a causal sequence of T tokens.
-  virtual double forward_flops_per_token(int64_t T) const;
+  double forward_flops_per_token(int64_t T) const;
 
   const AttentionShape& shape() const { return shape_; }
 
  protected:
+  // Numbers of all heads' queries and values: what a (query, key) pair multiplies.
+  virtual int64_t pair_width() const { return 2 * shape_.n_heads * shape_.head_dim; }
+
   AttentionShape shape_;
 };
+
+// The RMS norms of query and key heads, where the shape has them.
+class QkNorm {
+ public:
+  QkNorm() = default;
+  // Registers q_norm and k_norm in `parent`.
+  QkNorm(torch::nn::Module& parent, const AttentionShape& shape);
+  torch::Tensor query(const torch::Tensor& q_BNTH) { return q_norm_ ? q_norm_->forward(q_BNTH) : q_BNTH; }
+  torch::Tensor key(const torch::Tensor& k_BGTH) { return k_norm_ ? k_norm_->forward(k_BGTH) : k_BGTH; }
+
+ private:
+  RmsNorm q_norm_{nullptr}, k_norm_{nullptr};
+};
+
+// What variants that are made from GQA say to a base whose attention is MLA already.
+std::optional<BadInput> mla_base_problem(const AttentionShape& shape);
 
 // The GQA weights that variants are converted from, in Hugging Face's layout (rows are outputs). Undefined
 // biases are absent ones.
 struct GqaWeights {
   torch::Tensor q_weight, k_weight, v_weight, o_weight;  // [N·H, D], [G·H, D], [G·H, D], [D, N·H]
   torch::Tensor q_bias, k_bias, v_bias, o_bias;
+  torch::Tensor q_norm, k_norm;  // [H], undefined without qk_norm
 };
 
-// The parts that no variant changes, under their Hugging Face names: q_proj.* and o_proj.*.
+// The parts that no variant changes, under their Hugging Face names: q_proj.*, o_proj.*, q_norm and k_norm.
 TensorMap query_and_output(const GqaWeights& gqa);
 
 // Sums the widths of a layout: numbers kept per token and layer.

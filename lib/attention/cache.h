@@ -16,17 +16,24 @@ struct CacheSlot {
 
 class LayerCache {
  public:
-  // Room for `capacity` tokens of each of B sequences.
-  LayerCache(const std::vector<CacheSlot>& layout, int64_t B, int64_t capacity, torch::TensorOptions options);
+  // Room for `capacity` tokens of each of B sequences. With a window only the tokens that later ones can see
+  // are kept: the memory does not grow with the sequence.
+  LayerCache(const std::vector<CacheSlot>& layout, int64_t B, int64_t capacity, torch::TensorOptions options,
+             int64_t window = 0);
 
-  // Stores x_BTW as the newest T tokens of a slot and returns all tokens so far: a view [B, S, width].
-  // Every slot must be appended to once per forward pass.
+  // Stores x_BTW as the newest T tokens of a slot and returns a view [B, S, width] of all tokens so far; with
+  // a window, of the last window - 1 before these T and these. Every slot must be appended to once per forward
+  // pass.
   torch::Tensor append(size_t slot, const torch::Tensor& x_BTW);
   // Keeps only the given rows of the batch, in the given order (finished sequences leave).
   void select_rows(const torch::Tensor& rows);
+  // Tokens that are kept.
   int64_t length() const { return lengths_.empty() ? 0 : lengths_.back(); }
 
  private:
+  void make_room(size_t slot, int64_t T);
+
+  int64_t window_;
   std::vector<torch::Tensor> slots_;
   std::vector<int64_t> lengths_;
 };

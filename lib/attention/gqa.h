@@ -2,8 +2,6 @@
 #pragma once
 
 #include "attention/attention.h"
-#include "core/errors.h"
-#include "core/fields.h"
 
 namespace attnlab {
 
@@ -16,14 +14,18 @@ class Gqa final : public Attention {
   };
 
   Gqa(const AttentionShape& shape, const Config& config);
-  static std::optional<BadInput> problem(const AttentionShape&, const Config&) { return std::nullopt; }
+  // A base whose attention is MLA already.
+  static std::optional<BadInput> problem(const AttentionShape& shape, const Config&) {
+    return mla_base_problem(shape);
+  }
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
 
   torch::Tensor forward(const AttentionInput& input) override;
   std::vector<CacheSlot> cache_layout() const override;
 
  private:
-  torch::nn::Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  QkNorm norm_;
 };
 
 }  // namespace attnlab

@@ -1,14 +1,6 @@
 #include "attention/latent_attention.h"
 
-#include "attention/attend.h"
-
 namespace attnlab {
-namespace {
-torch::nn::Linear linear(int64_t in, int64_t out, bool bias) {
-  return torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(bias));
-}
-}  // namespace
-
 LatentAttention::LatentAttention(const AttentionShape& shape, int64_t rank, bool absorb)
     : Attention(shape),
       rank_(rank),
@@ -21,28 +13,32 @@ LatentAttention::LatentAttention(const AttentionShape& shape, int64_t rank, bool
       o_proj_(nullptr) {
   const int64_t D = shape.d_model, heads_width = shape.n_heads * shape.head_dim;
   const int64_t R = shape.n_kv_heads * rank;
-  q_proj_ = register_module("q_proj", linear(D, heads_width, shape.qkv_bias));
-  k_proj_ = register_module("k_proj", linear(D, R, shape.qkv_bias));
-  v_proj_ = register_module("v_proj", linear(D, R, shape.qkv_bias));
-  k_up_proj_ = register_module("k_up_proj", linear(R, heads_width, false));
-  v_up_proj_ = register_module("v_up_proj", linear(R, heads_width, false));
-  o_proj_ = register_module("o_proj", linear(heads_width, D, shape.o_bias));
+  q_proj_ = register_module("q_proj", Linear(D, heads_width, shape.qkv_bias));
+  k_proj_ = register_module("k_proj", Linear(D, R, shape.qkv_bias));
+  v_proj_ = register_module("v_proj", Linear(D, R, shape.qkv_bias));
+  k_up_proj_ = register_module("k_up_proj", Linear(R, heads_width, false));
+  v_up_proj_ = register_module("v_up_proj", Linear(R, heads_width, false));
+  o_proj_ = register_module("o_proj", Linear(heads_width, D, shape.o_bias));
+  norm_ = QkNorm(*this, shape);
 }
 
 torch::Tensor LatentAttention::forward(const AttentionInput& input) {
-  const int64_t T = input.x_BTD.size(1), S = input.cos_BSH.size(1), N = shape_.n_heads;
+  const int64_t T = input.x_BTD.size(1), N = shape_.n_heads;
   auto latent_k_BSR = k_proj_(input.x_BTD);
   auto latent_v_BSR = v_proj_(input.x_BTD);
   if (input.cache) {
     latent_k_BSR = input.cache->append(0, latent_k_BSR);
     latent_v_BSR = input.cache->append(1, latent_v_BSR);
   }
-  const auto q_BNTH = apply_rotary(split_heads(q_proj_(input.x_BTD), N), input.cos_BSH.narrow(1, S - T, T),
-                                   input.sin_BSH.narrow(1, S - T, T));
-  const auto k_BNSH = apply_rotary(split_heads(k_up_proj_(latent_k_BSR), N), input.cos_BSH, input.sin_BSH);
-  if (input.cache && absorb_ && T == 1) return attend_absorbed(q_BNTH, k_BNSH, latent_v_BSR, input.mask_B1TS);
+  const int64_t S = latent_k_BSR.size(1), all = input.cos_BSH.size(1);
+  const auto mask = last_columns(input.mask_B1TS, S);
+  const auto q_BNTH = apply_rotary(norm_.query(split_heads(q_proj_(input.x_BTD), N)),
+                                   input.cos_BSH.narrow(1, all - T, T), input.sin_BSH.narrow(1, all - T, T));
+  const auto k_BNSH = apply_rotary(norm_.key(split_heads(k_up_proj_(latent_k_BSR), N)),
+                                   input.cos_BSH.narrow(1, all - S, S), input.sin_BSH.narrow(1, all - S, S));
+  if (input.cache && absorb_ && T == 1) return attend_absorbed(q_BNTH, k_BNSH, latent_v_BSR, mask);
   const auto v_BNSH = split_heads(v_up_proj_(latent_v_BSR), N);
-  return o_proj_(merge_heads(attend(q_BNTH, k_BNSH, v_BNSH, input.mask_B1TS)));
+  return o_proj_(merge_heads(attend(q_BNTH, k_BNSH, v_BNSH, mask, shape_.score)));
 }
 
 // context_BNTR = weights · c_V, then head n's rows of U_V: out[n] = context[n] U_V[n]ᵀ.
@@ -50,7 +46,7 @@ torch::Tensor LatentAttention::attend_absorbed(const torch::Tensor& q_BNTH, cons
                                                const torch::Tensor& latent_v_BSR,
                                                const torch::Tensor& mask_B1TS) {
   const int64_t N = q_BNTH.size(1), T = q_BNTH.size(2);
-  const auto weights_BNTS = attention_weights(q_BNTH, k_BNSH, mask_B1TS);
+  const auto weights_BNTS = attention_weights(q_BNTH, k_BNSH, mask_B1TS, shape_.score);
   // Heads and queries as the rows of one product per sequence: a broadcast over heads would copy the latent.
   const auto context_BNTR = torch::matmul(weights_BNTS.flatten(1, 2), latent_v_BSR).unflatten(1, {N, T});
   const auto up_NHR = v_up_proj_->weight.view({shape_.n_heads, shape_.head_dim, -1});

@@ -2,7 +2,8 @@
 //
 //   c_K = W_K x + b_K,  c_V = W_V x + b_V            latents, kept in the cache (before rotary)
 //   K = U_K c_K,        V = U_V c_V                  each query head's own keys and values
-//   o = softmax(RoPE(Q) RoPE(K)ᵀ / √H) V             rotary acts after the up-projection
+//   o = softmax(RoPE(Q) RoPE(K)ᵀ / √H) V             rotary acts after the up-projection, and so do the norms
+//                                                    of query and key heads where the base has them (Qwen3)
 //
 // The latents hold as many numbers as GQA's keys and values: R = G·rank for each of the two. U_K and U_V are
 // dense [N·H, G·rank], so training may mix KV heads.
@@ -32,7 +33,8 @@ class LatentAttention : public Attention {
 
   int64_t rank_;
   bool absorb_;
-  torch::nn::Linear q_proj_, k_proj_, v_proj_, k_up_proj_, v_up_proj_, o_proj_;
+  Linear q_proj_, k_proj_, v_proj_, k_up_proj_, v_up_proj_, o_proj_;
+  QkNorm norm_;
 };
 
 // U = the 0/1 matrix [N·H, G·H] that repeats each KV head for its N / G query heads.

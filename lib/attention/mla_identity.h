@@ -21,7 +21,10 @@ class MlaIdentity final : public LatentAttention {
 
   MlaIdentity(const AttentionShape& shape, const Config& config)
       : LatentAttention(shape, shape.head_dim, config.absorb) {}
-  static std::optional<BadInput> problem(const AttentionShape&, const Config&) { return std::nullopt; }
+  // A base whose attention is MLA already.
+  static std::optional<BadInput> problem(const AttentionShape& shape, const Config&) {
+    return mla_base_problem(shape);
+  }
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
 };
 

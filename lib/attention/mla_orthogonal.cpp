@@ -42,6 +42,7 @@ Side decompose(const AttentionShape& shape, const MlaOrthogonal::Config& config,
 }  // namespace
 
 std::optional<BadInput> MlaOrthogonal::problem(const AttentionShape& shape, const Config& config) {
+  if (auto mla = mla_base_problem(shape)) return mla;
   const int64_t rank = config.rank.value_or(1);
   if (rank >= 1 && rank <= shape.head_dim) return std::nullopt;
   return BadInput{.key = "rank",

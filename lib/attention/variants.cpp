@@ -34,6 +34,13 @@ std::vector<std::string> variant_names() {
   return names;
 }
 
+std::vector<std::string> variant_names_for(const AttentionShape& shape) {
+  std::vector<std::string> names;
+  for (const auto& config : all_defaults())
+    if (!variant_problem(shape, config)) names.push_back(variant_name(config));
+  return names;
+}
+
 std::optional<VariantConfig> variant_defaults(const std::string& name) {
   for (const auto& config : all_defaults())
     if (variant_name(config) == name) return config;

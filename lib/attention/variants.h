@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "attention/deepseek_mla.h"
 #include "attention/gqa.h"
 #include "attention/mla_identity.h"
 #include "attention/mla_orthogonal.h"
@@ -18,7 +19,8 @@ namespace attnlab {
 using VariantTable = std::tuple<  //
     Gqa,                          //
     MlaIdentity,                  //
-    MlaOrthogonal>;
+    MlaOrthogonal,                //
+    DeepseekMla>;
 
 namespace detail {
 template <class Table>
@@ -34,6 +36,8 @@ using VariantConfig = detail::ConfigsOf<VariantTable>::type;
 
 // Names in the table's order.
 std::vector<std::string> variant_names();
+// Those that a base of this shape can be given, at their defaults.
+std::vector<std::string> variant_names_for(const AttentionShape& shape);
 std::string variant_name(const VariantConfig& config);
 // The variant's options at their defaults; nullopt for an unknown name.
 std::optional<VariantConfig> variant_defaults(const std::string& name);

@@ -45,7 +45,7 @@ Equivalence compare_with_base(const Base& base, const Data& data, Decoder& arm) 
   const int64_t B = std::min<int64_t>(rows, static_cast<int64_t>(ids.size()) / std::max<int64_t>(T, 1));
   if (T == 0 || B == 0) return {};
   ids.resize(static_cast<size_t>(B * T));
-  Decoder before(base.config, Gqa::Config{});
+  Decoder before(base.config, native_variant(base.config));
   load_weights(before, base.weights);
   before.to(arm.device());
   return compare_logits(before, arm, torch::tensor(ids).view({B, T}).to(arm.device()));
@@ -55,7 +55,7 @@ void save_arm_model(const std::filesystem::path& folder, const Decoder& decoder,
   auto config = write_decoder_config(decoder.config());
   if (base.bos_id) config["bos_token_id"] = *base.bos_id;
   config["eos_token_id"] = base.eos_id;
-  write_checkpoint(folder, config, copy_weights(decoder));
+  write_checkpoint(folder, config, to_file_tensors(decoder.config(), copy_weights(decoder)));
   write_file_atomic(folder / "tokenizer.json", read_file(base.tokenizer_file));
 }
 

@@ -2,17 +2,10 @@
 
 #include <ATen/autocast_mode.h>
 
+#include <cmath>
+
 namespace attnlab {
 namespace {
-
-torch::nn::Linear linear(int64_t in, int64_t out) {
-  return torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(false));
-}
-
-// x / rms(x) · weight (arXiv 1910.07467).
-torch::Tensor rms_norm(const torch::Tensor& x_BTD, const torch::Tensor& weight_D, double eps) {
-  return at::rms_norm(x_BTD, weight_D.sizes(), weight_D, eps);
-}
 
 // A module that only holds one parameter called "weight", so that names nest as in Hugging Face's files.
 torch::Tensor weight_under(torch::nn::Module& parent, const std::string& name, torch::IntArrayRef shape) {
@@ -23,64 +16,85 @@ torch::Tensor weight_under(torch::nn::Module& parent, const std::string& name, t
 
 }  // namespace
 
-DecoderLayer::DecoderLayer(const DecoderConfig& config, const VariantConfig& variant)
-    : norm_eps_(config.norm_eps), attention_(make_attention(config.attention_shape(), variant)) {
-  input_norm_ = weight_under(*this, "input_layernorm", {config.d_model});
+DecoderLayer::DecoderLayer(const DecoderConfig& config, const VariantConfig& variant, int64_t index)
+    : attention_(make_attention(config.attention_shape(index), variant)) {
+  const FamilyTraits& traits = traits_of(config.family);
+  const auto norm = [&](const char* name) {
+    return register_module(name, RmsNorm(config.d_model, config.norm_eps, traits.norm_plus_one));
+  };
+  attention_norm_ = norm("input_layernorm");
   register_module("self_attn", attention_);
-  post_norm_ = weight_under(*this, "post_attention_layernorm", {config.d_model});
-  const auto mlp = register_module("mlp", std::make_shared<torch::nn::Module>());
-  gate_proj_ = mlp->register_module("gate_proj", linear(config.d_model, config.d_ff));
-  up_proj_ = mlp->register_module("up_proj", linear(config.d_model, config.d_ff));
-  down_proj_ = mlp->register_module("down_proj", linear(config.d_ff, config.d_model));
+  if (traits.sandwich_norms) {
+    after_attention_ = norm("post_attention_layernorm");
+    mlp_norm_ = norm("pre_feedforward_layernorm");
+    after_mlp_ = norm("post_feedforward_layernorm");
+  } else {
+    mlp_norm_ = norm("post_attention_layernorm");
+  }
+  mlp_ = register_mlp(*this, config);
 }
 
 torch::Tensor DecoderLayer::forward(torch::Tensor x_BTD, AttentionInput input) {
-  input.x_BTD = rms_norm(x_BTD, input_norm_, norm_eps_);
-  x_BTD = x_BTD + attention_->forward(input);
-  const auto normed_BTD = rms_norm(x_BTD, post_norm_, norm_eps_);
-  return x_BTD + down_proj_(torch::silu(gate_proj_(normed_BTD)) * up_proj_(normed_BTD));
+  input.x_BTD = attention_norm_(x_BTD);
+  const auto attended_BTD = attention_->forward(input);
+  x_BTD = x_BTD + (after_attention_ ? after_attention_(attended_BTD) : attended_BTD);
+  const auto mlp_BTD = mlp_->forward(mlp_norm_(x_BTD));
+  return x_BTD + (after_mlp_ ? after_mlp_(mlp_BTD) : mlp_BTD);
 }
 
 Decoder::Decoder(const DecoderConfig& config, const VariantConfig& variant)
-    : config_(config), variant_(variant) {
+    : config_(config),
+      variant_(variant),
+      rotary_(config.turning_dim(), config.rope_theta, config.rope_scaling) {
   const auto model = register_module("model", std::make_shared<torch::nn::Module>());
   embedding_ = weight_under(*model, "embed_tokens", {config.vocab_size, config.d_model});
   const auto list = model->register_module("layers", torch::nn::ModuleList());
   for (int64_t i = 0; i < config.n_layers; ++i) {
-    layers_.push_back(std::make_shared<DecoderLayer>(config, variant));
+    layers_.push_back(std::make_shared<DecoderLayer>(config, variant, i));
     list->push_back(layers_.back());
   }
-  final_norm_ = weight_under(*model, "norm", {config.d_model});
+  final_norm_ = model->register_module(
+      "norm", RmsNorm(config.d_model, config.norm_eps, traits_of(config.family).norm_plus_one));
   if (!config.tie_embeddings) lm_head_ = weight_under(*this, "lm_head", {config.vocab_size, config.d_model});
 }
 
 torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext& context) {
-  const RotaryTables rotary =
-      context.rotary.cos_BTH.defined() ? context.rotary : rotary_from_zero(ids_BT.size(1));
+  const int64_t T = ids_BT.size(1);
+  const RotaryTables rotary = context.rotary.cos_BTH.defined() ? context.rotary : rotary_from_zero(T);
+  const auto masks = make_masks(context.mask_B1TS, T, rotary.cos_BTH.size(1), config_.window, device());
   auto x_BTD = torch::embedding(embedding_, ids_BT);
-  for (size_t i = 0; i < layers_.size(); ++i)
+  // The factor is rounded to the weights' format, as in Hugging Face's Gemma.
+  if (traits_of(config_.family).scaled_embedding)
+    x_BTD = x_BTD * torch::full({}, std::sqrt(static_cast<double>(config_.d_model)), x_BTD.options());
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const bool windowed = config_.has_window(static_cast<int64_t>(i));
     x_BTD = layers_[i]->forward(x_BTD, {.x_BTD = {},
                                         .cos_BSH = rotary.cos_BTH,
                                         .sin_BSH = rotary.sin_BTH,
-                                        .mask_B1TS = context.mask_B1TS,
+                                        .mask_B1TS = windowed ? masks.window_B1TS : masks.full_B1TS,
                                         .cache = context.caches ? &context.caches->at(i) : nullptr});
-  return rms_norm(x_BTD, final_norm_, config_.norm_eps);
+  }
+  return final_norm_(x_BTD);
 }
 
 torch::Tensor Decoder::logits(const torch::Tensor& hidden) const {
-  return torch::linear(hidden, config_.tie_embeddings ? embedding_ : lm_head_);
+  const auto logits = torch::linear(hidden, config_.tie_embeddings ? embedding_ : lm_head_);
+  if (config_.final_softcap <= 0) return logits;
+  return config_.final_softcap * torch::tanh(logits / config_.final_softcap);
 }
 
-RotaryTables Decoder::rotary_at(const torch::Tensor& positions_BT) const {
-  return rotary_tables(positions_BT, config_.head_dim, config_.rope_theta, embedding_.scalar_type());
+RotaryTables Decoder::rotary_at(const torch::Tensor& positions_BT, const torch::Tensor& lengths_B) const {
+  return rotary_.tables(positions_BT, lengths_B, embedding_.scalar_type());
 }
 
 RotaryTables Decoder::rotary_from_zero(int64_t T) {
-  const bool kept = rotary_.cos_BTH.defined() && rotary_.cos_BTH.size(1) >= T &&
-                    rotary_.cos_BTH.device() == device() &&
-                    rotary_.cos_BTH.scalar_type() == embedding_.scalar_type();
-  if (!kept) rotary_ = rotary_at(torch::arange(T, torch::dtype(torch::kInt64).device(device())).unsqueeze(0));
-  return {rotary_.cos_BTH.narrow(1, 0, T), rotary_.sin_BTH.narrow(1, 0, T)};
+  RotaryTables& tables = kept_tables_[rotary_.is_long(T)];
+  const bool kept = tables.cos_BTH.defined() && tables.cos_BTH.size(1) >= T &&
+                    tables.cos_BTH.device() == device() &&
+                    tables.cos_BTH.scalar_type() == embedding_.scalar_type();
+  const auto options = torch::dtype(torch::kInt64).device(device());
+  if (!kept) tables = rotary_at(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options));
+  return {tables.cos_BTH.narrow(1, 0, T), tables.sin_BTH.narrow(1, 0, T)};
 }
 
 std::vector<LayerCache> Decoder::make_caches(int64_t B, int64_t capacity) const {
@@ -89,7 +103,8 @@ std::vector<LayerCache> Decoder::make_caches(int64_t B, int64_t capacity) const 
     options = options.dtype(at::autocast::get_autocast_dtype(device().type()));
   std::vector<LayerCache> caches;
   for (const auto& layer : layers_)
-    caches.emplace_back(layer->attention()->cache_layout(), B, capacity, options);
+    caches.emplace_back(layer->attention()->cache_layout(), B, capacity, options,
+                        layer->attention()->shape().window);
   return caches;
 }
 
@@ -102,8 +117,7 @@ int64_t Decoder::cached_numbers_per_token() const {
 double Decoder::forward_flops_per_token(int64_t T) const {
   double flops = 2.0 * static_cast<double>(config_.vocab_size * config_.d_model);
   for (const auto& layer : layers_)
-    flops += layer->attention()->forward_flops_per_token(T) +
-             6.0 * static_cast<double>(config_.d_model * config_.d_ff);
+    flops += layer->attention()->forward_flops_per_token(T) + layer->mlp().forward_flops_per_token();
   return flops;
 }
 

@@ -1,5 +1,6 @@
-// The decoder: embedding, layers of attention and gated MLP with RMS norms before each, final norm, output
-// matrix. Parameters carry the names of Hugging Face's Llama ("model.layers.0.self_attn.q_proj.weight", …).
+// The decoder: embedding, layers of attention and MLP with RMS norms before each (Gemma 2: behind each, too),
+// final norm, output matrix. Parameters carry the names of Hugging Face's Llama
+// ("model.layers.0.self_attn.q_proj.weight", …); families whose files differ are mapped (families/families.h).
 //
 // Shapes: B batch, T new tokens, S all tokens so far, D d_model, V vocabulary.
 #pragma once
@@ -13,6 +14,8 @@
 #include "attention/cache.h"
 #include "attention/variants.h"
 #include "model/decoder_config.h"
+#include "model/masks.h"
+#include "model/mlp.h"
 
 namespace attnlab {
 
@@ -20,21 +23,23 @@ namespace attnlab {
 // Default: whole sequences from position 0, causal.
 struct DecoderContext {
   RotaryTables rotary;                        // of all S tokens; undefined: positions 0 … T-1
-  torch::Tensor mask_B1TS;                    // bool, true where a query may look; undefined: causal
+  torch::Tensor mask_B1TS;                    // bool, true where a query may look, causal; undefined: causal.
+                                              // Layers with a window lay it over this
   std::vector<LayerCache>* caches = nullptr;  // one per layer
 };
 
 class DecoderLayer : public torch::nn::Module {
  public:
-  DecoderLayer(const DecoderConfig& config, const VariantConfig& variant);
+  DecoderLayer(const DecoderConfig& config, const VariantConfig& variant, int64_t index);
   torch::Tensor forward(torch::Tensor x_BTD, AttentionInput input);
   const std::shared_ptr<Attention>& attention() const { return attention_; }
+  const Mlp& mlp() const { return *mlp_; }
 
  private:
-  double norm_eps_;
-  torch::Tensor input_norm_, post_norm_;
+  // Norms before attention and MLP, and behind each where the family has them.
+  RmsNorm attention_norm_{nullptr}, mlp_norm_{nullptr}, after_attention_{nullptr}, after_mlp_{nullptr};
   std::shared_ptr<Attention> attention_;
-  torch::nn::Linear gate_proj_{nullptr}, up_proj_{nullptr}, down_proj_{nullptr};
+  std::shared_ptr<Mlp> mlp_;
 };
 
 class Decoder : public torch::nn::Module {
@@ -44,10 +49,12 @@ class Decoder : public torch::nn::Module {
 
   // Token ids [B, T] → hidden states after the final norm [B, T, D].
   torch::Tensor hidden(const torch::Tensor& ids_BT, const DecoderContext& context = {});
-  // Hidden states [..., D] → logits [..., V].
+  // Hidden states [..., D] → logits [..., V], capped where the family caps them.
   torch::Tensor logits(const torch::Tensor& hidden) const;
 
-  RotaryTables rotary_at(const torch::Tensor& positions_BT) const;
+  // Tables for given positions. `lengths_B`: see Rotary::tables.
+  RotaryTables rotary_at(const torch::Tensor& positions_BT, const torch::Tensor& lengths_B = {}) const;
+  const Rotary& rotary() const { return rotary_; }
   // Empty caches for B sequences of up to `capacity` tokens, in the dtype that forward passes compute in.
   std::vector<LayerCache> make_caches(int64_t B, int64_t capacity) const;
   // Numbers that all layers together keep per token while generating.
@@ -66,9 +73,11 @@ class Decoder : public torch::nn::Module {
 
   DecoderConfig config_;
   VariantConfig variant_;
-  torch::Tensor embedding_, final_norm_, lm_head_;
+  Rotary rotary_;
+  torch::Tensor embedding_, lm_head_;
+  RmsNorm final_norm_{nullptr};
   std::vector<std::shared_ptr<DecoderLayer>> layers_;
-  RotaryTables rotary_;  // positions 0 … longest T seen; kept between steps
+  std::array<RotaryTables, 2> kept_tables_;  // positions 0 … longest T seen, of short and of long sequences
 };
 
 }  // namespace attnlab

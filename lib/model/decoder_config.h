@@ -1,20 +1,39 @@
 // The shape of a decoder, whatever its family: what Hugging Face's config.json says, typed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
-#include "attention/attention.h"
+#include "attention/variants.h"
 #include "core/fields.h"
 
 namespace attnlab {
 
-// Families whose mathematics is that of LLaMA (RMS norm, rotary position, gated SiLU MLP) up to flags.
-enum class Family { llama, mistral, qwen2 };
+// A family is one file in families/ and one row in families.cpp.
+enum class Family { llama, mistral, mixtral, qwen2, qwen3, gemma2, phi3, deepseek_v2, deepseek_v3 };
 template <>
 struct EnumNames<Family> {
-  static constexpr std::array<std::pair<std::string_view, Family>, 3> rows{
-      {{"llama", Family::llama}, {"mistral", Family::mistral}, {"qwen2", Family::qwen2}}};
+  using enum Family;
+  static constexpr std::array<std::pair<std::string_view, Family>, 9> rows{{{"llama", llama},
+                                                                            {"mistral", mistral},
+                                                                            {"mixtral", mixtral},
+                                                                            {"qwen2", qwen2},
+                                                                            {"qwen3", qwen3},
+                                                                            {"gemma2", gemma2},
+                                                                            {"phi3", phi3},
+                                                                            {"deepseek_v2", deepseek_v2},
+                                                                            {"deepseek_v3", deepseek_v3}}};
 };
+
+// Mathematics that belongs to a family and that no key of its config.json changes.
+struct FamilyTraits {
+  bool gelu = false;              // the MLP's activation is GELU in its tanh form, not SiLU
+  bool sandwich_norms = false;    // norms behind attention and MLP, too
+  bool norm_plus_one = false;     // norms multiply by 1 + weight
+  bool scaled_embedding = false;  // embeddings times √d_model
+  bool qk_norm = false;           // norms of query and key heads
+};
+const FamilyTraits& traits_of(Family family);
 
 struct DecoderConfig {
   Family family = Family::llama;
@@ -28,6 +47,16 @@ struct DecoderConfig {
   int64_t max_positions = 2048;
   double norm_eps = 1e-5;
   double rope_theta = 10000;
+  int64_t rotary_dim = 0;                   // 0: all of head_dim
+  std::optional<RopeScaling> rope_scaling;  // absent: frequencies as they are
+  int64_t window = 0;                       // 0: none
+  std::vector<int64_t> window_layers;       // empty: all, where there is a window
+  double query_scalar = 0;                  // scores are divided by its root; 0: head_dim
+  double attention_softcap = 0;             // 0: none
+  double final_softcap = 0;                 // 0: none
+  int64_t n_experts = 0;                    // 0: one dense MLP
+  int64_t experts_per_token = 0;
+  std::optional<MlaShape> mla;  // present: attention is MLA in DeepSeek's form
   bool tie_embeddings = false;
   bool qkv_bias = false;
   bool o_bias = false;
@@ -46,19 +75,32 @@ struct DecoderConfig {
     visit(Key{"max_positions", "longest sequence"}.at_least(1), self.max_positions);
     visit(Key{"norm_eps", "epsilon of RMS norms"}.above(0), self.norm_eps);
     visit(Key{"rope_theta", "base of the rotary frequencies"}.above(0), self.rope_theta);
+    visit(Key{"rotary_dim", "part of a head that turns, even; 0: all of it"}.at_least(0), self.rotary_dim);
+    visit(Key{"rope_scaling", "scaling of the rotary frequencies"}, self.rope_scaling);
+    visit(Key{"window", "tokens that a query sees, itself included; 0: all"}.at_least(0), self.window);
+    visit(Key{"window_layers", "layers with the window; empty: all"}, self.window_layers);
+    visit(Key{"query_scalar", "scores are divided by its root; 0: head_dim"}.at_least(0), self.query_scalar);
+    visit(Key{"attention_softcap", "cap of the scores; 0: none"}.at_least(0), self.attention_softcap);
+    visit(Key{"final_softcap", "cap of the logits; 0: none"}.at_least(0), self.final_softcap);
+    visit(Key{"n_experts", "experts of each layer; 0: a dense MLP"}.at_least(0), self.n_experts);
+    visit(Key{"experts_per_token", "experts that a token goes through"}.at_least(0), self.experts_per_token);
+    visit(Key{"mla", "attention is MLA in DeepSeek's form"}, self.mla);
     visit(Key{"tie_embeddings", "the output matrix is the embedding"}, self.tie_embeddings);
     visit(Key{"qkv_bias", "biases on the query, key and value projections"}, self.qkv_bias);
     visit(Key{"o_bias", "bias on the output projection"}, self.o_bias);
   }
 
-  AttentionShape attention_shape() const {
-    return {.d_model = d_model,
-            .n_heads = n_heads,
-            .n_kv_heads = n_kv_heads,
-            .head_dim = head_dim,
-            .qkv_bias = qkv_bias,
-            .o_bias = o_bias};
+  bool has_window(int64_t layer) const {
+    const bool named = std::find(window_layers.begin(), window_layers.end(), layer) != window_layers.end();
+    return window > 0 && (window_layers.empty() || named);
   }
+  // Numbers of a head (of its shared rotary part, with MLA) that turn.
+  int64_t turning_dim() const { return mla ? mla->qk_rope_head_dim : rotary_dim > 0 ? rotary_dim : head_dim; }
+  // What the attention of a layer is built from; layers differ in their windows only.
+  AttentionShape attention_shape(int64_t layer = 0) const;
 };
+
+// The variant that the checkpoint's own attention is: gqa or deepseek_mla.
+VariantConfig native_variant(const DecoderConfig& config);
 
 }  // namespace attnlab

@@ -19,7 +19,7 @@ std::vector<Size> odd_sizes() {
 
 std::vector<VariantConfig> all_variants() {
   std::vector<VariantConfig> configs;
-  for (const auto& name : variant_names()) configs.push_back(*variant_defaults(name));
+  for (const auto& name : variant_names_for(odd_sizes()[0].shape)) configs.push_back(*variant_defaults(name));
   return configs;
 }
 

@@ -21,7 +21,11 @@ TEST_CASE("names lead to options and back") {
     const auto config = variant_defaults(name);
     REQUIRE(config);
     CHECK(variant_name(*config) == name);
-    CHECK_FALSE(variant_problem(odd_sizes()[0].shape, *config));
+    AttentionShape shape = odd_sizes()[0].shape;
+    const bool from_gqa = name != "deepseek_mla";
+    CHECK(variant_problem(shape, *config).has_value() == !from_gqa);
+    shape.mla = MlaShape{.kv_lora_rank = 8, .qk_nope_head_dim = 6, .qk_rope_head_dim = 4, .v_head_dim = 6};
+    CHECK(variant_problem(shape, *config).has_value() == from_gqa);
   }
   for (const std::string name : {"", "mla", "GQA", "mla_identity "}) CHECK_FALSE(variant_defaults(name));
 }

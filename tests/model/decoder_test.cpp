@@ -66,7 +66,7 @@ TEST_CASE("the cache holds as many numbers for MLA as for GQA") {
   const auto config = small_config();
   const int64_t gqa = Decoder(config, Gqa::Config{}).cached_numbers_per_token();
   CHECK(gqa == 2 * 2 * 2 * 6);  // layers · (K and V) · KV heads · head_dim
-  for (const auto& name : variant_names())
+  for (const auto& name : variant_names_for(config.attention_shape()))
     CHECK(Decoder(config, *variant_defaults(name)).cached_numbers_per_token() == gqa);
 }
 

@@ -1,10 +1,28 @@
 #include "model/families/json_keys.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
 #include "core/errors.h"
+#include "core/names.h"
 
 namespace attnlab {
 
 using nlohmann::json;
+
+namespace {
+// A value in an error: JSON, cut where it is long.
+std::string shown(const json& value) {
+  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+  if (text.size() > 80) text = text.substr(0, 77) + "...";
+  return text;
+}
+bool is_positive(const json& value) {
+  return value.is_number() && value.get<double>() > 0 && std::isfinite(value.get<double>());
+}
+}  // namespace
 
 bool JsonKeys::has(const std::string& key) const {
   const auto found = object_.find(key);
@@ -14,8 +32,8 @@ bool JsonKeys::has(const std::string& key) const {
 void JsonKeys::refuse(const std::string& key, const std::string& expected) const {
   const auto found = object_.find(key);
   throw InputError(BadInput{.file = file_.string(),
-                            .key = key,
-                            .found = found == object_.end() ? "nothing" : found->dump(),
+                            .key = prefix_ + key,
+                            .found = found == object_.end() ? "nothing" : shown(*found),
                             .expected = expected});
 }
 
@@ -31,11 +49,41 @@ int64_t JsonKeys::count(const std::string& key, int64_t fallback) const {
   return has(key) ? count(key) : fallback;
 }
 
+double JsonKeys::positive(const std::string& key) const {
+  const auto found = object_.find(key);
+  if (found == object_.end() || !is_positive(*found)) refuse(key, "a number above 0");
+  return found->get<double>();
+}
+
 double JsonKeys::positive(const std::string& key, double fallback) const {
-  if (!has(key)) return fallback;
-  const json& value = object_.at(key);
-  if (!value.is_number() || !(value.get<double>() > 0)) refuse(key, "a number above 0");
-  return value.get<double>();
+  return has(key) ? positive(key) : fallback;
+}
+
+std::vector<double> JsonKeys::positives(const std::string& key, size_t size) const {
+  const auto found = object_.find(key);
+  const bool valid = found != object_.end() && found->is_array() && found->size() == size &&
+                     std::all_of(found->begin(), found->end(), is_positive);
+  if (!valid) refuse(key, fmt::format("a list of {} numbers above 0", size));
+  return found->get<std::vector<double>>();
+}
+
+std::vector<std::string> JsonKeys::texts(const std::string& key) const {
+  const auto found = object_.find(key);
+  const bool valid = found != object_.end() && found->is_array() &&
+                     std::all_of(found->begin(), found->end(), [](const json& v) { return v.is_string(); });
+  if (!valid) refuse(key, "a list of texts");
+  return found->get<std::vector<std::string>>();
+}
+
+void JsonKeys::only(const std::vector<std::string>& known) const {
+  for (const auto& [key, value] : object_.items()) {
+    if (value.is_null() || std::find(known.begin(), known.end(), key) != known.end()) continue;
+    throw InputError(BadInput{.file = file_.string(),
+                              .key = prefix_ + key,
+                              .found = shown(value),
+                              .expected = "one of " + join(known) + ": no other key is supported",
+                              .nearest = nearest_name(key, known)});
+  }
 }
 
 bool JsonKeys::flag(const std::string& key, bool fallback) const {
@@ -52,59 +100,7 @@ std::string JsonKeys::text(const std::string& key, const std::string& fallback) 
 
 void JsonKeys::require_only(const std::string& key, const json& only) const {
   if (has(key) && object_.at(key) != only)
-    refuse(key, only.dump() + " or nothing: no other value is supported");
-}
-
-namespace {
-
-// Rotary frequencies of the default type only.
-double read_rope_theta(const JsonKeys& keys) {
-  double theta = keys.positive("rope_theta", 10000);
-  for (const char* name : {"rope_scaling", "rope_parameters"}) {
-    if (!keys.has(name)) continue;
-    if (!keys.object().at(name).is_object()) keys.refuse(name, "an object");
-    const JsonKeys inner = keys.below(name);
-    const std::string type = inner.text("rope_type", inner.text("type", "default"));
-    if (type != "default") keys.refuse(name, "rope_type default: no other type is supported");
-    theta = inner.positive("rope_theta", theta);
-  }
-  return theta;
-}
-
-}  // namespace
-
-DecoderConfig read_common(const JsonKeys& keys) {
-  keys.require_only("hidden_act", "silu");
-  keys.require_only("quantization_config", nullptr);
-  keys.require_only("partial_rotary_factor", 1.0);
-  DecoderConfig config;
-  config.vocab_size = keys.count("vocab_size");
-  config.d_model = keys.count("hidden_size");
-  config.n_layers = keys.count("num_hidden_layers");
-  config.n_heads = keys.count("num_attention_heads");
-  config.n_kv_heads = keys.count("num_key_value_heads", config.n_heads);
-  config.head_dim = keys.count("head_dim", std::max<int64_t>(1, config.d_model / config.n_heads));
-  config.d_ff = keys.count("intermediate_size");
-  config.max_positions = keys.count("max_position_embeddings", 2048);
-  config.norm_eps = keys.positive("rms_norm_eps", 1e-6);
-  config.rope_theta = read_rope_theta(keys);
-  config.tie_embeddings = keys.flag("tie_word_embeddings", false);
-  return config;
-}
-
-void write_common(const DecoderConfig& config, nlohmann::ordered_json& out) {
-  out["hidden_act"] = "silu";
-  out["vocab_size"] = config.vocab_size;
-  out["hidden_size"] = config.d_model;
-  out["num_hidden_layers"] = config.n_layers;
-  out["num_attention_heads"] = config.n_heads;
-  out["num_key_value_heads"] = config.n_kv_heads;
-  out["head_dim"] = config.head_dim;
-  out["intermediate_size"] = config.d_ff;
-  out["max_position_embeddings"] = config.max_positions;
-  out["rms_norm_eps"] = config.norm_eps;
-  out["rope_theta"] = config.rope_theta;
-  out["tie_word_embeddings"] = config.tie_embeddings;
+    refuse(key, (only.is_null() ? "" : only.dump() + " or ") + "nothing: no other value is supported");
 }
 
 }  // namespace attnlab

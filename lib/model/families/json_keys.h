@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "model/decoder_config.h"
 
@@ -12,39 +13,33 @@ namespace attnlab {
 
 class JsonKeys {
  public:
-  JsonKeys(const nlohmann::json& object, std::filesystem::path file)
-      : object_(object), file_(std::move(file)) {}
+  // `prefix` stands before keys in errors.
+  JsonKeys(const nlohmann::json& object, std::filesystem::path file, std::string prefix = "")
+      : object_(object), file_(std::move(file)), prefix_(std::move(prefix)) {}
 
   // Present and not null.
   bool has(const std::string& key) const;
   int64_t count(const std::string& key) const;  // a whole number from 1
   int64_t count(const std::string& key, int64_t fallback) const;
+  double positive(const std::string& key) const;  // a finite number above 0
   double positive(const std::string& key, double fallback) const;
+  std::vector<double> positives(const std::string& key, size_t size) const;  // a list of `size` of them
   bool flag(const std::string& key, bool fallback) const;
   std::string text(const std::string& key, const std::string& fallback) const;
+  std::vector<std::string> texts(const std::string& key) const;  // a list
   // Refuses the file unless the key is absent, null, or equal to `only`.
   void require_only(const std::string& key, const nlohmann::json& only) const;
+  // Refuses keys of this object that are not among `known`.
+  void only(const std::vector<std::string>& known) const;
   [[noreturn]] void refuse(const std::string& key, const std::string& expected) const;
   const nlohmann::json& object() const { return object_; }
   // The keys of an object under `key`.
-  JsonKeys below(const std::string& key) const { return {object_.at(key), file_}; }
+  JsonKeys below(const std::string& key) const { return {object_.at(key), file_, prefix_ + key + "."}; }
 
  private:
   const nlohmann::json& object_;
   std::filesystem::path file_;
+  std::string prefix_;
 };
-
-// The keys that all LLaMA-like families share; biases are the family's. Takes both the older form of the
-// rotary keys (rope_theta, rope_scaling) and the newer (rope_parameters).
-DecoderConfig read_common(const JsonKeys& keys);
-void write_common(const DecoderConfig& config, nlohmann::ordered_json& out);
-
-// The families' own keys.
-void read_llama(const JsonKeys& keys, DecoderConfig& config);
-void write_llama(const DecoderConfig& config, nlohmann::ordered_json& out);
-void read_mistral(const JsonKeys& keys, DecoderConfig& config);
-void write_mistral(const DecoderConfig& config, nlohmann::ordered_json& out);
-void read_qwen2(const JsonKeys& keys, DecoderConfig& config);
-void write_qwen2(const DecoderConfig& config, nlohmann::ordered_json& out);
 
 }  // namespace attnlab

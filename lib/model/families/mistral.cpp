@@ -1,13 +1,23 @@
-// Mistral: LLaMA without biases; checkpoints with a sliding window are refused.
-#include "model/families/json_keys.h"
+// Mistral: LLaMA without biases, every layer with a sliding window (arXiv 2310.06825); later releases say null.
+#include "model/families/forms.h"
 
 namespace attnlab {
+namespace {
 
-void read_mistral(const JsonKeys& keys, DecoderConfig&) { keys.require_only("sliding_window", nullptr); }
-
-void write_mistral(const DecoderConfig&, nlohmann::ordered_json& out) {
-  out["architectures"] = {"MistralForCausalLM"};
-  out["sliding_window"] = nullptr;
+void read(const JsonKeys& keys, DecoderConfig& config) {
+  keys.require_only("attention_bias", false);
+  read_window(keys, 4096, {}, config);
 }
+
+void write(const DecoderConfig& config, nlohmann::ordered_json& out) { write_window(config, out); }
+
+}  // namespace
+
+const FamilyForm kMistral{.architecture = "MistralForCausalLM",
+                          .traits = {},
+                          .defaults = {.n_kv_heads = 8, .max_positions = 131072},
+                          .rope_types = {"linear", "llama3", "longrope"},
+                          .read = read,
+                          .write = write};
 
 }  // namespace attnlab

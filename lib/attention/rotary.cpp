@@ -1,0 +1,91 @@
+#include "attention/rotary.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "core/errors.h"
+
+namespace attnlab {
+namespace {
+
+torch::Tensor divided(const torch::Tensor& frequencies_h, const std::vector<double>& factors) {
+  ATTNLAB_CHECK(static_cast<int64_t>(factors.size()) == frequencies_h.numel());
+  return frequencies_h / torch::tensor(factors, torch::kFloat32);
+}
+
+// float32 throughout, as the models were trained: at position 10⁵ a frequency's rounding is visible.
+torch::Tensor llama3_frequencies(const torch::Tensor& frequencies_h, const RopeScaling& s) {
+  const auto original = static_cast<double>(s.original_positions);
+  const auto wavelengths = 2 * std::numbers::pi / frequencies_h;
+  const auto blend = (original / wavelengths - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
+  const auto between = (1 - blend) * frequencies_h / s.factor + blend * frequencies_h;
+  const auto stretched =
+      torch::where(wavelengths > original / s.low_freq_factor, frequencies_h / s.factor, between);
+  return torch::where(wavelengths < original / s.high_freq_factor, frequencies_h, stretched);
+}
+
+double longrope_table_factor(const RopeScaling& s) {
+  if (s.attention_factor) return *s.attention_factor;
+  if (s.factor <= 1) return 1;
+  return std::sqrt(1 + std::log(s.factor) / std::log(static_cast<double>(s.original_positions)));
+}
+
+}  // namespace
+
+Rotary::Rotary(int64_t rotary_dim, double theta, const std::optional<RopeScaling>& scaling) {
+  const auto exponents = torch::arange(0, rotary_dim, 2, torch::kFloat32) / static_cast<double>(rotary_dim);
+  frequencies_h_ = torch::pow(theta, exponents).reciprocal();
+  if (!scaling) return;
+  switch (scaling->type) {
+    case RopeType::linear:
+      frequencies_h_ = frequencies_h_ / scaling->factor;
+      return;
+    case RopeType::llama3:
+      frequencies_h_ = llama3_frequencies(frequencies_h_, *scaling);
+      return;
+    case RopeType::longrope:
+      long_frequencies_h_ = divided(frequencies_h_, scaling->long_factors);
+      frequencies_h_ = divided(frequencies_h_, scaling->short_factors);
+      table_factor_ = longrope_table_factor(*scaling);
+      switch_length_ = scaling->original_positions;
+      return;
+  }
+}
+
+RotaryTables Rotary::tables(const torch::Tensor& positions_BT, const torch::Tensor& lengths_B,
+                            torch::ScalarType dtype) const {
+  const auto device = positions_BT.device();
+  auto frequencies = frequencies_h_.to(device);
+  if (switch_length_ > 0 && lengths_B.defined())
+    frequencies = torch::where((lengths_B > switch_length_).view({-1, 1, 1}), long_frequencies_h_.to(device),
+                               frequencies);
+  const auto angles = positions_BT.to(torch::kFloat32).unsqueeze(-1) * frequencies;
+  const auto both = torch::cat({angles, angles}, -1);
+  auto cos = both.cos(), sin = both.sin();
+  if (table_factor_ != 1) cos = cos * table_factor_, sin = sin * table_factor_;
+  return {cos.to(dtype), sin.to(dtype)};
+}
+
+RotaryTables rotary_tables(const torch::Tensor& positions_BT, int64_t rotary_dim, double theta,
+                           torch::ScalarType dtype) {
+  return Rotary(rotary_dim, theta, std::nullopt).tables(positions_BT, {}, dtype);
+}
+
+torch::Tensor apply_rotary(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTH,
+                           const torch::Tensor& sin_BTH) {
+  const int64_t turned = cos_BTH.size(-1), half = turned / 2, passed = x_BNTH.size(-1) - turned;
+  const auto x1 = x_BNTH.narrow(-1, 0, half), x2 = x_BNTH.narrow(-1, half, half);
+  const auto cos = cos_BTH.narrow(-1, 0, half).unsqueeze(1), sin = sin_BTH.narrow(-1, 0, half).unsqueeze(1);
+  const auto first = torch::addcmul(x1 * cos, x2, sin, -1);
+  const auto second = torch::addcmul(x2 * cos, x1, sin);
+  // Under autocast, float32 tables promote the product; keys must not become wider than queries' projections.
+  const auto dtype = x_BNTH.scalar_type();
+  if (passed == 0) return torch::cat({first, second}, -1).to(dtype);
+  return torch::cat({first.to(dtype), second.to(dtype), x_BNTH.narrow(-1, turned, passed)}, -1);
+}
+
+torch::Tensor pairs_to_halves(const torch::Tensor& x) {
+  return x.unflatten(-1, {x.size(-1) / 2, 2}).transpose(-1, -2).flatten(-2);
+}
+
+}  // namespace attnlab

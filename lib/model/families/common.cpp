@@ -1,0 +1,114 @@
+// The keys that all families share.
+#include <fmt/format.h>
+
+#include "model/families/forms.h"
+
+namespace attnlab {
+namespace {
+
+// Without the key, d_model / n_heads; that must come out even.
+int64_t read_head_dim(const JsonKeys& keys, const FamilyForm& form, const DecoderConfig& config) {
+  if (keys.has("head_dim") || form.defaults.head_dim > 0) return keys.count("head_dim", form.defaults.head_dim);
+  if (config.d_model % config.n_heads != 0)
+    keys.refuse("head_dim", fmt::format("a width: hidden_size {} is no multiple of {} heads", config.d_model,
+                                        config.n_heads));
+  return config.d_model / config.n_heads;
+}
+
+// What no family here has.
+void refuse_foreign(const JsonKeys& keys) {
+  for (const char* key : {"quantization_config", "vision_config", "audio_config", "text_config"})
+    keys.require_only(key, nullptr);
+  keys.require_only("use_bidirectional_attention", false);
+  keys.require_only("is_decoder", true);
+  keys.require_only("add_cross_attention", false);
+}
+
+}  // namespace
+
+DecoderConfig read_common(const JsonKeys& keys, const FamilyForm& form) {
+  refuse_foreign(keys);
+  keys.require_only("hidden_act", form.activation);
+  DecoderConfig config;
+  config.vocab_size = keys.count("vocab_size");
+  config.d_model = keys.count("hidden_size");
+  config.n_layers = keys.count("num_hidden_layers");
+  config.n_heads = keys.count("num_attention_heads");
+  const int64_t n_kv_heads = form.defaults.n_kv_heads > 0 ? form.defaults.n_kv_heads : config.n_heads;
+  config.n_kv_heads = keys.has("num_key_value_heads") || !keys.object().contains("num_key_value_heads")
+                          ? keys.count("num_key_value_heads", n_kv_heads)
+                          : config.n_heads;  // null
+  config.head_dim = read_head_dim(keys, form, config);
+  config.d_ff = keys.count("intermediate_size");
+  config.max_positions = keys.count("max_position_embeddings", form.defaults.max_positions);
+  config.norm_eps = keys.positive("rms_norm_eps", form.defaults.norm_eps);
+  config.tie_embeddings = keys.flag("tie_word_embeddings", form.defaults.tie_embeddings);
+  return config;
+}
+
+void write_common(const DecoderConfig& config, const FamilyForm& form, nlohmann::ordered_json& out) {
+  out["architectures"] = {form.architecture};
+  out["hidden_act"] = form.activation;
+  out["vocab_size"] = config.vocab_size;
+  out["hidden_size"] = config.d_model;
+  out["num_hidden_layers"] = config.n_layers;
+  out["num_attention_heads"] = config.n_heads;
+  out["num_key_value_heads"] = config.n_kv_heads;
+  if (!config.mla) out["head_dim"] = config.head_dim;
+  out["intermediate_size"] = config.d_ff;
+  out["max_position_embeddings"] = config.max_positions;
+  out["rms_norm_eps"] = config.norm_eps;
+  out["tie_word_embeddings"] = config.tie_embeddings;
+}
+
+std::vector<int64_t> layers_from(int64_t first, int64_t step, int64_t n_layers) {
+  std::vector<int64_t> layers;
+  for (int64_t i = first; i < n_layers; i += step) layers.push_back(i);
+  return layers;
+}
+
+namespace {
+
+constexpr const char* kSliding = "sliding_attention";
+constexpr const char* kFull = "full_attention";
+
+std::vector<int64_t> read_layer_types(const JsonKeys& keys, int64_t n_layers) {
+  const auto types = keys.texts("layer_types");
+  std::vector<int64_t> layers;
+  bool valid = static_cast<int64_t>(types.size()) == n_layers;
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (types[i] == kSliding) layers.push_back(static_cast<int64_t>(i));
+    valid = valid && (types[i] == kSliding || types[i] == kFull);
+  }
+  if (!valid) keys.refuse("layer_types", fmt::format("{} times {} or {}", n_layers, kFull, kSliding));
+  return layers;
+}
+
+}  // namespace
+
+void read_window(const JsonKeys& keys, int64_t fallback, const std::vector<int64_t>& by_default,
+                 DecoderConfig& config) {
+  if (!keys.object().contains("sliding_window")) {
+    config.window = fallback;
+  } else if (keys.has("sliding_window")) {
+    config.window = keys.count("sliding_window");
+  }
+  const bool typed = keys.has("layer_types");
+  config.window_layers = typed ? read_layer_types(keys, config.n_layers) : by_default;
+  if (typed && config.window_layers.empty()) config.window = 0;
+  // One spelling for each meaning: equal models have equal configs.
+  const bool all = static_cast<int64_t>(config.window_layers.size()) == config.n_layers;
+  if (all || config.window == 0) config.window_layers.clear();
+}
+
+void write_window(const DecoderConfig& config, nlohmann::ordered_json& out) {
+  if (config.window == 0) {
+    out["sliding_window"] = nullptr;
+    return;
+  }
+  out["sliding_window"] = config.window;
+  for (int64_t i = 0; i < config.n_layers; ++i)
+    out["layer_types"].push_back(config.has_window(i) ? kSliding : kFull);
+}
+
+}  // namespace attnlab

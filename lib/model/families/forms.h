@@ -1,0 +1,51 @@
+// What a family is: one of these, defined in the family's file and listed in families.cpp.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "model/families/json_keys.h"
+
+namespace attnlab {
+
+// What Hugging Face's config classes take where config.json leaves a key out.
+struct FamilyDefaults {
+  int64_t n_kv_heads = 0;  // 0: n_heads
+  int64_t head_dim = 0;    // 0: d_model / n_heads
+  double norm_eps = 1e-6;
+  double rope_theta = 10000;
+  int64_t max_positions = 2048;
+  bool tie_embeddings = false;
+};
+
+struct FamilyForm {
+  const char* architecture;
+  FamilyTraits traits;
+  FamilyDefaults defaults;
+  bool fused_projections = false;       // qkv_proj and gate_up_proj stand for three and two matrices
+  const char* activation = "silu";      // in Hugging Face's terms
+  bool partial_rotary = false;          // may turn a part of each head
+  std::vector<std::string> rope_types;  // beside "default"
+  // The family's own keys; the common ones are read and written around them.
+  void (*read)(const JsonKeys& keys, DecoderConfig& config);
+  void (*write)(const DecoderConfig& config, nlohmann::ordered_json& out);
+};
+
+extern const FamilyForm kLlama, kMistral, kMixtral, kQwen2, kQwen3, kGemma2, kPhi3, kDeepseekV2, kDeepseekV3;
+
+// Keys that all families share.
+DecoderConfig read_common(const JsonKeys& keys, const FamilyForm& form);
+void write_common(const DecoderConfig& config, const FamilyForm& form, nlohmann::ordered_json& out);
+
+// rope_theta, rope_scaling or rope_parameters, partial_rotary_factor. Needs head_dim and max_positions.
+void read_rope(const JsonKeys& keys, const FamilyForm& form, DecoderConfig& config);
+void write_rope(const DecoderConfig& config, nlohmann::ordered_json& out);
+
+// `sliding_window` (`fallback` where the key is absent; null: none) for the layers that `layer_types` names;
+// without that key, for those of `by_default` (empty: all).
+void read_window(const JsonKeys& keys, int64_t fallback, const std::vector<int64_t>& by_default,
+                 DecoderConfig& config);
+void write_window(const DecoderConfig& config, nlohmann::ordered_json& out);
+// The layers `first`, first + step, … below n_layers.
+std::vector<int64_t> layers_from(int64_t first, int64_t step, int64_t n_layers);
+
+}  // namespace attnlab

@@ -1,0 +1,35 @@
+// Mixtral: Mistral with a mixture of experts in each layer (arXiv 2401.04088).
+#include <fmt/format.h>
+
+#include "model/families/forms.h"
+
+namespace attnlab {
+namespace {
+
+void read(const JsonKeys& keys, DecoderConfig& config) {
+  keys.require_only("attention_bias", false);
+  keys.require_only("router_jitter_noise", 0.0);
+  config.n_experts = keys.count("num_local_experts", 8);
+  config.experts_per_token = keys.count("num_experts_per_tok", 2);
+  if (config.experts_per_token > config.n_experts)
+    keys.refuse("num_experts_per_tok", fmt::format("at most the {} experts", config.n_experts));
+  read_window(keys, 0, {}, config);
+}
+
+void write(const DecoderConfig& config, nlohmann::ordered_json& out) {
+  out["num_local_experts"] = config.n_experts;
+  out["num_experts_per_tok"] = config.experts_per_token;
+  write_window(config, out);
+}
+
+}  // namespace
+
+const FamilyForm kMixtral{
+    .architecture = "MixtralForCausalLM",
+    .traits = {},
+    .defaults = {.n_kv_heads = 8, .norm_eps = 1e-5, .rope_theta = 1e6, .max_positions = 131072},
+    .rope_types = {"linear", "llama3", "longrope"},
+    .read = read,
+    .write = write};
+
+}  // namespace attnlab

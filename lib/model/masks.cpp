@@ -1,0 +1,20 @@
+#include "model/masks.h"
+
+namespace attnlab {
+
+LayerMasks make_masks(const torch::Tensor& given_B1TS, int64_t T, int64_t S, int64_t window,
+                      torch::Device device) {
+  LayerMasks masks{given_B1TS, given_B1TS};
+  const auto causal = [&] {
+    return torch::ones({1, 1, T, S}, torch::dtype(torch::kBool).device(device)).tril(S - T);
+  };
+  if (!given_B1TS.defined() && T > 1 && T < S) masks.full_B1TS = masks.window_B1TS = causal();
+  if (window == 0 || window >= S) return masks;
+  // One new token: the cache of a layer with a window holds what it may see and no more.
+  if (T == 1 && !given_B1TS.defined()) return masks;
+  const auto base = masks.full_B1TS.defined() ? masks.full_B1TS : causal();
+  masks.window_B1TS = base.triu(S - T - window + 1);
+  return masks;
+}
+
+}  // namespace attnlab
