@@ -42,7 +42,7 @@ std::vector<Answered> answer_problems(Decoder& decoder, const Tokenizer& tokeniz
     const size_t end = std::min(order.size(), first + batch_size);
     std::vector<std::vector<int64_t>> batch;
     for (size_t i = first; i < end; ++i) batch.push_back(prompts[order[i]]);
-    const auto outputs = generate_greedy(
+    const auto outputs = generate(
         decoder, batch, {.max_new_tokens = options.max_new_tokens, .stop_tokens = {options.eos_id}});
     for (size_t i = first; i < end; ++i) {
       auto& answer = answers[order[i]];

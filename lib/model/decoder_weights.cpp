@@ -92,10 +92,10 @@ TensorMap read_base_weights(const Checkpoint& checkpoint, const DecoderConfig& c
   for (const auto& [name, shape] : parameters) {
     const FileTensor place = file_tensor(config, name);
     if (!place.part) {
-      weights[name] = checkpoint.tensor(name).to(dtype);
+      weights[name] = checkpoint.tensor_as(name, dtype);
       continue;
     }
-    if (!whole.count(place.name)) whole[place.name] = checkpoint.tensor(place.name).to(dtype);
+    if (!whole.count(place.name)) whole[place.name] = checkpoint.tensor_as(place.name, dtype);
     weights[name] = whole[place.name].narrow(0, place.first_row, shape[0]);
   }
   return weights;

@@ -1,23 +1,30 @@
-// Greedy generation with a cache.
+// Generation with a cache.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "model/decoder.h"
+#include "model/sampling.h"
 
 namespace attnlab {
 
 struct GenerateOptions {
   int64_t max_new_tokens = 256;
   std::vector<int64_t> stop_tokens;  // end a sequence; not part of the result
+  SamplingOptions sampling;          // greedy unless it has a temperature
+  uint64_t seed = 0;                 // prompt i draws from the sequence (seed, first_stream + i)
+  uint64_t first_stream = 0;
+  int64_t prefill_chunk = 512;  // tokens of the prompts that go through the decoder at a time
+  // Hears of each token of each prompt (index, token), stop tokens excluded; true ends that sequence.
+  std::function<bool(size_t prompt, int64_t token)> on_token;
 };
 
 // For each prompt (at least one token each) the tokens that follow it. Prompts of one call form one batch,
 // padded on the left; each gets the tokens that it would get alone, up to rounding. Sequences that have ended
 // leave the batch.
-std::vector<std::vector<int64_t>> generate_greedy(Decoder& decoder,
-                                                  const std::vector<std::vector<int64_t>>& prompts,
-                                                  const GenerateOptions& options);
+std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts,
+                                           const GenerateOptions& options);
 
 }  // namespace attnlab

@@ -97,7 +97,7 @@ TEST_CASE("batches give each problem what it gets alone, with and without bos") 
         if (bos) prompt.insert(prompt.begin(), test::bos_id);
         if (prompt.empty()) prompt = {test::eos_id};
         alone.push_back(tokenizer->decode(
-            generate_greedy(*decoder, {prompt}, {.max_new_tokens = 30, .stop_tokens = {test::eos_id}})[0]));
+            generate(*decoder, {prompt}, {.max_new_tokens = 30, .stop_tokens = {test::eos_id}})[0]));
       }
       auto how = options(3);
       if (!bos) how.bos_id.reset();

@@ -34,7 +34,7 @@ TEST_CASE("prompts of different lengths in one batch get the tokens that they ge
     const auto decoder = make_decoder(config, base, *variant_defaults(name));
     std::vector<std::vector<int64_t>> alone;
     for (const auto& prompt : prompts) alone.push_back(generate_without_cache(*decoder, prompt, 20, -1));
-    CHECK(generate_greedy(*decoder, prompts, {.max_new_tokens = 20}) == alone);
+    CHECK(generate(*decoder, prompts, {.max_new_tokens = 20}) == alone);
   }
 }
 
@@ -44,7 +44,7 @@ TEST_CASE("sequences end at a stop token, and the others go on") {
   std::vector<std::vector<int64_t>> prompts;
   for (int64_t i = 0; i < 9; ++i) prompts.push_back(std::vector<int64_t>(static_cast<size_t>(1 + i % 4), i));
   // A token that some sequences meet early and others do not.
-  const auto free = generate_greedy(*decoder, prompts, {.max_new_tokens = 12});
+  const auto free = generate(*decoder, prompts, {.max_new_tokens = 12});
   const int64_t stop = free[0][2];
   std::vector<std::vector<int64_t>> alone;
   size_t shortest = 12, longest = 0;
@@ -54,14 +54,14 @@ TEST_CASE("sequences end at a stop token, and the others go on") {
     longest = std::max(longest, alone.back().size());
   }
   REQUIRE(shortest < longest);
-  CHECK(generate_greedy(*decoder, prompts, {.max_new_tokens = 12, .stop_tokens = {stop}}) == alone);
+  CHECK(generate(*decoder, prompts, {.max_new_tokens = 12, .stop_tokens = {stop}}) == alone);
 }
 
 TEST_CASE("nothing to do gives nothing") {
   const auto config = small_config();
   const auto decoder = make_decoder(config, lively_weights(config), Gqa::Config{});
-  CHECK(generate_greedy(*decoder, {}, {}).empty());
-  CHECK(generate_greedy(*decoder, {{1}}, {.max_new_tokens = 0}) == std::vector<std::vector<int64_t>>{{}});
+  CHECK(generate(*decoder, {}, {}).empty());
+  CHECK(generate(*decoder, {{1}}, {.max_new_tokens = 0}) == std::vector<std::vector<int64_t>>{{}});
 }
 
 }  // namespace

@@ -105,7 +105,7 @@ TEST_CASE("greedy generation gives the reference's tokens") {
     const auto margin = fixture.reference.tensor("greedy_margin");
     REQUIRE(margin.min().item<double>() > 1e-4);  // no near ties
     const std::vector<int64_t> prompt(ids.begin(), ids.end() - margin.numel());
-    const auto out = generate_greedy(fixture.decoder, {prompt}, {.max_new_tokens = margin.numel()});
+    const auto out = generate(fixture.decoder, {prompt}, {.max_new_tokens = margin.numel()});
     CHECK(out[0] == std::vector<int64_t>(ids.end() - margin.numel(), ids.end()));
   }
 }

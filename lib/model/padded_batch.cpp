@@ -1,0 +1,88 @@
+#include "model/padded_batch.h"
+
+#include <algorithm>
+
+#include "core/errors.h"
+
+namespace attnlab {
+
+PaddedBatch::PaddedBatch(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts, int64_t capacity,
+                         int64_t chunk)
+    : decoder_(decoder), chunk_(chunk) {
+  const auto B = static_cast<int64_t>(prompts.size());
+  for (const auto& prompt : prompts) {
+    lengths_.push_back(static_cast<int64_t>(prompt.size()));
+    ATTNLAB_CHECK(!prompt.empty());
+    seen_ = std::max(seen_, lengths_.back());
+  }
+  slots_ = seen_ + capacity;
+  auto ids_BS = torch::zeros({B, slots_}, torch::kInt64), padding_B1 = torch::zeros({B, 1}, torch::kInt64);
+  for (int64_t b = 0; b < B; ++b) {
+    const int64_t n = lengths_[static_cast<size_t>(b)];
+    ids_BS[b].narrow(0, seen_ - n, n).copy_(torch::tensor(prompts[static_cast<size_t>(b)]));
+    padding_B1[b] = seen_ - n;
+    ragged_ |= n != seen_;
+  }
+  ids_BS_ = ids_BS.to(decoder.device());
+  padding_B1_ = padding_B1.to(decoder.device());
+}
+
+void PaddedBatch::make_tables() {
+  const auto slots_S = torch::arange(slots_, padding_B1_.options());
+  const auto lengths_B = torch::tensor(lengths_).to(padding_B1_.device());
+  rotary_ = decoder_.rotary_at((slots_S - padding_B1_).clamp_min(0), lengths_B);
+}
+
+torch::Tensor PaddedBatch::prefill() {
+  make_tables();
+  caches_ = decoder_.make_caches(ids_BS_.size(0), slots_);
+  torch::Tensor hidden_BTD;
+  for (int64_t begin = 0; begin < seen_; begin += chunk_)
+    hidden_BTD = run(begin, std::min(seen_, begin + chunk_));
+  return decoder_.logits(hidden_BTD.select(1, -1));
+}
+
+// A row that grows past the length where longrope changes its frequencies needs all its keys anew.
+torch::Tensor PaddedBatch::step(const torch::Tensor& tokens_B) {
+  ids_BS_.select(1, seen_).copy_(tokens_B);
+  ++seen_;
+  bool switches = false;
+  for (auto& length : lengths_) {
+    switches |= !decoder_.rotary().is_long(length) && decoder_.rotary().is_long(length + 1);
+    ++length;
+  }
+  if (switches) return prefill();
+  return decoder_.logits(run(seen_ - 1, seen_).select(1, -1));
+}
+
+void PaddedBatch::keep(const std::vector<int64_t>& rows) {
+  const auto index = torch::tensor(rows).to(ids_BS_.device());
+  std::vector<int64_t> lengths;
+  for (const int64_t row : rows) lengths.push_back(lengths_[static_cast<size_t>(row)]);
+  lengths_ = std::move(lengths);
+  ids_BS_ = ids_BS_.index_select(0, index);
+  padding_B1_ = padding_B1_.index_select(0, index);
+  rotary_ = {rotary_.cos_BTH.index_select(0, index), rotary_.sin_BTH.index_select(0, index)};
+  for (auto& cache : caches_) cache.select_rows(index);
+}
+
+// Slots begin … end - 1; those before them are in the caches.
+torch::Tensor PaddedBatch::run(int64_t begin, int64_t end) {
+  return decoder_.hidden(ids_BS_.narrow(1, begin, end - begin),
+                         {.rotary = {rotary_.cos_BTH.narrow(1, 0, end), rotary_.sin_BTH.narrow(1, 0, end)},
+                          .mask_B1TS = mask(begin, end),
+                          .caches = &caches_});
+}
+
+// Causal, without padding; a padded query may see itself, so that no row of weights is empty.
+torch::Tensor PaddedBatch::mask(int64_t begin, int64_t end) const {
+  if (!ragged_) return {};
+  const auto slots_S = torch::arange(end, padding_B1_.options());
+  const auto valid_B11S = (slots_S >= padding_B1_).view({-1, 1, 1, end});
+  if (end - begin == 1) return valid_B11S;
+  const auto causal_TS = torch::ones({end - begin, end}, valid_B11S.options()).tril(begin);
+  const auto self_TS = causal_TS.triu(begin);
+  return causal_TS.logical_and(valid_B11S).logical_or(self_TS);
+}
+
+}  // namespace attnlab

@@ -1,0 +1,39 @@
+// A batch of left-padded sequences with their caches, which grows by a token a step.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/decoder.h"
+
+namespace attnlab {
+
+class PaddedBatch {
+ public:
+  // Prompts of at least one token each, and room for `capacity` more. Prefill goes through the decoder in
+  // pieces of `chunk` tokens, so that no more than chunk × S scores exist at a time.
+  PaddedBatch(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts, int64_t capacity,
+              int64_t chunk);
+
+  // Logits [B, V] of the token after each prompt.
+  torch::Tensor prefill();
+  // Appends a token to each row; logits [B, V] of the one after it.
+  torch::Tensor step(const torch::Tensor& tokens_B);
+  // Keeps only these rows, in this order.
+  void keep(const std::vector<int64_t>& rows);
+
+ private:
+  void make_tables();
+  torch::Tensor run(int64_t begin, int64_t end);
+  torch::Tensor mask(int64_t begin, int64_t end) const;
+
+  Decoder& decoder_;
+  int64_t slots_ = 0, chunk_, seen_ = 0;
+  bool ragged_ = false;
+  std::vector<int64_t> lengths_;       // tokens of each row, padding not counted
+  torch::Tensor ids_BS_, padding_B1_;  // all slots; where nothing stands yet, 0
+  RotaryTables rotary_;                // of all slots
+  std::vector<LayerCache> caches_;
+};
+
+}  // namespace attnlab
