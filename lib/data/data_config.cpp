@@ -1,6 +1,14 @@
 #include "data/data_config.h"
 
+#include "text/chat.h"
+
 namespace attnlab {
+namespace {
+
+// The chat format of the same name.
+std::optional<ChatFormat> chat_format(PromptTemplate format) { return from_name<ChatFormat>(name_of(format)); }
+
+}  // namespace
 
 bool is_generated(DataKind kind) {
   return kind == DataKind::word_problems || kind == DataKind::code_functions || kind == DataKind::generated;
@@ -18,7 +26,16 @@ std::string apply_template(PromptTemplate format, const std::string& prompt) {
     return "Below is an instruction that describes a task. Write a response that appropriately completes the "
            "request.\n\n### Instruction:\n" +
            prompt + "\n\n### Response:\n";
+  if (const auto chat = chat_format(format)) {
+    const ChatMessage message{.role = "user", .content = prompt};
+    return format_chat(*chat, {&message, 1}, true);
+  }
   return prompt;
+}
+
+std::string apply_template_to_answer(PromptTemplate format, const std::string& answer) {
+  const auto chat = chat_format(format);
+  return chat ? format_answer(*chat, answer) : answer;
 }
 
 }  // namespace attnlab

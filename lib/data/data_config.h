@@ -26,14 +26,42 @@ struct EnumNames<DataKind> {
 //   raw      the text alone (code_functions: signature and docstring, to be completed)
 //   plain    "Question: {prompt}\nAnswer: "
 //   alpaca   the format of Stanford Alpaca's instruction data
-enum class PromptTemplate { by_kind, raw, plain, alpaca };
+// and the chat formats of text/chat.h by their names: the prompt is the user's message, and the answer ends
+// with the format's end of a turn, behind which the batch's EOS comes if it is another token.
+enum class PromptTemplate {
+  by_kind,
+  raw,
+  plain,
+  alpaca,
+  llama2,
+  llama3,
+  chatml,
+  qwen25,
+  mistral,
+  mistral_v3,
+  mistral_nemo,
+  gemma,
+  phi4,
+  phi4_mini
+};
 template <>
 struct EnumNames<PromptTemplate> {
-  static constexpr std::array<std::pair<std::string_view, PromptTemplate>, 4> rows{
-      {{"by_kind", PromptTemplate::by_kind},
-       {"raw", PromptTemplate::raw},
-       {"plain", PromptTemplate::plain},
-       {"alpaca", PromptTemplate::alpaca}}};
+  using enum PromptTemplate;
+  static constexpr std::array<std::pair<std::string_view, PromptTemplate>, 14> rows{
+      {{"by_kind", by_kind},
+       {"raw", raw},
+       {"plain", plain},
+       {"alpaca", alpaca},
+       {"llama2", llama2},
+       {"llama3", llama3},
+       {"chatml", chatml},
+       {"qwen25", qwen25},
+       {"mistral", mistral},
+       {"mistral_v3", mistral_v3},
+       {"mistral_nemo", mistral_nemo},
+       {"gemma", gemma},
+       {"phi4", phi4},
+       {"phi4_mini", phi4_mini}}};
 };
 
 struct DataConfig {
@@ -66,7 +94,7 @@ struct DataConfig {
     visit(Key{"size", "generated kinds: number of training examples"}.at_least(1), self.size);
     visit(Key{"heldout_size", "generated kinds: number of held-out examples"}.at_least(1), self.heldout_size);
     visit(Key{"seed", "generated kinds: seed of the generator"}.at_least(0), self.seed);
-    visit(Key{"prompt_template", "text around the prompt"}, self.prompt_template);
+    visit(Key{"prompt_template", "text around the prompt, or a chat format"}, self.prompt_template);
     visit(Key{"extensions", "text_folder: which files are documents"}, self.extensions);
   }
 };
@@ -76,6 +104,8 @@ bool is_generated(DataKind kind);
 
 // The text before the answer. by_kind counts as raw here: resolve it with template_for first.
 std::string apply_template(PromptTemplate format, const std::string& prompt);
+// The text to learn: the answer, with the end of its turn in chat formats.
+std::string apply_template_to_answer(PromptTemplate format, const std::string& answer);
 // The template that `config` means for examples of `kind`.
 PromptTemplate template_for(const DataConfig& config, DataKind kind);
 

@@ -44,15 +44,17 @@ class GeneratedProblems : public Dataset {
                .uniform() < config_.code_share;
   }
   Example words(const WordProblem& problem) const {
-    return {.prompt = apply_template(template_for(config_, DataKind::word_problems), problem.question),
-            .answer = problem.answer,
+    const PromptTemplate format = template_for(config_, DataKind::word_problems);
+    return {.prompt = apply_template(format, problem.question),
+            .answer = apply_template_to_answer(format, problem.answer),
             .gold = std::to_string(problem.gold)};
   }
   // Raw: the prompt is completed. In another template the task is told in words and all the code is the answer.
   Example code(const CodeFunction& function) const {
     const PromptTemplate format = template_for(config_, DataKind::code_functions);
     if (format == PromptTemplate::raw) return {.prompt = function.prompt, .answer = function.body};
-    return {.prompt = apply_template(format, function.text), .answer = function.code};
+    return {.prompt = apply_template(format, function.text),
+            .answer = apply_template_to_answer(format, function.code)};
   }
 
   DataConfig config_;

@@ -77,8 +77,10 @@ std::vector<Example> read_jsonl(const std::filesystem::path& path, Convert conve
 
 std::vector<Example> read_gsm8k(const std::filesystem::path& path, PromptTemplate format) {
   return read_jsonl(path, [&](const Record& record) {
-    Example example{.prompt = apply_template(format, record.text("question")), .answer = record.text("answer")};
-    example.gold = extract_answer(example.answer);
+    const std::string answer = record.text("answer");
+    Example example{.prompt = apply_template(format, record.text("question")),
+                    .answer = apply_template_to_answer(format, answer),
+                    .gold = extract_answer(answer)};
     if (example.gold.empty()) record.fail("answer", "no final answer", "a last line \"#### N\"");
     return example;
   });
@@ -93,7 +95,9 @@ std::vector<Example> read_instructions(const std::filesystem::path& path, Prompt
       if (!input.empty()) prompt += "\n\n" + input;
     }
     const std::string answer = record.text(query ? "response" : "output");
-    return Example{.prompt = apply_template(format, prompt), .answer = answer, .gold = extract_answer(answer)};
+    return Example{.prompt = apply_template(format, prompt),
+                   .answer = apply_template_to_answer(format, answer),
+                   .gold = extract_answer(answer)};
   });
 }
 

@@ -38,8 +38,9 @@ TokenisedExample tokenise(const Example& example, const Tokenizer& tokenizer, co
   if (config.bos_id) append({*config.bos_id});
   if (!example.prompt.empty()) append(tokenizer.encode(example.prompt));
   out.prompt_length = static_cast<int64_t>(out.tokens.size());
-  append(tokenizer.encode(example.answer));
-  if (config.eos_id) append({*config.eos_id});
+  const std::vector<int64_t> answer = tokenizer.encode(example.answer);
+  append(answer);
+  if (config.eos_id && (answer.empty() || answer.back() != *config.eos_id)) append({*config.eos_id});
   return out;
 }
 

@@ -9,7 +9,8 @@
 
 namespace attnlab {
 
-// bos, prompt, answer, eos. Prompt and answer are encoded apart, as generation will see them.
+// bos, prompt, answer, eos. Prompt and answer are encoded apart, as generation will see them. An answer that
+// ends with eos itself, as chat formats may, gets no second one.
 struct TokenisedExample {
   std::vector<int32_t> tokens;
   int64_t prompt_length = 0;  // tokens before the answer, bos included

@@ -71,6 +71,14 @@ TEST_CASE("with loss_on_prompt every token but the first is a target") {
   CHECK(batch.targets == Ids{id('p'), id('q'), id('x'), eos});
 }
 
+TEST_CASE("an answer that ends with eos gets no second one") {
+  const auto tokenizer = test::byte_tokenizer();
+  const Listed data(std::vector<Example>{{.prompt = "p", .answer = "x<eos>"}, {.prompt = "p", .answer = ""}});
+  const auto batch =
+      sequential_batches(data, *tokenizer, with_ends({.batch_size = 2, .sequence_length = 10}))[0];
+  CHECK(batch.targets == Ids{no, id('x'), eos, no, eos, no});
+}
+
 TEST_CASE("a tokenizer without bos or eos adds nothing") {
   const auto tokenizer = test::byte_tokenizer();
   const Listed data(std::vector<Example>{{.prompt = "p", .answer = "xy"}});

@@ -6,6 +6,7 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "data/answers.h"
+#include "text/chat.h"
 
 using namespace attnlab;
 
@@ -60,6 +61,43 @@ TEST_CASE("instruction data take both spellings of their keys") {
   CHECK(data->get(1).gold == "7");
   config.prompt_template = PromptTemplate::raw;
   CHECK(open_dataset(config, Split::train)->get(1).prompt == "Q");
+}
+
+TEST_CASE("a chat format puts a turn around the prompt and ends the answer's; gold stays") {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "a.jsonl";
+  write_file_atomic(path, R"({"instruction": "Add.", "output": "so\n#### 7"})");
+  DataConfig config{.kind = DataKind::instruction_jsonl, .path = path.string(), .heldout_share = 0};
+  const auto first = [&](PromptTemplate format) {
+    config.prompt_template = format;
+    return open_dataset(config, Split::train)->get(0);
+  };
+  const Example llama = first(PromptTemplate::llama3);
+  CHECK(llama.prompt ==
+        "<|start_header_id|>user<|end_header_id|>\n\nAdd.<|eot_id|><|start_header_id|>assistant<|end_header_id|"
+        ">\n\n");
+  CHECK(llama.answer == "so\n#### 7<|eot_id|>");
+  CHECK(llama.gold == "7");
+  CHECK(first(PromptTemplate::mistral).prompt == "[INST] Add. [/INST]");
+  CHECK(first(PromptTemplate::mistral).answer == "so\n#### 7");  // its end of turn is the EOS
+  const auto generated =
+      open_dataset({.kind = DataKind::generated, .prompt_template = PromptTemplate::gemma}, Split::train);
+  for (int64_t i = 0; i < 20; ++i) {
+    CHECK(generated->get(i).prompt.starts_with("<start_of_turn>user\n"));
+    CHECK(generated->get(i).answer.ends_with("<end_of_turn>"));
+  }
+}
+
+TEST_CASE("each chat format is a prompt template") {
+  for (const auto& [name, format] : EnumNames<ChatFormat>::rows) {
+    INFO(name);
+    const auto named = from_name<PromptTemplate>(name);
+    REQUIRE(named.has_value());
+    const std::vector<ChatMessage> messages{{"user", "Q"}};
+    CHECK(apply_template(*named, "Q") == format_chat(format, messages, true));
+    CHECK(apply_template_to_answer(*named, "A") == format_answer(format, "A"));
+  }
+  CHECK(apply_template_to_answer(PromptTemplate::alpaca, "A") == "A");
 }
 
 TEST_CASE("a folder of text gives its files in the order of their paths") {
