@@ -22,7 +22,9 @@ bool TextStream::feed(int64_t id) {
   const std::span<const int64_t> all(ids_);
   const std::string before = tokenizer_.decode(all.subspan(context_, settled_ - context_));
   const std::string now = tokenizer_.decode(all.subspan(context_));
-  const std::string added = now.substr(std::min(before.size(), now.size()));
+  // With byte fallback an unfinished character spoils the whole characters of its run, too.
+  const std::string added =
+      now.starts_with(before) ? now.substr(before.size()) : tokenizer_.decode(all.subspan(settled_));
   const size_t searched_from = text_.size();
   if (added.ends_with(kReplacement) && ids_.size() - settled_ < kLongestCharacter) {
     tail_ = added;

@@ -1,5 +1,5 @@
-// Streaming: pieces add up to the decoded text, whole characters only, and stop strings are found wherever tokens
-// cut them.
+// Streaming: pieces add up to the decoded text, whole characters only, and stop strings are found wherever
+// tokens cut them.
 #include "text/text_stream.h"
 
 #include "catch.h"
@@ -33,8 +33,9 @@ Streamed stream(const Tokenizer& tokenizer, const std::string& text, std::vector
 }
 
 TEST_CASE("pieces of a stream add up to the text, in whole characters") {
-  const Tokenizer tokenizer = test::byte_level_tokenizer();
-  for (const std::string text : {"", "a", "plain text, with spaces", "naïve", "日本語 and 🙂🙂 end", "tail é"}) {
+  const Tokenizer tokenizer = test::load_json(test::byte_fallback_json());
+  for (const std::string text :
+       {"", "a", "plain text, with spaces", "naïve", "日本語 and 🙂🙂 end", "tail é"}) {
     INFO(text);
     const Streamed result = stream(tokenizer, text);
     CHECK(result.pieces == text);
@@ -44,7 +45,7 @@ TEST_CASE("pieces of a stream add up to the text, in whole characters") {
 }
 
 TEST_CASE("an unfinished character is held back until the end, then shown as U+FFFD") {
-  const Tokenizer tokenizer = test::byte_level_tokenizer();
+  const Tokenizer tokenizer = test::load_json(test::byte_fallback_json());
   const auto ids = tokenizer.encode("ab🙂");
   TextStream out(tokenizer);
   std::string pieces;
@@ -53,16 +54,19 @@ TEST_CASE("an unfinished character is held back until the end, then shown as U+F
     pieces += out.take();
   }
   CHECK(pieces == "ab");
-  CHECK(out.rest() == "\xEF\xBF\xBD");
+  const std::string rest = out.rest();
+  CHECK(text::is_valid_utf8(rest));
+  CHECK_THAT(rest, ContainsSubstring("\xEF\xBF\xBD"));
+  CHECK(out.text() == pieces + rest);
 }
 
 TEST_CASE("generation ends before the first stop string, and what may begin one is held back") {
-  const Tokenizer tokenizer = test::byte_level_tokenizer();
+  const Tokenizer tokenizer = test::load_json(test::byte_fallback_json());
   const Streamed result = stream(tokenizer, "one\n\nclass two", {"\ndef", "\n\nclass"});
   CHECK(result.stopped);
   CHECK(result.text == "one");
   CHECK(result.pieces == "one");
-  CHECK(result.fed == std::string("one\n\nclass").size());
+  CHECK(result.fed < tokenizer.encode("one\n\nclass two").size());
   const Streamed near_miss = stream(tokenizer, "one\n\nclasp\n", {"\n\nclass"});
   CHECK_FALSE(near_miss.stopped);
   CHECK(near_miss.pieces == "one\n\nclasp\n");

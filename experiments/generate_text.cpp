@@ -1,0 +1,150 @@
+// generate_text: a checkpoint goes on with a prompt.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/checkpoint.h"
+#include "core/files.h"
+#include "core/interrupt.h"
+#include "core/progress.h"
+#include "model/decoder_weights.h"
+#include "model/generate.h"
+#include "program.h"
+#include "text/chat.h"
+#include "text/text_stream.h"
+#include "torch_program.h"
+
+namespace {
+
+using namespace attnlab;
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string model, tokenizer, prompt, prompt_file, chat, system, dtype = "float32", device = "auto";
+  std::vector<std::string> stops;
+  int64_t max_new_tokens = 128, top_k = 0, seed = 0, prefill_chunk = 512;
+  double temperature = 0, top_p = 1;
+  bool no_bos = false;
+};
+
+void require_valid(const Options& o) {
+  require_given("--model", o.model, "a model folder");
+  require_range("--max-new-tokens", o.max_new_tokens, 1);
+  require_range("--top-k", o.top_k, 0);
+  require_range("--prefill-chunk", o.prefill_chunk, 1);
+  const auto refuse = [](const char* option, double found, const char* expected) {
+    throw InputError(BadInput{.file = option, .found = fmt::format("{}", found), .expected = expected});
+  };
+  if (!(o.temperature >= 0)) refuse("--temperature", o.temperature, "0 (greedy) or more");
+  if (!(o.top_p > 0 && o.top_p <= 1)) refuse("--top-p", o.top_p, "more than 0, at most 1");
+  if (o.prompt.empty() == o.prompt_file.empty())
+    throw InputError(std::string("--prompt TEXT or --prompt-file FILE is needed, one of the two (see --help)"));
+  if (!o.system.empty() && o.chat.empty()) throw InputError(std::string("--system needs --chat FORMAT"));
+}
+
+std::vector<int64_t> encode_prompt(const Options& o, const Tokenizer& tokenizer, std::string text) {
+  if (!o.chat.empty()) {
+    std::vector<ChatMessage> messages;
+    if (!o.system.empty()) messages.push_back({"system", o.system});
+    messages.push_back({"user", std::move(text)});
+    text = format_chat(parse_name<ChatFormat>("--chat", o.chat), messages, /*generation_prompt=*/true);
+  }
+  auto ids = tokenizer.encode(text, /*add_special_tokens=*/!o.no_bos);
+  if (ids.empty()) throw InputError(std::string("--prompt: no tokens in it"));
+  return ids;
+}
+
+void add_ids(const nlohmann::json& config, std::vector<int64_t>& ids) {
+  const auto found = config.is_object() ? config.find("eos_token_id") : config.end();
+  if (!config.is_object() || found == config.end()) return;
+  for (const auto& id : found->is_array() ? *found : nlohmann::json::array({*found}))
+    if (id.is_number_integer()) ids.push_back(id.get<int64_t>());
+}
+
+// What ends a text: the ids that the checkpoint's files name, and the chat format's end of turn.
+std::vector<int64_t> stop_ids(const Options& o, const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
+  std::vector<int64_t> ids;
+  add_ids(checkpoint.config(), ids);
+  add_ids(checkpoint.generation_config(), ids);
+  if (const auto eos = tokenizer.eos_id()) ids.push_back(*eos);
+  if (!o.chat.empty())
+    for (const auto& token : stop_tokens(parse_name<ChatFormat>("--chat", o.chat)))
+      if (const auto id = tokenizer.token_id(token)) ids.push_back(*id);
+  return ids;
+}
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void generate_text(const Options& o) {
+  require_valid(o);
+  const auto device = parse_device(o.device);
+  const auto checkpoint = Checkpoint::open(o.model);
+  const auto tokenizer = Tokenizer::load(o.tokenizer.empty() ? o.model : o.tokenizer);
+  const auto prompt = encode_prompt(o, tokenizer, o.prompt_file.empty() ? o.prompt : read_file(o.prompt_file));
+  const auto decoder = load_decoder(checkpoint, parse_dtype(o.dtype), device);
+  if (const auto most = std::max_element(prompt.begin(), prompt.end()); *most >= decoder->config().vocab_size)
+    throw InputError(BadInput{.file = "--tokenizer",
+                              .found = fmt::format("token {}", *most),
+                              .expected = fmt::format("the model's {} tokens", decoder->config().vocab_size)});
+  catch_interrupts();
+  TextStream stream(tokenizer, o.stops);
+  const auto start = Clock::now();
+  double prefill_s = 0;
+  int64_t produced = 0;
+  const auto hear = [&](size_t, int64_t token) {
+    if (produced++ == 0) prefill_s = seconds_since(start);
+    const bool stopped = stream.feed(token);
+    fmt::print("{}", stream.take());
+    std::fflush(stdout);
+    return stopped || interrupted();
+  };
+  generate(*decoder, {prompt},
+           {.max_new_tokens = o.max_new_tokens,
+            .stop_tokens = stop_ids(o, checkpoint, tokenizer),
+            .sampling = {.temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p},
+            .seed = static_cast<uint64_t>(o.seed),
+            .prefill_chunk = o.prefill_chunk,
+            .on_token = hear});
+  fmt::print("{}\n", stream.rest());
+  const double decode_s = seconds_since(start) - prefill_s;
+  fmt::print(stderr,
+             "{} tokens of prompt in {:.2f} s ({:.0f} tokens/s), {} generated in {:.2f} s ({:.1f} tokens/s)\n",
+             prompt.size(), prefill_s, static_cast<double>(prompt.size()) / prefill_s, produced, decode_s,
+             produced > 1 ? static_cast<double>(produced - 1) / decode_s : 0.0);
+  if (interrupted()) throw Interrupted{};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  Program program(
+      {.name = "generate_text",
+       .usage = "--model DIR --prompt TEXT [options]",
+       .about = "Goes on with a prompt, greedily unless a temperature is given. The text goes to standard "
+                "output as it is made,\ntokens/s to standard error.",
+       .example = "generate_text --model data/base_small --prompt 'Question: ' --max-new-tokens 64",
+       .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted",
+       .message = torch_message});
+  program.option("model", o.model, "DIR", "the model's folder in Hugging Face's layout (required)")
+      .option("prompt", o.prompt, "TEXT", "what to go on with")
+      .option("prompt-file", o.prompt_file, "FILE", "the prompt from a file")
+      .option("max-new-tokens", o.max_new_tokens, "N", "longest continuation")
+      .option("temperature", o.temperature, "T", "0: the likeliest token always")
+      .option("top-k", o.top_k, "K", "sample from the K likeliest tokens only; 0: all")
+      .option("top-p", o.top_p, "P", "sample from the fewest tokens with this share")
+      .option("seed", o.seed, "N", "of the sampling")
+      .option("chat", o.chat, "FORMAT", "the prompt is a user's turn: " + join(all_names<ChatFormat>()))
+      .option("system", o.system, "TEXT", "the system's turn before it (with --chat)")
+      .option("stop", o.stops, "TEXT", "end before this text; may be repeated")
+      .flag("no-bos", o.no_bos, "do not add the tokenizer's special tokens to the prompt")
+      .option("tokenizer", o.tokenizer, "PATH", "tokenizer file or folder (default: the model's)")
+      .option("prefill-chunk", o.prefill_chunk, "N", "tokens of the prompt that are computed at a time")
+      .option("dtype", o.dtype, "TYPE", "what weights and products are in: float32, bfloat16, float16")
+      .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto");
+  return program.run(argc, argv, [&] { generate_text(o); });
+}
