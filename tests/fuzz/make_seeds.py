@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Writes the seeds of the safetensors and config_json targets. They are committed; run this after changing it."""
+
+import json
+import pathlib
+import struct
+
+SEEDS = pathlib.Path(__file__).parent / "seeds"
+WIDTH = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+
+
+def safetensors(tensors, metadata=None):
+    """A file of (name, dtype, shape); its data are zeros and ones."""
+    header, end = {}, 0
+    if metadata is not None:
+        header["__metadata__"] = metadata
+    for name, dtype, shape in tensors:
+        size = WIDTH[dtype]
+        for dim in shape:
+            size *= dim
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + bytes(i % 2 for i in range(end))
+
+
+def config(model_type, **keys):
+    """A small config.json; None takes a key away."""
+    base = {
+        "model_type": model_type,
+        "vocab_size": 32,
+        "hidden_size": 16,
+        "intermediate_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 64,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": False,
+        "torch_dtype": "float32",
+    }
+    base.update(keys)
+    return json.dumps({k: v for k, v in base.items() if v is not None}, indent=1).encode()
+
+
+LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
+LONG = {"short_factor": [1.0, 1.5], "long_factor": [2.0, 4.0]}
+MLA = {"kv_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 2, "v_head_dim": 4, "first_k_dense_replace": 2,
+       "n_routed_experts": 8, "num_key_value_heads": 4}
+
+FILES = {
+    "safetensors": {
+        "empty": safetensors([]),
+        "metadata": safetensors([("w", "F32", [2, 3])], {"format": "pt"}),
+        "model": safetensors([("model.embed_tokens.weight", "F32", [4, 2]), ("model.norm.weight", "F32", [2]),
+                              ("lm_head.weight", "BF16", [4, 2])], {"format": "pt"}),
+        "types": safetensors([(name.lower(), name, [3]) for name in WIDTH]),
+        "shapes": safetensors([("scalar", "I64", []), ("none", "F16", [0, 7]), ("deep", "U8", [1] * 8)]),
+        "unaligned": safetensors([("a", "U8", [3]), ("b", "F64", [2]), ("c", "BOOL", [5]), ("d", "F16", [1])]),
+        "escapes": safetensors([('näme "x"\n\\', "I8", [2])], {"kéy\t": "väl"}),
+    },
+    "config_json": {
+        "llama": config("llama", attention_bias=True, mlp_bias=False, hidden_act="silu"),
+        "llama_null": config("llama", num_key_value_heads=None, head_dim=6, rope_scaling=None),
+        "llama_linear": config("llama", rope_scaling={"type": "linear", "factor": 2.0}),
+        "llama_scaled": config("llama", rope_scaling={"rope_type": "llama3", **LLAMA3}),
+        "llama_parameters": config("llama", rope_theta=None, torch_dtype=None, dtype="bfloat16",
+                                   rope_parameters={"rope_type": "llama3", "rope_theta": 5e5, **LLAMA3}),
+        "mistral": config("mistral", sliding_window=8, head_dim=8),
+        "mistral_all": config("mistral", sliding_window=None),
+        "mixtral": config("mixtral", num_local_experts=4, num_experts_per_tok=2, router_jitter_noise=0.0),
+        "qwen2": config("qwen2", use_sliding_window=True, sliding_window=8, max_window_layers=1),
+        "qwen2_off": config("qwen2", use_sliding_window=False, sliding_window=8, max_window_layers=2),
+        "qwen3": config("qwen3", head_dim=8, attention_bias=False,
+                        sliding_window=8, use_sliding_window=True, max_window_layers=1,
+                        layer_types=["full_attention", "sliding_attention"]),
+        "gemma2": config("gemma2", head_dim=8, hidden_activation="gelu_pytorch_tanh", sliding_window=8,
+                         query_pre_attn_scalar=8, attn_logit_softcapping=50.0, final_logit_softcapping=30.0),
+        "phi3": config("phi3", sliding_window=8, original_max_position_embeddings=64),
+        "phi3_long": config("phi3", head_dim=8, partial_rotary_factor=0.5, original_max_position_embeddings=16,
+                            rope_scaling={"type": "longrope", **LONG}),
+        "deepseek_v2": config("deepseek_v2", q_lora_rank=None, **MLA).replace(b"{", b'{"q_lora_rank": null,', 1),
+        "deepseek_v3": config("deepseek_v3", q_lora_rank=4, rope_interleave=True, **MLA),
+        "unknown": config("lama"),
+    },
+}
+
+if __name__ == "__main__":
+    for target, files in FILES.items():
+        folder = SEEDS / target
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
