@@ -1,5 +1,6 @@
 #include "text/bpe.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <mutex>
@@ -12,9 +13,14 @@ namespace {
 constexpr size_t kLongestCachedWord = 128;  // bytes
 constexpr size_t kShards = 16;
 constexpr size_t kWordsPerShard = 8192;
+constexpr std::string_view kMark = "\xE2\x96\x81";  // U+2581, a space in models with byte fallback
 
-uint64_t pair_key(int32_t left, int32_t right) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+// The first mark behind `from` that follows another character than a mark.
+size_t next_word(std::string_view text, size_t from) {
+  for (size_t at = text.find(kMark, from); at != std::string_view::npos;
+       at = text.find(kMark, at + kMark.size()))
+    if (at > 0 && !text.substr(0, at).ends_with(kMark)) return at;
+  return std::string_view::npos;
 }
 }  // namespace
 
@@ -50,8 +56,7 @@ class Bpe::WordCache {
 // place).
 class Bpe::Word {
  public:
-  Word(const std::vector<int32_t>& symbols, const std::unordered_map<uint64_t, Merge>& merges)
-      : merges_(merges) {
+  Word(const std::vector<int32_t>& symbols, const PairTable& merges) : merges_(merges) {
     const auto n = static_cast<int32_t>(symbols.size());
     symbols_.reserve(symbols.size());
     for (int32_t i = 0; i < n; ++i)
@@ -77,6 +82,7 @@ class Bpe::Word {
   };
   struct Candidate {
     int32_t rank, left, id;
+    int32_t left_id, right_id;                      // when it was proposed
     bool operator<(const Candidate& other) const {  // the heap's top is the greatest
       return rank != other.rank ? rank > other.rank : left > other.left;
     }
@@ -85,14 +91,17 @@ class Bpe::Word {
 
   const Merge* merge_of(int32_t left) {
     if (at(left).id < 0 || at(left).next < 0) return nullptr;
-    const auto found = merges_.find(pair_key(at(left).id, at(at(left).next).id));
-    return found == merges_.end() ? nullptr : &found->second;
+    return merges_.find(at(left).id, at(at(left).next).id);
   }
   void propose(int32_t left) {
-    if (const Merge* merge = merge_of(left)) candidates_.push({merge->rank, left, merge->id});
+    const Merge* merge = merge_of(left);
+    if (merge) candidates_.push({merge->rank, left, merge->id, at(left).id, at(at(left).next).id});
   }
-  // A candidate is out of date once one of its two symbols has been merged elsewhere.
+  // A candidate is out of date once one of its two symbols has been merged elsewhere, unless what stands there
+  // now makes the same token: the reference merges it at the old candidate's turn.
   bool still_holds(const Candidate& candidate) {
+    const Symbol& left = at(candidate.left);
+    if (left.id == candidate.left_id && left.next >= 0 && at(left.next).id == candidate.right_id) return true;
     const Merge* merge = merge_of(candidate.left);
     return merge && merge->id == candidate.id;
   }
@@ -107,7 +116,7 @@ class Bpe::Word {
     propose(candidate.left);
   }
 
-  const std::unordered_map<uint64_t, Merge>& merges_;
+  const PairTable& merges_;
   std::vector<Symbol> symbols_;
   std::priority_queue<Candidate> candidates_;
 };
@@ -119,19 +128,31 @@ Bpe::Bpe(Vocabulary vocabulary, BpeOptions options)
     std::snprintf(token.data(), token.size(), "<0x%02X>", byte);
     byte_ids_.push_back(id(token.data()).value_or(-1));
   }
+  for (char32_t c = 0; c < short_characters_.size(); ++c) {
+    std::string character;
+    append_utf8(c, character);
+    short_characters_[c] = id(character).value_or(-1);
+  }
+  const auto spans_mark = [](const auto& token) { return next_word(token.first, 0) != std::string_view::npos; };
+  cuts_at_mark_ =
+      !options_.ignore_merges && id(kMark) && std::none_of(vocabulary_.begin(), vocabulary_.end(), spans_mark);
 }
 Bpe::~Bpe() = default;
 Bpe::Bpe(Bpe&&) noexcept = default;
 Bpe& Bpe::operator=(Bpe&&) noexcept = default;
 
-void Bpe::add_merge(int32_t left, int32_t right, Merge merge) {
-  merges_.insert_or_assign(pair_key(left, right), merge);
-}
+void Bpe::add_merge(int32_t left, int32_t right, Merge merge) { merges_.set(left, right, merge); }
 
 std::optional<int32_t> Bpe::id(std::string_view token) const {
   const auto found = vocabulary_.find(token);
   if (found == vocabulary_.end()) return std::nullopt;
   return found->second;
+}
+
+std::optional<int32_t> Bpe::character_id(std::string_view character) const {
+  if (character.size() > 2) return id(character);
+  const int32_t known = short_characters_[first_code_point(character)];
+  return known < 0 ? std::nullopt : std::optional<int32_t>(known);
 }
 
 bool Bpe::append_bytes(std::string_view character, std::vector<int32_t>& symbols) const {
@@ -152,7 +173,7 @@ std::vector<int32_t> Bpe::characters(std::string_view word) const {
   for (size_t at = 0; at < word.size();) {
     const std::string_view character = word.substr(at, char_length(static_cast<unsigned char>(word[at])));
     at += character.size();
-    if (const auto known = id(character)) {
+    if (const auto known = character_id(character)) {
       end_unknown();
       symbols.push_back(*known);
     } else if (!(options_.byte_fallback && append_bytes(character, symbols)) && options_.unk_id) {
@@ -171,11 +192,19 @@ void Bpe::encode(std::string_view word, std::vector<int64_t>& ids) const {
       return;
     }
   }
-  const bool cached = word.size() <= kLongestCachedWord;
-  if (cached && cache_->append(word, ids)) return;
-  const std::vector<int32_t> merged = Word(characters(word), merges_).merge_all();
+  for (size_t at = 0; at < word.size();) {
+    const size_t end = cuts_at_mark_ ? std::min(next_word(word, at + 1), word.size()) : word.size();
+    encode_segment(word.substr(at, end - at), ids);
+    at = end;
+  }
+}
+
+void Bpe::encode_segment(std::string_view segment, std::vector<int64_t>& ids) const {
+  const bool cached = segment.size() <= kLongestCachedWord;
+  if (cached && cache_->append(segment, ids)) return;
+  const std::vector<int32_t> merged = Word(characters(segment), merges_).merge_all();
   ids.insert(ids.end(), merged.begin(), merged.end());
-  if (cached) cache_->store(word, merged);
+  if (cached) cache_->store(segment, merged);
 }
 
 }  // namespace attnlab::text

@@ -1,6 +1,7 @@
 // Byte-pair encoding: from a word to token ids by ranked merges.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -8,6 +9,8 @@
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "text/pair_table.h"
 
 namespace attnlab::text {
 
@@ -31,10 +34,6 @@ class Bpe {
   Bpe(Bpe&&) noexcept;
   Bpe& operator=(Bpe&&) noexcept;
 
-  struct Merge {
-    int32_t rank = 0;  // the lowest is merged first, the leftmost of equals
-    int32_t id = 0;    // of the concatenation
-  };
   // All are ids of the vocabulary; a pair that comes again takes the later merge.
   void add_merge(int32_t left, int32_t right, Merge merge);
 
@@ -48,13 +47,18 @@ class Bpe {
   class WordCache;
   class Word;
 
+  void encode_segment(std::string_view segment, std::vector<int64_t>& ids) const;
   std::vector<int32_t> characters(std::string_view word) const;
+  std::optional<int32_t> character_id(std::string_view character) const;
   bool append_bytes(std::string_view character, std::vector<int32_t>& symbols) const;
 
   Vocabulary vocabulary_;
   BpeOptions options_;
-  std::unordered_map<uint64_t, Merge> merges_;  // by left << 32 | right
-  std::vector<int32_t> byte_ids_;               // of "<0x00>" ... "<0xFF>"; -1: not in the vocabulary
+  PairTable merges_;
+  std::array<int32_t, 0x800>
+      short_characters_;           // ids of characters of one or two bytes by code point; -1: none
+  bool cuts_at_mark_ = false;      // no token spans a mark "▁" and another character before it
+  std::vector<int32_t> byte_ids_;  // of "<0x00>" ... "<0xFF>"; -1: not in the vocabulary
   std::unique_ptr<WordCache> cache_;
 };
 

@@ -12,49 +12,58 @@ int32_t read_id(const JsonNode& node) { return static_cast<int32_t>(node.whole_n
 
 Vocabulary read_vocabulary(const JsonNode& node) {
   if (!node.value().is_object() || node.value().empty()) node.reject("an object of tokens and ids");
-  const auto limit = static_cast<int64_t>(node.value().size());
+  const uint64_t limit = std::min<uint64_t>(node.value().size(), 1 << 24);
   Vocabulary vocabulary;
   vocabulary.reserve(node.value().size());
   std::unordered_set<int32_t> seen;
-  for (const auto& [token, value] : node.value().items()) {
+  seen.reserve(node.value().size());
+  for (const auto& [token, value] : node.value().get_ref<const nlohmann::json::object_t&>()) {
     if (token.empty()) node.reject("no empty token");
-    const JsonNode entry = node.at(token);
-    const int32_t id = read_id(entry);
+    if (!value.is_number_unsigned()) read_id(node.at(token));  // says what is wrong
+    const auto id = value.get<uint64_t>();
     // Ids index embedding rows; one far beyond the number of tokens is a slip, not a gap.
-    if (id > 16 * limit + 65536) entry.reject("an id near the number of tokens, " + std::to_string(limit));
-    if (!seen.insert(id).second) entry.reject("an id that no other token has");
-    vocabulary.emplace(token, id);
+    if (id > 16 * limit + 65536)
+      node.at(token).reject("an id near the number of tokens, " + std::to_string(limit));
+    if (!seen.insert(static_cast<int32_t>(id)).second) node.at(token).reject("an id that no other token has");
+    vocabulary.emplace(token, static_cast<int32_t>(id));
   }
   return vocabulary;
 }
 
 struct MergeNames {
-  std::string left, right;
+  std::string_view left, right;
 };
 
 // "a b", or ["a", "b"] since 2024.
-MergeNames read_merge(const JsonNode& node) {
-  const nlohmann::json& value = node.value();
+std::optional<MergeNames> read_merge(const nlohmann::json& value) {
+  const auto text_of = [](const nlohmann::json& text) {
+    return std::string_view(text.get_ref<const std::string&>());
+  };
   if (value.is_array() && value.size() == 2 && value[0].is_string() && value[1].is_string())
-    return {value[0].get<std::string>(), value[1].get<std::string>()};
-  if (value.is_string()) {
-    const auto& text = value.get_ref<const std::string&>();
-    const size_t space = text.find(' ');
-    if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos)
-      return {text.substr(0, space), text.substr(space + 1)};
-  }
-  node.reject("two tokens, as \"a b\" or [\"a\", \"b\"]");
+    return MergeNames{text_of(value[0]), text_of(value[1])};
+  if (!value.is_string()) return std::nullopt;
+  const std::string_view text = text_of(value);
+  const size_t space = text.find(' ');
+  if (space == std::string_view::npos || text.find(' ', space + 1) != std::string_view::npos)
+    return std::nullopt;
+  return MergeNames{text.substr(0, space), text.substr(space + 1)};
 }
 
 void read_merges(const JsonNode& merges, Bpe& model) {
+  if (!merges.value().is_array()) merges.reject("an array");
+  std::string concatenation;
   int32_t rank = 0;
-  for (const JsonNode& node : merges.elements()) {
-    const MergeNames names = read_merge(node);
-    const auto left = model.id(names.left);
-    const auto right = model.id(names.right);
-    const auto merged = model.id(names.left + names.right);
-    if (!left || !right || !merged)
-      node.reject("two tokens that are in the vocabulary, as is their concatenation");
+  for (const nlohmann::json& value : merges.value()) {
+    const auto reject = [&](const char* expected) {
+      merges.elements()[static_cast<size_t>(rank)].reject(expected);
+    };
+    const auto names = read_merge(value);
+    if (!names) reject("two tokens, as \"a b\" or [\"a\", \"b\"]");
+    concatenation.assign(names->left).append(names->right);
+    const auto left = model.id(names->left);
+    const auto right = model.id(names->right);
+    const auto merged = model.id(concatenation);
+    if (!left || !right || !merged) reject("two tokens that are in the vocabulary, as is their concatenation");
     model.add_merge(*left, *right, {rank++, *merged});
   }
 }
@@ -136,8 +145,9 @@ Bpe read_model(const JsonNode& node) {
 std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& node, const Bpe& model) {
   std::vector<AddedToken> out;
   if (!node) return out;
-  std::unordered_map<int32_t, std::string> owner;  // of each id
+  std::unordered_map<int32_t, std::string_view> owner;  // of each id
   size_t largest = 0;
+  owner.reserve(model.vocabulary().size());
   for (const auto& [token, id] : model.vocabulary()) {
     owner.emplace(id, token);
     largest = std::max(largest, static_cast<size_t>(id));
@@ -149,7 +159,7 @@ std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& node, c
       entry.at("id").reject("the token's id in model.vocab, " + std::to_string(*known));
     if (static_cast<size_t>(token.id) > largest + node->value().size() + 65536)
       entry.at("id").reject("an id near the vocabulary's end, " + std::to_string(largest));
-    const auto [taken, is_new] = owner.emplace(token.id, token.content);
+    const auto [taken, is_new] = owner.emplace(token.id, entry.at("content").string());
     if (!is_new && taken->second != token.content) entry.at("id").reject("an id that no other token has");
     out.push_back(std::move(token));
   }
