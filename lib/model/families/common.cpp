@@ -6,6 +6,8 @@
 namespace attnlab {
 namespace {
 
+constexpr int64_t kMostLayers = 10'000;  // a config with a list of 2³¹ layers must not take memory for it
+
 // Without the key, d_model / n_heads; that must come out even.
 int64_t read_head_dim(const JsonKeys& keys, const FamilyForm& form, const DecoderConfig& config) {
   if (keys.has("head_dim") || form.defaults.head_dim > 0) return keys.count("head_dim", form.defaults.head_dim);
@@ -33,6 +35,8 @@ DecoderConfig read_common(const JsonKeys& keys, const FamilyForm& form) {
   config.vocab_size = keys.count("vocab_size");
   config.d_model = keys.count("hidden_size");
   config.n_layers = keys.count("num_hidden_layers");
+  if (config.n_layers > kMostLayers)
+    keys.refuse("num_hidden_layers", fmt::format("a whole number from 1 to {}", kMostLayers));
   config.n_heads = keys.count("num_attention_heads");
   const int64_t n_kv_heads = form.defaults.n_kv_heads > 0 ? form.defaults.n_kv_heads : config.n_heads;
   config.n_kv_heads = keys.has("num_key_value_heads") || !keys.object().contains("num_key_value_heads")
