@@ -5,6 +5,7 @@
 
 #include "core/names.h"
 #include "text/byte_level.h"
+#include "text/growth.h"
 
 namespace attnlab::text {
 namespace {
@@ -39,6 +40,7 @@ void strip(std::string& token, const StripDecoder& step) {
 
 struct Apply {
   Tokens& tokens;
+  size_t most;  // bytes that all of them may grow to
 
   void operator()(const ByteLevelDecoder&) const {
     std::string bytes;
@@ -64,7 +66,11 @@ struct Apply {
   void operator()(const FuseDecoder&) const { tokens = {join(tokens, "")}; }
 
   void operator()(const ReplaceDecoder& step) const {
-    for (std::string& token : tokens) token = step.pattern.replace_all(token, step.content);
+    size_t bytes = 0;
+    for (std::string& token : tokens) {
+      token = step.pattern.replace_all(token, step.content, most);
+      check_growth(bytes += token.size(), most);
+    }
   }
 
   void operator()(const StripDecoder& step) const {
@@ -81,7 +87,9 @@ struct Apply {
 }  // namespace
 
 std::string Decoder::apply(std::vector<std::string> tokens) const {
-  for (const DecoderStep& step : steps) std::visit(Apply{tokens}, step);
+  size_t bytes = 0;
+  for (const std::string& token : tokens) bytes += token.size();
+  for (const DecoderStep& step : steps) std::visit(Apply{tokens, most_bytes(bytes)}, step);
   return join(tokens, "");
 }
 

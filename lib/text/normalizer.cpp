@@ -6,6 +6,7 @@
 #include <array>
 
 #include "core/errors.h"
+#include "text/growth.h"
 
 namespace attnlab::text {
 namespace {
@@ -44,12 +45,13 @@ void order_marks(CodePoints& text) {
 
 struct Apply {
   std::string& text;
+  size_t most;  // bytes that it may grow to
 
   void operator()(NormalForm form) const { text = normalize_unicode(text, form); }
   void operator()(const PrependStep& step) const {
     if (!text.empty()) text.insert(0, step.prefix);
   }
-  void operator()(const ReplaceStep& step) const { text = step.pattern.replace_all(text, step.content); }
+  void operator()(const ReplaceStep& step) const { text = step.pattern.replace_all(text, step.content, most); }
 };
 
 }  // namespace
@@ -77,7 +79,11 @@ std::string normalize_unicode(std::string_view text, NormalForm form) {
 
 std::string Normalizer::apply(std::string_view text) const {
   std::string out(text);
-  for (const NormalizerStep& step : steps) std::visit(Apply{out}, step);
+  const size_t most = most_bytes(text.size());
+  for (const NormalizerStep& step : steps) {
+    std::visit(Apply{out, most}, step);
+    check_growth(out.size(), most);
+  }
   return out;
 }
 

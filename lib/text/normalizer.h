@@ -27,6 +27,7 @@ using NormalizerStep = std::variant<NormalForm, PrependStep, ReplaceStep>;
 struct Normalizer {
   std::vector<NormalizerStep> steps;  // applied in order
 
+  // Throws RunError if the steps make too much of it (growth.h).
   std::string apply(std::string_view text) const;
 };
 

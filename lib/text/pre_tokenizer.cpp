@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "text/byte_level.h"
+#include "text/growth.h"
 
 namespace attnlab::text {
 namespace {
@@ -147,7 +148,11 @@ std::string_view byte_level_expression() {
 }
 
 void PreTokenizer::apply(Pieces& pieces) const {
-  for (const PreTokenizerStep& step : steps) std::visit(Apply{pieces}, step);
+  const size_t most = most_bytes(pieces.text.size());
+  for (const PreTokenizerStep& step : steps) {
+    std::visit(Apply{pieces}, step);
+    check_growth(pieces.text.size(), most);
+  }
 }
 
 }  // namespace attnlab::text

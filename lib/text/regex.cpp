@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "core/errors.h"
+#include "text/growth.h"
 #include "text/pattern_dialect.h"
 
 namespace attnlab::text {
@@ -108,11 +109,15 @@ std::vector<Span> Pattern::find_all(std::string_view text) const {
   return matches;
 }
 
-std::string Pattern::replace_all(std::string_view text, std::string_view content) const {
+std::string Pattern::replace_all(std::string_view text, std::string_view content, size_t most) const {
+  const std::vector<Span> matches = find_all(text);
+  size_t bytes = text.size() + matches.size() * content.size();
+  for (const Span match : matches) bytes -= match.size();
+  check_growth(bytes, most);
   std::string out;
-  out.reserve(text.size());
+  out.reserve(bytes);
   size_t copied = 0;
-  for (const Span match : find_all(text)) {
+  for (const Span match : matches) {
     out += text.substr(copied, match.begin - copied);
     out += content;
     copied = match.end;

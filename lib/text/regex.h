@@ -20,8 +20,10 @@ class Pattern {
   // All matches from left to right, none overlapping; `text` is valid UTF-8. Throws RunError if the expression
   // needs more work on this text than PCRE2's match limit admits.
   std::vector<Span> find_all(std::string_view text) const;
-  // `content` is inserted as it stands.
-  std::string replace_all(std::string_view text, std::string_view content) const;
+  // `content` is inserted as it stands. Throws RunError, before it allocates, if the result has over `most`
+  // bytes.
+  std::string replace_all(std::string_view text, std::string_view content,
+                          size_t most = std::string_view::npos) const;
   bool matches_anywhere(std::string_view text) const;
 
  private:

@@ -3,6 +3,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <unordered_set>
 
 #include "core/names.h"
 
@@ -11,12 +12,13 @@ namespace {
 
 // Calls `read` on a single component, on each component of a Sequence, or not at all for null.
 void for_each_step(const std::optional<JsonNode>& node, std::string_view list,
-                   const std::function<void(const JsonNode&)>& read) {
+                   const std::function<void(const JsonNode&)>& read, int depth = 0) {
   if (!node) return;
   const auto type = node->find("type");
   if (!type || type->value() != "Sequence") return read(*node);
+  if (depth == deepest_sequence) node->reject(too_deep);
   node->only({"type", list});
-  for (const JsonNode& step : node->at(list).elements()) for_each_step(step, list, read);
+  for (const JsonNode& step : node->at(list).elements()) for_each_step(step, list, read, depth + 1);
 }
 
 NormalizerStep read_normalizer_step(const JsonNode& step) {
@@ -149,6 +151,21 @@ std::optional<Decoder> read_decoder(const std::optional<JsonNode>& node) {
   return out;
 }
 
+namespace {
+
+// Ids index embedding rows.
+void require_tokens(const JsonNode& node, const Template& around, const Bpe& model,
+                    const std::vector<AddedToken>& added) {
+  std::unordered_set<int64_t> known;
+  for (const AddedToken& token : added) known.insert(token.id);
+  for (const auto& [surface, id] : model.vocabulary()) known.insert(id);
+  for (const auto* side : {&around.before, &around.after})
+    for (const int64_t id : *side)
+      if (!known.contains(id)) node.reject("ids of tokens; there is none with the id " + std::to_string(id));
+}
+
+}  // namespace
+
 TokenizerParts read_tokenizer(const JsonNode& root) {
   root.only({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
              "post_processor", "decoder", "model"});
@@ -156,11 +173,14 @@ TokenizerParts read_tokenizer(const JsonNode& root) {
     if (const auto setting = root.find(name)) setting->reject("null: texts are neither cut nor padded here");
   Bpe model = read_model(root.at("model"));
   std::vector<AddedToken> added = read_added_tokens(root.find("added_tokens"), model);
+  const auto post_processor = root.find("post_processor");
+  Template around = read_post_processor(post_processor);
+  if (!around.before.empty() || !around.after.empty()) require_tokens(*post_processor, around, model, added);
   return {.normalizer = read_normalizer(root.find("normalizer")),
           .pre_tokenizer = read_pre_tokenizer(root.find("pre_tokenizer")),
           .model = std::move(model),
           .added_tokens = std::move(added),
-          .around = read_post_processor(root.find("post_processor")),
+          .around = std::move(around),
           .decoder = read_decoder(root.find("decoder")),
           .bos_id = {},
           .eos_id = {}};

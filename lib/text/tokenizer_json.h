@@ -13,6 +13,10 @@
 
 namespace attnlab::text {
 
+// Sequences inside each other that are read; files have one or two.
+constexpr int deepest_sequence = 16;
+constexpr const char* too_deep = "at most 16 Sequences inside each other";
+
 // What the post-processor puts around the ids of a text.
 struct Template {
   std::vector<int64_t> before;
@@ -37,7 +41,7 @@ Pattern read_pattern(const JsonNode& pattern);
 Normalizer read_normalizer(const std::optional<JsonNode>& node);
 PreTokenizer read_pre_tokenizer(const std::optional<JsonNode>& node);
 std::optional<Decoder> read_decoder(const std::optional<JsonNode>& node);
-Template read_post_processor(const std::optional<JsonNode>& node);
+Template read_post_processor(const std::optional<JsonNode>& node, int depth = 0);
 // Checked against the vocabulary: ids agree and are unique.
 std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& node, const Bpe& model);
 

@@ -166,7 +166,7 @@ std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& node, c
   return out;
 }
 
-Template read_post_processor(const std::optional<JsonNode>& node) {
+Template read_post_processor(const std::optional<JsonNode>& node, int depth) {
   if (!node) return {};
   const std::string type = node->type({"TemplateProcessing", "ByteLevel", "Sequence"});
   if (type == "TemplateProcessing") return read_template(*node);
@@ -174,10 +174,11 @@ Template read_post_processor(const std::optional<JsonNode>& node) {
     node->only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
     return {};
   }
+  if (depth == deepest_sequence) node->reject(too_deep);
   node->only({"type", "processors"});
   Template out;
   for (const JsonNode& step : node->at("processors").elements()) {
-    const Template outer = read_post_processor(step);
+    const Template outer = read_post_processor(step, depth + 1);
     out.before.insert(out.before.begin(), outer.before.begin(), outer.before.end());
     out.after.insert(out.after.end(), outer.after.begin(), outer.after.end());
   }

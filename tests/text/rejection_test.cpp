@@ -3,6 +3,7 @@
 
 #include "core/errors.h"
 #include "small_tokenizers.h"
+#include "text/tokenizer_json.h"
 
 using namespace attnlab;
 using namespace attnlab::test;
@@ -165,6 +166,61 @@ TEST_CASE("a template needs one text and known special tokens") {
   check_refused(with(json::array({sequence("B")})), "post_processor.single[0].Sequence.id", "\"A\"");
   check_refused(with({json{{"SpecialToken", {{"id", "<t>"}, {"type_id", 0}}}}, sequence("A")}),
                 "post_processor.special_tokens.<t>", "a value");
+}
+
+TEST_CASE("a template's ids must be tokens") {
+  check_refused(
+      [](json& f) {
+        f["post_processor"] = {
+            {"type", "TemplateProcessing"},
+            {"single",
+             {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}},
+              {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}},
+            {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", {5000}}, {"tokens", {"<s>"}}}}}}};
+      },
+      "post_processor", "none with the id 5000");
+}
+
+TEST_CASE("Sequences inside each other without end are refused") {
+  const auto nested = [](const char* component, const char* list) {
+    return [=](json& f) {
+      json inner = {{"type", "Sequence"}, {list, json::array()}};
+      for (int depth = 0; depth < 5000; ++depth) {
+        json outer = {{"type", "Sequence"}, {list, json::array()}};
+        outer[list].push_back(std::move(inner));
+        inner = std::move(outer);
+      }
+      f[component] = std::move(inner);
+    };
+  };
+  const auto check = [&](const std::string& component, const std::string& list) {
+    std::string key = component;
+    for (int depth = 0; depth < text::deepest_sequence; ++depth) key += "." + list + "[0]";
+    check_refused(nested(component.c_str(), list.c_str()), key, text::too_deep);
+  };
+  check("post_processor", "processors");
+  check("normalizer", "normalizers");
+  check("pre_tokenizer", "pretokenizers");
+  check("decoder", "decoders");
+}
+
+TEST_CASE("replacements that multiply a text without end stop") {
+  const auto doubling = [](const char* from) {
+    return json{{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", std::string(from) + from}};
+  };
+  const auto steps = [](const json& step, const char* list) {
+    return json{{"type", "Sequence"}, {list, std::vector<json>(60, step)}};
+  };
+  json file = byte_level_json();
+  file["normalizer"] = steps(doubling("a"), "normalizers");
+  CHECK(load_json(file).encode("b") == load_json(byte_level_json()).encode("b"));
+  CHECK_THROWS_AS(load_json(file).encode("a"), RunError);
+  file = byte_level_json();
+  file["pre_tokenizer"] = steps(file["pre_tokenizer"], "pretokenizers");
+  CHECK_THROWS_AS(load_json(file).encode("é"), RunError);
+  file = byte_level_json();
+  file["decoder"] = steps(doubling("a"), "decoders");
+  CHECK_THROWS_AS(load_json(file).decode(std::vector<int64_t>{*load_json(file).token_id("a")}), RunError);
 }
 
 TEST_CASE("malformed JSON is refused with its line, a missing file by its path") {
