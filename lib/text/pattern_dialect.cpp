@@ -2,6 +2,7 @@
 
 #include <cctype>
 #include <stdexcept>
+#include <vector>
 
 namespace attnlab::text {
 namespace {
@@ -20,6 +21,7 @@ class Translation {
     while (at_ < in_.size()) {
       const char c = in_[at_];
       if (c == '\\') {
+        if (!in_class_) atom_ = out_.size();
         escape();
       } else if (in_class_) {
         class_char(c);
@@ -86,6 +88,7 @@ class Translation {
   }
 
   void plain_char(char c) {
+    note_atom(c);
     if (c == '[') {
       in_class_ = true;
       copy(rest().starts_with("[^") ? 2 : 1);
@@ -108,19 +111,42 @@ class Translation {
     copy(end - at_);
   }
 
-  // "{n,m}+" is a repeated repetition in Ruby and a possessive one in PCRE2.
+  // Where in out_ the character, class or group begins that a quantifier behind it repeats.
+  void note_atom(char c) {
+    if (c == '(') groups_.push_back(out_.size());
+    if (c == '(' || c == '|') {
+      atom_ = std::string::npos;
+    } else if (c == ')') {
+      atom_ = groups_.empty() ? std::string::npos : groups_.back();
+      if (!groups_.empty()) groups_.pop_back();
+    } else if (std::string_view("*+?{").find(c) == std::string_view::npos) {
+      atom_ = out_.size();
+    }
+  }
+
+  // "X{n,m}+" is a repeated repetition in Ruby, which is written (?:X{n,m})+ here, and a possessive one in
+  // PCRE2.
   void repetition() {
     const size_t close = in_.find('}', at_);
     if (close == std::string_view::npos) return copy(1);
     if (rest().starts_with("{,")) unsupported(in_.substr(at_, close + 1 - at_));
-    if (close + 1 < in_.size() && in_[close + 1] == '+') unsupported(in_.substr(at_, close + 2 - at_));
+    const std::string_view count = in_.substr(at_ + 1, close - at_ - 1);
+    const std::string_view behind = in_.substr(close + 1, 2);
+    if (!behind.starts_with('+')) return copy(close + 1 - at_);
+    const bool plain = !count.empty() && count.find_first_not_of("0123456789,") == std::string_view::npos;
+    const bool more = behind.size() == 2 && std::string_view("*+?{").find(behind[1]) != std::string_view::npos;
+    if (!plain || more || atom_ == std::string::npos) unsupported(in_.substr(at_, close + 2 - at_));
+    out_.insert(atom_, "(?:");
     copy(close + 1 - at_);
+    replace(1, ")+");
   }
 
   std::string_view in_;
   std::string out_;
   size_t at_ = 0;
   bool in_class_ = false;
+  std::vector<size_t> groups_;       // where those that are open begin in out_
+  size_t atom_ = std::string::npos;  // see note_atom
 };
 
 }  // namespace

@@ -103,6 +103,19 @@ TEST_CASE("white space and word characters are Unicode's") {
   for (const char* text : {"½", "-", " ", "😀"}) CHECK_FALSE(word.matches_anywhere(text));
 }
 
+TEST_CASE("a repetition repeated is not a possessive one, as in Ruby") {
+  const auto matches = [](const char* expression, const std::string& text) {
+    std::string found;
+    for (const text::Span span : text::Pattern::regex(expression).find_all(text))
+      found += std::string(span.of(text)) + "|";
+    return found;
+  };
+  CHECK(matches("\\d{1,3}+", "12345 6") == "12345|6|");
+  CHECK(matches("x|(?:a[b-d]){2}+b", "abacabadbx") == "abacabadb|x|");
+  CHECK(matches("[0-9a]{2}+", "12345a7") == "12345a|");
+  CHECK(matches("a++b", "aaab") == "aaab|");
+}
+
 TEST_CASE("the template puts its tokens around the text") {
   json file = byte_level_json();
   file["added_tokens"].push_back(added_token(103, "</s>"));
