@@ -44,7 +44,8 @@ void Program::print_help() const {
              options.str(), text_.example, text_.exits);
 }
 
-void Program::refuse_unknown(const std::string& option) const {
+void Program::refuse_unknown(const std::string& text) const {
+  const std::string option = text.substr(0, text.find('='));
   std::vector<std::string> names;
   for (const auto& known : visible_.options()) names.push_back("--" + known->long_name());
   const std::string nearest = nearest_name(option, names);

@@ -78,7 +78,7 @@ class Program {
   // False if there is nothing more to do.
   bool parse(int argc, char** argv);
   void print_help() const;
-  [[noreturn]] void refuse_unknown(const std::string& option) const;
+  [[noreturn]] void refuse_unknown(const std::string& text) const;
   int fail(int code, const std::string& message) const;
 
   ProgramText text_;

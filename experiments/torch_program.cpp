@@ -38,4 +38,10 @@ torch::ScalarType parse_dtype(const std::string& text) {
       ->second;
 }
 
+std::string dtype_name(torch::ScalarType dtype) {
+  const auto row =
+      std::find_if(kDtypes.begin(), kDtypes.end(), [&](const auto& r) { return r.second == dtype; });
+  return row == kDtypes.end() ? c10::toString(dtype) : row->first;
+}
+
 }  // namespace attnlab

@@ -17,4 +17,7 @@ torch::Device parse_device(const std::string& text);
 // "float32", "bfloat16" or "float16". Throws InputError.
 torch::ScalarType parse_dtype(const std::string& text);
 
+// Those names; torch's own for other types.
+std::string dtype_name(torch::ScalarType dtype);
+
 }  // namespace attnlab

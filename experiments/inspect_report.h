@@ -1,0 +1,39 @@
+// What inspect_model says of a model, as a text for people and as JSON.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+
+#include "model/kv_budget.h"
+
+namespace attnlab {
+
+// What the headers of a checkpoint's weights say.
+struct WeightFacts {
+  int64_t tensors = 0;
+  int64_t parameters = 0;
+  std::map<std::string, int64_t> dtypes;  // name → parameters
+};
+
+struct ModelFacts {
+  std::filesystem::path source;
+  DecoderConfig config;
+  std::optional<WeightFacts> weights;
+  std::string dtype;  // of most weights; without weights what config.json says; "" if it says nothing
+};
+
+// A model folder. Only headers are read of the weights, and they may be absent. Throws InputError.
+ModelFacts read_model_facts(const std::filesystem::path& folder);
+// A config.json alone.
+ModelFacts read_config_facts(const std::filesystem::path& file);
+
+// Bits of one number of that type; 16 for "".
+int64_t dtype_bits(const std::string& dtype);
+
+std::string format_report(const ModelFacts& facts, const LatentRanks& ranks, const KvDemand& demand);
+nlohmann::ordered_json report_json(const ModelFacts& facts, const LatentRanks& ranks, const KvDemand& demand);
+
+}  // namespace attnlab

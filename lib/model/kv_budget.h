@@ -1,0 +1,64 @@
+// What a model weighs and what its KV cache takes, in its own attention and in others: arithmetic on the config
+// alone, no tensor is made.
+//
+// D d_model, N query heads, G KV heads, H head_dim, R latent rank.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/decoder_config.h"
+
+namespace attnlab {
+
+struct ParameterCounts {
+  int64_t embedding = 0;
+  int64_t output = 0;     // 0: tied to the embedding
+  int64_t attention = 0;  // of all layers, norms of heads and latents included
+  int64_t mlp = 0;        // of all layers and experts, routers included
+  int64_t norms = 0;      // the rest
+  int64_t active = 0;     // what one token goes through: of the experts only the chosen ones
+
+  int64_t total() const { return embedding + output + attention + mlp + norms; }
+};
+
+// The numbers that a Decoder of this config has as parameters. Like kv_forms, throws InputError (without a
+// file) if the config's sizes are beyond counting.
+ParameterCounts count_parameters(const DecoderConfig& config);
+
+// Ranks of a conversion to DeepSeek's form. Those of DeepSeek-V2 and V3, which TransMLA's 93 % are about.
+struct LatentRanks {
+  int64_t kv_lora_rank = 512;
+  int64_t qk_rope_head_dim = 64;
+};
+
+// One way to attend, for the same model.
+struct KvForm {
+  std::string name;              // the variant's name, or "mha" and "mqa" for readings with other KV heads
+  std::string formula;           // how the numbers come about, in words of the config
+  bool own = false;              // the checkpoint's own
+  int64_t numbers = 0;           // kept per token in one layer
+  int64_t attention_params = 0;  // of all layers
+};
+
+// The model's own form first, then, where they differ from it: the readings with one KV head per query head
+// (mha), as many as the config has (gqa) and one (mqa); the MLA of TransMLA v1 at the cache of GQA; DeepSeek's.
+// A base that is MLA already has no KV heads to read otherwise: beside its own form stand mha, its keys and
+// values kept per head instead of the latent, and DeepSeek's form with the given ranks.
+std::vector<KvForm> kv_forms(const DecoderConfig& config, const LatentRanks& ranks = {});
+
+struct KvDemand {
+  int64_t context = 0;  // tokens of each sequence
+  int64_t batch = 1;
+  int64_t bits = 16;  // of one cached number
+};
+
+// Tokens that the layers keep together for one sequence: layers with a window keep no more than that. A double,
+// like the bytes: whole numbers are exact below 2^53, and what people wish for soon leaves int64_t.
+double cached_tokens(const DecoderConfig& config, int64_t context);
+
+// Bytes of the whole cache.
+double cache_bytes(const DecoderConfig& config, const KvForm& form, const KvDemand& demand);
+
+}  // namespace attnlab
