@@ -1,5 +1,6 @@
 #include "text/pattern_dialect.h"
 
+#include <algorithm>
 #include <cctype>
 #include <stdexcept>
 #include <vector>
@@ -8,6 +9,27 @@ namespace attnlab::text {
 namespace {
 
 constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+
+// Letters and numbers of Unicode 15 and 16, which the tokenizers library knows; PCRE2 before 10.43 and 10.45
+// does not. As the inside of a character class.
+constexpr std::string_view kNewLetters =
+    R"(\x{1C89}-\x{1C8A}\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{105C0}-\x{105F3}\x{10D4A}-\x{10D65})"
+    R"(\x{10D6F}-\x{10D85}\x{10EC2}-\x{10EC4}\x{1123F}-\x{11240}\x{11380}-\x{11389}\x{1138B}\x{1138E})"
+    R"(\x{11390}-\x{113B5}\x{113B7}\x{113D1}\x{113D3}\x{11BC0}-\x{11BE0}\x{11F02}\x{11F04}-\x{11F10})"
+    R"(\x{11F12}-\x{11F33}\x{1342F}\x{13441}-\x{13446}\x{13460}-\x{143FA}\x{16100}-\x{1611D})"
+    R"(\x{16D40}-\x{16D6C}\x{18CFF}\x{1B132}\x{1B155}\x{1DF25}-\x{1DF2A}\x{1E030}-\x{1E06D})"
+    R"(\x{1E4D0}-\x{1E4EB}\x{1E5D0}-\x{1E5ED}\x{1E5F0}\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
+constexpr std::string_view kNewIdeographs = R"(\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
+constexpr std::string_view kNewNumbers =
+    R"(\x{10D40}-\x{10D49}\x{116D0}-\x{116E3}\x{11BF0}-\x{11BF9}\x{11F50}-\x{11F59}\x{16130}-\x{16139})"
+    R"(\x{16D70}-\x{16D79}\x{1CCF0}-\x{1CCF9}\x{1D2C0}-\x{1D2D3}\x{1E4F0}-\x{1E4F9}\x{1E5F1}-\x{1E5FA})";
+
+// What \p{name} lacks in an older PCRE2.
+std::string_view new_members(std::string_view name) {
+  if (name == "L") return kNewLetters;
+  if (name == "Lo") return kNewIdeographs;
+  return name == "N" ? kNewNumbers : std::string_view();
+}
 
 [[noreturn]] void unsupported(std::string_view construct) {
   throw std::invalid_argument("\"" + std::string(construct) + "\"");
@@ -69,11 +91,17 @@ class Translation {
     copy(2);
   }
 
-  // \p{Name}: copied whole, so that its brace is not taken for a repetition.
+  // \p{Name}: copied whole, so that its brace is not taken for a repetition, and completed.
   void property() {
     const size_t close = in_.find('}', at_);
     if (close == std::string_view::npos) unsupported(rest());
-    copy(close + 1 - at_);
+    const bool negated = in_[at_ + 1] == 'P';
+    const std::string name(in_.substr(std::min(at_ + 3, close), close - std::min(at_ + 3, close)));
+    const std::string_view more = new_members(name);
+    if (more.empty() || (in_class_ && negated)) return copy(close + 1 - at_);
+    const std::string members = "\\p{" + name + "}" + std::string(more);
+    if (in_class_) return replace(close + 1 - at_, members);
+    replace(close + 1 - at_, (negated ? "[^" : "[") + members + "]");
   }
 
   void class_char(char c) {

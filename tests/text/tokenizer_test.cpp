@@ -103,6 +103,23 @@ TEST_CASE("white space and word characters are Unicode's") {
   for (const char* text : {"½", "-", " ", "😀"}) CHECK_FALSE(word.matches_anywhere(text));
 }
 
+TEST_CASE("letters and numbers are those of Unicode 16") {
+  const auto letter = text::Pattern::regex(R"(\p{L})"), other = text::Pattern::regex(R"([^\p{L}\p{N}])");
+  const auto number = text::Pattern::regex(R"(\p{N})"), no_letter = text::Pattern::regex(R"(\P{L})");
+  for (const char* text : {"a", "中", "\U00031350", "\U000323AF", "\U0001E030", "\U00016100"}) {
+    CHECK(letter.matches_anywhere(text));
+    CHECK_FALSE(other.matches_anywhere(text));
+    CHECK_FALSE(no_letter.matches_anywhere(text));
+  }
+  for (const char* text : {"1", "\U0001D2C0", "\U0001E5FA"}) {
+    CHECK(number.matches_anywhere(text));
+    CHECK_FALSE(letter.matches_anywhere(text));
+    CHECK_FALSE(other.matches_anywhere(text));
+  }
+  CHECK(text::Pattern::regex(R"(^[\p{Lo}]{2}$)").matches_anywhere("中\U0002EBF0"));
+  CHECK_FALSE(letter.matches_anywhere("\U000323B0"));
+}
+
 TEST_CASE("a repetition repeated is not a possessive one, as in Ruby") {
   const auto matches = [](const char* expression, const std::string& text) {
     std::string found;
