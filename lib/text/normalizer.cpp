@@ -28,6 +28,36 @@ CodePoints decompose(std::string_view text, int options) {
   return out;
 }
 
+// Combining marks that came after Unicode 9. The tokenizers library normalises by Unicode 9, to which they are
+// characters like any other: marks are not ordered and letters not composed across them. Vocabularies were
+// trained on what it makes, so ours must be the same.
+struct Range {
+  char32_t first, last;
+};
+constexpr std::array<Range, 37> kLaterMarks{
+    {{0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},     {0xC3C, 0xC3C},
+     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0xECE, 0xECE},     {0x1715, 0x1715},   {0x1ABF, 0x1ACE},
+     {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},   {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF},
+     {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B}, {0x1145E, 0x1145E},
+     {0x11839, 0x1183A}, {0x1193D, 0x1193E}, {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34},
+     {0x11A47, 0x11A47}, {0x11A99, 0x11A99}, {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97},
+     {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE},
+     {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}}};
+
+bool is_later_mark(char32_t c) {
+  if (c < kLaterMarks.front().first) return false;
+  const auto range = std::find_if(kLaterMarks.begin(), kLaterMarks.end(), [&](Range r) { return c <= r.last; });
+  return range != kLaterMarks.end() && c >= range->first;
+}
+
+// Where the first later mark at or behind `from` begins; the text's end if there is none.
+size_t find_later_mark(std::string_view text, size_t from) {
+  for (size_t at = from; at < text.size(); at += char_length(static_cast<unsigned char>(text[at])))
+    if (static_cast<unsigned char>(text[at]) >= 0xDF && is_later_mark(first_code_point(text.substr(at))))
+      return at;
+  return text.size();
+}
+
 int combining_class(utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; }
 
 // Canonical ordering: runs of marks (class > 0) are sorted by class, equal classes keep their order.
@@ -41,6 +71,22 @@ void order_marks(CodePoints& text) {
     std::stable_sort(at, end, [](auto a, auto b) { return combining_class(a) < combining_class(b); });
     at = end;
   }
+}
+
+// `text` without later marks, appended to `out`.
+void append_normalized(std::string_view text, NormalForm form, std::string& out) {
+  const bool compatible = form == NormalForm::NFKC || form == NormalForm::NFKD;
+  const bool compose = form == NormalForm::NFC || form == NormalForm::NFKC;
+  CodePoints points = decompose(text, UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0));
+  order_marks(points);
+  if (compose) {
+    const auto length =
+        utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()),
+                                 static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+    ATTNLAB_CHECK(length >= 0);
+    points.resize(static_cast<size_t>(length));
+  }
+  for (const auto c : points) append_utf8(static_cast<char32_t>(c), out);
 }
 
 struct Apply {
@@ -60,20 +106,17 @@ std::string normalize_unicode(std::string_view text, NormalForm form) {
   const bool ascii =
       std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
   if (ascii) return std::string(text);
-  const bool compatible = form == NormalForm::NFKC || form == NormalForm::NFKD;
-  const bool compose = form == NormalForm::NFC || form == NormalForm::NFKC;
-  CodePoints points = decompose(text, UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0));
-  order_marks(points);
-  if (compose) {
-    const auto length =
-        utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()),
-                                 static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
-    ATTNLAB_CHECK(length >= 0);
-    points.resize(static_cast<size_t>(length));
-  }
   std::string out;
   out.reserve(text.size());
-  for (const auto c : points) append_utf8(static_cast<char32_t>(c), out);
+  for (size_t at = 0; at < text.size();) {
+    const size_t mark = find_later_mark(text, at);
+    append_normalized(text.substr(at, mark - at), form, out);
+    at = mark;
+    if (at == text.size()) break;
+    const size_t length = char_length(static_cast<unsigned char>(text[at]));
+    out += text.substr(at, length);
+    at += length;
+  }
   return out;
 }
 

@@ -13,6 +13,7 @@ namespace attnlab::text {
 enum class NormalForm { NFC, NFD, NFKC, NFKD };
 
 // Unicode normalisation in O(n log n), long runs of combining marks included. `text` is valid UTF-8.
+// Combining marks of Unicode 10 and later are no marks to it, as to the tokenizers library.
 std::string normalize_unicode(std::string_view text, NormalForm form);
 
 struct PrependStep {

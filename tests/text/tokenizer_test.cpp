@@ -215,6 +215,16 @@ TEST_CASE("normal forms compose and decompose") {
   CHECK(text::normalize_unicode("\uFDFA", NormalForm::NFKC).size() == 33);              // 18 characters
 }
 
+TEST_CASE("normal forms know the marks of Unicode 9") {
+  using text::NormalForm;
+  for (const std::string mark : {"\u1DFA", "\u1AC5", "\u0898", "\U0001E4EF"}) {
+    CHECK(text::normalize_unicode("a\u0345" + mark, NormalForm::NFC) == "a\u0345" + mark);  // not ordered
+    CHECK(text::normalize_unicode("e" + mark + "\u0301", NormalForm::NFC) == "e" + mark + "\u0301");
+    CHECK(text::normalize_unicode(mark + "e\u0301" + mark + mark, NormalForm::NFC) == mark + "é" + mark + mark);
+  }
+  CHECK(text::normalize_unicode("e\u0316\u0301", NormalForm::NFC) == "é\u0316");  // across an older mark
+}
+
 TEST_CASE("random bytes neither crash nor lose well-formed text") {
   json file = byte_fallback_json();
   const Tokenizer tokenizer = load_json(file);
