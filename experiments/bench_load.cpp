@@ -67,6 +67,7 @@ void write_random(const Options& o) {
         {.file = "--max-shard-gb", .found = fmt::format("{}", o.max_shard_gb), .expected = "a size"});
   const auto config = llama_of(o.gigabytes * 1e9 / static_cast<double>(c10::elementSize(dtype)));
   const auto start = std::chrono::steady_clock::now();
+  torch::manual_seed(0);  // the same bytes each time
   CheckpointWriter writer(o.write, {.max_shard_bytes = static_cast<uint64_t>(o.max_shard_gb * 1e9)});
   double bytes = 0;
   const Decoder shapes(config, native_variant(config));  // its values are never touched
