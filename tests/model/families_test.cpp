@@ -1,32 +1,25 @@
+// What each family's config.json may say, and what is refused: one acceptance and one rejection for each rule.
+// The rotary keys are in rope_keys_test.cpp.
 #include "model/families/families.h"
 
-#include <nlohmann/json.hpp>
-
 #include "catch.h"
+#include "config_json.h"
+#include "family_cases.h"
 
 namespace attnlab {
 namespace {
 
 using nlohmann::json;
-
-json llama() {
-  return {{"model_type", "llama"},    {"hidden_act", "silu"},    {"vocab_size", 100},
-          {"hidden_size", 32},        {"num_hidden_layers", 2},  {"num_attention_heads", 8},
-          {"num_key_value_heads", 2}, {"intermediate_size", 64}, {"max_position_embeddings", 128},
-          {"rms_norm_eps", 1e-5},     {"rope_theta", 500000.0},  {"tie_word_embeddings", true}};
-}
-
-std::string refusal(const json& config) {
-  try {
-    read_decoder_config(config, "model/config.json");
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "accepted";
-}
+using test::config_json;
+using test::family_cases;
+using test::read_json;
+using test::refusal;
+using test::with;
+using test::without;
+using Layers = std::vector<int64_t>;
 
 TEST_CASE("a LLaMA config is read") {
-  const DecoderConfig config = read_decoder_config(llama(), "config.json");
+  const DecoderConfig config = read_json(config_json("llama"));
   CHECK(config.family == Family::llama);
   CHECK(config.d_model == 32);
   CHECK(config.head_dim == 4);
@@ -37,71 +30,299 @@ TEST_CASE("a LLaMA config is read") {
   CHECK_FALSE(config.qkv_bias);
 }
 
+// All families, with every feature that the tiny models of family_cases.cpp have.
 TEST_CASE("what is written reads back as the same config") {
-  for (const char* type : {"llama", "mistral", "qwen2"}) {
-    json input = llama();
-    input["model_type"] = type;
-    const DecoderConfig config = read_decoder_config(input, "config.json");
-    const json written = json::parse(write_decoder_config(config).dump());
-    CHECK(fields_equal(config, read_decoder_config(written, "config.json")));
+  for (const auto& family : family_cases()) {
+    INFO(family.name);
+    const DecoderConfig config = read_json(json::parse(family.json.dump()));
+    CHECK_FALSE(decoder_problem(config));
+    const json written = json::parse(write_decoder_config(config, "bfloat16").dump());
+    CHECK(fields_equal(config, read_json(written)));
     CHECK(written.at("architectures").size() == 1);
+    CHECK(written.at("torch_dtype") == "bfloat16");
+    // A second writing changes nothing.
+    CHECK(json::parse(write_decoder_config(read_json(written), "bfloat16").dump()) == written);
   }
 }
 
-TEST_CASE("defaults are Hugging Face's: MHA without num_key_value_heads, rotary base 10000") {
-  json config = llama();
-  config.erase("num_key_value_heads");
-  config.erase("rope_theta");
-  CHECK(read_decoder_config(config, "c").n_kv_heads == 8);
-  CHECK(read_decoder_config(config, "c").rope_theta == 10000);
+TEST_CASE("the architecture's name is the one that Hugging Face transformers loads") {
+  const std::vector<std::pair<Family, const char*>> names{{Family::llama, "LlamaForCausalLM"},
+                                                          {Family::mistral, "MistralForCausalLM"},
+                                                          {Family::mixtral, "MixtralForCausalLM"},
+                                                          {Family::qwen2, "Qwen2ForCausalLM"},
+                                                          {Family::qwen3, "Qwen3ForCausalLM"},
+                                                          {Family::gemma2, "Gemma2ForCausalLM"},
+                                                          {Family::phi3, "Phi3ForCausalLM"},
+                                                          {Family::deepseek_v2, "DeepseekV2ForCausalLM"},
+                                                          {Family::deepseek_v3, "DeepseekV3ForCausalLM"}};
+  CHECK(names.size() == all_names<Family>().size());
+  size_t found = 0;
+  for (const auto& family : family_cases()) {
+    const auto written = write_decoder_config(read_json(json::parse(family.json.dump())));
+    for (const auto& [of, name] : names)
+      if (name_of(of) == written.at("model_type")) found += written.at("architectures")[0] == name;
+  }
+  CHECK(found == family_cases().size());
 }
 
-TEST_CASE("the newer form of the rotary keys") {
-  json config = llama();
-  config.erase("rope_theta");
-  config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 7000.0}};
-  CHECK(read_decoder_config(config, "c").rope_theta == 7000);
-}
-
-TEST_CASE("Qwen's biases are implied, and its window counts only if it is on") {
-  json config = llama();
-  config["model_type"] = "qwen2";
-  config["sliding_window"] = 16;
-  config["use_sliding_window"] = false;
-  CHECK(read_decoder_config(config, "c").qkv_bias);
-  CHECK(read_decoder_config(config, "c").window == 0);
-  config["use_sliding_window"] = true;
-  config["max_window_layers"] = 1;
-  CHECK(read_decoder_config(config, "c").window == 16);
-  CHECK(read_decoder_config(config, "c").window_layers == std::vector<int64_t>{1});
+TEST_CASE("the keys that all families share: what they mean where they are absent or null") {
+  const json llama = config_json("llama");
+  CHECK(read_json(without(llama, "num_key_value_heads")).n_kv_heads == 8);
+  CHECK(read_json(with(llama, "num_key_value_heads", nullptr)).n_kv_heads == 8);
+  CHECK(read_json(without(llama, "rope_theta")).rope_theta == 10000);
+  CHECK(read_json(without(llama, "rms_norm_eps")).norm_eps == 1e-6);
+  CHECK(read_json(without(llama, "max_position_embeddings")).max_positions == 2048);
+  CHECK_FALSE(read_json(without(llama, "tie_word_embeddings")).tie_embeddings);
+  CHECK(read_json(with(llama, "head_dim", nullptr)).head_dim == 4);
+  CHECK(read_json(with(llama, "head_dim", 6)).head_dim == 6);
+  CHECK(read_json(with(llama, "some_key_of_a_training_script", 3)).d_model == 32);
+  // Other families' heads, where config.json leaves them out.
+  json mistral = with(config_json("mistral"), "num_attention_heads", 16);
+  CHECK(read_json(without(mistral, "num_key_value_heads")).n_kv_heads == 8);
+  json qwen = with(with(config_json("qwen3"), "num_attention_heads", 64), "hidden_size", 64);
+  CHECK(read_json(without(qwen, "num_key_value_heads")).n_kv_heads == 32);
+  CHECK(read_json(qwen).head_dim == 128);
+  CHECK(read_json(without(config_json("mixtral"), "rms_norm_eps")).norm_eps == 1e-5);
+  CHECK(read_json(without(config_json("mixtral"), "rope_theta")).rope_theta == 1e6);
 }
 
 TEST_CASE("what would be computed wrongly is refused, naming file, key and value") {
-  const auto with = [](const char* key, const json& value) {
-    json config = llama();
-    config[key] = value;
-    return refusal(config);
+  const auto of = [](const char* key, const json& value) {
+    return refusal(with(config_json("llama"), key, value));
   };
-  CHECK_THAT(with("hidden_act", "gelu"), ContainsSubstring("model/config.json: hidden_act: found \"gelu\""));
-  CHECK_THAT(with("rope_scaling", 3), ContainsSubstring("rope_scaling: found 3, expected an object"));
-  CHECK_THAT(with("mlp_bias", true), ContainsSubstring("mlp_bias"));
-  CHECK_THAT(with("quantization_config", {{"bits", 4}}), ContainsSubstring("quantization_config"));
-  CHECK_THAT(with("partial_rotary_factor", 0.5), ContainsSubstring("partial_rotary_factor"));
-  CHECK_THAT(with("hidden_size", "32"),
-             ContainsSubstring("hidden_size: found \"32\", expected a whole number"));
-  CHECK_THAT(with("num_hidden_layers", 0), ContainsSubstring("num_hidden_layers: found 0"));
-  CHECK_THAT(with("vocab_size", 1e300), ContainsSubstring("vocab_size"));
-  CHECK_THAT(with("rms_norm_eps", -1), ContainsSubstring("rms_norm_eps: found -1, expected a number above 0"));
-  CHECK_THAT(with("tie_word_embeddings", "yes"), ContainsSubstring("tie_word_embeddings"));
-  CHECK_THAT(with("model_type", "lama"), ContainsSubstring("did you mean 'llama'?"));
-  CHECK_THAT(with("num_key_value_heads", 3), ContainsSubstring("a divisor of n_heads = 8"));
-  CHECK_THAT(with("head_dim", 5), ContainsSubstring("an even number"));
+  CHECK(of("hidden_act", "silu") == "accepted");
+  CHECK_THAT(of("hidden_act", "gelu"), ContainsSubstring("model/config.json: hidden_act: found \"gelu\""));
+  CHECK_THAT(of("hidden_size", "32"), ContainsSubstring("hidden_size: found \"32\", expected a whole number"));
+  CHECK_THAT(of("hidden_size", 32.5), ContainsSubstring("hidden_size: found 32.5"));
+  CHECK_THAT(of("hidden_size", 36), ContainsSubstring("hidden_size 36 is no multiple of 8 heads"));
+  CHECK(of("num_hidden_layers", 10'000) == "accepted");
+  CHECK_THAT(of("num_hidden_layers", 10'001), ContainsSubstring("from 1 to 10000"));
+  CHECK_THAT(of("num_hidden_layers", 0), ContainsSubstring("num_hidden_layers: found 0"));
+  CHECK_THAT(of("vocab_size", 1e300), ContainsSubstring("vocab_size"));
+  CHECK_THAT(of("vocab_size", int64_t{1} << 40), ContainsSubstring("vocab_size"));
+  CHECK_THAT(of("rms_norm_eps", -1), ContainsSubstring("rms_norm_eps: found -1, expected a number above 0"));
+  CHECK_THAT(of("tie_word_embeddings", "yes"), ContainsSubstring("tie_word_embeddings"));
+  CHECK_THAT(of("model_type", "lama"), ContainsSubstring("did you mean 'llama'?"));
+  CHECK_THAT(of("model_type", 3), ContainsSubstring("model_type: found 3, expected a string"));
+  CHECK_THAT(refusal(without(config_json("llama"), "model_type")),
+             ContainsSubstring("model_type: found nothing"));
+  CHECK_THAT(of("num_key_value_heads", 3), ContainsSubstring("a divisor of n_heads = 8"));
+  CHECK_THAT(of("head_dim", 5), ContainsSubstring("an even number"));
 }
 
 TEST_CASE("a missing size is named") {
-  json config = llama();
-  config.erase("intermediate_size");
-  CHECK_THAT(refusal(config), ContainsSubstring("intermediate_size: found nothing"));
+  for (const char* key :
+       {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"})
+    CHECK_THAT(refusal(without(config_json("llama"), key)),
+               ContainsSubstring(std::string(key) + ": found nothing"));
+}
+
+TEST_CASE("what no family here has is refused in every family, and null or its neutral value accepted") {
+  const std::vector<std::pair<const char*, json>> foreign{
+      {"quantization_config", {{"bits", 4}}}, {"vision_config", {{"depth", 2}}},
+      {"audio_config", {{"depth", 2}}},       {"text_config", {{"hidden_size", 2}}},
+      {"use_bidirectional_attention", true},  {"is_decoder", false},
+      {"add_cross_attention", true}};
+  for (const auto& type : all_names<Family>())
+    for (const auto& [key, value] : foreign) {
+      INFO(type << " with " << key);
+      CHECK_THAT(refusal(with(config_json(type), key, value)), ContainsSubstring(std::string(key) + ": found"));
+      CHECK(refusal(with(config_json(type), key, nullptr)) == "accepted");
+      if (value.is_boolean()) CHECK(refusal(with(config_json(type), key, !value.get<bool>())) == "accepted");
+    }
+}
+
+TEST_CASE("LLaMA: attention_bias is for all four projections; no MLP biases, no window") {
+  const json llama = config_json("llama");
+  CHECK(read_json(with(llama, "attention_bias", true)).qkv_bias);
+  CHECK(read_json(with(llama, "attention_bias", true)).o_bias);
+  CHECK(refusal(with(with(llama, "mlp_bias", false), "sliding_window", nullptr)) == "accepted");
+  CHECK_THAT(refusal(with(llama, "attention_bias", 1)), ContainsSubstring("attention_bias: found 1"));
+  CHECK_THAT(refusal(with(llama, "mlp_bias", true)), ContainsSubstring("mlp_bias: found true"));
+  CHECK_THAT(refusal(with(llama, "sliding_window", 64)), ContainsSubstring("sliding_window: found 64"));
+}
+
+TEST_CASE("Mistral: no sliding_window means 4096, null means none; no biases") {
+  const json mistral = config_json("mistral");
+  CHECK(read_json(mistral).window == 4096);
+  CHECK(read_json(mistral).window_layers.empty());
+  CHECK(read_json(with(mistral, "sliding_window", nullptr)).window == 0);
+  CHECK(read_json(with(mistral, "sliding_window", 16)).window == 16);
+  CHECK_THAT(refusal(with(mistral, "sliding_window", 0)), ContainsSubstring("sliding_window: found 0"));
+  CHECK_THAT(refusal(with(mistral, "attention_bias", true)), ContainsSubstring("attention_bias: found true"));
+}
+
+TEST_CASE("layer_types: one of two words for each layer") {
+  const json mistral = with(config_json("mistral"), "sliding_window", 16);
+  const auto types = [&](const json& value) { return with(mistral, "layer_types", value); };
+  const json sliding = "sliding_attention", full = "full_attention";
+  CHECK(read_json(types(json::array({full, sliding}))).window_layers == Layers{1});
+  // Equal models have equal configs: all layers are the default, and no layer is no window.
+  CHECK(read_json(types(json::array({sliding, sliding}))).window_layers.empty());
+  CHECK(read_json(types(json::array({full, full}))).window == 0);
+  CHECK_THAT(refusal(types(json::array({full}))), ContainsSubstring("layer_types: found [\"full_attention\"]"));
+  CHECK_THAT(refusal(types(json::array({full, full, full}))), ContainsSubstring("layer_types"));
+  CHECK_THAT(refusal(types(json::array({full, "chunked_attention"}))), ContainsSubstring("layer_types"));
+  CHECK_THAT(refusal(types(json::array({full, 3}))), ContainsSubstring("expected a list of texts"));
+  CHECK_THAT(refusal(types("full_attention")), ContainsSubstring("expected a list of texts"));
+}
+
+TEST_CASE("Mixtral: 2 of 8 experts by default, never more than there are; no jitter") {
+  const json mixtral = config_json("mixtral");
+  CHECK(read_json(mixtral).n_experts == 8);
+  CHECK(read_json(mixtral).experts_per_token == 2);
+  CHECK(read_json(mixtral).window == 0);
+  CHECK(read_json(with(with(mixtral, "num_local_experts", 3), "num_experts_per_tok", 3)).experts_per_token ==
+        3);
+  CHECK(refusal(with(mixtral, "router_jitter_noise", 0.0)) == "accepted");
+  CHECK(refusal(with(mixtral, "router_jitter_noise", 0)) == "accepted");
+  CHECK_THAT(refusal(with(mixtral, "num_experts_per_tok", 9)),
+             ContainsSubstring("num_experts_per_tok: found 9, expected at most the 8 experts"));
+  CHECK_THAT(refusal(with(mixtral, "num_local_experts", 0)), ContainsSubstring("num_local_experts: found 0"));
+  CHECK_THAT(refusal(with(mixtral, "router_jitter_noise", 0.1)), ContainsSubstring("router_jitter_noise"));
+  CHECK_THAT(refusal(with(mixtral, "attention_bias", true)), ContainsSubstring("attention_bias"));
+}
+
+TEST_CASE("Qwen's window counts only if it is on, and from max_window_layers on") {
+  for (const char* type : {"qwen2", "qwen3"}) {
+    INFO(type);
+    const json off = with(config_json(type), "sliding_window", 16);
+    CHECK(read_json(off).window == 0);
+    CHECK(read_json(with(off, "use_sliding_window", false)).window == 0);
+    const json on = with(off, "use_sliding_window", true);
+    CHECK(read_json(on).window == 0);  // max_window_layers is 28: no layer is left
+    CHECK(read_json(with(on, "max_window_layers", 1)).window == 16);
+    CHECK(read_json(with(on, "max_window_layers", 1)).window_layers == Layers{1});
+    CHECK(read_json(with(on, "max_window_layers", 0)).window_layers.empty());
+    CHECK(read_json(with(on, "max_window_layers", 0)).window == 16);
+    CHECK(read_json(with(on, "max_window_layers", 2)).window == 0);
+    // layer_types come before max_window_layers.
+    const json types = json::array({"sliding_attention", "full_attention"});
+    CHECK(read_json(with(on, "layer_types", types)).window_layers == Layers{0});
+    CHECK(read_json(with(without(with(on, "max_window_layers", 0), "sliding_window"), "x", 1)).window == 4096);
+    CHECK_THAT(refusal(with(on, "use_sliding_window", 1)), ContainsSubstring("use_sliding_window: found 1"));
+    CHECK_THAT(refusal(with(on, "max_window_layers", -1)), ContainsSubstring("max_window_layers: found -1"));
+  }
+}
+
+TEST_CASE("Qwen 2 has biases on query, key and value; Qwen 3 where attention_bias says so, and QK norms") {
+  CHECK(read_json(config_json("qwen2")).qkv_bias);
+  CHECK_FALSE(read_json(config_json("qwen2")).o_bias);
+  CHECK_FALSE(read_json(config_json("qwen2")).attention_shape().qk_norm);
+  CHECK_FALSE(read_json(config_json("qwen3")).qkv_bias);
+  CHECK(read_json(with(config_json("qwen3"), "attention_bias", true)).o_bias);
+  CHECK(read_json(config_json("qwen3")).attention_shape().qk_norm);
+  CHECK(refusal(with(config_json("qwen2"), "use_mrope", false)) == "accepted");
+  CHECK_THAT(refusal(with(config_json("qwen2"), "use_mrope", true)),
+             ContainsSubstring("use_mrope: found true"));
+}
+
+TEST_CASE("Gemma 2: caps, scalar and window have defaults, null caps are none, embeddings are tied") {
+  const json gemma = config_json("gemma2");
+  const DecoderConfig config = read_json(gemma);
+  CHECK(config.attention_softcap == 50);
+  CHECK(config.final_softcap == 30);
+  CHECK(config.query_scalar == 0);  // 256, which is head_dim
+  CHECK(config.head_dim == 256);
+  CHECK(config.n_kv_heads == 4);
+  CHECK(config.window == 4096);
+  CHECK(config.window_layers == Layers{0});
+  CHECK(config.tie_embeddings);
+  CHECK(read_json(with(gemma, "attn_logit_softcapping", nullptr)).attention_softcap == 0);
+  CHECK(read_json(with(gemma, "final_logit_softcapping", nullptr)).final_softcap == 0);
+  CHECK(read_json(with(gemma, "query_pre_attn_scalar", 224)).query_scalar == 224);
+  CHECK(read_json(with(gemma, "tie_word_embeddings", false)).tie_embeddings == false);
+  CHECK(read_json(with(gemma, "attention_bias", true)).o_bias);
+  CHECK(read_json(with(gemma, "sliding_window", nullptr)).window == 0);
+  CHECK(read_json(with(gemma, "num_hidden_layers", 5)).window_layers == Layers{0, 2, 4});
+  CHECK(refusal(with(gemma, "hidden_activation", "gelu_pytorch_tanh")) == "accepted");
+  CHECK_THAT(refusal(with(gemma, "attn_logit_softcapping", 0)), ContainsSubstring("attn_logit_softcapping"));
+  CHECK_THAT(refusal(with(gemma, "final_logit_softcapping", "30")),
+             ContainsSubstring("final_logit_softcapping"));
+  CHECK_THAT(refusal(with(gemma, "query_pre_attn_scalar", -8)), ContainsSubstring("query_pre_attn_scalar"));
+  CHECK_THAT(refusal(with(gemma, "hidden_activation", "gelu")), ContainsSubstring("hidden_activation"));
+  CHECK_THAT(refusal(with(gemma, "hidden_act", "silu")), ContainsSubstring("hidden_act"));
+}
+
+TEST_CASE("Phi: its projections are fused, and it has no biases") {
+  const json phi = config_json("phi3");
+  CHECK(read_json(phi).window == 0);
+  CHECK(read_json(with(phi, "sliding_window", 16)).window == 16);
+  const DecoderConfig config = read_json(phi);
+  const FileTensor value = file_tensor(config, "model.layers.1.self_attn.v_proj.weight");
+  CHECK(value.name == "model.layers.1.self_attn.qkv_proj.weight");
+  CHECK(value.first_row == (8 + 2) * 4);
+  CHECK(file_tensor(config, "model.layers.1.mlp.up_proj.weight").first_row == 64);
+  CHECK_FALSE(file_tensor(config, "model.layers.1.mlp.down_proj.weight").part);
+  for (const char* key : {"attention_bias", "mlp_bias", "lm_head_bias"}) {
+    CHECK(refusal(with(phi, key, false)) == "accepted");
+    CHECK_THAT(refusal(with(phi, key, true)), ContainsSubstring(std::string(key) + ": found true"));
+  }
+}
+
+TEST_CASE("DeepSeek: sizes of MLA, queries compressed or not, and how rotary pairs stand") {
+  const json v2 = config_json("deepseek_v2"), v3 = config_json("deepseek_v3");
+  CHECK(read_json(v2).mla->q_lora_rank == 0);
+  CHECK(read_json(with(v2, "q_lora_rank", 12)).mla->q_lora_rank == 12);
+  CHECK(read_json(v2).mla->kv_lora_rank == 7);
+  CHECK(read_json(v2).head_dim == 5 + 4);
+  CHECK(read_json(v2).mla->interleaved);
+  CHECK(read_json(v3).mla->interleaved);
+  CHECK_FALSE(read_json(with(v3, "rope_interleave", false)).mla->interleaved);
+  CHECK(read_json(with(v3, "attention_bias", true)).qkv_bias);
+  for (const json& deepseek : {v2, v3}) {
+    CHECK_THAT(refusal(without(deepseek, "q_lora_rank")), ContainsSubstring("q_lora_rank: found nothing"));
+    CHECK_THAT(refusal(with(deepseek, "q_lora_rank", 0)), ContainsSubstring("q_lora_rank: found 0"));
+    for (const char* key : {"kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"})
+      CHECK_THAT(refusal(without(deepseek, key)), ContainsSubstring(std::string(key) + ": found nothing"));
+    CHECK_THAT(refusal(with(deepseek, "qk_rope_head_dim", 3)),
+               ContainsSubstring("qk_rope_head_dim: found 3, expected an even number"));
+    CHECK_THAT(refusal(with(deepseek, "mlp_bias", true)), ContainsSubstring("mlp_bias"));
+  }
+  CHECK_THAT(refusal(with(v3, "rope_interleave", "yes")), ContainsSubstring("rope_interleave"));
+}
+
+// Dense: no routed experts, or dense layers up to the last. Absent, first_k_dense_replace is 0 in V2 and 3 in
+// V3.
+TEST_CASE("DeepSeek: a mixture of experts is refused") {
+  const json v2 = without(config_json("deepseek_v2"), "first_k_dense_replace");
+  const json v3 = without(config_json("deepseek_v3"), "first_k_dense_replace");
+  CHECK(refusal(with(v2, "first_k_dense_replace", 2)) == "accepted");
+  CHECK(refusal(with(v2, "n_routed_experts", nullptr)) == "accepted");
+  CHECK(refusal(with(v2, "n_routed_experts", 0)) == "accepted");
+  CHECK(refusal(v3) == "accepted");
+  CHECK_THAT(refusal(v2), ContainsSubstring("first_k_dense_replace: found nothing, expected 2 or more"));
+  CHECK_THAT(refusal(with(v2, "n_routed_experts", 64)), ContainsSubstring("first_k_dense_replace"));
+  CHECK_THAT(refusal(with(v3, "first_k_dense_replace", 1)),
+             ContainsSubstring("first_k_dense_replace: found 1"));
+  CHECK_THAT(refusal(with(v3, "first_k_dense_replace", 0)),
+             ContainsSubstring("first_k_dense_replace: found 0"));
+  CHECK_THAT(refusal(with(v3, "num_hidden_layers", 4)), ContainsSubstring("only dense MLPs"));
+}
+
+// Configs that do not come from a file: what the family's config.json cannot say.
+TEST_CASE("a decoder that its family cannot have is refused, with the key") {
+  const auto problem = [](const char* type, const auto& change) -> std::string {
+    DecoderConfig config = read_json(config_json(type));
+    change(config);
+    const auto found = decoder_problem(config);
+    return found ? found->key : "accepted";
+  };
+  using C = DecoderConfig;
+  CHECK(problem("llama", [](C&) {}) == "accepted");
+  CHECK(problem("mistral", [](C& c) { c.window = 7; }) == "accepted");
+  CHECK(problem("llama", [](C& c) { c.window = 7; }) == "window");
+  CHECK(problem("llama", [](C& c) { c.attention_softcap = 7; }) == "attention_softcap");
+  CHECK(problem("llama", [](C& c) { c.n_experts = 4, c.experts_per_token = 2; }) == "n_experts");
+  CHECK(problem("llama", [](C& c) { c.rotary_dim = 2; }) == "partial_rotary_factor");
+  CHECK(problem("llama", [](C& c) { c.o_bias = true; }) == "o_bias");
+  CHECK(problem("qwen2", [](C& c) { c.qkv_bias = false; }) == "qkv_bias");
+  CHECK(problem("mistral", [](C& c) { c.window_layers = {2}; }) == "window_layers");
+  CHECK(problem("llama", [](C& c) { c.mla = MlaShape{}; }) == "mla");
+  CHECK(problem("deepseek_v3", [](C& c) { c.mla = std::nullopt, c.head_dim = 4; }) == "mla");
+  CHECK(problem("deepseek_v2", [](C& c) { c.mla->interleaved = false; }) == "mla.interleaved");
+  CHECK(problem("llama", [](C& c) { c.head_dim = 5; }) == "head_dim");
+  CHECK(problem("llama", [](C& c) { c.n_kv_heads = 5; }) == "n_kv_heads");
 }
 
 }  // namespace

@@ -1,0 +1,204 @@
+// The rotary keys of config.json in both forms, and what is refused.
+#include "attention/rotary.h"
+#include "catch.h"
+#include "config_json.h"
+
+namespace attnlab {
+namespace {
+
+using nlohmann::json;
+using test::config_json;
+using test::read_json;
+using test::refusal;
+using test::with;
+using test::without;
+
+const std::vector<std::string> kTypes{"llama",  "mistral", "mixtral",     "qwen2",      "qwen3",
+                                      "gemma2", "phi3",    "deepseek_v2", "deepseek_v3"};
+
+// Factors for the pairs of the heads that config_json gives the family.
+json rope_object(const std::string& rope_type, const std::string& family) {
+  const size_t pairs = family == "qwen3" ? 64 : family == "gemma2" ? 128 : 2;
+  if (rope_type == "linear") return {{"rope_type", "linear"}, {"factor", 2.0}};
+  if (rope_type == "llama3")
+    return {{"rope_type", "llama3"},
+            {"factor", 8.0},
+            {"low_freq_factor", 1.0},
+            {"high_freq_factor", 4.0},
+            {"original_max_position_embeddings", 32}};
+  if (rope_type == "longrope")
+    return {{"rope_type", "longrope"},
+            {"short_factor", std::vector<double>(pairs, 1.5)},
+            {"long_factor", std::vector<double>(pairs, 4.0)},
+            {"original_max_position_embeddings", 32}};
+  return {{"rope_type", rope_type}};
+}
+
+json llama_with(const json& scaling) { return with(config_json("llama"), "rope_scaling", scaling); }
+json llama_with(const std::string& type, const std::string& key, const json& value) {
+  return llama_with(with(rope_object(type, "llama"), key, value));
+}
+
+TEST_CASE("each family takes the rope types that it has, and refuses the others with the key") {
+  const std::map<std::string, std::vector<std::string>> has{{"gemma2", {"default", "linear", "llama3"}},
+                                                            {"phi3", {"default", "longrope"}},
+                                                            {"deepseek_v2", {"default"}},
+                                                            {"deepseek_v3", {"default"}}};
+  const std::vector<std::string> all{"default", "linear", "llama3", "longrope"};
+  for (const auto& family : kTypes)
+    for (const std::string type : {"default", "linear", "llama3", "longrope", "yarn", "dynamic"}) {
+      INFO(family << " with " << type);
+      const auto& mine = has.count(family) ? has.at(family) : all;
+      const auto text = refusal(with(config_json(family), "rope_scaling", rope_object(type, family)));
+      if (std::find(mine.begin(), mine.end(), type) != mine.end())
+        CHECK(text == "accepted");
+      else
+        CHECK_THAT(
+            text, ContainsSubstring("rope_scaling.rope_type: found \"" + type + "\", expected one of default"));
+    }
+}
+
+TEST_CASE("YaRN is refused in both forms and under both names of its type") {
+  const json yarn{{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}};
+  CHECK_THAT(refusal(with(config_json("deepseek_v3"), "rope_scaling", yarn)),
+             ContainsSubstring("rope_scaling.type: found \"yarn\""));
+  const json newer{{"rope_type", "yarn"}, {"factor", 4.0}, {"rope_theta", 10000.0}};
+  CHECK_THAT(refusal(with(config_json("qwen2"), "rope_parameters", newer)),
+             ContainsSubstring("rope_parameters.rope_type: found \"yarn\""));
+}
+
+TEST_CASE("both forms of the rotary keys say the same") {
+  for (const std::string type : {"default", "linear", "llama3", "longrope"}) {
+    INFO(type);
+    const json older = llama_with(rope_object(type, "llama"));
+    json newer = without(config_json("llama"), "rope_theta");
+    newer["rope_parameters"] = with(rope_object(type, "llama"), "rope_theta", 500000.0);
+    newer["dtype"] = "bfloat16";
+    CHECK(fields_equal(read_json(older), read_json(newer)));
+    CHECK(read_json(newer).rope_theta == 500000);
+    CHECK(read_json(newer).rope_scaling.has_value() == (type != "default"));
+    // The older name of the type's key.
+    const json named = with(without(rope_object(type, "llama"), "rope_type"), "type", type);
+    CHECK(fields_equal(read_json(llama_with(named)), read_json(newer)));
+  }
+  const json phi = with(config_json("phi3"), "partial_rotary_factor", 0.5);
+  const json in_object =
+      with(config_json("phi3"), "rope_parameters", {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}});
+  CHECK(read_json(phi).rotary_dim == 2);
+  CHECK(fields_equal(read_json(phi), read_json(in_object)));
+}
+
+TEST_CASE("both forms at once must agree") {
+  json config = llama_with(rope_object("linear", "llama"));
+  CHECK(refusal(with(config, "rope_parameters", nullptr)) == "accepted");
+  CHECK(refusal(with(config, "rope_parameters", rope_object("linear", "llama"))) == "accepted");
+  config["rope_parameters"] = rope_object("llama3", "llama");
+  CHECK_THAT(refusal(config), ContainsSubstring("rope_parameters: found"));
+}
+
+TEST_CASE("the object of the rotary keys: an object or null, and no key that is not used") {
+  CHECK(refusal(llama_with(json(nullptr))) == "accepted");
+  CHECK_THAT(refusal(llama_with(json(3))), ContainsSubstring("rope_scaling: found 3, expected an object"));
+  CHECK_THAT(refusal(llama_with("linear", "rope_type", 3)),
+             ContainsSubstring("rope_scaling.rope_type: found 3"));
+  CHECK(refusal(llama_with("linear", "beta_fast", nullptr)) == "accepted");
+  CHECK_THAT(refusal(llama_with("linear", "beta_fast", 32)),
+             ContainsSubstring("rope_scaling.beta_fast: found 32"));
+  CHECK_THAT(refusal(llama_with("linear", "factr", 2)), ContainsSubstring("did you mean 'factor'?"));
+  CHECK_THAT(refusal(llama_with("default", "factor", 2.0)), ContainsSubstring("rope_scaling.factor: found 2"));
+  CHECK_THAT(refusal(llama_with("longrope", "low_freq_factor", 2.0)),
+             ContainsSubstring("rope_scaling.low_freq_factor"));
+  CHECK_THAT(refusal(llama_with("default", "rope_theta", 0)),
+             ContainsSubstring("rope_scaling.rope_theta: found 0"));
+  CHECK_THAT(refusal(with(config_json("llama"), "rope_theta", "10")), ContainsSubstring("rope_theta: found"));
+}
+
+TEST_CASE("each rope type's own keys are needed and checked") {
+  CHECK(read_json(llama_with(rope_object("linear", "llama"))).rope_scaling->factor == 2);
+  const auto scaling = *read_json(llama_with(rope_object("llama3", "llama"))).rope_scaling;
+  CHECK(scaling.type == RopeType::llama3);
+  CHECK(scaling.factor == 8);
+  CHECK(scaling.low_freq_factor == 1);
+  CHECK(scaling.high_freq_factor == 4);
+  CHECK(scaling.original_positions == 32);
+  for (const std::string type : {"linear", "llama3", "longrope"}) {
+    const json object = rope_object(type, "llama");
+    for (const auto& [key, value] : object.items()) {
+      if (key == "rope_type") continue;
+      INFO(type << " without " << key);
+      CHECK_THAT(refusal(llama_with(without(object, key))),
+                 ContainsSubstring("rope_scaling." + key + ": found nothing"));
+      CHECK_THAT(refusal(llama_with(with(object, key, -1))),
+                 ContainsSubstring("rope_scaling." + key + ": found -1"));
+    }
+  }
+  CHECK_THAT(
+      refusal(llama_with("llama3", "high_freq_factor", 1.0)),
+      ContainsSubstring("rope_scaling.high_freq_factor: found 1.0, expected more than low_freq_factor 1"));
+}
+
+TEST_CASE("the original context may stand beside the object") {
+  for (const std::string type : {"llama3", "longrope"}) {
+    json config = llama_with(without(rope_object(type, "llama"), "original_max_position_embeddings"));
+    config["original_max_position_embeddings"] = 64;
+    CHECK(read_json(config).rope_scaling->original_positions == 64);
+    // The inner one counts where both are there.
+    config["rope_scaling"] = rope_object(type, "llama");
+    CHECK(read_json(config).rope_scaling->original_positions == 32);
+  }
+}
+
+TEST_CASE("longrope: a factor for each pair that turns, and a growth that is the contexts' ratio") {
+  const auto scaling = *read_json(llama_with(rope_object("longrope", "llama"))).rope_scaling;
+  CHECK(scaling.factor == 4);  // 128 / 32
+  CHECK_FALSE(scaling.attention_factor);
+  CHECK(scaling.short_factors == std::vector<double>{1.5, 1.5});
+  CHECK(scaling.long_factors == std::vector<double>{4, 4});
+  CHECK(*read_json(llama_with("longrope", "attention_factor", 1.25)).rope_scaling->attention_factor == 1.25);
+  CHECK(refusal(llama_with("longrope", "factor", 4.0)) == "accepted");
+  CHECK_THAT(refusal(llama_with("longrope", "factor", 8.0)),
+             ContainsSubstring("rope_scaling.factor: found 8.0, expected 4"));
+  CHECK_THAT(refusal(llama_with("longrope", "short_factor", json::array({1.0}))),
+             ContainsSubstring("rope_scaling.short_factor: found [1.0], expected a list of 2 numbers above 0"));
+  CHECK_THAT(refusal(llama_with("longrope", "long_factor", json::array({1.0, 2.0, 3.0}))),
+             ContainsSubstring("expected a list of 2 numbers"));
+  CHECK_THAT(refusal(llama_with("longrope", "long_factor", json::array({1.0, 0.0}))),
+             ContainsSubstring("rope_scaling.long_factor"));
+  CHECK_THAT(refusal(llama_with("longrope", "long_factor", json::array({1.0, "2"}))),
+             ContainsSubstring("rope_scaling.long_factor"));
+  CHECK_THAT(refusal(llama_with("longrope", "attention_factor", 0)),
+             ContainsSubstring("rope_scaling.attention_factor"));
+  // √(1 + ln growth / ln original) has no meaning for an original context of one token.
+  CHECK_THAT(refusal(llama_with("longrope", "original_max_position_embeddings", 1)),
+             ContainsSubstring("2 or more"));
+  json given = with(rope_object("longrope", "llama"), "original_max_position_embeddings", 1);
+  CHECK(refusal(llama_with(with(given, "attention_factor", 1.0))) == "accepted");
+}
+
+TEST_CASE("partial rotary is Phi's, an even part of a head") {
+  const json phi = with(config_json("phi3"), "head_dim", 8);
+  const auto part = [&](const json& factor) { return with(phi, "partial_rotary_factor", factor); };
+  CHECK(read_json(phi).rotary_dim == 0);
+  CHECK(read_json(part(1.0)).rotary_dim == 0);  // one spelling for all of it
+  CHECK(read_json(part(0.75)).rotary_dim == 6);
+  CHECK(read_json(part(0.75)).turning_dim() == 6);
+  for (const json& factor : {json(1.5), json(0.1), json(0.4), json(0), json("0.5")})
+    CHECK_THAT(refusal(part(factor)), ContainsSubstring("partial_rotary_factor: found"));
+  // Its longrope has a factor for each pair that turns.
+  json longrope = part(0.75);
+  longrope["rope_scaling"] = rope_object("longrope", "phi3");
+  CHECK_THAT(refusal(longrope), ContainsSubstring("expected a list of 3 numbers"));
+  for (const char* key : {"short_factor", "long_factor"})
+    longrope["rope_scaling"][key] = json::array({1.0, 2.0, 3.0});
+  CHECK(refusal(longrope) == "accepted");
+  for (const auto& type : kTypes) {
+    if (type == "phi3") continue;
+    INFO(type);
+    CHECK(refusal(with(config_json(type), "partial_rotary_factor", 1.0)) == "accepted");
+    CHECK_THAT(refusal(with(config_json(type), "partial_rotary_factor", 0.5)),
+               ContainsSubstring("partial_rotary_factor: found 0.5"));
+  }
+}
+
+}  // namespace
+}  // namespace attnlab
