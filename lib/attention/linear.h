@@ -6,12 +6,29 @@
 
 namespace attnlab {
 
+// While one lives in a thread, parameters made there have shapes and no memory (torch's meta device).
+class ShapesOnly {
+ public:
+  ShapesOnly() { ++depth_; }
+  ~ShapesOnly() { --depth_; }
+  ShapesOnly(const ShapesOnly&) = delete;
+  ShapesOnly& operator=(const ShapesOnly&) = delete;
+  static bool active() { return depth_ > 0; }
+
+ private:
+  inline static thread_local int depth_ = 0;
+};
+
+inline torch::Tensor empty_parameter(torch::IntArrayRef shape) {
+  return torch::empty(shape, torch::device(ShapesOnly::active() ? torch::kMeta : torch::kCPU));
+}
+
 // y = x Wᵀ + b, W [out, in].
 class LinearImpl : public torch::nn::Module {
  public:
   LinearImpl(int64_t in, int64_t out, bool with_bias = false)
-      : weight(register_parameter("weight", torch::empty({out, in}))) {
-    if (with_bias) bias = register_parameter("bias", torch::empty({out}));
+      : weight(register_parameter("weight", empty_parameter({out, in}))) {
+    if (with_bias) bias = register_parameter("bias", empty_parameter({out}));
   }
   torch::Tensor forward(const torch::Tensor& x) { return torch::linear(x, weight, bias); }
 
@@ -24,7 +41,7 @@ TORCH_MODULE(Linear);
 class RmsNormImpl : public torch::nn::Module {
  public:
   RmsNormImpl(int64_t width, double eps, bool plus_one = false)
-      : weight(register_parameter("weight", torch::empty({width}))), eps_(eps), plus_one_(plus_one) {}
+      : weight(register_parameter("weight", empty_parameter({width}))), eps_(eps), plus_one_(plus_one) {}
   torch::Tensor forward(const torch::Tensor& x) {
     return at::rms_norm(x, weight.sizes(), plus_one_ ? weight + 1 : weight, eps_);
   }

@@ -11,7 +11,7 @@ namespace {
 torch::Tensor weight_under(torch::nn::Module& parent, const std::string& name, torch::IntArrayRef shape) {
   struct Holder : torch::nn::Module {};
   const auto holder = parent.register_module(name, std::make_shared<Holder>());
-  return holder->register_parameter("weight", torch::empty(shape));
+  return holder->register_parameter("weight", empty_parameter(shape));
 }
 
 }  // namespace
@@ -78,7 +78,7 @@ torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext&
 }
 
 torch::Tensor Decoder::logits(const torch::Tensor& hidden) const {
-  const auto logits = torch::linear(hidden, config_.tie_embeddings ? embedding_ : lm_head_);
+  const auto logits = torch::linear(hidden, output_weight());
   if (config_.final_softcap <= 0) return logits;
   return config_.final_softcap * torch::tanh(logits / config_.final_softcap);
 }

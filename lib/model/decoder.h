@@ -49,6 +49,8 @@ class Decoder : public torch::nn::Module {
 
   // Token ids [B, T] → hidden states after the final norm [B, T, D].
   torch::Tensor hidden(const torch::Tensor& ids_BT, const DecoderContext& context = {});
+  // [V, D]: the embedding, where the two are tied.
+  const torch::Tensor& output_weight() const { return config_.tie_embeddings ? embedding_ : lm_head_; }
   // Hidden states [..., D] → logits [..., V], capped where the family caps them.
   torch::Tensor logits(const torch::Tensor& hidden) const;
 

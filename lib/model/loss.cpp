@@ -1,6 +1,7 @@
 #include "model/loss.h"
 
 #include "core/errors.h"
+#include "model/linear_cross_entropy.h"
 
 namespace attnlab {
 namespace {
@@ -31,8 +32,8 @@ LossInput make_loss_input(std::span<const int64_t> ids, std::span<const int64_t>
 torch::Tensor summed_loss(Decoder& decoder, const LossInput& input) {
   const auto hidden_BTD = decoder.hidden(input.ids_BT);
   const auto chosen_PD = hidden_BTD.flatten(0, 1).index_select(0, input.positions_P);
-  return at::cross_entropy_loss(decoder.logits(chosen_PD).to(torch::kFloat32), input.targets_P, {},
-                                at::Reduction::Sum);
+  return linear_cross_entropy(chosen_PD, decoder.output_weight(), input.targets_P,
+                              decoder.config().final_softcap);
 }
 
 }  // namespace attnlab
