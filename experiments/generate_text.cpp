@@ -3,9 +3,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <nlohmann/json.hpp>
 
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/end_ids.h"
 #include "core/files.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
@@ -26,7 +25,7 @@ struct Options {
   std::vector<std::string> stops;
   int64_t max_new_tokens = 128, top_k = 0, seed = 0, prefill_chunk = 512;
   double temperature = 0, top_p = 1;
-  bool no_bos = false;
+  bool no_bos = false, only_new = false;
 };
 
 void require_valid(const Options& o) {
@@ -56,18 +55,9 @@ std::vector<int64_t> encode_prompt(const Options& o, const Tokenizer& tokenizer,
   return ids;
 }
 
-void add_ids(const nlohmann::json& config, std::vector<int64_t>& ids) {
-  const auto found = config.is_object() ? config.find("eos_token_id") : config.end();
-  if (!config.is_object() || found == config.end()) return;
-  for (const auto& id : found->is_array() ? *found : nlohmann::json::array({*found}))
-    if (id.is_number_integer()) ids.push_back(id.get<int64_t>());
-}
-
 // What ends a text: the ids that the checkpoint's files name, and the chat format's end of turn.
 std::vector<int64_t> stop_ids(const Options& o, const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
-  std::vector<int64_t> ids;
-  add_ids(checkpoint.config(), ids);
-  add_ids(checkpoint.generation_config(), ids);
+  std::vector<int64_t> ids = end_ids(checkpoint);
   if (const auto eos = tokenizer.eos_id()) ids.push_back(*eos);
   if (!o.chat.empty())
     for (const auto& token : stop_tokens(parse_name<ChatFormat>("--chat", o.chat)))
@@ -91,7 +81,8 @@ void generate_text(const Options& o) {
                               .found = fmt::format("token {}", *most),
                               .expected = fmt::format("the model's {} tokens", decoder->config().vocab_size)});
   catch_interrupts();
-  TextStream stream(tokenizer, o.stops);
+  TextStream stream(tokenizer, o.stops, prompt);
+  if (o.chat.empty() && !o.only_new) fmt::print("{}", tokenizer.decode(prompt));
   const auto start = Clock::now();
   double prefill_s = 0;
   int64_t produced = 0;
@@ -122,14 +113,14 @@ void generate_text(const Options& o) {
 
 int main(int argc, char** argv) {
   Options o;
-  Program program(
-      {.name = "generate_text",
-       .usage = "--model DIR --prompt TEXT [options]",
-       .about = "Goes on with a prompt, greedily unless a temperature is given. The text goes to standard "
-                "output as it is made,\ntokens/s to standard error.",
-       .example = "generate_text --model data/base_small --prompt 'Question: ' --max-new-tokens 64",
-       .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted",
-       .message = torch_message});
+  Program program({.name = "generate_text",
+                   .usage = "--model DIR --prompt TEXT [options]",
+                   .about = "Prints a prompt and goes on with it, greedily unless a temperature is given. The "
+                            "text goes to standard "
+                            "output as it is made,\ntokens/s to standard error.",
+                   .example = "generate_text --model data/base_small --prompt 'Question: ' --max-new-tokens 64",
+                   .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted",
+                   .message = torch_message});
   program.option("model", o.model, "DIR", "the model's folder in Hugging Face's layout (required)")
       .option("prompt", o.prompt, "TEXT", "what to go on with")
       .option("prompt-file", o.prompt_file, "FILE", "the prompt from a file")
@@ -142,6 +133,7 @@ int main(int argc, char** argv) {
       .option("system", o.system, "TEXT", "the system's turn before it (with --chat)")
       .option("stop", o.stops, "TEXT", "end before this text; may be repeated")
       .flag("no-bos", o.no_bos, "do not add the tokenizer's special tokens to the prompt")
+      .flag("only-new", o.only_new, "print the continuation without the prompt (with --chat it is so anyway)")
       .option("tokenizer", o.tokenizer, "PATH", "tokenizer file or folder (default: the model's)")
       .option("prefill-chunk", o.prefill_chunk, "N", "tokens of the prompt that are computed at a time")
       .option("dtype", o.dtype, "TYPE", "what weights and products are in: float32, bfloat16, float16")

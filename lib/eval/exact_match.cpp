@@ -36,14 +36,16 @@ std::vector<Answered> answer_problems(Decoder& decoder, const Tokenizer& tokeniz
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return prompts[a].size() < prompts[b].size(); });
+  auto stops = options.stop_ids;
+  stops.push_back(options.eos_id);
   std::vector<Answered> answers(problems.size());
   const auto batch_size = static_cast<size_t>(options.batch_size);
   for (size_t first = 0; first < order.size(); first += batch_size) {
     const size_t end = std::min(order.size(), first + batch_size);
     std::vector<std::vector<int64_t>> batch;
     for (size_t i = first; i < end; ++i) batch.push_back(prompts[order[i]]);
-    const auto outputs = generate(
-        decoder, batch, {.max_new_tokens = options.max_new_tokens, .stop_tokens = {options.eos_id}});
+    const auto outputs =
+        generate(decoder, batch, {.max_new_tokens = options.max_new_tokens, .stop_tokens = stops});
     for (size_t i = first; i < end; ++i) {
       auto& answer = answers[order[i]];
       answer.output = tokenizer.decode(outputs[i - first]);

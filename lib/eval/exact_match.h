@@ -17,6 +17,7 @@ struct ExactMatchOptions {
   int64_t max_new_tokens = 256, batch_size = 32;
   std::optional<int64_t> bos_id;  // starts every prompt, if given
   int64_t eos_id = 0;             // ends an answer; stands for a prompt that is empty
+  std::vector<int64_t> stop_ids;  // end an answer, too
   Precision precision = Precision::float32;
 };
 

@@ -13,7 +13,8 @@ namespace attnlab {
 
 ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device device) {
   if (auto problem = variant_problem(base.config.attention_shape(), config.arm.options)) {
-    problem->key = fmt::format("arms.{}.options.{}", config.arm.name, problem->key);
+    const char* place = problem->key == "variant" ? "" : "options.";
+    problem->key = fmt::format("arms.{}.{}{}", config.arm.name, place, problem->key);
     throw InputError(*problem);
   }
   if (config.train.sequence_length > base.config.max_positions)
@@ -56,7 +57,9 @@ void save_arm_model(const std::filesystem::path& folder, const Decoder& decoder,
   if (base.bos_id) config["bos_token_id"] = *base.bos_id;
   config["eos_token_id"] = base.eos_id;
   write_checkpoint(folder, config, to_file_tensors(decoder.config(), copy_weights(decoder)));
-  write_file_atomic(folder / "tokenizer.json", read_file(base.tokenizer_file));
+  const std::filesystem::path tokenizer = base.tokenizer_file;
+  for (const auto& file : {tokenizer, tokenizer.parent_path() / "tokenizer_config.json"})
+    if (std::filesystem::exists(file)) write_file_atomic(folder / file.filename(), read_file(file));
 }
 
 }  // namespace attnlab

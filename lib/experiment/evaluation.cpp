@@ -32,6 +32,7 @@ Evaluator::Result Evaluator::evaluate(Decoder& decoder, int64_t step,
                                         .batch_size = config_.batch_size,
                                         .bos_id = base_->bos_id,
                                         .eos_id = base_->eos_id,
+                                        .stop_ids = base_->stop_ids,
                                         .precision = precision_},
                                        done);
   Result result{.row = {.step = step,

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/end_ids.h"
 #include "core/files.h"
 #include "model/decoder_weights.h"
 #include "model/families/families.h"
@@ -13,22 +14,17 @@ namespace attnlab {
 namespace fs = std::filesystem;
 namespace {
 
-// A checkpoint's token id under `key`: a number, or the first of a list.
-std::optional<int64_t> id_in_config(const nlohmann::json& config, const char* key) {
-  const auto found = config.find(key);
-  if (found == config.end()) return std::nullopt;
-  if (found->is_number_integer()) return found->get<int64_t>();
-  if (found->is_array() && !found->empty() && found->front().is_number_integer())
-    return found->front().get<int64_t>();
-  return std::nullopt;
+std::optional<int64_t> bos_in_config(const nlohmann::json& config) {
+  const auto found = config.find("bos_token_id");
+  if (found == config.end() || !found->is_number_integer()) return std::nullopt;
+  return found->get<int64_t>();
 }
 
 std::optional<int64_t> id_of(const Tokenizer& tokenizer, const std::string& token, const char* key) {
   if (token.empty()) return std::nullopt;
   if (const auto id = tokenizer.token_id(token)) return id;
-  throw InputError(BadInput{.key = key,
-                            .found = "'" + token + "'",
-                            .expected = "a token of the tokenizer, as tokenizer.json spells it"});
+  throw InputError(BadInput{
+      .key = key, .found = "'" + token + "'", .expected = "a token of the tokenizer, as its file spells it"});
 }
 
 void read_checkpoint(const Plan& plan, const BaseConfig& config, Base& base) {
@@ -36,8 +32,9 @@ void read_checkpoint(const Plan& plan, const BaseConfig& config, Base& base) {
   base.config = read_decoder_config(checkpoint.config(), checkpoint.folder() / "config.json");
   base.weights = read_base_weights(checkpoint, base.config);
   base.weights_sha256 = checkpoint.weights_sha256();
-  base.bos_id = id_in_config(checkpoint.config(), "bos_token_id");
-  base.eos_id = id_in_config(checkpoint.config(), "eos_token_id").value_or(-1);
+  base.bos_id = bos_in_config(checkpoint.config());
+  base.stop_ids = end_ids(checkpoint);
+  base.eos_id = base.stop_ids.empty() ? -1 : base.stop_ids.front();
 }
 
 void make_random(const BaseConfig& config, Base& base) {
@@ -78,14 +75,15 @@ std::shared_ptr<const Base> load_base(const Plan& plan, const BaseConfig& config
   const std::string named = config.tokenizer.empty() ? config.path : config.tokenizer;
   if (named.empty())
     throw InputError(
-        BadInput{.key = "base.tokenizer", .found = "nothing", .expected = "a tokenizer.json (init has none)"});
-  fs::path file = resolve_path(plan, named);
-  if (fs::is_directory(file)) file /= "tokenizer.json";
+        BadInput{.key = "base.tokenizer", .found = "nothing", .expected = "a tokenizer (init has none)"});
+  const fs::path file = Tokenizer::file_of(resolve_path(plan, named));
   base->tokenizer = std::make_shared<Tokenizer>(Tokenizer::load(file));
   base->tokenizer_file = file.string();
   base->tokenizer_sha256 = sha256_file(file);
   if (const auto id = id_of(*base->tokenizer, config.bos_token, "base.bos_token")) base->bos_id = id;
   if (const auto id = id_of(*base->tokenizer, config.eos_token, "base.eos_token")) base->eos_id = *id;
+  if (base->eos_id < 0) base->eos_id = base->tokenizer->eos_id().value_or(-1);
+  base->stop_ids.push_back(base->eos_id);
   check_tokens(*base);
   return base;
 }

@@ -20,7 +20,8 @@ struct Base {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::string tokenizer_file;
   std::optional<int64_t> bos_id;
-  int64_t eos_id = 0;
+  int64_t eos_id = 0;             // ends a document
+  std::vector<int64_t> stop_ids;  // end an answer: eos_id and what else the checkpoint names
   std::string weights_sha256, tokenizer_sha256;
 };
 

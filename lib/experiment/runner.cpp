@@ -31,11 +31,13 @@ Shard parse_shard(const std::string& text) {
 namespace {
 
 void check_savable(const PlannedRun& run) {
-  if (!run.config.train.save_model || run.config.arm.variant == "gqa") return;
+  if (!run.config.train.save_model || run.config.arm.variant == "gqa" ||
+      run.config.arm.variant == "deepseek_mla")
+    return;
   throw InputError(
       BadInput{.key = "train.save_model",
                .found = "true for arm " + run.config.arm.name + " of variant " + run.config.arm.variant,
-               .expected = "false: only gqa arms have a form in Hugging Face's layout"});
+               .expected = "false: only gqa and deepseek_mla arms have a form in Hugging Face's layout"});
 }
 
 }  // namespace

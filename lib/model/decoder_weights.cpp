@@ -13,13 +13,25 @@ namespace {
 
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
-// Names and shapes of a decoder's parameters.
+// Names and shapes of a decoder's parameters. Throws c10::Error where a product of sizes overflows.
 Shapes parameter_shapes(const DecoderConfig& config) {
   Shapes shapes;
+  const ShapesOnly no_memory;
   const Decoder decoder(config, native_variant(config));
   for (const auto& parameter : decoder.named_parameters())
     shapes[parameter.key()] = parameter.value().sizes().vec();
   return shapes;
+}
+
+// Sizes come from a file that may be hostile.
+Shapes parameter_shapes(const DecoderConfig& config, const Checkpoint& checkpoint) {
+  try {
+    return parameter_shapes(config);
+  } catch (const c10::Error&) {
+    throw InputError(BadInput{.file = (checkpoint.folder() / "config.json").string(),
+                              .found = "sizes whose product overflows",
+                              .expected = "the shapes of the tensors beside it"});
+  }
 }
 
 // The same in the family's files: parts of one tensor are stacked by rows.
@@ -86,7 +98,7 @@ GqaWeights take_layer(const TensorMap& base, const std::string& prefix) {
 
 TensorMap read_base_weights(const Checkpoint& checkpoint, const DecoderConfig& config,
                             torch::ScalarType dtype) {
-  const Shapes parameters = parameter_shapes(config);
+  const Shapes parameters = parameter_shapes(config, checkpoint);
   check_tensors(checkpoint, config, file_shapes(config, parameters));
   TensorMap weights, whole;  // whole: fused tensors, of which parameters are views
   for (const auto& [name, shape] : parameters) {

@@ -79,7 +79,7 @@ torch::Tensor PaddedBatch::mask(int64_t begin, int64_t end) const {
   if (!ragged_) return {};
   const auto slots_S = torch::arange(end, padding_B1_.options());
   const auto valid_B11S = (slots_S >= padding_B1_).view({-1, 1, 1, end});
-  if (end - begin == 1) return valid_B11S;
+  if (end - begin == 1) return valid_B11S.logical_or(slots_S == begin);
   const auto causal_TS = torch::ones({end - begin, end}, valid_B11S.options()).tril(begin);
   const auto self_TS = causal_TS.triu(begin);
   return causal_TS.logical_and(valid_B11S).logical_or(self_TS);

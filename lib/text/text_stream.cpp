@@ -9,8 +9,8 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 constexpr size_t kLongestCharacter = 8;
 }  // namespace
 
-TextStream::TextStream(const Tokenizer& tokenizer, std::vector<std::string> stops)
-    : tokenizer_(tokenizer), stops_(std::move(stops)) {
+TextStream::TextStream(const Tokenizer& tokenizer, std::vector<std::string> stops, std::vector<int64_t> before)
+    : tokenizer_(tokenizer), stops_(std::move(stops)), ids_(std::move(before)), settled_(ids_.size()) {
   std::erase(stops_, "");
 }
 

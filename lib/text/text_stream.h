@@ -11,8 +11,10 @@ namespace attnlab {
 
 class TextStream {
  public:
-  // The tokenizer must outlive the stream. `stops`: texts at which generation ends.
-  explicit TextStream(const Tokenizer& tokenizer, std::vector<std::string> stops = {});
+  // The tokenizer must outlive the stream. `stops`: texts at which generation ends. `before`: the tokens that
+  // the stream goes on from; they decide whether it begins with a space and are not part of its text.
+  explicit TextStream(const Tokenizer& tokenizer, std::vector<std::string> stops = {},
+                      std::vector<int64_t> before = {});
 
   // The next token. Returns true once the text holds a stop string; more tokens change nothing then.
   bool feed(int64_t id);

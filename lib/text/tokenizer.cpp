@@ -8,6 +8,10 @@ namespace attnlab {
 
 Tokenizer::Tokenizer(std::shared_ptr<const text::TokenizerEngine> engine) : engine_(std::move(engine)) {}
 
+std::filesystem::path Tokenizer::file_of(const std::filesystem::path& path) {
+  return text::find_tokenizer_file(path);
+}
+
 Tokenizer Tokenizer::load(const std::filesystem::path& path) { return Tokenizer(text::open_tokenizer(path)); }
 
 Tokenizer Tokenizer::from_json(std::string_view bytes, const std::string& name) {

@@ -30,6 +30,8 @@ class Tokenizer {
   // `path`: a file, read as what it holds, or a folder: its tokenizer.json, else its tokenizer.model, else its
   // only *.tiktoken. Throws InputError (file, line or key, found, expected).
   static Tokenizer load(const std::filesystem::path& path);
+  // The file that `load` would read: `path` itself, or what it takes from the folder. Throws InputError.
+  static std::filesystem::path file_of(const std::filesystem::path& path);
 
   // The bytes of a tokenizer.json; `name` stands for the file in messages. Throws InputError.
   static Tokenizer from_json(std::string_view bytes, const std::string& name = "tokenizer.json");

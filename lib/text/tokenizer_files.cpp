@@ -77,9 +77,13 @@ std::unique_ptr<TokenizerEngine> parse_tokenizer_json(std::string_view bytes, co
   return make_bpe_engine(read_json(bytes, file));
 }
 
-std::unique_ptr<TokenizerEngine> open_tokenizer(const fs::path& path) {
+fs::path find_tokenizer_file(const fs::path& path) {
   std::error_code unreadable;  // read_file says why
-  const fs::path file = fs::is_directory(path, unreadable) ? file_in(path) : path;
+  return fs::is_directory(path, unreadable) ? file_in(path) : path;
+}
+
+std::unique_ptr<TokenizerEngine> open_tokenizer(const fs::path& path) {
+  const fs::path file = find_tokenizer_file(path);
   const std::string bytes = read_file(file);
   if (is_json(file, bytes)) {
     TokenizerParts parts = read_json(bytes, file.string());

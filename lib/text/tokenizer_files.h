@@ -8,6 +8,9 @@
 
 namespace attnlab::text {
 
+// See Tokenizer::file_of.
+std::filesystem::path find_tokenizer_file(const std::filesystem::path& path);
+
 // See Tokenizer::load.
 std::unique_ptr<TokenizerEngine> open_tokenizer(const std::filesystem::path& path);
 

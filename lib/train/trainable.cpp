@@ -21,9 +21,9 @@ bool takes(const std::string& scope, const std::string& name) {
   const bool attention = name.find(".self_attn.") != std::string::npos;
   if (scope == "all") return true;
   if (scope == "attention") return attention;
-  if (scope == "attention_kv")
-    return attention && name.find(".q_proj.") == std::string::npos &&
-           name.find(".o_proj.") == std::string::npos;
+  if (scope == "attention_kv")  // q_proj, q_a_proj, q_norm, … stay
+    return attention && name.find(".self_attn.q_") == std::string::npos &&
+           name.find(".self_attn.o_") == std::string::npos;
   return matches(scope, name);
 }
 

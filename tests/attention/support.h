@@ -20,8 +20,8 @@ struct Size {
 // GQA, MQA and MHA, with and without biases; no size is a power of two. The last is narrower than a head.
 std::vector<Size> odd_sizes();
 
-// Every row of the variant table that is made from GQA, at its defaults: what must hold for all of them, new ones
-// included.
+// Every row of the variant table that is made from GQA, at its defaults: what must hold for all of them, new
+// ones included.
 std::vector<VariantConfig> all_variants();
 // GQA and the forms of TransMLA v1 that compute exactly what it does.
 std::vector<VariantConfig> exact_variants();

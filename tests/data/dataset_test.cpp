@@ -63,7 +63,7 @@ TEST_CASE("instruction data take both spellings of their keys") {
   CHECK(open_dataset(config, Split::train)->get(1).prompt == "Q");
 }
 
-TEST_CASE("a chat format puts a turn around the prompt and ends the answer's; gold stays") {
+TEST_CASE("a chat format puts a turn around the prompt and ends the answer's, and gold stays") {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "a.jsonl";
   write_file_atomic(path, R"({"instruction": "Add.", "output": "so\n#### 7"})");

@@ -60,7 +60,8 @@ TEST_CASE("the architecture's name is the one that Hugging Face transformers loa
   for (const auto& family : family_cases()) {
     const auto written = write_decoder_config(read_json(json::parse(family.json.dump())));
     for (const auto& [of, name] : names)
-      if (name_of(of) == written.at("model_type")) found += written.at("architectures")[0] == name;
+      if (name_of(of) == written.at("model_type").get<std::string>())
+        found += written.at("architectures")[0] == name;
   }
   CHECK(found == family_cases().size());
 }
@@ -132,7 +133,7 @@ TEST_CASE("what no family here has is refused in every family, and null or its n
     }
 }
 
-TEST_CASE("LLaMA: attention_bias is for all four projections; no MLP biases, no window") {
+TEST_CASE("LLaMA: attention_bias is for all four projections, with no MLP biases and no window") {
   const json llama = config_json("llama");
   CHECK(read_json(with(llama, "attention_bias", true)).qkv_bias);
   CHECK(read_json(with(llama, "attention_bias", true)).o_bias);
@@ -142,7 +143,7 @@ TEST_CASE("LLaMA: attention_bias is for all four projections; no MLP biases, no 
   CHECK_THAT(refusal(with(llama, "sliding_window", 64)), ContainsSubstring("sliding_window: found 64"));
 }
 
-TEST_CASE("Mistral: no sliding_window means 4096, null means none; no biases") {
+TEST_CASE("Mistral: no sliding_window means 4096, null means none, and there are no biases") {
   const json mistral = config_json("mistral");
   CHECK(read_json(mistral).window == 4096);
   CHECK(read_json(mistral).window_layers.empty());
@@ -153,8 +154,8 @@ TEST_CASE("Mistral: no sliding_window means 4096, null means none; no biases") {
 }
 
 TEST_CASE("layer_types: one of two words for each layer") {
-  const json mistral = with(config_json("mistral"), "sliding_window", 16);
-  const auto types = [&](const json& value) { return with(mistral, "layer_types", value); };
+  const json gemma = with(config_json("gemma2"), "sliding_window", 16);
+  const auto types = [&](const json& value) { return with(gemma, "layer_types", value); };
   const json sliding = "sliding_attention", full = "full_attention";
   CHECK(read_json(types(json::array({full, sliding}))).window_layers == Layers{1});
   // Equal models have equal configs: all layers are the default, and no layer is no window.
@@ -167,7 +168,20 @@ TEST_CASE("layer_types: one of two words for each layer") {
   CHECK_THAT(refusal(types("full_attention")), ContainsSubstring("expected a list of texts"));
 }
 
-TEST_CASE("Mixtral: 2 of 8 experts by default, never more than there are; no jitter") {
+TEST_CASE(
+    "a family whose layers are all alike takes layer_types only where they say what sliding_window says") {
+  const json on = with(config_json("mistral"), "sliding_window", 16);
+  const json off = with(config_json("mistral"), "sliding_window", nullptr);
+  const json sliding = "sliding_attention", full = "full_attention";
+  CHECK(read_json(with(on, "layer_types", json::array({sliding, sliding}))).window == 16);
+  CHECK(read_json(with(off, "layer_types", json::array({full, full}))).window == 0);
+  for (const auto& list : {json::array({full, sliding}), json::array({full, full})})
+    CHECK_THAT(refusal(with(on, "layer_types", list)), ContainsSubstring("sliding_attention in all layers"));
+  CHECK_THAT(refusal(with(off, "layer_types", json::array({sliding, sliding}))),
+             ContainsSubstring("full_attention in all layers"));
+}
+
+TEST_CASE("Mixtral: 2 of 8 experts by default, never more than there are, and no jitter") {
   const json mixtral = config_json("mixtral");
   CHECK(read_json(mixtral).n_experts == 8);
   CHECK(read_json(mixtral).experts_per_token == 2);
@@ -205,7 +219,7 @@ TEST_CASE("Qwen's window counts only if it is on, and from max_window_layers on"
   }
 }
 
-TEST_CASE("Qwen 2 has biases on query, key and value; Qwen 3 where attention_bias says so, and QK norms") {
+TEST_CASE("Qwen 2 has biases on query, key and value, Qwen 3 where attention_bias says so, and QK norms") {
   CHECK(read_json(config_json("qwen2")).qkv_bias);
   CHECK_FALSE(read_json(config_json("qwen2")).o_bias);
   CHECK_FALSE(read_json(config_json("qwen2")).attention_shape().qk_norm);

@@ -148,6 +148,18 @@ TEST_CASE("the original context may stand beside the object") {
   }
 }
 
+TEST_CASE("longrope's earlier name in Phi-3") {
+  const json scaling{{"type", "su"}, {"short_factor", json::array()}, {"long_factor", json::array()}};
+  json phi = config_json("phi3");
+  phi["rope_scaling"] = scaling;
+  const auto pairs = static_cast<size_t>(read_json(config_json("phi3")).turning_dim() / 2);
+  for (const char* key : {"short_factor", "long_factor"})
+    phi["rope_scaling"][key] = json(std::vector<double>(pairs, 2.0));
+  phi["original_max_position_embeddings"] = 16;
+  REQUIRE(read_json(phi).rope_scaling);
+  CHECK(read_json(phi).rope_scaling->type == RopeType::longrope);
+}
+
 TEST_CASE("longrope: a factor for each pair that turns, and a growth that is the contexts' ratio") {
   const auto scaling = *read_json(llama_with(rope_object("longrope", "llama"))).rope_scaling;
   CHECK(scaling.factor == 4);  // 128 / 32

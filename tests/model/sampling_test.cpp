@@ -130,7 +130,7 @@ TEST_CASE("top_k and top_p keep exactly the likeliest tokens, with their shares 
 }
 
 // 1 - 2^-53 becomes 1 in float32: the choice must not leave the kept tokens.
-TEST_CASE("the ends of [0, 1) choose the likeliest and the least likely kept token") {
+TEST_CASE("the ends of the unit interval choose the likeliest and the least likely kept token") {
   const auto logits = logits_of(kShares, 2);
   const std::vector<double> ends{0, std::nextafter(1.0, 0.0)};
   CHECK(choose(logits, {.temperature = 1}, ends) == Ids{1, 2});

@@ -249,7 +249,7 @@ TEST_CASE("logits through the cache are the naive twin's, in ragged batches and 
   for (const auto& family : family_cases()) {
     INFO(family.name);
     Model model(family);
-    for (const int64_t chunk : {4, 512}) check_cache(model, prompts, 18, chunk);
+    for (const int64_t chunk : {1, 4, 512}) check_cache(model, prompts, 18, chunk);
     for (const int64_t chunk : {1, 4}) check_cache(model, {prompts[2]}, 4, chunk);
   }
 }
@@ -308,7 +308,7 @@ TEST_CASE("generation with the cache gives the twin's likeliest tokens in every 
     INFO(family.name);
     Model model(family);
     const auto expected = confirmed_alone(model, prompts, 18);
-    for (const int64_t chunk : {4, 512})
+    for (const int64_t chunk : {1, 4, 512})
       CHECK(generate(*model.decoder, prompts, {.max_new_tokens = 18, .prefill_chunk = chunk}) == expected);
     // Rows leave the batch at different steps, before and after others cross the switch.
     for (const int64_t stop : {expected[1][3], expected[3][6]}) {

@@ -80,5 +80,29 @@ TEST_CASE("tied checkpoints may carry the output matrix again") {
   CHECK(read_base_weights(save(folder.path(), config, weights), config).count("lm_head.weight") == 0);
 }
 
+TEST_CASE("sizes that no memory holds are refused by the shapes beside them, without an allocation") {
+  const auto config = small_config();
+  const test::TemporaryFolder folder;
+  const Checkpoint checkpoint = save(folder.path(), config, random_base_weights(config, 5));
+  const auto refusal = [&](int64_t DecoderConfig::*size, int64_t value) {
+    DecoderConfig huge = config;
+    huge.*size = value;
+    try {
+      read_base_weights(checkpoint, huge);
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  constexpr int64_t most = int64_t{1} << 31;
+  CHECK_THAT(refusal(&DecoderConfig::vocab_size, most),
+             ContainsSubstring("a tensor of shape [2147483648, 20]"));
+  CHECK_THAT(refusal(&DecoderConfig::d_ff, 2000000000),
+             ContainsSubstring("a tensor of shape [20, 2000000000]"));
+  DecoderConfig huge = config;
+  huge.vocab_size = huge.d_model = huge.n_heads = huge.head_dim = most;
+  CHECK_THROWS_AS(read_base_weights(checkpoint, huge), InputError);
+}
+
 }  // namespace
 }  // namespace attnlab

@@ -28,7 +28,7 @@ TEST_CASE("the example in the help works") {
   CHECK(run_program(example).code == 0);
 }
 
-TEST_CASE("an unknown option names the nearest one; nothing is guessed from a beginning") {
+TEST_CASE("an unknown option names the nearest one, and nothing is guessed from a beginning") {
   check_refused("generate_data --cuont 3", "unknown option '--cuont'; did you mean '--count'?");
   check_refused("generate_data --coun 3", "unknown option '--coun'; did you mean '--count'?");
   check_refused("generate_data --colour=red", "unknown option '--colour' (see --help)");

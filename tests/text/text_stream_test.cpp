@@ -60,6 +60,18 @@ TEST_CASE("an unfinished character is held back until the end, then shown as U+F
   CHECK(out.text() == pieces + rest);
 }
 
+TEST_CASE(
+    "a stream that goes on from tokens keeps the space between them, and looks for stops behind them only") {
+  const Tokenizer tokenizer = test::load_json(test::byte_fallback_json());
+  const auto before = tokenizer.encode("aa stop");
+  const auto all = tokenizer.encode("aa stop a stop");
+  TextStream out(tokenizer, {"stop"}, before);
+  for (size_t i = before.size(); i < all.size() && !out.feed(all[i]); ++i) {
+  }
+  CHECK(out.stopped());
+  CHECK(out.text() == " a ");
+}
+
 TEST_CASE("generation ends before the first stop string, and what may begin one is held back") {
   const Tokenizer tokenizer = test::load_json(test::byte_fallback_json());
   const Streamed result = stream(tokenizer, "one\n\nclass two", {"\ndef", "\n\nclass"});

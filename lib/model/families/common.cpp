@@ -90,13 +90,31 @@ std::vector<int64_t> read_layer_types(const JsonKeys& keys, int64_t n_layers) {
 
 }  // namespace
 
-void read_window(const JsonKeys& keys, int64_t fallback, const std::vector<int64_t>& by_default,
-                 DecoderConfig& config) {
-  if (!keys.object().contains("sliding_window")) {
-    config.window = fallback;
-  } else if (keys.has("sliding_window")) {
-    config.window = keys.count("sliding_window");
-  }
+namespace {
+int64_t read_window_size(const JsonKeys& keys, int64_t fallback) {
+  if (!keys.object().contains("sliding_window")) return fallback;
+  return keys.has("sliding_window") ? keys.count("sliding_window") : 0;
+}
+}  // namespace
+
+void read_window(const JsonKeys& keys, int64_t fallback, DecoderConfig& config) {
+  config.window = read_window_size(keys, fallback);
+  if (!keys.has("layer_types")) return;
+  const auto layers = static_cast<int64_t>(read_layer_types(keys, config.n_layers).size());
+  if (layers != (config.window > 0 ? config.n_layers : 0))
+    keys.refuse("layer_types",
+                fmt::format("{} in all layers, as sliding_window says: this family has no other form",
+                            config.window > 0 ? kSliding : kFull));
+}
+
+void write_window(const DecoderConfig& config, nlohmann::ordered_json& out) {
+  out["sliding_window"] =
+      config.window > 0 ? nlohmann::ordered_json(config.window) : nlohmann::ordered_json(nullptr);
+}
+
+void read_window_by_layer(const JsonKeys& keys, int64_t fallback, const std::vector<int64_t>& by_default,
+                          DecoderConfig& config) {
+  config.window = read_window_size(keys, fallback);
   const bool typed = keys.has("layer_types");
   config.window_layers = typed ? read_layer_types(keys, config.n_layers) : by_default;
   if (typed && config.window_layers.empty()) config.window = 0;
@@ -105,12 +123,9 @@ void read_window(const JsonKeys& keys, int64_t fallback, const std::vector<int64
   if (all || config.window == 0) config.window_layers.clear();
 }
 
-void write_window(const DecoderConfig& config, nlohmann::ordered_json& out) {
-  if (config.window == 0) {
-    out["sliding_window"] = nullptr;
-    return;
-  }
-  out["sliding_window"] = config.window;
+void write_window_by_layer(const DecoderConfig& config, nlohmann::ordered_json& out) {
+  write_window(config, out);
+  if (config.window == 0) return;
   for (int64_t i = 0; i < config.n_layers; ++i)
     out["layer_types"].push_back(config.has_window(i) ? kSliding : kFull);
 }

@@ -40,11 +40,14 @@ void write_common(const DecoderConfig& config, const FamilyForm& form, nlohmann:
 void read_rope(const JsonKeys& keys, const FamilyForm& form, DecoderConfig& config);
 void write_rope(const DecoderConfig& config, nlohmann::ordered_json& out);
 
-// `sliding_window` (`fallback` where the key is absent; null: none) for the layers that `layer_types` names;
-// without that key, for those of `by_default` (empty: all).
-void read_window(const JsonKeys& keys, int64_t fallback, const std::vector<int64_t>& by_default,
-                 DecoderConfig& config);
+// `sliding_window` (`fallback` where the key is absent; null: none), in all layers: `layer_types` may not say
+// otherwise.
+void read_window(const JsonKeys& keys, int64_t fallback, DecoderConfig& config);
 void write_window(const DecoderConfig& config, nlohmann::ordered_json& out);
+// The same for the layers that `layer_types` names; without that key, for those of `by_default`.
+void read_window_by_layer(const JsonKeys& keys, int64_t fallback, const std::vector<int64_t>& by_default,
+                          DecoderConfig& config);
+void write_window_by_layer(const DecoderConfig& config, nlohmann::ordered_json& out);
 // The layers `first`, first + step, … below n_layers.
 std::vector<int64_t> layers_from(int64_t first, int64_t step, int64_t n_layers);
 

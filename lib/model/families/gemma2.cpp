@@ -22,7 +22,7 @@ void read(const JsonKeys& keys, DecoderConfig& config) {
   config.final_softcap = read_cap(keys, "final_logit_softcapping", 30);
   config.query_scalar = keys.positive("query_pre_attn_scalar", 256);
   if (config.query_scalar == static_cast<double>(config.head_dim)) config.query_scalar = 0;
-  read_window(keys, 4096, layers_from(0, 2, config.n_layers), config);
+  read_window_by_layer(keys, 4096, layers_from(0, 2, config.n_layers), config);
 }
 
 void write(const DecoderConfig& config, nlohmann::ordered_json& out) {
@@ -34,7 +34,7 @@ void write(const DecoderConfig& config, nlohmann::ordered_json& out) {
     out["query_pre_attn_scalar"] = config.query_scalar;
   else
     out["query_pre_attn_scalar"] = config.head_dim;
-  write_window(config, out);
+  write_window_by_layer(config, out);
 }
 
 }  // namespace

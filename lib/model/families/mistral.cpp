@@ -6,7 +6,7 @@ namespace {
 
 void read(const JsonKeys& keys, DecoderConfig& config) {
   keys.require_only("attention_bias", false);
-  read_window(keys, 4096, {}, config);
+  read_window(keys, 4096, config);
 }
 
 void write(const DecoderConfig& config, nlohmann::ordered_json& out) { write_window(config, out); }

@@ -13,7 +13,7 @@ void read(const JsonKeys& keys, DecoderConfig& config) {
   config.experts_per_token = keys.count("num_experts_per_tok", 2);
   if (config.experts_per_token > config.n_experts)
     keys.refuse("num_experts_per_tok", fmt::format("at most the {} experts", config.n_experts));
-  read_window(keys, 0, {}, config);
+  read_window(keys, 0, config);
 }
 
 void write(const DecoderConfig& config, nlohmann::ordered_json& out) {

@@ -6,7 +6,7 @@ namespace {
 
 void read(const JsonKeys& keys, DecoderConfig& config) {
   for (const char* key : {"attention_bias", "mlp_bias", "lm_head_bias"}) keys.require_only(key, false);
-  read_window(keys, 0, {}, config);
+  read_window(keys, 0, config);
 }
 
 void write(const DecoderConfig& config, nlohmann::ordered_json& out) {

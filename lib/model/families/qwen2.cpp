@@ -11,12 +11,12 @@ void read_qwen_window(const JsonKeys& keys, DecoderConfig& config) {
                             ? 0
                             : keys.count("max_window_layers", 28);
   if (!keys.has("layer_types") && first >= config.n_layers) return;
-  read_window(keys, 4096, layers_from(first, 1, config.n_layers), config);
+  read_window_by_layer(keys, 4096, layers_from(first, 1, config.n_layers), config);
 }
 
 void write_qwen_window(const DecoderConfig& config, nlohmann::ordered_json& out) {
   out["use_sliding_window"] = config.window > 0;
-  write_window(config, out);
+  write_window_by_layer(config, out);
 }
 
 namespace {

@@ -28,7 +28,8 @@ std::string scaling_key(const JsonKeys& keys) {
 
 std::string read_type(const JsonKeys& inner, const FamilyForm& form) {
   const char* key = inner.has("rope_type") ? "rope_type" : "type";
-  const std::string type = inner.text(key, "default");
+  std::string type = inner.text(key, "default");
+  if (type == "su") type = "longrope";  // its name in the first Phi-3 checkpoints
   Strings known{"default"};
   known.insert(known.end(), form.rope_types.begin(), form.rope_types.end());
   if (std::find(known.begin(), known.end(), type) == known.end())

@@ -1,0 +1,80 @@
+// generate_text as a user calls it.
+#include <nlohmann/json.hpp>
+
+#include "run_program.h"
+
+namespace attnlab::test {
+namespace {
+
+std::string command(const std::string& options) {
+  return "generate_text --device cpu --model '" + (source_dir() / "data" / "base_small").string() + "' " +
+         options;
+}
+
+std::string text_of(const std::string& options) {
+  const Outcome outcome = run_program(command(options));
+  INFO(options << ": " << outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.err, ContainsSubstring("tokens/s"));
+  return outcome.out;
+}
+
+constexpr const char* kPrompt =
+    "--prompt 'Question: Tom has 5 apples and buys 7. How many has he now?\nAnswer: '";
+
+TEST_CASE("generate_text prints the prompt and goes on with it, or the continuation alone") {
+  const std::string whole = text_of(std::string(kPrompt) + " --max-new-tokens 12");
+  const std::string fresh = text_of(std::string(kPrompt) + " --max-new-tokens 12 --only-new");
+  const std::string prompt = "Question: Tom has 5 apples and buys 7. How many has he now?\nAnswer: ";
+  CHECK(whole == prompt + fresh);
+  CHECK(fresh.size() > 4);
+  // Pieces of the prompt change nothing.
+  CHECK(text_of(std::string(kPrompt) + " --max-new-tokens 12 --prefill-chunk 3") == whole);
+}
+
+TEST_CASE("generate_text samples by its seed") {
+  const std::string sampled =
+      std::string(kPrompt) + " --max-new-tokens 24 --only-new --temperature 1.5 --seed ";
+  const std::string first = text_of(sampled + "1");
+  CHECK(text_of(sampled + "1") == first);
+  CHECK(text_of(sampled + "2") != first);
+  const std::string greedy = text_of(std::string(kPrompt) + " --max-new-tokens 24 --only-new");
+  CHECK(text_of(sampled + "1 --top-k 1") == greedy);
+  CHECK(text_of(sampled + "1 --top-p 0.000001") == greedy);
+}
+
+TEST_CASE("generate_text ends before a stop string") {
+  const std::string free = text_of(std::string(kPrompt) + " --max-new-tokens 12 --only-new");
+  REQUIRE(free.size() > 6);
+  const std::string stop = free.substr(4, 2);
+  const std::string cut =
+      text_of(std::string(kPrompt) + " --max-new-tokens 12 --only-new --stop '" + stop + "'");
+  CHECK(cut == free.substr(0, free.find(stop)) + "\n");
+}
+
+TEST_CASE("generate_text refuses what it cannot do, in one line") {
+  check_refused("generate_text --prompt hi", "--model");
+  check_refused(command(""), "--prompt TEXT or --prompt-file FILE");
+  check_refused(command("--prompt a --prompt-file b"), "one of the two");
+  check_refused(command("--prompt hi --chat lama3"), "did you mean 'llama3'?");
+  check_refused(command("--prompt hi --system x"), "--system needs --chat");
+  check_refused(command("--prompt hi --temperature -1"), "--temperature");
+  check_refused(command("--prompt hi --top-p 0"), "--top-p");
+  check_refused(command("--prompt hi --max-new-tokens 0"), "--max-new-tokens");
+  check_refused(command("--prompt hi --dtype float8"), "float8");
+  check_refused(command("--prompt hi --tokenizer /nowhere"), "/nowhere");
+}
+
+TEST_CASE("generate_text writes the story that Hugging Face transformers writes") {
+  const auto folder = shared_dir() / "fixtures" / "stories260k";
+  if (!std::filesystem::exists(folder)) SKIP_TEST("no reference checkpoint beside the checkout");
+  const auto reference = nlohmann::json::parse(read_file(folder / "reference.json"));
+  const Outcome outcome =
+      run_program("generate_text --device cpu --model '" + folder.string() +
+                  "' --max-new-tokens 200 --prompt '" + reference.at("prompt").get<std::string>() + "'");
+  CHECK(outcome.code == 0);
+  CHECK(outcome.out == reference.at("greedy_text").get<std::string>() + "\n");
+}
+
+}  // namespace
+}  // namespace attnlab::test
