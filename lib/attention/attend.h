@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "attention/rotary.h"
+#include "attention/shape.h"
 
 namespace attnlab {
 
@@ -11,13 +12,6 @@ namespace attnlab {
 torch::Tensor split_heads(const torch::Tensor& x_BTW, int64_t heads);
 // [B, heads, T, H] → [B, T, heads·H].
 torch::Tensor merge_heads(const torch::Tensor& x_BNTH);
-
-// How a score follows from q·k: scale · q·k, and with a cap c > 0, c · tanh(scale · q·k / c) (Gemma 2, arXiv
-// 2408.00118).
-struct ScoreForm {
-  double scale = 0;  // 0: 1/√H
-  double softcap = 0;
-};
 
 // softmax(score(q, k)) v with G KV heads shared by N / G query heads each; result [B, N, T, Hv].
 // An undefined mask is causal for T = S and open for T = 1. Without a cap no T × S matrix is held.

@@ -16,6 +16,11 @@ torch::Tensor weight_under(torch::nn::Module& parent, const std::string& name, t
 
 }  // namespace
 
+VariantConfig native_variant(const DecoderConfig& config) {
+  if (config.mla) return DeepseekMla::Config{};
+  return Gqa::Config{};
+}
+
 DecoderLayer::DecoderLayer(const DecoderConfig& config, const VariantConfig& variant, int64_t index)
     : attention_(make_attention(config.attention_shape(index), variant)) {
   const FamilyTraits& traits = traits_of(config.family);

@@ -19,6 +19,9 @@
 
 namespace attnlab {
 
+// The variant that the checkpoint's own attention is: gqa or deepseek_mla.
+VariantConfig native_variant(const DecoderConfig& config);
+
 // What a forward pass reads beside the tokens, for sequences that are padded or go on from a cache.
 // Default: whole sequences from position 0, causal.
 struct DecoderContext {

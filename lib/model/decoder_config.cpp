@@ -18,9 +18,4 @@ AttentionShape DecoderConfig::attention_shape(int64_t layer) const {
           .mla = mla};
 }
 
-VariantConfig native_variant(const DecoderConfig& config) {
-  if (config.mla) return DeepseekMla::Config{};
-  return Gqa::Config{};
-}
-
 }  // namespace attnlab

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "attention/variants.h"
+#include "attention/rope_scaling.h"
+#include "attention/shape.h"
 #include "core/fields.h"
 
 namespace attnlab {
@@ -99,8 +100,5 @@ struct DecoderConfig {
   // What the attention of a layer is built from; layers differ in their windows only.
   AttentionShape attention_shape(int64_t layer = 0) const;
 };
-
-// The variant that the checkpoint's own attention is: gqa or deepseek_mla.
-VariantConfig native_variant(const DecoderConfig& config);
 
 }  // namespace attnlab

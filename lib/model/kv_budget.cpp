@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/errors.h"
+
 namespace attnlab {
 namespace {
 

@@ -104,6 +104,7 @@ TEST_CASE("the object of the rotary keys: an object or null, and no key that is 
   CHECK(refusal(llama_with("linear", "beta_fast", nullptr)) == "accepted");
   CHECK_THAT(refusal(llama_with("linear", "beta_fast", 32)),
              ContainsSubstring("rope_scaling.beta_fast: found 32"));
+  CHECK(refusal(llama_with("default", "original_max_position_embeddings", 64)) == "accepted");
   CHECK_THAT(refusal(llama_with("linear", "factr", 2)), ContainsSubstring("did you mean 'factor'?"));
   CHECK_THAT(refusal(llama_with("default", "factor", 2.0)), ContainsSubstring("rope_scaling.factor: found 2"));
   CHECK_THAT(refusal(llama_with("longrope", "low_freq_factor", 2.0)),

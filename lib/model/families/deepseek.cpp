@@ -1,6 +1,7 @@
 // DeepSeek-V2 and V3 with dense MLPs: MLA (arXiv 2405.04434). This is the form that conversion exports.
 #include <fmt/format.h>
 
+#include "core/errors.h"
 #include "model/families/forms.h"
 
 namespace attnlab {

@@ -73,13 +73,12 @@ RopeScaling read_longrope(const JsonKeys& keys, const JsonKeys& inner, const Dec
 }
 
 Strings keys_of(const std::string& type) {
-  Strings keys{"rope_type", "type", "rope_theta", "partial_rotary_factor"};
+  // The original length is written beside every type by some versions; without a scaling it changes nothing.
+  Strings keys{"rope_type", "type", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings"};
   const auto add = [&](const Strings& more) { keys.insert(keys.end(), more.begin(), more.end()); };
   if (type == "linear") add({"factor"});
-  if (type == "llama3")
-    add({"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"});
-  if (type == "longrope")
-    add({"factor", "short_factor", "long_factor", "attention_factor", "original_max_position_embeddings"});
+  if (type == "llama3") add({"factor", "low_freq_factor", "high_freq_factor"});
+  if (type == "longrope") add({"factor", "short_factor", "long_factor", "attention_factor"});
   return keys;
 }
 
