@@ -10,7 +10,6 @@
 #include "core/progress.h"
 #include "model/decoder_weights.h"
 #include "model/generate.h"
-#include "program.h"
 #include "text/chat.h"
 #include "text/text_stream.h"
 #include "torch_program.h"
@@ -135,8 +134,7 @@ int main(int argc, char** argv) {
       .flag("no-bos", o.no_bos, "do not add the tokenizer's special tokens to the prompt")
       .flag("only-new", o.only_new, "print the continuation without the prompt (with --chat it is so anyway)")
       .option("tokenizer", o.tokenizer, "PATH", "tokenizer file or folder (default: the model's)")
-      .option("prefill-chunk", o.prefill_chunk, "N", "tokens of the prompt that are computed at a time")
-      .option("dtype", o.dtype, "TYPE", "what weights and products are in: float32, bfloat16, float16")
-      .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto");
+      .option("prefill-chunk", o.prefill_chunk, "N", "tokens of the prompt that are computed at a time");
+  add_compute_options(program, o.dtype, o.device);
   return program.run(argc, argv, [&] { generate_text(o); });
 }

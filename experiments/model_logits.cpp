@@ -4,7 +4,6 @@
 #include "checkpoint/checkpoint.h"
 #include "core/progress.h"
 #include "model/decoder_weights.h"
-#include "program.h"
 #include "torch_program.h"
 
 namespace {
@@ -70,8 +69,7 @@ int main(int argc, char** argv) {
        .message = torch_message});
   program.option("model", o.model, "DIR", "the model's folder in Hugging Face's layout (required)")
       .option("ids", o.ids, "FILE", "safetensors file with the tensor input_ids [B, T], I64 or I32 (required)")
-      .option("out", o.out, "FILE", "safetensors file to write, with the tensor logits (required)")
-      .option("dtype", o.dtype, "TYPE", "what weights and products are in: float32, bfloat16, float16")
-      .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto");
+      .option("out", o.out, "FILE", "safetensors file to write, with the tensor logits (required)");
+  add_compute_options(program, o.dtype, o.device);
   return program.run(argc, argv, [&] { compute(o); });
 }

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include "program.h"
-
 namespace attnlab {
 
 namespace {
@@ -28,6 +26,11 @@ torch::Device parse_device(const std::string& text) {
   for (int64_t i = 0; i < gpus; ++i) names.push_back(fmt::format("cuda:{}", i));
   require_name("--device", text, names);
   return {text};
+}
+
+void add_compute_options(Program& program, std::string& dtype, std::string& device) {
+  program.option("dtype", dtype, "TYPE", "what weights and products are in: float32, bfloat16, float16")
+      .option("device", device, "DEVICE", "cpu, cuda, cuda:N, or auto");
 }
 
 torch::ScalarType parse_dtype(const std::string& text) {

@@ -1,12 +1,13 @@
 #include "data/data_config.h"
 
-#include "text/chat.h"
-
 namespace attnlab {
 namespace {
 
-// The chat format of the same name.
-std::optional<ChatFormat> chat_format(PromptTemplate format) { return from_name<ChatFormat>(name_of(format)); }
+// The inverse of chat_template.
+std::optional<ChatFormat> chat_format(PromptTemplate format) {
+  if (format < PromptTemplate::first_chat_format) return std::nullopt;
+  return static_cast<ChatFormat>(static_cast<int>(format) - static_cast<int>(chat_template(ChatFormat{})));
+}
 
 }  // namespace
 

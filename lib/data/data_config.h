@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/fields.h"
+#include "text/chat.h"
 
 namespace attnlab {
 
@@ -28,40 +29,28 @@ struct EnumNames<DataKind> {
 //   alpaca   the format of Stanford Alpaca's instruction data
 // and the chat formats of text/chat.h by their names: the prompt is the user's message, and the answer ends
 // with the format's end of a turn, behind which the batch's EOS comes if it is another token.
-enum class PromptTemplate {
-  by_kind,
-  raw,
-  plain,
-  alpaca,
-  llama2,
-  llama3,
-  chatml,
-  qwen25,
-  mistral,
-  mistral_v3,
-  mistral_nemo,
-  gemma,
-  phi4,
-  phi4_mini
-};
+enum class PromptTemplate { by_kind, raw, plain, alpaca, first_chat_format };
+
+constexpr PromptTemplate chat_template(ChatFormat format) {
+  return static_cast<PromptTemplate>(static_cast<int>(PromptTemplate::first_chat_format) +
+                                     static_cast<int>(format));
+}
+
+// Four names and those of the chat formats.
 template <>
 struct EnumNames<PromptTemplate> {
   using enum PromptTemplate;
-  static constexpr std::array<std::pair<std::string_view, PromptTemplate>, 14> rows{
-      {{"by_kind", by_kind},
-       {"raw", raw},
-       {"plain", plain},
-       {"alpaca", alpaca},
-       {"llama2", llama2},
-       {"llama3", llama3},
-       {"chatml", chatml},
-       {"qwen25", qwen25},
-       {"mistral", mistral},
-       {"mistral_v3", mistral_v3},
-       {"mistral_nemo", mistral_nemo},
-       {"gemma", gemma},
-       {"phi4", phi4},
-       {"phi4_mini", phi4_mini}}};
+  static constexpr size_t chat_formats = EnumNames<ChatFormat>::rows.size();
+  static constexpr auto rows = [] {
+    std::array<std::pair<std::string_view, PromptTemplate>, 4 + chat_formats> all{
+        {{"by_kind", by_kind}, {"raw", raw}, {"plain", plain}, {"alpaca", alpaca}}};
+    for (size_t i = 0; i < chat_formats; ++i) {
+      const auto& [name, format] = EnumNames<ChatFormat>::rows[i];
+      all[4 + i].first = name;
+      all[4 + i].second = chat_template(format);
+    }
+    return all;
+  }();
 };
 
 struct DataConfig {

@@ -83,7 +83,6 @@ std::shared_ptr<const Base> load_base(const Plan& plan, const BaseConfig& config
   if (const auto id = id_of(*base->tokenizer, config.bos_token, "base.bos_token")) base->bos_id = id;
   if (const auto id = id_of(*base->tokenizer, config.eos_token, "base.eos_token")) base->eos_id = *id;
   if (base->eos_id < 0) base->eos_id = base->tokenizer->eos_id().value_or(-1);
-  base->stop_ids.push_back(base->eos_id);
   check_tokens(*base);
   return base;
 }

@@ -21,7 +21,7 @@ struct Base {
   std::string tokenizer_file;
   std::optional<int64_t> bos_id;
   int64_t eos_id = 0;             // ends a document
-  std::vector<int64_t> stop_ids;  // end an answer: eos_id and what else the checkpoint names
+  std::vector<int64_t> stop_ids;  // end an answer, beside eos_id: what the checkpoint names
   std::string weights_sha256, tokenizer_sha256;
 };
 

@@ -72,16 +72,16 @@ TEST_CASE("a chat format puts a turn around the prompt and ends the answer's, an
     config.prompt_template = format;
     return open_dataset(config, Split::train)->get(0);
   };
-  const Example llama = first(PromptTemplate::llama3);
+  const Example llama = first(chat_template(ChatFormat::llama3));
   CHECK(llama.prompt ==
         "<|start_header_id|>user<|end_header_id|>\n\nAdd.<|eot_id|><|start_header_id|>assistant<|end_header_id|"
         ">\n\n");
   CHECK(llama.answer == "so\n#### 7<|eot_id|>");
   CHECK(llama.gold == "7");
-  CHECK(first(PromptTemplate::mistral).prompt == "[INST] Add. [/INST]");
-  CHECK(first(PromptTemplate::mistral).answer == "so\n#### 7");  // its end of turn is the EOS
-  const auto generated =
-      open_dataset({.kind = DataKind::generated, .prompt_template = PromptTemplate::gemma}, Split::train);
+  CHECK(first(chat_template(ChatFormat::mistral)).prompt == "[INST] Add. [/INST]");
+  CHECK(first(chat_template(ChatFormat::mistral)).answer == "so\n#### 7");  // its end of turn is the EOS
+  const auto generated = open_dataset(
+      {.kind = DataKind::generated, .prompt_template = chat_template(ChatFormat::gemma)}, Split::train);
   for (int64_t i = 0; i < 20; ++i) {
     CHECK(generated->get(i).prompt.starts_with("<start_of_turn>user\n"));
     CHECK(generated->get(i).answer.ends_with("<end_of_turn>"));

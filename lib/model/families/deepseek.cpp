@@ -7,17 +7,11 @@
 namespace attnlab {
 namespace {
 
-int64_t read_count_or_zero(const JsonKeys& keys, const char* key, int64_t fallback) {
-  const auto found = keys.object().find(key);
-  if (found != keys.object().end() && *found == 0) return 0;
-  return keys.count(key, fallback);
-}
-
 // Layers below first_k_dense_replace are dense, and all of them where there are no routed experts.
 void require_dense(const JsonKeys& keys, const DecoderConfig& config, int64_t first_fallback) {
   const auto experts = keys.object().find("n_routed_experts");
   if (experts != keys.object().end() && (experts->is_null() || *experts == 0)) return;
-  if (read_count_or_zero(keys, "first_k_dense_replace", first_fallback) >= config.n_layers) return;
+  if (keys.count_or_zero("first_k_dense_replace", first_fallback) >= config.n_layers) return;
   keys.refuse("first_k_dense_replace",
               fmt::format("{} or more: only dense MLPs are supported for this family", config.n_layers));
 }

@@ -49,6 +49,10 @@ int64_t JsonKeys::count(const std::string& key, int64_t fallback) const {
   return has(key) ? count(key) : fallback;
 }
 
+int64_t JsonKeys::count_or_zero(const std::string& key, int64_t fallback) const {
+  return has(key) && object_.at(key) == 0 ? 0 : count(key, fallback);
+}
+
 double JsonKeys::positive(const std::string& key) const {
   const auto found = object_.find(key);
   if (found == object_.end() || !is_positive(*found)) refuse(key, "a number above 0");

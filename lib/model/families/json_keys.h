@@ -21,6 +21,7 @@ class JsonKeys {
   bool has(const std::string& key) const;
   int64_t count(const std::string& key) const;  // a whole number from 1
   int64_t count(const std::string& key, int64_t fallback) const;
+  int64_t count_or_zero(const std::string& key, int64_t fallback) const;
   double positive(const std::string& key) const;  // a finite number above 0
   double positive(const std::string& key, double fallback) const;
   std::vector<double> positives(const std::string& key, size_t size) const;  // a list of `size` of them

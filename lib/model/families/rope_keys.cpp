@@ -108,8 +108,7 @@ void read_scaling(const JsonKeys& keys, const JsonKeys& inner, const FamilyForm&
 void read_rope(const JsonKeys& keys, const FamilyForm& form, DecoderConfig& config) {
   config.rope_theta = keys.positive("rope_theta", form.defaults.rope_theta);
   const std::string name = scaling_key(keys);
-  const JsonKeys& holder = keys;
-  if (name.empty()) return read_turning_dim(holder, form, config);
+  if (name.empty()) return read_turning_dim(keys, form, config);
   const JsonKeys inner = keys.below(name);
   config.rope_theta = inner.positive("rope_theta", config.rope_theta);
   read_turning_dim(inner.has("partial_rotary_factor") ? inner : keys, form, config);
