@@ -51,6 +51,16 @@ std::optional<BadInput> variant_problem(const AttentionShape& shape, const Varia
   return with_row(config, [&]<class Row>(const typename Row::Config& row) { return Row::problem(shape, row); });
 }
 
+int64_t variant_turning_dim(const AttentionShape& shape, const VariantConfig& config,
+                            int64_t base_turning_dim) {
+  return with_row(config, [&]<class Row>(const typename Row::Config& row) -> int64_t {
+    if constexpr (requires { Row::turning_dim(shape, row, base_turning_dim); })
+      return Row::turning_dim(shape, row, base_turning_dim);
+    else
+      return base_turning_dim;
+  });
+}
+
 std::shared_ptr<Attention> make_attention(const AttentionShape& shape, const VariantConfig& config) {
   return with_row(config, [&]<class Row>(const typename Row::Config& row) -> std::shared_ptr<Attention> {
     return std::make_shared<Row>(shape, row);

@@ -13,6 +13,7 @@
 #include "attention/gqa.h"
 #include "attention/mla_identity.h"
 #include "attention/mla_orthogonal.h"
+#include "attention/mla_v2.h"
 
 namespace attnlab {
 
@@ -20,7 +21,8 @@ using VariantTable = std::tuple<  //
     Gqa,                          //
     MlaIdentity,                  //
     MlaOrthogonal,                //
-    DeepseekMla>;
+    DeepseekMla,                  //
+    MlaV2>;
 
 namespace detail {
 template <class Table>
@@ -43,6 +45,8 @@ std::string variant_name(const VariantConfig& config);
 std::optional<VariantConfig> variant_defaults(const std::string& name);
 // Why this variant can't be built with this shape, if so (key and range; the caller adds file and line).
 std::optional<BadInput> variant_problem(const AttentionShape& shape, const VariantConfig& config);
+// How wide the rotary tables are that the variant reads, where the base's would be `base_turning_dim`.
+int64_t variant_turning_dim(const AttentionShape& shape, const VariantConfig& config, int64_t base_turning_dim);
 // A module with uninitialised weights. `variant_problem` must have been empty.
 std::shared_ptr<Attention> make_attention(const AttentionShape& shape, const VariantConfig& config);
 // The variant's tensors, by its parameter names, that compute what the GQA weights compute (exactly or, with

@@ -50,7 +50,8 @@ torch::Tensor DecoderLayer::forward(torch::Tensor x_BTD, AttentionInput input) {
 Decoder::Decoder(const DecoderConfig& config, const VariantConfig& variant)
     : config_(config),
       variant_(variant),
-      rotary_(config.turning_dim(), config.rope_theta, config.rope_scaling) {
+      rotary_(variant_turning_dim(config.attention_shape(), variant, config.turning_dim()), config.rope_theta,
+              config.rope_scaling) {
   const auto model = register_module("model", std::make_shared<torch::nn::Module>());
   embedding_ = weight_under(*model, "embed_tokens", {config.vocab_size, config.d_model});
   const auto list = model->register_module("layers", torch::nn::ModuleList());

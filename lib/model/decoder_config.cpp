@@ -15,7 +15,10 @@ AttentionShape DecoderConfig::attention_shape(int64_t layer) const {
           .window = has_window(layer) ? window : 0,
           .qk_norm = traits_of(family).qk_norm,
           .norm_eps = norm_eps,
-          .mla = mla};
+          .mla = mla,
+          .rotary_dim = rotary_dim,
+          .scaled_by_frequency = rope_scaling && rope_scaling->type == RopeType::longrope,
+          .layer = layer};
 }
 
 }  // namespace attnlab

@@ -97,7 +97,7 @@ struct DecoderConfig {
   }
   // Numbers of a head (of its shared rotary part, with MLA) that turn.
   int64_t turning_dim() const { return mla ? mla->qk_rope_head_dim : rotary_dim > 0 ? rotary_dim : head_dim; }
-  // What the attention of a layer is built from; layers differ in their windows only.
+  // What the attention of a layer is built from; layers differ in their windows and places.
   AttentionShape attention_shape(int64_t layer = 0) const;
 };
 
