@@ -1,21 +1,11 @@
-// MLA in DeepSeek's form (DeepSeek-V2, arXiv 2405.04434, section 2.1), with the parameter names of its
-// checkpoints.
-//
-//   [c, k_rope] = W_KVA x,  c ← norm(c)               c [R] and RoPE(k_rope) are what the cache keeps
-//   [q_nope, q_rope] = W_Q x   or   W_QB norm(W_QA x)   per head
-//   [k_nope, v] = W_KVB c                             per head
-//   o = softmax((q_nope k_nopeᵀ + RoPE(q_rope) RoPE(k_rope)ᵀ) / √(nope + rope)) v
-//
-// k_rope is shared by all heads, so rotary does not stand between W_KVB and the scores: with `absorb`, decoding
-// moves W_KVB's key part into the query and its value part behind the sum, and reads the latent cache once, as
-// multi-query attention with one head of R + rope numbers.
+// The attention of DeepSeek bases (DeepSeek-V2, arXiv 2405.04434): see deepseek_attention.h.
 #pragma once
 
-#include "attention/attention.h"
+#include "attention/deepseek_attention.h"
 
 namespace attnlab {
 
-class DeepseekMla final : public Attention {
+class DeepseekMla final : public DeepseekAttention {
  public:
   static constexpr std::string_view kName = "deepseek_mla";
   struct Config {
@@ -31,27 +21,6 @@ class DeepseekMla final : public Attention {
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config& config);
   // Never called: `problem` refuses GQA bases, and MLA ones are taken as they are.
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
-
-  torch::Tensor forward(const AttentionInput& input) override;
-  std::vector<CacheSlot> cache_layout() const override;
-  void set_absorb(bool absorb) { absorb_ = absorb; }
-
- protected:
-  int64_t pair_width() const override;
-
- private:
-  torch::Tensor queries(const torch::Tensor& x_BTD, const torch::Tensor& cos_BTH, const torch::Tensor& sin_BTH);
-  torch::Tensor attend_absorbed(const torch::Tensor& q_BNTH, const torch::Tensor& latent_BSW,
-                                const torch::Tensor& mask_B1TS);
-  torch::Tensor attend_materialised(const torch::Tensor& q_BNTH, const torch::Tensor& latent_BSW,
-                                    const torch::Tensor& mask_B1TS);
-
-  MlaShape mla_;
-  bool absorb_;
-  ScoreForm score_;
-  Linear q_proj_{nullptr}, q_a_proj_{nullptr}, q_b_proj_{nullptr};  // the first, or the other two
-  Linear kv_a_proj_{nullptr}, kv_b_proj_{nullptr}, o_proj_{nullptr};
-  RmsNorm q_a_norm_{nullptr}, kv_a_norm_{nullptr};
 };
 
 }  // namespace attnlab

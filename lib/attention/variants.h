@@ -11,6 +11,7 @@
 
 #include "attention/deepseek_mla.h"
 #include "attention/gqa.h"
+#include "attention/mla_deepseek.h"
 #include "attention/mla_identity.h"
 #include "attention/mla_orthogonal.h"
 #include "attention/mla_v2.h"
@@ -22,7 +23,8 @@ using VariantTable = std::tuple<  //
     MlaIdentity,                  //
     MlaOrthogonal,                //
     DeepseekMla,                  //
-    MlaV2>;
+    MlaV2,                        //
+    MlaDeepseek>;
 
 namespace detail {
 template <class Table>

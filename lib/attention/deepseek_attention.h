@@ -1,0 +1,55 @@
+// MLA in DeepSeek's form (DeepSeek-V2, arXiv 2405.04434, section 2.1), with the parameter names of its
+// checkpoints: the attention of DeepSeek bases (deepseek_mla.h) and of GQA bases that were converted
+// (mla_deepseek.h).
+//
+//   [c, k_rope] = W_KVA x,  c ← norm(c)               c [R] and RoPE(k_rope) are what the cache keeps
+//   [q_nope, q_rope] = W_Q x   or   W_QB norm(W_QA x)   per head
+//   [k_nope, v] = W_KVB c                             per head
+//   o = softmax((q_nope k_nopeᵀ + RoPE(q_rope) RoPE(k_rope)ᵀ) / √(nope + rope)) v
+//
+// k_rope is shared by all heads, so rotary does not stand between W_KVB and the scores: with `absorb`, decoding
+// moves W_KVB's key part into the query and its value part behind the sum, and reads the latent cache once, as
+// multi-query attention with one head of R + rope numbers.
+#pragma once
+
+#include "attention/attention.h"
+
+namespace attnlab {
+
+// What the two variants differ in beside their sizes.
+struct DeepseekForm {
+  MlaShape sizes;
+  bool q_a_bias = false, q_bias = false;  // q_bias: of q_proj, or of q_b_proj where queries are compressed
+  bool kv_a_bias = false;
+  bool o_bias = false;
+  bool norms = true;  // RMS norms of the latents
+  ScoreForm score;    // scale 0: 1/√(nope + rope)
+};
+
+class DeepseekAttention : public Attention {
+ public:
+  DeepseekAttention(const AttentionShape& shape, const DeepseekForm& form, bool absorb);
+
+  torch::Tensor forward(const AttentionInput& input) override;
+  std::vector<CacheSlot> cache_layout() const override;
+  void set_absorb(bool absorb) { absorb_ = absorb; }
+
+ protected:
+  int64_t pair_width() const override;
+
+ private:
+  torch::Tensor queries(const torch::Tensor& x_BTD, const torch::Tensor& cos_BTH, const torch::Tensor& sin_BTH);
+  torch::Tensor attend_absorbed(const torch::Tensor& q_BNTH, const torch::Tensor& latent_BSW,
+                                const torch::Tensor& mask_B1TS);
+  torch::Tensor attend_materialised(const torch::Tensor& q_BNTH, const torch::Tensor& latent_BSW,
+                                    const torch::Tensor& mask_B1TS);
+
+  MlaShape mla_;
+  bool absorb_;
+  ScoreForm score_;
+  Linear q_proj_{nullptr}, q_a_proj_{nullptr}, q_b_proj_{nullptr};  // the first, or the other two
+  Linear kv_a_proj_{nullptr}, kv_b_proj_{nullptr}, o_proj_{nullptr};
+  RmsNorm q_a_norm_{nullptr}, kv_a_norm_{nullptr};  // null without norms
+};
+
+}  // namespace attnlab

@@ -1,0 +1,42 @@
+// The conversion of a GQA layer into DeepSeek's form (mla_deepseek.h), stage by stage. Each stage takes what
+// the one before gave, and calibration as the model after that stage sees it.
+#pragma once
+
+#include <functional>
+
+#include "attention/mla_deepseek.h"
+
+namespace attnlab {
+
+// The second moment Σ y yᵀ (float64) of y = W x + b over calibration tokens, W [rows, D], b [rows] or
+// undefined.
+using SecondMoment = std::function<torch::Tensor(const torch::Tensor& weight, const torch::Tensor& bias)>;
+// The mean over tokens of the RMS of y, or of 1 / RMS.
+using MeanRms = std::function<double(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse)>;
+// As if inputs had mean 0 and covariance I: W Wᵀ (+ b bᵀ).
+torch::Tensor white_moment(const torch::Tensor& weight, const torch::Tensor& bias);
+double white_rms(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse);
+
+// The conversion in stages. Each takes what the stage before gave, and calibration as that model sees it.
+struct RotatedKeys {
+  torch::Tensor rotation;  // P [G·H, G·H], float64 (rorope.h)
+  double rope_energy = 0;  // share of the keys' energy in the numbers that will keep rotary position
+};
+RotatedKeys rotate_keys(const AttentionShape& shape, const MlaDeepseek::Config& config, const GqaWeights& gqa,
+                        const SecondMoment& moment);
+// GQA with rotated keys, all numbers with rotary: the tensors of mla_v2 with one group, not absorbed.
+TensorMap rotated_layer(const AttentionShape& shape, const GqaWeights& gqa, const torch::Tensor& rotation);
+// Rotary removed from all but the first numbers: this variant at full rank, queries not compressed, no norms.
+TensorMap partial_rope_layer(const AttentionShape& shape, const MlaDeepseek::Config& config,
+                             const GqaWeights& gqa, const torch::Tensor& rotation);
+struct CompressedLayer {
+  TensorMap tensors;  // of the variant with this config
+  double balance_ratio = 1;
+  double kv_energy_kept = 1, q_energy_kept = 1;
+};
+// `partial`: what partial_rope_layer gave. `rms` is asked only for calibrated norms.
+CompressedLayer compress_layer(const AttentionShape& shape, const MlaDeepseek::Config& config,
+                               const GqaWeights& gqa, const torch::Tensor& rotation, const TensorMap& partial,
+                               const SecondMoment& moment, const MeanRms& rms);
+
+}  // namespace attnlab

@@ -1,0 +1,116 @@
+#include "attention/mla_deepseek.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+
+#include "attention/deepseek_stages.h"
+
+namespace attnlab {
+namespace {
+
+DeepseekForm form_of(const AttentionShape& shape, const MlaDeepseek::Config& config) {
+  return {.sizes = deepseek_sizes(shape, config),
+          .q_a_bias = false,
+          .q_bias = shape.qkv_bias,
+          .kv_a_bias = shape.qkv_bias,
+          .o_bias = shape.o_bias,
+          .norms = config.latent_norm == LatentNorm::calibrated,
+          .score = {.scale = 0, .softcap = shape.score.softcap}};
+}
+
+// nullopt: neither "auto" nor a number.
+std::optional<int64_t> parse_freqfold(const MlaDeepseek::Config& config) {
+  if (config.freqfold == "auto") return config.collapse;
+  int64_t value = 0;
+  const char* end = config.freqfold.data() + config.freqfold.size();
+  const auto [stop, error] = std::from_chars(config.freqfold.data(), end, value);
+  if (error != std::errc() || stop != end || value < 1) return std::nullopt;
+  return value;
+}
+
+BadInput bad(std::string key, std::string found, std::string expected) {
+  return {.key = std::move(key), .found = std::move(found), .expected = std::move(expected)};
+}
+
+std::optional<BadInput> fold_problem(const AttentionShape& shape, const MlaDeepseek::Config& config) {
+  const int64_t half = shape.head_dim / 2;
+  const auto freqfold = parse_freqfold(config);
+  if (half % config.collapse != 0)
+    return bad("collapse", fmt::format("{}", config.collapse),
+               fmt::format("a divisor of head_dim / 2 = {}", half));
+  if (!freqfold || half % *freqfold != 0 || *freqfold % config.collapse != 0)
+    return bad("freqfold", "'" + config.freqfold + "'",
+               fmt::format("auto, or a divisor of head_dim / 2 = {} and a multiple of collapse = {}", half,
+                           config.collapse));
+  return std::nullopt;
+}
+
+std::optional<BadInput> rank_problem(const AttentionShape& shape, const MlaDeepseek::Config& config) {
+  const int64_t full = full_kv_rank(shape, config), q_full = shape.n_heads * shape.head_dim;
+  if (config.kv_lora_rank.value_or(full) > full)
+    return bad("kv_lora_rank", fmt::format("{}", *config.kv_lora_rank),
+               fmt::format("at most {}, which loses nothing (2 x {} KV heads x {} - {} rotary)", full,
+                           shape.n_kv_heads, shape.head_dim, shape.head_dim / config.collapse));
+  if (config.q_lora_rank > q_full)
+    return bad("q_lora_rank", fmt::format("{}", config.q_lora_rank),
+               fmt::format("at most {}, which loses nothing", q_full));
+  return std::nullopt;
+}
+
+std::optional<BadInput> rotary_problem(const AttentionShape& shape) {
+  if (shape.rotary_dim > 0 && shape.rotary_dim < shape.head_dim)
+    return bad("variant",
+               fmt::format("a base that turns {} of {} numbers of a head", shape.rotary_dim, shape.head_dim),
+               "a base with rotary position on whole heads: mla_identity, mla_orthogonal and mla_v2 keep "
+               "partial rotary");
+  if (shape.scaled_by_frequency)
+    return bad(
+        "variant", "a base with longrope",
+        "a base whose rotary frequencies don't change with the length: mla_identity, mla_orthogonal and mla_v2 "
+        "keep longrope");
+  return std::nullopt;
+}
+
+}  // namespace
+
+MlaDeepseek::MlaDeepseek(const AttentionShape& shape, const Config& config)
+    : DeepseekAttention(shape, form_of(shape, config), config.absorb) {}
+
+std::optional<BadInput> MlaDeepseek::problem(const AttentionShape& shape, const Config& config) {
+  if (auto mla = mla_base_problem(shape)) return mla;
+  if (shape.qk_norm)
+    return bad(
+        "variant", "a base with norms of query and key heads",
+        "a base without: a norm between projection and rotary does not commute with merging the KV heads "
+        "(convert_model --approximate-qk-norm folds its mean scale in)");
+  if (auto rotary = rotary_problem(shape)) return rotary;
+  if (auto fold = fold_problem(shape, config)) return fold;
+  return rank_problem(shape, config);
+}
+
+TensorMap MlaDeepseek::from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa) {
+  const auto rotation = rotate_keys(shape, config, gqa, white_moment).rotation;
+  const auto partial = partial_rope_layer(shape, config, gqa, rotation);
+  return compress_layer(shape, config, gqa, rotation, partial, white_moment, white_rms).tensors;
+}
+
+MlaShape deepseek_sizes(const AttentionShape& shape, const MlaDeepseek::Config& config) {
+  return {.q_lora_rank = config.q_lora_rank,
+          .kv_lora_rank = config.kv_lora_rank.value_or(full_kv_rank(shape, config)),
+          .qk_nope_head_dim = shape.head_dim,
+          .qk_rope_head_dim = shape.head_dim / config.collapse,
+          .v_head_dim = shape.head_dim,
+          .interleaved = true};
+}
+
+int64_t full_kv_rank(const AttentionShape& shape, const MlaDeepseek::Config& config) {
+  return 2 * shape.n_kv_heads * shape.head_dim - shape.head_dim / config.collapse;
+}
+
+int64_t freqfold_of(const MlaDeepseek::Config& config) {
+  return parse_freqfold(config).value_or(config.collapse);
+}
+
+}  // namespace attnlab

@@ -1,0 +1,20 @@
+// Eigen-decompositions of second moments, in double.
+#pragma once
+
+#include <torch/torch.h>
+
+namespace attnlab {
+
+struct Spectrum {
+  torch::Tensor values;   // [n], descending
+  torch::Tensor vectors;  // [n, n], column i belongs to values[i]; orthonormal
+};
+
+// Of a symmetric float64 matrix [n, n]; the result is on its device. Eigen for small ones, LAPACK (or the
+// device's own solver) for large ones. The sign of a vector is free: its largest component is made positive.
+Spectrum spectrum_of(const torch::Tensor& moment);
+
+// moment + fraction · mean(diagonal) · I: what directions without data are given.
+torch::Tensor damped(const torch::Tensor& moment, double fraction);
+
+}  // namespace attnlab
