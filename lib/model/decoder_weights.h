@@ -1,5 +1,5 @@
-// Weights of a decoder: loading by the names that a family's files have, converting a GQA base into a variant,
-// initialising, and back into the files' names.
+// Weights of a decoder: loading by the names that its files have, whole or layer by layer, converting a GQA
+// base into a variant, initialising, and back into the files' names.
 #pragma once
 
 #include <functional>
@@ -9,6 +9,7 @@
 #include "attention/attention.h"
 #include "checkpoint/checkpoint.h"
 #include "model/decoder.h"
+#include "model/decoder_form.h"
 
 namespace attnlab {
 
@@ -18,6 +19,20 @@ namespace attnlab {
 // surplus, or has a shape that the config does not give it.
 TensorMap read_base_weights(const Checkpoint& checkpoint, const DecoderConfig& config,
                             torch::ScalarType dtype = torch::kFloat32);
+
+// The checkpoint holds every tensor of the form's decoder with its shape, and no other. Reads headers only.
+// Throws InputError as read_base_weights does.
+void check_checkpoint(const Checkpoint& checkpoint, const DecoderForm& form);
+
+// One layer's tensors, named without "model.layers.N." ("self_attn.q_proj.weight"), on `device`. They are
+// copied past the mapping: memory grows by this layer alone, and shrinks again when they are dropped. Of a
+// fused tensor they are views. Throws InputError if one is missing or has another shape.
+TensorMap read_layer_weights(const Checkpoint& checkpoint, const DecoderForm& form, int64_t layer,
+                             torch::ScalarType dtype, torch::Device device);
+// The tensors that are in no layer (embedding, final norm, output matrix unless tied), by the decoder's names:
+// mapped where dtype and device allow. Throws as read_layer_weights does.
+TensorMap read_outer_weights(const Checkpoint& checkpoint, const DecoderForm& form, torch::ScalarType dtype,
+                             torch::Device device);
 
 // Random weights of the config's own decoder, a pure function of the seed: normal with deviation 0.02, and
 // 0.02 / √(2 L) for the matrices that write to the residual stream (GPT-2's rule); norms 1, biases 0. float32
@@ -33,12 +48,15 @@ void load_weights(Decoder& decoder, const TensorMap& weights);
 // The decoder's parameters on the CPU.
 TensorMap copy_weights(const Decoder& decoder);
 
-// A decoder for inference on the CPU or another device: the checkpoint's own attention, its parameters being
-// the mapped tensors themselves where dtype and device allow. Throws InputError as read_base_weights does.
+// A decoder for inference on the CPU or another device, with the attention that the checkpoint's config.json
+// says (decoder_form.h), its parameters being the mapped tensors themselves where dtype and device allow.
+// Throws InputError as read_decoder_form and read_base_weights do.
 std::shared_ptr<Decoder> load_decoder(const Checkpoint& checkpoint, torch::ScalarType dtype,
                                       torch::Device device);
 
 // Tensors by the family's names: fused where the family fuses. Only for weights of the config's own variant.
 TensorMap to_file_tensors(const DecoderConfig& config, const TensorMap& weights);
+// Tensors by the names that the form's files have: those of the family, or unchanged in the own layout.
+TensorMap to_file_tensors(const DecoderForm& form, const TensorMap& weights);
 
 }  // namespace attnlab

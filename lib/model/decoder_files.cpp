@@ -1,0 +1,190 @@
+// Decoders in files: the part of decoder_weights.h that reads checkpoints and names their tensors.
+#include <fmt/ranges.h>
+
+#include "core/errors.h"
+#include "model/decoder_weights.h"
+#include "model/families/families.h"
+
+namespace attnlab {
+namespace {
+
+using Shapes = std::map<std::string, std::vector<int64_t>>;
+constexpr const char* kLayers = "model.layers.";
+
+// Names and shapes of what `make` builds, without its memory. Sizes come from a file that may be hostile.
+template <class Make>
+Shapes shapes_of(const Checkpoint& checkpoint, const Make& make) {
+  Shapes shapes;
+  try {
+    const ShapesOnly no_memory;
+    for (const auto& parameter : make().named_parameters())
+      shapes[parameter.key()] = parameter.value().sizes().vec();
+  } catch (const c10::Error&) {
+    throw InputError(BadInput{.file = (checkpoint.folder() / "config.json").string(),
+                              .found = "sizes whose product overflows",
+                              .expected = "the shapes of the tensors beside it"});
+  }
+  return shapes;
+}
+
+Shapes parameter_shapes(const DecoderForm& form, const Checkpoint& checkpoint) {
+  return shapes_of(checkpoint, [&] { return Decoder(form.config, form.variant); });
+}
+
+DecoderForm native_form(const DecoderConfig& config) { return {config, native_variant(config)}; }
+
+// Where a parameter stands: by the family's names, or in the own layout by the decoder's.
+FileTensor place_of(const DecoderForm& form, const std::string& name) {
+  return is_native(form) ? file_tensor(form.config, name) : FileTensor{.name = name};
+}
+
+// The shapes that the files have: parts of one tensor are stacked by rows.
+Shapes file_shapes(const DecoderForm& form, const Shapes& parameters) {
+  Shapes shapes;
+  for (const auto& [name, shape] : parameters) {
+    const auto [place, isnew] = shapes.emplace(place_of(form, name).name, shape);
+    if (!isnew) place->second[0] += shape[0];
+  }
+  return shapes;
+}
+
+// Present in some checkpoints, without effect: tied output matrices and buffers of rotary frequencies.
+bool is_redundant(const std::string& name, const DecoderConfig& config) {
+  return (config.tie_embeddings && name == "lm_head.weight") || name.ends_with("rotary_emb.inv_freq");
+}
+
+std::vector<std::string> keys_of(const Shapes& shapes) {
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : shapes) names.push_back(name);
+  return names;
+}
+
+[[noreturn]] void refuse_tensor(const Checkpoint& checkpoint, const Shapes& shapes, const std::string& name,
+                                const std::string& found, const std::string& expected) {
+  throw InputError(BadInput{.file = checkpoint.folder().string(),
+                            .key = name,
+                            .found = found,
+                            .expected = expected,
+                            .nearest = shapes.count(name) ? "" : nearest_name(name, keys_of(shapes))});
+}
+
+// Each of these tensors is there with its shape.
+void check_present(const Checkpoint& checkpoint, const Shapes& shapes) {
+  for (const auto& [name, shape] : shapes) {
+    const auto wanted = fmt::format("a tensor of shape [{}]", fmt::join(shape, ", "));
+    if (!checkpoint.has(name)) refuse_tensor(checkpoint, shapes, name, "no such tensor", wanted);
+    if (checkpoint.shape(name) != shape)
+      refuse_tensor(checkpoint, shapes, name,
+                    fmt::format("shape [{}]", fmt::join(checkpoint.shape(name), ", ")), wanted);
+    if (!at::isFloatingType(checkpoint.dtype(name)))
+      refuse_tensor(checkpoint, shapes, name, "whole numbers", wanted + " of floating-point numbers");
+  }
+}
+
+// Every tensor that the form implies is there with its shape, and no other.
+void check_tensors(const Checkpoint& checkpoint, const DecoderForm& form, const Shapes& parameters) {
+  const Shapes shapes = file_shapes(form, parameters);
+  check_present(checkpoint, shapes);
+  for (const auto& name : checkpoint.names())
+    if (!shapes.count(name) && !is_redundant(name, form.config))
+      refuse_tensor(checkpoint, shapes, name, "a tensor that the model does not have",
+                    "only tensors that config.json implies");
+}
+
+// Parameters by the decoder's names, each tensor of the files read once: of fused ones they are views.
+template <class Read>
+TensorMap gather(const DecoderForm& form, const Shapes& parameters, const Read& read) {
+  TensorMap weights, whole;
+  for (const auto& [name, shape] : parameters) {
+    const FileTensor place = place_of(form, name);
+    if (!place.part) {
+      weights[name] = read(place.name);
+      continue;
+    }
+    if (!whole.count(place.name)) whole[place.name] = read(place.name);
+    weights[name] = whole[place.name].narrow(0, place.first_row, shape[0]);
+  }
+  return weights;
+}
+
+TensorMap read_weights(const Checkpoint& checkpoint, const DecoderForm& form, torch::ScalarType dtype) {
+  const Shapes parameters = parameter_shapes(form, checkpoint);
+  check_tensors(checkpoint, form, parameters);
+  return gather(form, parameters, [&](const auto& name) { return checkpoint.tensor_as(name, dtype); });
+}
+
+}  // namespace
+
+void check_checkpoint(const Checkpoint& checkpoint, const DecoderForm& form) {
+  check_tensors(checkpoint, form, parameter_shapes(form, checkpoint));
+}
+
+TensorMap read_base_weights(const Checkpoint& checkpoint, const DecoderConfig& config,
+                            torch::ScalarType dtype) {
+  return read_weights(checkpoint, native_form(config), dtype);
+}
+
+TensorMap read_layer_weights(const Checkpoint& checkpoint, const DecoderForm& form, int64_t layer,
+                             torch::ScalarType dtype, torch::Device device) {
+  const std::string prefix = fmt::format("{}{}.", kLayers, layer);
+  Shapes parameters;
+  for (const auto& [name, shape] :
+       shapes_of(checkpoint, [&] { return DecoderLayer(form.config, form.variant, layer); }))
+    parameters[prefix + name] = shape;
+  check_present(checkpoint, file_shapes(form, parameters));
+  const auto weights = gather(form, parameters, [&](const auto& name) {
+    const auto values = torch::empty(checkpoint.shape(name), torch::dtype(dtype).device(device));
+    checkpoint.copy_to(name, values);
+    return values;
+  });
+  TensorMap out;
+  for (const auto& [name, tensor] : weights) out[name.substr(prefix.size())] = tensor;
+  return out;
+}
+
+TensorMap read_outer_weights(const Checkpoint& checkpoint, const DecoderForm& form, torch::ScalarType dtype,
+                             torch::Device device) {
+  Shapes parameters = parameter_shapes(form, checkpoint);
+  std::erase_if(parameters, [](const auto& entry) { return entry.first.starts_with(kLayers); });
+  check_present(checkpoint, file_shapes(form, parameters));
+  return gather(form, parameters,
+                [&](const auto& name) { return checkpoint.tensor_as(name, dtype).to(device); });
+}
+
+std::shared_ptr<Decoder> load_decoder(const Checkpoint& checkpoint, torch::ScalarType dtype,
+                                      torch::Device device) {
+  const auto form = read_decoder_form(checkpoint.config(), checkpoint.folder() / "config.json");
+  const TensorMap weights = read_weights(checkpoint, form, dtype);
+  auto decoder = std::make_shared<Decoder>(form.config, form.variant);
+  for (auto& parameter : decoder->named_parameters()) {
+    parameter.value().requires_grad_(false);
+    parameter.value().set_data(weights.at(parameter.key()));
+  }
+  decoder->to(device);
+  decoder->eval();
+  return decoder;
+}
+
+TensorMap to_file_tensors(const DecoderConfig& config, const TensorMap& weights) {
+  TensorMap out;
+  std::map<std::string, std::map<int64_t, torch::Tensor>> parts;  // fused tensor → first row → rows
+  for (const auto& [name, tensor] : weights) {
+    const FileTensor place = file_tensor(config, name);
+    if (place.part)
+      parts[place.name][place.first_row] = tensor;
+    else
+      out[name] = tensor;
+  }
+  for (const auto& [name, rows] : parts) {
+    std::vector<torch::Tensor> ordered;
+    for (const auto& [first, tensor] : rows) ordered.push_back(tensor);
+    out[name] = torch::cat(ordered, 0);
+  }
+  return out;
+}
+
+TensorMap to_file_tensors(const DecoderForm& form, const TensorMap& weights) {
+  return is_native(form) ? to_file_tensors(form.config, weights) : weights;
+}
+
+}  // namespace attnlab
