@@ -1,10 +1,12 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/json.h"
 #include "inspect_report.h"
-#include "model/families/families.h"
+#include "model/decoder_form.h"
 #include "torch_program.h"
 
 namespace attnlab {
@@ -31,23 +33,51 @@ WeightFacts read_weight_facts(const Checkpoint& checkpoint) {
   return facts;
 }
 
-DecoderConfig read_config(const nlohmann::json& json, const fs::path& file) {
-  DecoderConfig config = read_decoder_config(json, file);
+// Layer by layer, as no formula knows every variant.
+KvForm count_form(const DecoderForm& form) {
+  const ShapesOnly no_memory;
+  KvForm out{.name = variant_name(form.variant), .own = true};
+  int64_t numbers = 0;
+  for (int64_t i = 0; i < form.config.n_layers; ++i) {
+    const auto attention = make_attention(form.config.attention_shape(i), form.variant);
+    const auto layout = attention->cache_layout();
+    std::vector<std::string> slots;
+    for (const auto& slot : layout) slots.push_back(fmt::format("{} {}", slot.width, slot.name));
+    out.formula = join(slots, " + ");
+    numbers += cached_numbers(layout);
+    for (const auto& parameter : attention->parameters()) out.attention_params += parameter.numel();
+  }
+  out.numbers = numbers / form.config.n_layers;
+  return out;
+}
+
+// Fills config and converted. What can't be counted is refused with the file's name.
+void read_form(const nlohmann::json& json, const fs::path& file, ModelFacts& facts) {
+  const DecoderForm form = read_decoder_form(json, file);
+  facts.config = form.config;
   try {
-    count_parameters(config);
+    count_parameters(form.config);
+    if (is_native(form)) return;
+    const auto options = std::visit([](const auto& held) { return flatten(held); }, form.variant);
+    facts.converted = {.variant = variant_name(form.variant), .options = options, .form = count_form(form)};
   } catch (const InputError& error) {
     BadInput problem = error.problem();
     problem.file = file.string();
     throw InputError(problem);
+  } catch (const c10::Error&) {
+    throw InputError(BadInput{.file = file.string(),
+                              .found = "sizes whose product overflows",
+                              .expected = "sizes that can be counted"});
   }
-  return config;
 }
 
 }  // namespace
 
 ModelFacts read_config_facts(const fs::path& file) {
   const auto json = parse_json_map(file);
-  return {.source = file, .config = read_config(json, file), .dtype = config_dtype(json)};
+  ModelFacts facts{.source = file, .dtype = config_dtype(json)};
+  read_form(json, file, facts);
+  return facts;
 }
 
 ModelFacts read_model_facts(const fs::path& folder) {
@@ -58,7 +88,7 @@ ModelFacts read_model_facts(const fs::path& folder) {
     facts = read_config_facts(folder / kConfigFile);
   } else {
     const auto checkpoint = Checkpoint::open(folder);
-    facts.config = read_config(checkpoint.config(), folder / kConfigFile);
+    read_form(checkpoint.config(), folder / kConfigFile, facts);
     facts.weights = read_weight_facts(checkpoint);
     const auto& dtypes = facts.weights->dtypes;
     const auto most = std::max_element(dtypes.begin(), dtypes.end(),

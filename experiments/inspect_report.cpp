@@ -60,15 +60,25 @@ std::string window_text(const DecoderConfig& c) {
   return fmt::format("window {} in layers {}", c.window, join(layers));
 }
 
-std::string attention_text(const DecoderConfig& c, const KvForm& own) {
-  std::string text = own.name + ", " + fmt::format("{} heads", c.n_heads);
+// "mla_orthogonal (split balanced, rank 12)", the options of a conversion.
+std::string name_text(const ModelFacts& facts, const KvForm& own) {
+  if (!facts.converted || facts.converted->options.empty()) return own.name;
+  std::vector<std::string> options;
+  for (const auto& [key, value] : facts.converted->options) options.push_back(key + " " + to_text(value));
+  return fmt::format("{} ({})", own.name, join(options));
+}
+
+std::string attention_text(const ModelFacts& facts, const KvForm& own) {
+  const DecoderConfig& c = facts.config;
+  std::string text = name_text(facts, own) + ", " + fmt::format("{} heads", c.n_heads);
   if (c.mla) {
     text +=
         fmt::format(", kv_lora_rank {}, qk_nope_head_dim {}, qk_rope_head_dim {}, v_head_dim {}",
                     c.mla->kv_lora_rank, c.mla->qk_nope_head_dim, c.mla->qk_rope_head_dim, c.mla->v_head_dim);
     text += c.mla->q_lora_rank > 0 ? fmt::format(", q_lora_rank {}", c.mla->q_lora_rank) : "";
   } else {
-    text += fmt::format(", {} KV heads, head_dim {}", c.n_kv_heads, c.head_dim);
+    text += fmt::format(", {}{} KV heads, head_dim {}", facts.converted ? "made from " : "", c.n_kv_heads,
+                        c.head_dim);
   }
   if (c.qkv_bias) text += ", biases on q, k and v";
   if (c.o_bias) text += ", bias on o";
@@ -105,11 +115,12 @@ std::string shape_text(const ModelFacts& facts, const KvForm& own, const Paramet
   const DecoderConfig& c = facts.config;
   const std::string experts =
       c.n_experts > 0 ? fmt::format(", {} experts, {} per token", c.n_experts, c.experts_per_token) : "";
-  return aligned({{"family", std::string(name_of(c.family))},
+  const std::string layout = facts.converted ? ", converted: in the layout of attnlab" : "";
+  return aligned({{"family", std::string(name_of(c.family)) + layout},
                   {"weights", weights_text(facts, counts)},
                   {"layers", fmt::format("{}, {}", c.n_layers, window_text(c))},
                   {"d_model", fmt::format("{}", c.d_model)},
-                  {"attention", attention_text(c, own)},
+                  {"attention", attention_text(facts, own)},
                   {"rope", rope_text(c)},
                   {"mlp", fmt::format("d_ff {}{}", c.d_ff, experts)},
                   {"positions", fmt::format("{}", c.max_positions)},
@@ -161,19 +172,38 @@ std::string form_text(const DecoderConfig& c, const std::vector<KvForm>& forms, 
   return aligned(rows, 2);
 }
 
-nlohmann::ordered_json config_json(const DecoderConfig& config) {
-  nlohmann::ordered_json out;
-  for (const auto& [key, value] : flatten(config))
+nlohmann::ordered_json fields_json(const FlatFields& fields) {
+  auto out = nlohmann::ordered_json::object();
+  for (const auto& [key, value] : fields)
     std::visit([&, name = key](const auto& plain) { out[name] = plain; }, value);
   return out;
+}
+
+ParameterCounts counts_of(const ModelFacts& facts) {
+  ParameterCounts counts = count_parameters(facts.config);
+  if (!facts.converted) return counts;
+  const int64_t more = facts.converted->form.attention_params - counts.attention;
+  counts.attention += more;
+  counts.active += more;
+  return counts;
+}
+
+// Of a converted model its own form comes first, then those of its base.
+std::vector<KvForm> forms_of(const ModelFacts& facts, const LatentRanks& ranks) {
+  auto forms = kv_forms(facts.config, ranks);
+  if (!facts.converted) return forms;
+  std::erase_if(forms, [&](const KvForm& form) { return form.name == facts.converted->variant; });
+  for (auto& form : forms) form.own = false;
+  forms.insert(forms.begin(), facts.converted->form);
+  return forms;
 }
 
 }  // namespace
 
 std::string format_report(const ModelFacts& facts, const LatentRanks& ranks, const KvDemand& demand) {
   const DecoderConfig& c = facts.config;
-  const ParameterCounts counts = count_parameters(c);
-  const auto forms = kv_forms(c, ranks);
+  const ParameterCounts counts = counts_of(facts);
+  const auto forms = forms_of(facts, ranks);
   std::string text = fmt::format("{}\n{}\nParameters: {}{}\n{}\n", facts.source.string(),
                                  shape_text(facts, forms.front(), counts), grouped(counts.total()),
                                  count_text(counts.total()), parameter_text(counts));
@@ -193,12 +223,15 @@ std::string format_report(const ModelFacts& facts, const LatentRanks& ranks, con
 
 nlohmann::ordered_json report_json(const ModelFacts& facts, const LatentRanks& ranks, const KvDemand& demand) {
   const DecoderConfig& c = facts.config;
-  const ParameterCounts n = count_parameters(c);
+  const ParameterCounts n = counts_of(facts);
   nlohmann::ordered_json out{{"source", facts.source.string()},
                              {"family", name_of(c.family)},
-                             {"config", config_json(c)},
+                             {"config", fields_json(flatten(c))},
                              {"dtype", facts.dtype},
                              {"weights", nullptr}};
+  if (facts.converted)
+    out["converted"] = {{"variant", facts.converted->variant},
+                        {"options", fields_json(facts.converted->options)}};
   if (facts.weights)
     out["weights"] = {{"tensors", facts.weights->tensors},
                       {"parameters", facts.weights->parameters},
@@ -214,7 +247,7 @@ nlohmann::ordered_json report_json(const ModelFacts& facts, const LatentRanks& r
                    {"batch", demand.batch},
                    {"kv_bits", demand.bits},
                    {"cached_tokens_of_all_layers", cached_tokens(c, demand.context)}};
-  const auto forms = kv_forms(c, ranks);
+  const auto forms = forms_of(facts, ranks);
   for (const auto& form : forms)
     out["forms"].push_back({{"form", form.name},
                             {"own", form.own},

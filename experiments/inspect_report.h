@@ -18,9 +18,17 @@ struct WeightFacts {
   std::map<std::string, int64_t> dtypes;  // name → parameters
 };
 
+// Attention that is not the family's: config.json is in the project's own layout (model/decoder_form.h).
+struct ConvertedFacts {
+  std::string variant;
+  FlatFields options;
+  KvForm form;  // its cache and parameters
+};
+
 struct ModelFacts {
   std::filesystem::path source;
-  DecoderConfig config;
+  DecoderConfig config;  // of the base, where the model was converted
+  std::optional<ConvertedFacts> converted;
   std::optional<WeightFacts> weights;
   std::string dtype;  // of most weights; without weights what config.json says; "" if it says nothing
 };

@@ -1,6 +1,7 @@
 // generate_text as a user calls it.
 #include <nlohmann/json.hpp>
 
+#include "own_layout.h"
 #include "run_program.h"
 
 namespace attnlab::test {
@@ -30,6 +31,22 @@ TEST_CASE("generate_text prints the prompt and goes on with it, or the continuat
   CHECK(fresh.size() > 4);
   // Pieces of the prompt change nothing.
   CHECK(text_of(std::string(kPrompt) + " --max-new-tokens 12 --prefill-chunk 3") == whole);
+}
+
+TEST_CASE("generate_text goes on with a converted model, and ends where its config.json says") {
+  const OwnLayout own;
+  const std::string options = std::string(kPrompt) + " --max-new-tokens 96 --only-new";
+  const std::string same = "generate_text --device cpu --model '" + own.path() + "' " + options;
+  const Outcome outcome = run_program(same);
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(outcome.out == text_of(options));
+  // Now every token is an end token.
+  nlohmann::json config = nlohmann::json::parse(read_file(own.path() + "/config.json"));
+  config["eos_token_id"] = nlohmann::json::array();
+  for (int64_t id = 0; id < 1024; ++id) config["eos_token_id"].push_back(id);
+  own.write(config);
+  CHECK(run_program(same).out == "\n");
 }
 
 TEST_CASE("generate_text samples by its seed") {

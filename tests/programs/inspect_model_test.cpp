@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "own_layout.h"
 #include "run_program.h"
 
 namespace attnlab {
@@ -108,6 +109,39 @@ TEST_CASE("the shipped model's headers agree with its config") {
   CHECK(report["weights"]["dtypes"].contains("float32"));
 }
 
+TEST_CASE("of a converted model inspect_model says the variant, its parameters and its cache") {
+  json base = llama2_7b();
+  base["num_key_value_heads"] = 8;
+  const json plain = ModelFolder(base).report();
+  const ModelFolder model(test::own_config(base, "mla_orthogonal", {{"rank", 12}}));
+  const json report = model.report();
+  CHECK(report["family"] == "llama");
+  CHECK(report["converted"]["variant"] == "mla_orthogonal");
+  CHECK(report["converted"]["options"]["rank"] == 12);
+  CHECK(report["forms"][0]["form"] == "mla_orthogonal");
+  CHECK(report["forms"][0]["own"] == true);
+  CHECK(report["forms"][0]["kept_per_token_and_layer"] == 2 * 8 * 12);
+  CHECK(form(report, "gqa")["own"] == false);
+  // q and o, the latents of keys and values, and the two up-projections.
+  const int64_t attention = 32 * (2 * 4096 * 4096 + 2 * 96 * 4096 + 2 * 4096 * 96);
+  CHECK(report["parameters"]["attention"] == attention);
+  CHECK(report["forms"][0]["attention_parameters"] == attention);
+  const auto count = [](const json& from, const char* key) { return from["parameters"][key].get<int64_t>(); };
+  for (const char* key : {"total", "active_per_token"})
+    CHECK(count(report, key) - count(plain, key) == attention - count(plain, "attention"));
+  const Outcome text = run_program("inspect_model --model " + model.path());
+  for (const char* part : {"llama, converted", "rank 12", "mla_orthogonal (this model)"})
+    CHECK_THAT(text.out, ContainsSubstring(part));
+
+  const ModelFolder deepseek(test::own_config(base, "mla_deepseek", {{"kv_lora_rank", 512}, {"collapse", 2}}));
+  CHECK(deepseek.report()["forms"][0]["kept_per_token_and_layer"] == 512 + 128 / 2);
+  const test::OwnLayout own;
+  const Outcome weights = run_program("inspect_model --json --model " + own.path());
+  REQUIRE(weights.code == 0);
+  const json whole = json::parse(weights.out);
+  CHECK(whole["weights"]["parameters"] == whole["parameters"]["total"]);
+}
+
 TEST_CASE("all reference checkpoints are read, and their headers agree with their configs") {
   const auto folder = test::shared_dir() / "fixtures" / "hf";
   if (!std::filesystem::exists(folder)) SKIP_TEST("no reference checkpoints beside the checkout");
@@ -147,6 +181,9 @@ TEST_CASE("inspect_model refuses folders and configs that are no models") {
   json family = llama2_7b();
   family["model_type"] = "lama";
   check_refused("inspect_model --model " + ModelFolder(family).path(), "did you mean 'llama'?");
+  check_refused("inspect_model --model " +
+                    ModelFolder(test::own_config(llama2_7b(), "mla_orthogonal", {{"rank", 129}})).path(),
+                "config.json: options.rank: found 129");
   json sizes = llama2_7b();
   for (const char* key : {"hidden_size", "intermediate_size", "num_hidden_layers"}) sizes[key] = 2147483648;
   sizes["head_dim"] = 128;

@@ -1,6 +1,7 @@
 // model_logits as a user calls it, on the checkpoint that ships and on those that others' software ran.
 #include <cmath>
 
+#include "own_layout.h"
 #include "run_program.h"
 #include "small_safetensors.h"
 
@@ -61,6 +62,27 @@ TEST_CASE("model_logits in bfloat16 is near float32, and not equal") {
   CHECK(worst > 0);
   // 2⁻⁸ for each of some 30 roundings along 6 layers, adding up as their root, and as much again for the tail.
   CHECK(worst < 2 * std::sqrt(30.0) / 256 * largest);
+}
+
+TEST_CASE("model_logits reads a converted model in the project's own layout") {
+  Call call;
+  const FloatTensor expected = call.run({1, 50, 60, 70, 80}, {1, 5});
+  const OwnLayout own;
+  REQUIRE(run_program(call.command(own.path(), call.path("ids"))).code == 0);
+  const FloatTensor found = read_floats(call.path("out"), "logits");
+  REQUIRE(found.shape == expected.shape);
+  double largest = 0, worst = 0;
+  for (size_t i = 0; i < found.values.size(); ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(expected.values[i])));
+    worst = std::max(worst, std::abs(static_cast<double>(expected.values[i]) - found.values[i]));
+  }
+  // The same sums, perhaps in another order: 2⁻²⁴ for each of some 30 roundings along 6 layers of sums over the
+  // width, 2¹⁰ terms at most.
+  CHECK(worst < 30 * std::exp2(-24 + 10) * largest);
+  own.write(own_config(own.base, "mla_v2", {{"groups", 0}}));
+  check_refused(call.command(own.path(), call.path("ids")), "config.json: options.groups: found '0'");
+  own.write(own_config(own.base, "mla_identity", nlohmann::json::object()));
+  check_refused(call.command(own.path(), call.path("ids")), "k_up_proj.weight: found no such tensor");
 }
 
 TEST_CASE("model_logits refuses ids that the model does not have, and files without them") {
