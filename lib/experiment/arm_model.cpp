@@ -6,7 +6,6 @@
 
 #include "core/files.h"
 #include "model/decoder_weights.h"
-#include "model/families/families.h"
 #include "train/trainable.h"
 
 namespace attnlab {
@@ -53,10 +52,11 @@ Equivalence compare_with_base(const Base& base, const Data& data, Decoder& arm) 
 }
 
 void save_arm_model(const std::filesystem::path& folder, const Decoder& decoder, const Base& base) {
-  auto config = write_decoder_config(decoder.config());
+  const DecoderForm form{decoder.config(), decoder.variant()};
+  auto config = write_decoder_form(form);
   if (base.bos_id) config["bos_token_id"] = *base.bos_id;
   config["eos_token_id"] = base.eos_id;
-  write_checkpoint(folder, config, to_file_tensors(decoder.config(), copy_weights(decoder)));
+  write_checkpoint(folder, config, to_file_tensors(form, copy_weights(decoder)));
   const std::filesystem::path tokenizer = base.tokenizer_file;
   for (const auto& file : {tokenizer, tokenizer.parent_path() / "tokenizer_config.json"})
     if (std::filesystem::exists(file)) write_file_atomic(folder / file.filename(), read_file(file));

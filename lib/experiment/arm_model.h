@@ -22,8 +22,8 @@ ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device
 // How far the arm's model is from the base's, on held-out text, both on the arm's device in float32.
 Equivalence compare_with_base(const Base& base, const Data& data, Decoder& arm);
 
-// The trained model in Hugging Face's layout, with the base's tokenizer. Only for arms whose variant is the
-// base's own.
+// The trained model with the base's tokenizer: in Hugging Face's layout where the arm's variant is the base's
+// own, otherwise in the project's (model/decoder_form.h).
 void save_arm_model(const std::filesystem::path& folder, const Decoder& decoder, const Base& base);
 
 }  // namespace attnlab

@@ -27,9 +27,21 @@ std::optional<int64_t> id_of(const Tokenizer& tokenizer, const std::string& toke
       .key = key, .found = "'" + token + "'", .expected = "a token of the tokenizer, as its file spells it"});
 }
 
+// Arms are made from a family's own attention.
+DecoderConfig read_base_config(const Checkpoint& checkpoint) {
+  const auto form = read_decoder_form(checkpoint.config(), checkpoint.folder() / "config.json");
+  if (is_native(form)) return form.config;
+  throw InputError(
+      BadInput{.key = "base.path",
+               .found = fmt::format("{}, whose attention was converted to {}", checkpoint.folder().string(),
+                                    variant_name(form.variant)),
+               .expected = fmt::format("a checkpoint with the attention of its family (model_type {})",
+                                       name_of(form.config.family))});
+}
+
 void read_checkpoint(const Plan& plan, const BaseConfig& config, Base& base) {
   const auto checkpoint = Checkpoint::open(resolve_path(plan, config.path));
-  base.config = read_decoder_config(checkpoint.config(), checkpoint.folder() / "config.json");
+  base.config = read_base_config(checkpoint);
   base.weights = read_base_weights(checkpoint, base.config);
   base.weights_sha256 = checkpoint.weights_sha256();
   base.bos_id = bos_in_config(checkpoint.config());

@@ -28,25 +28,10 @@ Shard parse_shard(const std::string& text) {
   return shard;
 }
 
-namespace {
-
-void check_savable(const PlannedRun& run) {
-  if (!run.config.train.save_model || run.config.arm.variant == "gqa" ||
-      run.config.arm.variant == "deepseek_mla")
-    return;
-  throw InputError(
-      BadInput{.key = "train.save_model",
-               .found = "true for arm " + run.config.arm.name + " of variant " + run.config.arm.variant,
-               .expected = "false: only gqa and deepseek_mla arms have a form in Hugging Face's layout"});
-}
-
-}  // namespace
-
 std::vector<std::string> validate_plan(const Plan& plan) {
   try {
     for (const auto& run : plan.runs) {
       find_device(run.config.device);
-      check_savable(run);
       check_same_config(run);
     }
     return parameter_warnings(count_runs(plan));
