@@ -45,6 +45,12 @@ def config(model_type, **keys):
     return json.dumps({k: v for k, v in base.items() if v is not None}, indent=1).encode()
 
 
+def converted(variant, model_type="llama", base=None, **options):
+    """A config.json in the project's own layout."""
+    return json.dumps({"model_type": "attnlab", "variant": variant, "options": options,
+                       "base": json.loads(config(model_type, **(base or {})))}, indent=1).encode()
+
+
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
 LONG = {"short_factor": [1.0, 1.5], "long_factor": [2.0, 4.0]}
 MLA = {"kv_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 2, "v_head_dim": 4, "first_k_dense_replace": 2,
@@ -84,6 +90,10 @@ FILES = {
         "deepseek_v2": config("deepseek_v2", q_lora_rank=None, **MLA).replace(b"{", b'{"q_lora_rank": null,', 1),
         "deepseek_v3": config("deepseek_v3", q_lora_rank=4, rope_interleave=True, **MLA),
         "unknown": config("lama"),
+        "own_orthogonal": converted("mla_orthogonal", split="left", rank=3, absorb=False),
+        "own_v2": converted("mla_v2", model_type="qwen2", groups=2, rope="extend"),
+        "own_deepseek": converted("mla_deepseek", model_type="mistral", base={"head_dim": 8}, kv_lora_rank=5,
+                                  freqfold="2", collapse=2, balance_kv_ratio=0.1, kv_pca="weight"),
     },
 }
 
