@@ -1,5 +1,7 @@
 #include "attention/joint_pca.h"
 
+#include <cmath>
+
 #include "attention/spectral.h"
 #include "core/errors.h"
 

@@ -1,0 +1,199 @@
+// convert_model: a GQA checkpoint in another form, streamed layer by layer, with what each stage did to it.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "config/document.h"
+#include "convert/calibration_text.h"
+#include "convert/conversion_folder.h"
+#include "convert/conversion_json.h"
+#include "core/interrupt.h"
+#include "core/progress.h"
+#include "model/decoder_weights.h"
+#include "model/families/families.h"
+#include "torch_program.h"
+
+namespace {
+
+using namespace attnlab;
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string model, to, out, calibration, heldout, dtype = "auto", device = "auto";
+  std::vector<std::string> settings;
+  CalibrationOptions rows;
+  bool approximate_qk_norm = false;
+};
+
+VariantConfig read_settings(const Options& o) {
+  require_name("--to", o.to, transform_names());
+  Node root{.kind = Node::Kind::map, .file = "--set"};
+  for (const auto& text : o.settings) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos)
+      throw InputError(BadInput{.file = "--set", .found = "'" + text + "'", .expected = "KEY=VALUE"});
+    set_path(root, text.substr(0, equals), parse_yaml(text.substr(equals + 1), "--set " + text));
+  }
+  VariantConfig variant = *variant_defaults(o.to);
+  std::visit([&](auto& options) { options = read_config<std::remove_cvref_t<decltype(options)>>(root); },
+             variant);
+  return variant;
+}
+
+// What the settings became in the run that was killed.
+VariantConfig read_settled(const VariantConfig& variant, const nlohmann::json& settled) {
+  VariantConfig out = variant;
+  const Node root = parse_yaml(settled.dump(), "plan.json");
+  std::visit([&](auto& options) { options = read_config<std::remove_cvref_t<decltype(options)>>(root); }, out);
+  return out;
+}
+
+torch::ScalarType stored_dtype(const Options& o, const Checkpoint& checkpoint, const DecoderConfig& config) {
+  if (o.dtype != "auto") return parse_dtype(o.dtype);
+  return checkpoint.dtype(file_tensor(config, "model.layers.0.self_attn.q_proj.weight").name);
+}
+
+bool is_calibrated(const Transform& transform) {
+  for (const auto& stage : transform.stages())
+    if (stage.calibrated) return true;
+  return false;
+}
+
+CalibrationRows read_rows(const Options& o, const Transform& transform, const DecoderConfig& config) {
+  if (o.calibration.empty()) {
+    if (is_calibrated(transform))
+      throw InputError(BadInput{.file = "--calibration",
+                                .found = "nothing",
+                                .expected = "a text: " + o.to + " is fitted to what the model says of it"});
+    if (o.heldout.empty())
+      return {.heldout_NT = random_rows(config.vocab_size, 4, std::min<int64_t>(128, config.max_positions), 0)};
+  }
+  const std::string named = o.calibration.empty() ? o.heldout : o.calibration;
+  std::optional<Tokenizer> tokenizer;
+  if (!named.ends_with(".safetensors") || (!o.heldout.empty() && !o.heldout.ends_with(".safetensors")))
+    tokenizer = Tokenizer::load(o.model);
+  auto rows = read_calibration(named, o.heldout, tokenizer ? &*tokenizer : nullptr, config.vocab_size, o.rows);
+  const int64_t needed = transform.numbers_to_estimate(), found = rows.calibration_NT.numel();
+  if (is_calibrated(transform) && found < needed)
+    throw InputError(
+        BadInput{.file = named,
+                 .found = fmt::format("{} tokens for calibration", found),
+                 .expected = fmt::format("at least {}: as many directions are estimated", needed)});
+  return rows;
+}
+
+ConversionData data_of(const CalibrationRows& rows, const Transform& transform) {
+  ConversionData data;
+  if (rows.calibration_NT.defined() && is_calibrated(transform))
+    data.calibration = make_batches(rows.calibration_NT);
+  if (rows.heldout_NT.defined()) data.heldout = make_batches(rows.heldout_NT);
+  return data;
+}
+
+// "converting: layer 3 of 32, 12 s, 1m40s left".
+class Progress {
+ public:
+  void operator()(const std::string& what, int64_t done, int64_t of) {
+    if (interrupted()) throw Interrupted{};
+    if (what != what_) start_ = Clock::now(), first_ = done;
+    what_ = what;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    const auto made = static_cast<double>(done - first_);
+    const std::string left =
+        done > first_ && done < of
+            ? fmt::format(", {} left", format_duration(seconds / made * static_cast<double>(of - done)))
+            : "";
+    line_.update(fmt::format("{}: layer {} of {}, {}{}", what, std::min(done + 1, of), of,
+                             format_duration(seconds), left));
+  }
+
+ private:
+  ProgressLine line_;
+  std::string what_;
+  Clock::time_point start_;
+  int64_t first_ = 0;
+};
+
+void convert(const Options& o) {
+  require_given("--model", o.model, "a model folder");
+  require_given("--to", o.to, "one of " + join(transform_names()));
+  require_given("--out", o.out, "the folder to write");
+  require_range("--tokens", o.rows.tokens, 1);
+  require_range("--row-length", o.rows.row_length, 2);
+  require_range("--heldout-tokens", o.rows.heldout_tokens, 2);
+  const torch::NoGradGuard no_grad;
+  const auto device = parse_device(o.device);
+  const auto checkpoint = Checkpoint::open(o.model);
+  const DecoderForm base = read_decoder_form(checkpoint.config(), checkpoint.folder() / "config.json");
+  check_checkpoint(checkpoint, base);
+  const auto stored = stored_dtype(o, checkpoint, base.config);
+  const TransformOptions how{.approximate_qk_norm = o.approximate_qk_norm, .dtype = stored};
+  const VariantConfig target = read_settings(o);
+  auto transform = make_transform(base.config, target, how);
+  const CalibrationRows rows = read_rows(o, *transform, base.config);
+  const ConversionData data = data_of(rows, *transform);
+  nlohmann::ordered_json plan{{"model", checkpoint.weights_sha256()},
+                              {"to", o.to},
+                              {"options", options_to_json(target)},
+                              {"approximate_qk_norm", o.approximate_qk_norm},
+                              {"dtype", stored_name(stored)},
+                              {"calibration", rows.sha256},
+                              {"calibration_tokens", data.calibration.tokens()},
+                              {"heldout_tokens", data.heldout.tokens()}};
+  ConversionFolder folder(o.out, plan, stored);
+  const ModelSource source{
+      .config = base.config,
+      .layer =
+          [&](int64_t layer) { return read_layer_weights(checkpoint, base, layer, torch::kFloat32, device); },
+      .outer = read_outer_weights(checkpoint, base, stored, torch::kCPU),
+      .device = device};
+  Progress progress;
+  if (folder.settled().is_null()) {
+    transform->prepare(source, data, std::ref(progress));
+    folder.settle(options_to_json(transform->settled()));
+  } else {
+    transform = make_transform(base.config, read_settled(target, folder.settled()), how);
+  }
+  const auto report = run_conversion(source, *transform, data, folder, stored, std::ref(progress));
+  const auto& last = transform->stages().back();
+  auto json = plan;
+  json["settled_options"] = options_to_json(transform->settled());
+  json["layout"] = is_native(last.form) ? name_of(last.form.config.family) : kOwnModelType;
+  json.update(to_json(report));
+  folder.finish(last.form, checkpoint, source.outer, json);
+  fmt::print("{}", conversion_table(report));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  Program program(
+      {.name = "convert_model",
+       .usage = "--model DIR --to FORM --out DIR [options]",
+       .about = "Converts a GQA checkpoint into another form of attention and prints what each stage changed.",
+       .example = "convert_model --model data/base_small --to mla_orthogonal --out /tmp/orthogonal",
+       .interrupted = "interrupted; the same command goes on at this layer",
+       .message = torch_message});
+  program.option("model", o.model, "DIR", "the model's folder in Hugging Face's layout (required)")
+      .option("to", o.to, "FORM", join(transform_names()) + " (required)")
+      .option("out", o.out, "DIR", "the folder to write; one where this was interrupted goes on (required)")
+      .option("set", o.settings, "KEY=VALUE", "an option of the form (may be repeated)")
+      .option("calibration", o.calibration, "FILE",
+              "text, .jsonl with \"text\", or .safetensors with calibration_ids")
+      .option("heldout", o.heldout, "FILE", "what to measure on; absent: the text behind that for calibration")
+      .option("tokens", o.rows.tokens, "N", "tokens for calibration, at most")
+      .option("row-length", o.rows.row_length, "N", "tokens of a row of text")
+      .option("heldout-tokens", o.rows.heldout_tokens, "N", "tokens to measure on, at most")
+      .flag("approximate-qk-norm", o.approximate_qk_norm,
+            "norms of query and key heads (Qwen3) as constant factors");
+  program
+      .option("dtype", o.dtype, "TYPE",
+              "what the result is stored in: auto (as the model), float32, bfloat16, float16")
+      .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto");
+  return program.run(argc, argv, [&] {
+    catch_interrupts();
+    convert(o);
+  });
+}

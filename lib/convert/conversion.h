@@ -1,0 +1,61 @@
+// Runs a transform over a model, layer by layer, and measures every stage.
+//
+// Calibration text goes through the model as it is before each calibrated stage, held-out text through the
+// model after every stage, all at the same time: each layer is read once, and with it all that is known of the
+// layers before is hidden states. Memory: the states, one layer, and attention's tensors of its stages.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "convert/equivalence.h"
+#include "convert/transform.h"
+
+namespace attnlab {
+
+struct StageReport {
+  std::string name, does;
+  std::string variant;
+  bool exact = false;
+  Equivalence from_base;       // on held-out text, against the base
+  double max_difference = 0;   // max |Δlogit| against the stage before
+  double tolerance = 0;        // for that, where the stage is exact
+  int64_t cached_numbers = 0;  // per token, of all layers
+  std::vector<LayerFacts> layers;
+};
+
+struct ConversionReport {
+  int64_t base_cached_numbers = 0;
+  double base_perplexity = 0;  // 0: there was no held-out text
+  std::vector<StageReport> stages;
+};
+
+// Where the converted layers go, and what is kept to go on after a kill.
+class ConversionStore {
+ public:
+  virtual ~ConversionStore() = default;
+  // A finished layer, all its tensors, named without "model.layers.N.".
+  virtual void put(int64_t layer, const TensorMap& tensors) = 0;
+  // All states and facts before the first layer that is not done yet.
+  struct Position {
+    int64_t next_layer = 0;
+    TensorMap states;
+    std::vector<std::vector<LayerFacts>> facts;  // by stage, by layer
+  };
+  virtual std::optional<Position> position() { return std::nullopt; }
+  virtual void save(const Position&) {}
+};
+
+// Throws RunError if an exact stage moved the logits further than rounding does: then something is wrong.
+// `stored`: the format that the last stage's layers will be kept in; it is measured as it will be read back.
+ConversionReport run_conversion(const ModelSource& source, Transform& transform, const ConversionData& data,
+                                ConversionStore& store, torch::ScalarType stored,
+                                const ConversionProgress& progress);
+
+// What float32 may move logits by where nothing else changes: each layer adds sums of up to n = max(D, d_ff)
+// products to the residual stream, which err by √n · eps of their size if errors have random signs, and the
+// errors of L layers and the output add up. Times 4 for the sums inside attention and the two models compared.
+double rounding_tolerance(const DecoderConfig& config, double largest_logit);
+
+}  // namespace attnlab

@@ -1,0 +1,16 @@
+// freqfold: auto. FreqFold's m is doubled, from collapse on, while the perplexity on held-out text of the model
+// with rotary removed (stage remove_rope) improves.
+#pragma once
+
+#include "attention/mla_deepseek.h"
+#include "convert/transform.h"
+
+namespace attnlab {
+
+// One pass through the layers: the keys' second moments serve every m, and held-out text goes through a model
+// of each. `plain`: the config without norms of query and key heads.
+int64_t choose_freqfold(const ModelSource& source, const DecoderConfig& plain,
+                        const MlaDeepseek::Config& config, const ConversionData& data,
+                        const ConversionProgress& progress);
+
+}  // namespace attnlab

@@ -1,0 +1,42 @@
+#include "convert/qk_norm.h"
+
+namespace attnlab {
+namespace {
+
+// The factors of all heads' rows [heads·H].
+torch::Tensor factors(const torch::Tensor& weight, const torch::Tensor& bias, const torch::Tensor& norm,
+                      const CalibrationInputs& inputs) {
+  const int64_t H = norm.numel();
+  std::vector<torch::Tensor> parts;
+  for (int64_t first = 0; first < weight.size(0); first += H) {
+    const auto head_bias = bias.defined() ? bias.narrow(0, first, H) : bias;
+    parts.push_back(norm * inputs.mean_rms(weight.narrow(0, first, H), head_bias, /*inverse=*/true));
+  }
+  return torch::cat(parts);
+}
+
+}  // namespace
+
+DecoderConfig without_qk_norm(const DecoderConfig& config) {
+  DecoderConfig plain = config;
+  if (traits_of(config.family).qk_norm) plain.family = Family::llama;
+  return plain;
+}
+
+TensorMap fold_qk_norm(const AttentionShape& shape, const GqaWeights& gqa, const CalibrationInputs& inputs) {
+  ATTNLAB_CHECK(shape.qk_norm);
+  GqaWeights plain = gqa;
+  const auto fold = [&](torch::Tensor& weight, torch::Tensor& bias, torch::Tensor& norm) {
+    const auto factor = factors(weight, bias, norm, inputs);
+    weight = weight * factor.unsqueeze(1);
+    if (bias.defined()) bias = bias * factor;
+    norm = torch::Tensor();
+  };
+  fold(plain.q_weight, plain.q_bias, plain.q_norm);
+  fold(plain.k_weight, plain.k_bias, plain.k_norm);
+  AttentionShape without = shape;
+  without.qk_norm = false;
+  return convert_from_gqa(without, Gqa::Config{}, plain);
+}
+
+}  // namespace attnlab
