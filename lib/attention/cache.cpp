@@ -5,13 +5,21 @@
 #include "core/errors.h"
 
 namespace attnlab {
+namespace {
+
+int64_t aligned_up(int64_t tokens) {
+  return (tokens + LayerCache::kAlignment - 1) / LayerCache::kAlignment * LayerCache::kAlignment;
+}
+
+}  // namespace
 
 LayerCache::LayerCache(const std::vector<CacheSlot>& layout, int64_t B, int64_t capacity,
                        torch::TensorOptions options, int64_t window)
-    : window_(window), lengths_(layout.size(), 0) {
+    : window_(window), lengths_(layout.size(), 0), shown_(layout.size(), 0) {
   // A quarter more than the window: the kept tokens are moved to the front once in so many steps.
   if (window > 0) capacity = std::min(capacity, window + window / 4 + 64);
-  for (const auto& slot : layout) slots_.push_back(torch::empty({B, capacity, slot.width}, options));
+  for (const auto& slot : layout)
+    slots_.push_back(torch::zeros({B, aligned_up(capacity), slot.width}, options));
 }
 
 // Moves what a window still shows to the front, into a larger tensor if T new tokens need one.
@@ -23,7 +31,7 @@ void LayerCache::make_room(size_t slot, int64_t T) {
   const int64_t kept = std::min(length, window_ - 1);
   const auto last = tokens.narrow(1, length - kept, kept).clone();
   if (kept + T > tokens.size(1))
-    tokens = torch::empty({tokens.size(0), kept + T, tokens.size(2)}, tokens.options());
+    tokens = torch::zeros({tokens.size(0), aligned_up(kept + T), tokens.size(2)}, tokens.options());
   tokens.narrow(1, 0, kept).copy_(last);
   length = kept;
 }
@@ -36,7 +44,23 @@ torch::Tensor LayerCache::append(size_t slot, const torch::Tensor& x_BTW) {
   tokens.narrow(1, length, T).copy_(x_BTW);
   const int64_t seen = window_ > 0 ? std::min(length, window_ - 1) : length;
   length += T;
+  shown_[slot] = seen + T;
   return tokens.narrow(1, length - T - seen, seen + T);
+}
+
+torch::Tensor LayerCache::aligned(size_t slot) const {
+  const auto& tokens = slots_.at(slot);
+  const int64_t begin = lengths_[slot] - shown_[slot];
+  return tokens.narrow(1, begin, std::min(aligned_up(shown_[slot]), tokens.size(1) - begin));
+}
+
+void LayerCache::rewind(int64_t length) {
+  ATTNLAB_CHECK(window_ == 0 && length >= 0);
+  for (auto& kept : lengths_) {
+    ATTNLAB_CHECK(length <= kept);
+    kept = length;
+  }
+  shown_ = lengths_;
 }
 
 void LayerCache::select_rows(const torch::Tensor& rows) {

@@ -25,8 +25,16 @@ class LayerCache {
   // a window, of the last window - 1 before these T and these. Every slot must be appended to once per forward
   // pass.
   torch::Tensor append(size_t slot, const torch::Tensor& x_BTW);
+  // What append returned last, lengthened to a multiple of kAlignment tokens where the memory has them: matrix
+  // units are several times as fast at such sizes. What stands behind the newest token is finite and means
+  // nothing.
+  torch::Tensor aligned(size_t slot) const;
+  static constexpr int64_t kAlignment = 8;
   // Keeps only the given rows of the batch, in the given order (finished sequences leave).
   void select_rows(const torch::Tensor& rows);
+  // Forgets the newest tokens, so that `length` are left: the next ones are stored in their place. For caches
+  // without a window only, which may have moved out what would be seen again.
+  void rewind(int64_t length);
   // Tokens that are kept.
   int64_t length() const { return lengths_.empty() ? 0 : lengths_.back(); }
 
@@ -36,6 +44,7 @@ class LayerCache {
   int64_t window_;
   std::vector<torch::Tensor> slots_;
   std::vector<int64_t> lengths_;
+  std::vector<int64_t> shown_;  // tokens of the view that append returned last
 };
 
 }  // namespace attnlab

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "attention/attend_latent.h"
+
 namespace attnlab {
 namespace {
 // Hugging Face's modules build the norms of the latents with this, whatever rms_norm_eps says.
@@ -28,30 +30,29 @@ DeepseekAttention::DeepseekAttention(const AttentionShape& shape, const Deepseek
   o_proj_ = register_module("o_proj", Linear(N * mla_.v_head_dim, D, form.o_bias));
 }
 
-torch::Tensor DeepseekAttention::queries(const torch::Tensor& x_BTD, const torch::Tensor& cos_BTH,
-                                         const torch::Tensor& sin_BTH) {
+torch::Tensor DeepseekAttention::queries(const torch::Tensor& x_BTD) {
   const auto normed = [&](const torch::Tensor& latent) { return q_a_norm_ ? q_a_norm_(latent) : latent; };
-  const auto q_BTW = q_proj_ ? q_proj_(x_BTD) : q_b_proj_(normed(q_a_proj_(x_BTD)));
-  const auto parts =
-      split_heads(q_BTW, shape_.n_heads).split_with_sizes({mla_.qk_nope_head_dim, mla_.qk_rope_head_dim}, -1);
-  const auto turned = mla_.interleaved ? pairs_to_halves(parts[1]) : parts[1];
-  return torch::cat({parts[0], apply_rotary(turned, cos_BTH, sin_BTH)}, -1);
+  return split_heads(q_proj_ ? q_proj_(x_BTD) : q_b_proj_(normed(q_a_proj_(x_BTD))), shape_.n_heads);
 }
 
 torch::Tensor DeepseekAttention::forward(const AttentionInput& input) {
-  const int64_t T = input.x_BTD.size(1), all = input.cos_BSH.size(1);
+  const int64_t T = input.x_BTD.size(1), all = input.cos_BSH.size(1), N = shape_.n_heads;
   const auto cos_BTH = input.cos_BSH.narrow(1, all - T, T), sin_BTH = input.sin_BSH.narrow(1, all - T, T);
-  const auto q_BNTH = queries(input.x_BTD, cos_BTH, sin_BTH);
-  const auto parts = kv_a_proj_(input.x_BTD).split_with_sizes({mla_.kv_lora_rank, mla_.qk_rope_head_dim}, -1);
-  const auto k_rope_BTH = mla_.interleaved ? pairs_to_halves(parts[1]) : parts[1];
-  const auto turned_BTH = apply_rotary(k_rope_BTH.unsqueeze(1), cos_BTH, sin_BTH).squeeze(1);
-  const auto latent_BTR = kv_a_norm_ ? kv_a_norm_(parts[0]) : parts[0];
-  auto latent_BSW = torch::cat({latent_BTR.to(turned_BTH.scalar_type()), turned_BTH}, -1);
+  const auto q = queries(input.x_BTD).split_with_sizes({mla_.qk_nope_head_dim, mla_.qk_rope_head_dim}, -1);
+  const auto kv = kv_a_proj_(input.x_BTD).split_with_sizes({mla_.kv_lora_rank, mla_.qk_rope_head_dim}, -1);
+  // The key's part turns as one head more: while decoding, the number of kernels is what counts.
+  const auto rope_BMTH = torch::cat({q[1], kv[1].unsqueeze(1)}, 1);
+  const auto turned = (mla_.interleaved ? apply_rotary_to_pairs(rope_BMTH, cos_BTH, sin_BTH)
+                                        : apply_rotary(rope_BMTH, cos_BTH, sin_BTH))
+                          .split_with_sizes({N, 1}, 1);
+  const auto latent_BTR = kv_a_norm_ ? kv_a_norm_(kv[0]) : kv[0];
+  auto latent_BSW = torch::cat({latent_BTR.to(turned[1].scalar_type()), turned[1].squeeze(1)}, -1);
   if (input.cache) latent_BSW = input.cache->append(0, latent_BSW);
-  const auto mask = last_columns(input.mask_B1TS, latent_BSW.size(1));
-  const bool absorbed = input.cache && absorb_ && T == 1;
-  return o_proj_(merge_heads(absorbed ? attend_absorbed(q_BNTH, latent_BSW, mask)
-                                      : attend_materialised(q_BNTH, latent_BSW, mask)));
+  const int64_t S = latent_BSW.size(1);
+  const auto mask = last_columns(input.mask_B1TS, S);
+  if (input.cache && absorb_ && T == 1)
+    return o_proj_(merge_heads(attend_absorbed(q[0], turned[0], input.cache->aligned(0), S, mask)));
+  return o_proj_(merge_heads(attend_materialised(torch::cat({q[0], turned[0]}, -1), latent_BSW, mask)));
 }
 
 torch::Tensor DeepseekAttention::attend_materialised(const torch::Tensor& q_BNTH,
@@ -68,18 +69,17 @@ torch::Tensor DeepseekAttention::attend_materialised(const torch::Tensor& q_BNTH
   return attend(q_BNTH, k_BNSH, v_BNSH, mask_B1TS, score_).narrow(-1, 0, v_dim);
 }
 
-// W_KVB = [W_UK; W_UV] per head: q_nope W_UK meets c, and (weights · c) W_UVᵀ is the output. Values are read
-// from the same R + rope numbers as keys; what is summed of k_rope is dropped.
-torch::Tensor DeepseekAttention::attend_absorbed(const torch::Tensor& q_BNTH, const torch::Tensor& latent_BSW,
+// W_KVB = [W_UK; W_UV] per head: q_nope W_UK meets c, and (weights · c) W_UVᵀ is the output.
+torch::Tensor DeepseekAttention::attend_absorbed(const torch::Tensor& q_nope_BN1H,
+                                                 const torch::Tensor& q_rope_BN1H,
+                                                 const torch::Tensor& latent_BPW, int64_t S,
                                                  const torch::Tensor& mask_B1TS) {
   const auto up = kv_b_proj_->weight.view({shape_.n_heads, -1, mla_.kv_lora_rank})
                       .split_with_sizes({mla_.qk_nope_head_dim, mla_.v_head_dim}, 1);
-  const auto q = q_BNTH.split_with_sizes({mla_.qk_nope_head_dim, mla_.qk_rope_head_dim}, -1);
-  const auto q_latent_BNTR = torch::einsum("bnth,nhr->bntr", {q[0], up[0]});
-  const auto q_BNTW = torch::cat({q_latent_BNTR, q[1]}, -1);
-  const auto latent_B1SW = latent_BSW.unsqueeze(1);
-  const auto context_BNTW = attend(q_BNTW, latent_B1SW, latent_B1SW, mask_B1TS, score_);
-  return torch::einsum("bntr,nhr->bnth", {context_BNTW.narrow(-1, 0, mla_.kv_lora_rank), up[1]});
+  const auto q_latent_BNR = torch::einsum("bnh,nhr->bnr", {q_nope_BN1H.squeeze(2), up[0]});
+  const auto q_BNW = torch::cat({q_latent_BNR, q_rope_BN1H.squeeze(2)}, -1);
+  const auto context_BNR = attend_latent(q_BNW, latent_BPW, S, mla_.kv_lora_rank, mask_B1TS, score_);
+  return torch::einsum("bnr,nhr->bnh", {context_BNR, up[1]}).unsqueeze(2);
 }
 
 std::vector<CacheSlot> DeepseekAttention::cache_layout() const {

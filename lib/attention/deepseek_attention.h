@@ -38,9 +38,11 @@ class DeepseekAttention : public Attention {
   int64_t pair_width() const override;
 
  private:
-  torch::Tensor queries(const torch::Tensor& x_BTD, const torch::Tensor& cos_BTH, const torch::Tensor& sin_BTH);
-  torch::Tensor attend_absorbed(const torch::Tensor& q_BNTH, const torch::Tensor& latent_BSW,
-                                const torch::Tensor& mask_B1TS);
+  // [B, N, T, nope + rope], before rotary.
+  torch::Tensor queries(const torch::Tensor& x_BTD);
+  // latent_BPW: the first S of its tokens count (attend_latent.h).
+  torch::Tensor attend_absorbed(const torch::Tensor& q_nope_BN1H, const torch::Tensor& q_rope_BN1H,
+                                const torch::Tensor& latent_BPW, int64_t S, const torch::Tensor& mask_B1TS);
   torch::Tensor attend_materialised(const torch::Tensor& q_BNTH, const torch::Tensor& latent_BSW,
                                     const torch::Tensor& mask_B1TS);
 

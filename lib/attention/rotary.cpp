@@ -71,17 +71,32 @@ RotaryTables rotary_tables(const torch::Tensor& positions_BT, int64_t rotary_dim
   return Rotary(rotary_dim, theta, std::nullopt).tables(positions_BT, {}, dtype);
 }
 
+namespace {
+
+// (x1 cos - x2 sin, x2 cos + x1 sin), in the type of x: under autocast float32 tables promote the product, and
+// keys must not become wider than queries' projections.
+std::vector<torch::Tensor> turn(const torch::Tensor& x1, const torch::Tensor& x2, const torch::Tensor& cos_BTH,
+                                const torch::Tensor& sin_BTH) {
+  const int64_t half = x1.size(-1);
+  const auto cos = cos_BTH.narrow(-1, 0, half).unsqueeze(1), sin = sin_BTH.narrow(-1, 0, half).unsqueeze(1);
+  const auto dtype = x1.scalar_type();
+  return {torch::addcmul(x1 * cos, x2, sin, -1).to(dtype), torch::addcmul(x2 * cos, x1, sin).to(dtype)};
+}
+
+}  // namespace
+
 torch::Tensor apply_rotary(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTH,
                            const torch::Tensor& sin_BTH) {
   const int64_t turned = cos_BTH.size(-1), half = turned / 2, passed = x_BNTH.size(-1) - turned;
-  const auto x1 = x_BNTH.narrow(-1, 0, half), x2 = x_BNTH.narrow(-1, half, half);
-  const auto cos = cos_BTH.narrow(-1, 0, half).unsqueeze(1), sin = sin_BTH.narrow(-1, 0, half).unsqueeze(1);
-  const auto first = torch::addcmul(x1 * cos, x2, sin, -1);
-  const auto second = torch::addcmul(x2 * cos, x1, sin);
-  // Under autocast, float32 tables promote the product; keys must not become wider than queries' projections.
-  const auto dtype = x_BNTH.scalar_type();
-  if (passed == 0) return torch::cat({first, second}, -1).to(dtype);
-  return torch::cat({first.to(dtype), second.to(dtype), x_BNTH.narrow(-1, turned, passed)}, -1);
+  auto parts = turn(x_BNTH.narrow(-1, 0, half), x_BNTH.narrow(-1, half, half), cos_BTH, sin_BTH);
+  if (passed > 0) parts.push_back(x_BNTH.narrow(-1, turned, passed));
+  return torch::cat(parts, -1);
+}
+
+torch::Tensor apply_rotary_to_pairs(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTH,
+                                    const torch::Tensor& sin_BTH) {
+  const auto pairs = x_BNTH.unflatten(-1, {x_BNTH.size(-1) / 2, 2});
+  return torch::cat(turn(pairs.select(-1, 0), pairs.select(-1, 1), cos_BTH, sin_BTH), -1);
 }
 
 torch::Tensor pairs_to_halves(const torch::Tensor& x) {

@@ -43,6 +43,11 @@ RotaryTables rotary_tables(const torch::Tensor& positions_BT, int64_t rotary_dim
 torch::Tensor apply_rotary(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTH,
                            const torch::Tensor& sin_BTH);
 
+// The same for heads whose neighbours turn, not their halves (DeepSeek's layout): apply_rotary of
+// pairs_to_halves(x), which leaves halves, without a copy. The tables are as wide as x.
+torch::Tensor apply_rotary_to_pairs(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTH,
+                                    const torch::Tensor& sin_BTH);
+
 // Pairs (x0 x1)(x2 x3)… to halves (x0 x2 …)(x1 x3 …), over the last dimension: DeepSeek's layout to that of
 // apply_rotary. Scores do not change, since queries and keys are reordered alike.
 torch::Tensor pairs_to_halves(const torch::Tensor& x);

@@ -1,0 +1,150 @@
+// bench_decode: what one step of generation takes at a given context, and how near that is to reading the
+// weights and the cache once.
+#include <fmt/format.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "decode_step.h"
+#include "torch_program.h"
+
+namespace {
+
+using namespace attnlab;
+
+struct Options {
+  std::string form, shape, dtype = "bfloat16", device = "auto";
+  std::vector<int64_t> contexts, batches;
+  int64_t steps = 20, kv_lora_rank = 512, qk_rope_head_dim = 64;
+  bool no_graph = false;
+};
+
+void synchronize(torch::Device device) {
+  if (device.is_cuda()) torch::cuda::synchronize(device.index());
+}
+
+// Milliseconds of one call.
+template <class Call>
+double timed(torch::Device device, Call&& call) {
+  synchronize(device);
+  const auto start = std::chrono::steady_clock::now();
+  call();
+  synchronize(device);
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+template <class Call>
+std::vector<double> sorted_times(torch::Device device, int64_t count, Call&& call) {
+  std::vector<double> times;
+  for (int64_t i = 0; i < count; ++i) times.push_back(timed(device, call));
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
+double median(const std::vector<double>& sorted) { return sorted[sorted.size() / 2]; }
+
+// Bytes per millisecond, read and written, of a copy that no cache holds.
+double copy_bandwidth(torch::Device device) {
+  const int64_t bytes = device.is_cuda() ? int64_t{1} << 32 : int64_t{1} << 28;
+  const auto from = torch::ones({bytes}, torch::dtype(torch::kUInt8).device(device));
+  auto to = torch::empty_like(from);
+  const auto copy = [&] { to.copy_(from); };
+  timed(device, copy);
+  return 2 * static_cast<double>(bytes) / median(sorted_times(device, 10, copy));
+}
+
+struct Row {
+  std::vector<double> times;  // ms, sorted
+  double peak = 0;
+};
+
+Row measure(Decoder& decoder, int64_t B, int64_t context, const Options& o) {
+  const torch::Device device = decoder.device();
+  restart_peak(device);
+  const auto step = repeatable_step(std::make_shared<DecodeStep>(decoder, B, context), device, !o.no_graph);
+  sorted_times(device, 3, step);
+  Row row{.times = sorted_times(device, o.steps, step)};
+  row.peak = device_memory(device).peak;
+  return row;
+}
+
+// One row of the table; where memory does not suffice it says so.
+std::string row_text(Decoder& decoder, int64_t B, int64_t context, const Options& o, double bytes_per_ms) {
+  const double bytes = decode_bytes(decoder, B, context), total = device_memory(decoder.device()).total;
+  const double floor = bytes / bytes_per_ms;
+  const auto head = fmt::format("| {} | {} | {} | {} |", o.form, o.shape, context, B);
+  const auto tail = fmt::format(" {:.3f} | {:.3f} |", bytes / 1e9, floor);
+  const auto failed = [&](const char* why) { return head + fmt::format(" {} | | | |{} | |", why, tail); };
+  if (total > 0 && bytes > total) return failed("does not fit");
+  try {
+    const Row row = measure(decoder, B, context, o);
+    const double ms = median(row.times);
+    return head +
+           fmt::format(" {:.3f} | {:.3f} | {:.3f} | {:.1f} |", ms, row.times.front(), row.times.back(),
+                       1000 * static_cast<double>(B) / ms) +
+           tail + fmt::format(" {:.1f} % | {:.2f} |", 100 * floor / ms, row.peak / 1e9);
+  } catch (const c10::OutOfMemoryError&) {
+    return failed("out of memory");
+  }
+}
+
+void bench(Options o) {
+  const auto form = parse_name<DecodeForm>("--form", o.form);
+  const auto shape = parse_name<DecodeShape>("--shape", o.shape);
+  if (o.contexts.empty()) o.contexts = {1024};
+  if (o.batches.empty()) o.batches = {1};
+  for (const int64_t context : o.contexts) require_range("--context", context, 1, int64_t{1} << 24);
+  for (const int64_t batch : o.batches) require_range("--batch", batch, 1, int64_t{1} << 16);
+  require_range("--steps", o.steps, 1);
+  require_range("--kv-lora-rank", o.kv_lora_rank, 1, int64_t{1} << 16);
+  require_range("--qk-rope-head-dim", o.qk_rope_head_dim, 2, int64_t{1} << 12);
+  if (o.qk_rope_head_dim % 2 != 0)
+    throw InputError({.file = "--qk-rope-head-dim",
+                      .found = fmt::format("{}", o.qk_rope_head_dim),
+                      .expected = "an even number"});
+  const auto dtype = parse_dtype(o.dtype);
+  const auto device = parse_device(o.device);
+
+  const double bytes_per_ms = copy_bandwidth(device);
+  const auto config = decode_config(shape, form, o.kv_lora_rank, o.qk_rope_head_dim);
+  const auto decoder = random_decoder(config, form, dtype, device);
+  fmt::print("{}, torch {}, {}; a copy moves {:.1f} GB/s\n\n", device_title(device), TORCH_VERSION,
+             dtype_name(dtype), bytes_per_ms / 1e6);
+  fmt::print(
+      "| form | shape | context | batch | ms/step | min | max | tokens/s | GB/step | floor ms | of floor | "
+      "peak GB |\n");
+  fmt::print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+  for (const int64_t batch : o.batches)
+    for (const int64_t context : o.contexts) {
+      fmt::print("{}\n", row_text(*decoder, batch, context, o, bytes_per_ms));
+      std::fflush(stdout);
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  Program program(
+      {.name = "bench_decode",
+       .usage = "--form FORM --shape SHAPE [options]",
+       .about =
+           "Times one step of generation (embedding, layers, logits, greedy choice) at a fixed context, with\n"
+           "random weights and caches full of random numbers, on a GPU as a CUDA graph.\n"
+           "GB/step = (weights, of the embedding only the rows that are looked up + batch · (context + 1) ·\n"
+           "cached numbers per token) · bytes per number. The floor is that over the bandwidth of a large\n"
+           "copy in this run, bytes read and written counted.",
+       .example = "bench_decode --form mla_absorbed --shape small --context 128 --context 256 --batch 2",
+       .message = torch_message});
+  program.option("form", o.form, "FORM", "gqa (the shape's own attention), mla_materialised, mla_absorbed")
+      .option("shape", o.shape, "SHAPE", "llama2-7b, qwen2.5-7b, qwen2.5-0.5b, small")
+      .option("context", o.contexts, "N", "tokens in the caches; may be repeated (default 1024)")
+      .option("batch", o.batches, "N", "sequences; may be repeated (default 1)")
+      .option("steps", o.steps, "N", "steps that are measured")
+      .option("kv-lora-rank", o.kv_lora_rank, "R", "width of MLA's latent")
+      .option("qk-rope-head-dim", o.qk_rope_head_dim, "N", "width of MLA's part with rotary")
+      .flag("no-graph", o.no_graph, "launch each kernel of a step");
+  add_compute_options(program, o.dtype, o.device);
+  return program.run(argc, argv, [&] { bench(o); });
+}

@@ -1,0 +1,71 @@
+// What bench_decode measures: shapes of models, and one decoding step at a fixed context.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/decoder.h"
+
+namespace attnlab {
+
+enum class DecodeForm { gqa, mla_materialised, mla_absorbed };
+template <>
+struct EnumNames<DecodeForm> {
+  using enum DecodeForm;
+  static constexpr std::array<std::pair<std::string_view, DecodeForm>, 3> rows{
+      {{"gqa", gqa}, {"mla_materialised", mla_materialised}, {"mla_absorbed", mla_absorbed}}};
+};
+
+enum class DecodeShape { llama2_7b, qwen2_5_7b, qwen2_5_0_5b, small };
+template <>
+struct EnumNames<DecodeShape> {
+  using enum DecodeShape;
+  static constexpr std::array<std::pair<std::string_view, DecodeShape>, 4> rows{
+      {{"llama2-7b", llama2_7b}, {"qwen2.5-7b", qwen2_5_7b}, {"qwen2.5-0.5b", qwen2_5_0_5b}, {"small", small}}};
+};
+
+// The shape as released, or with MLA in DeepSeek's form: as many heads, q_nope and v as wide as a head was.
+DecoderConfig decode_config(DecodeShape shape, DecodeForm form, int64_t kv_lora_rank, int64_t qk_rope_head_dim);
+
+// Random weights. Memory is taken on the device alone.
+std::shared_ptr<Decoder> random_decoder(const DecoderConfig& config, DecodeForm form, torch::ScalarType dtype,
+                                        torch::Device device);
+
+// Bytes that a step cannot do without: each weight once (of the embedding B rows, unless it is the output
+// matrix too) and the caches of B sequences with `context` tokens and the new one.
+double decode_bytes(const Decoder& decoder, int64_t B, int64_t context);
+
+// One token for each of B sequences behind caches of `context` random tokens: embedding, layers, logits,
+// argmax. Each call stands at the same place and takes the token that the last one gave.
+class DecodeStep {
+ public:
+  DecodeStep(Decoder& decoder, int64_t B, int64_t context);
+  void operator()();
+
+ private:
+  Decoder& decoder_;
+  int64_t context_;
+  std::vector<LayerCache> caches_;
+  RotaryTables rotary_;
+  torch::Tensor tokens_B1_;
+};
+
+// On a GPU the step as one CUDA graph (made here, replayed by a call); elsewhere, without CUDA's headers in the
+// build, or with `graph` false, the step itself.
+std::function<void()> repeatable_step(const std::shared_ptr<DecodeStep>& step, torch::Device device,
+                                      bool graph);
+
+struct DeviceMemory {
+  double peak = 0;   // bytes of tensors since `restart_peak` (GPU), of the process (CPU)
+  double total = 0;  // bytes that the device has; 0: not known
+};
+DeviceMemory device_memory(torch::Device device);
+void restart_peak(torch::Device device);
+// "NVIDIA H200", or "cpu, 8 threads".
+std::string device_title(torch::Device device);
+
+}  // namespace attnlab

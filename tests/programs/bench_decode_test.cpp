@@ -1,0 +1,81 @@
+#include <sstream>
+
+#include "run_program.h"
+
+namespace attnlab {
+namespace {
+
+using test::check_refused;
+using test::Outcome;
+using test::run_program;
+
+constexpr const char* kSmall = "bench_decode --device cpu --steps 3 --shape small ";
+
+// The rows of the table, cell by cell.
+std::vector<std::vector<std::string>> rows_of(const std::string& text) {
+  std::vector<std::vector<std::string>> rows;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("| ") || line.starts_with("| form")) continue;
+    std::vector<std::string> cells;
+    std::istringstream parts(line.substr(2));
+    for (std::string cell; std::getline(parts, cell, '|');) cells.push_back(cell.substr(0, cell.find(' ', 1)));
+    rows.push_back(cells);
+  }
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE("bench_decode prints a row for each batch and context, in each form") {
+  for (const std::string form : {"gqa", "mla_materialised", "mla_absorbed"}) {
+    const Outcome outcome =
+        run_program(kSmall + ("--context 16 --context 33 --batch 1 --batch 2 --form " + form));
+    INFO(outcome.out << outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.out, ContainsSubstring("a copy moves"));
+    const auto rows = rows_of(outcome.out);
+    REQUIRE(rows.size() == 4);
+    for (const auto& row : rows) {
+      REQUIRE(row.size() >= 12);
+      CHECK(row[0] == form);
+      const double ms = std::stod(row[4]), least = std::stod(row[5]), most = std::stod(row[6]);
+      CHECK(0 < least);
+      CHECK(least <= ms);
+      CHECK(ms <= most);
+      // Rounded to a thousandth of a millisecond and to a tenth of a token.
+      CHECK(std::stod(row[7]) == Approx(1000 * std::stod(row[3]) / ms).epsilon(0.01));
+      CHECK(std::stod(row[9]) < ms);
+    }
+    CHECK(rows[1][2] == " 33");
+    CHECK(rows[2][3] == " 2");
+  }
+}
+
+TEST_CASE("bench_decode counts what a step reads") {
+  // bfloat16; Llama's 2 layers of 2 norms, q and o of 128², k and v of 128 · 32, and an MLP of 3 · 128 · 256,
+  // the output matrix and the last norm; 1000 rows of the embedding; 1000 · 501 tokens of 2 · 2 · 32 numbers.
+  const double numbers = 2 * (2 * 128 + 2 * 128 * 128 + 2 * 128 * 32 + 3 * 128 * 256) + 513.0 * 128 +
+                         1000.0 * 128 + 1000.0 * 501 * 2 * 2 * 32;
+  const auto rows = rows_of(run_program(kSmall + std::string("--form gqa --context 500 --batch 1000")).out);
+  REQUIRE(rows.size() == 1);
+  CHECK(std::stod(rows[0][8]) == Approx(2 * numbers / 1e9).margin(0.0005));
+}
+
+TEST_CASE("bench_decode refuses what it cannot measure in one line") {
+  const std::string gqa = std::string(kSmall) + "--form gqa ";
+  check_refused("bench_decode --shape small", "--form: found '', expected one of gqa");
+  check_refused("bench_decode --form gqa", "--shape: found '', expected one of llama2-7b");
+  check_refused(std::string(kSmall) + "--form mla_absorb", "did you mean 'mla_absorbed'?");
+  check_refused("bench_decode --form gqa --shape llama-7b", "did you mean 'llama2-7b'?");
+  check_refused(gqa + "--contxt 5", "did you mean '--context'?");
+  check_refused(gqa + "--context x", "('x') for option '--context' is invalid");
+  check_refused(gqa + "--context 16 --context 0", "--context: found 0, expected a whole number from 1");
+  check_refused(gqa + "--batch 0", "--batch: found 0");
+  check_refused("bench_decode --form gqa --shape small --steps 0", "--steps: found 0");
+  check_refused(gqa + "--kv-lora-rank 0", "--kv-lora-rank: found 0");
+  check_refused(gqa + "--qk-rope-head-dim 7", "--qk-rope-head-dim: found 7, expected an even number");
+  check_refused(gqa + "--dtype bfloat", "did you mean 'bfloat16'?");
+}
+
+}  // namespace attnlab
