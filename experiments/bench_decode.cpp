@@ -1,5 +1,4 @@
-// bench_decode: what one step of generation takes at a given context, and how near that is to reading the
-// weights and the cache once.
+// bench_decode: one step of generation at a given context, against reading weights and cache once.
 #include <fmt/format.h>
 #include <torch/version.h>
 
@@ -92,8 +91,8 @@ std::string row_text(Decoder& decoder, int64_t B, int64_t context, const Options
 void bench(Options o) {
   const auto form = parse_name<DecodeForm>("--form", o.form);
   const auto shape = parse_name<DecodeShape>("--shape", o.shape);
-  if (o.contexts.empty()) o.contexts = {1024};
-  if (o.batches.empty()) o.batches = {1};
+  if (o.contexts.empty()) o.contexts.push_back(1024);
+  if (o.batches.empty()) o.batches.push_back(1);
   for (const int64_t context : o.contexts) require_range("--context", context, 1, int64_t{1} << 24);
   for (const int64_t batch : o.batches) require_range("--batch", batch, 1, int64_t{1} << 16);
   require_range("--steps", o.steps, 1);
