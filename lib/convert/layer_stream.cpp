@@ -40,11 +40,7 @@ TokenBatches make_batches(const torch::Tensor& ids_NT) {
 }
 
 std::shared_ptr<DecoderLayer> make_layer(const DecoderForm& form, int64_t layer, const TensorMap& tensors) {
-  std::shared_ptr<DecoderLayer> module;
-  {
-    const ShapesOnly no_memory;
-    module = std::make_shared<DecoderLayer>(form.config, form.variant, layer);
-  }
+  const auto module = std::make_shared<DecoderLayer>(form.config, form.variant, layer);
   for (auto& parameter : module->named_parameters()) {
     const auto found = tensors.find(parameter.key());
     ATTNLAB_CHECK(found != tensors.end() && found->second.sizes() == parameter.value().sizes());
