@@ -89,18 +89,6 @@ double compress_queries(const AttentionShape& shape, const MlaDeepseek::Config& 
   return (kept / of_queries.trace()).item<double>();
 }
 
-// The weights of the latents' norms, so that normed latents are as large as they were on average.
-void add_norms(const MlaDeepseek::Config& config, const MeanRms& rms, const torch::Tensor& latent_weight,
-               const torch::Tensor& latent_bias, TensorMap& out) {
-  const bool inverse = config.follow == Follow::published_code;
-  const auto options = out.at("kv_b_proj.weight").options();
-  const auto add = [&](const char* name, const torch::Tensor& weight, const torch::Tensor& bias) {
-    out[name] = torch::full({weight.size(0)}, rms(weight, bias, inverse), options);
-  };
-  add("kv_a_layernorm.weight", latent_weight, latent_bias);
-  if (config.q_lora_rank > 0) add("q_a_layernorm.weight", out.at("q_a_proj.weight"), {});
-}
-
 }  // namespace
 
 torch::Tensor white_moment(const torch::Tensor& weight, const torch::Tensor& bias) {
@@ -165,7 +153,7 @@ TensorMap partial_rope_layer(const AttentionShape& shape, const MlaDeepseek::Con
 
 CompressedLayer compress_layer(const AttentionShape& shape, const MlaDeepseek::Config& config,
                                const GqaWeights& gqa, const torch::Tensor& rotation, const TensorMap& partial,
-                               const SecondMoment& moment, const MeanRms& rms) {
+                               const SecondMoment& moment) {
   const MlaShape sizes = deepseek_sizes(shape, config);
   const int64_t r = sizes.qk_rope_head_dim, full = full_kv_rank(shape, config);
   const auto& a_weight = partial.at("kv_a_proj_with_mqa.weight");
@@ -194,9 +182,33 @@ CompressedLayer compress_layer(const AttentionShape& shape, const MlaDeepseek::C
     tensors["kv_a_proj_with_mqa.bias"] = torch::cat({kv.factors.down_bias, turning(a_bias)}, 0);
   const auto rope_up = key_up(shape, config, rotation).narrow(1, 0, r);
   out.q_energy_kept = compress_queries(shape, config, gqa, rope_up, moment, tensors);
-  if (config.latent_norm == LatentNorm::calibrated)
-    add_norms(config, rms, kv.factors.down, kv.factors.down_bias, tensors);
   out.tensors = like(tensors, gqa.q_weight);
+  return out;
+}
+
+TensorMap unit_norm_layer(const MlaDeepseek::Config& config, const TensorMap& compressed) {
+  TensorMap out = compressed;
+  const auto ones = [&](const char* name, int64_t width) {
+    out[name] = torch::ones({width}, compressed.at("kv_b_proj.weight").options());
+  };
+  ones("kv_a_layernorm.weight", compressed.at("kv_b_proj.weight").size(1));
+  if (config.q_lora_rank > 0) ones("q_a_layernorm.weight", config.q_lora_rank);
+  return out;
+}
+
+TensorMap norm_layer(const MlaDeepseek::Config& config, const TensorMap& unit, const MeanRms& rms) {
+  const bool published = config.follow == Follow::published_code;
+  TensorMap out = unit;
+  const auto& down = unit.at("kv_a_proj_with_mqa.weight");
+  const int64_t rows = published ? down.size(0) : unit.at("kv_b_proj.weight").size(1);
+  const auto bias = unit.contains("kv_a_proj_with_mqa.bias")
+                        ? unit.at("kv_a_proj_with_mqa.bias").narrow(0, 0, rows)
+                        : torch::Tensor();
+  auto& kv_norm = out["kv_a_layernorm.weight"];
+  kv_norm = kv_norm * rms(down.narrow(0, 0, rows), bias, published);
+  if (config.q_lora_rank == 0) return out;
+  auto& q_norm = out["q_a_layernorm.weight"];
+  q_norm = q_norm * rms(unit.at("q_a_proj.weight"), {}, published);
   return out;
 }
 

@@ -30,13 +30,18 @@ TensorMap rotated_layer(const AttentionShape& shape, const GqaWeights& gqa, cons
 TensorMap partial_rope_layer(const AttentionShape& shape, const MlaDeepseek::Config& config,
                              const GqaWeights& gqa, const torch::Tensor& rotation);
 struct CompressedLayer {
-  TensorMap tensors;  // of the variant with this config
+  TensorMap tensors;  // of the variant with this config and latent_norm neutral
   double balance_ratio = 1;
   double kv_energy_kept = 1, q_energy_kept = 1;
 };
-// `partial`: what partial_rope_layer gave. `rms` is asked only for calibrated norms.
+// `partial`: what partial_rope_layer gave. The result has no norms.
 CompressedLayer compress_layer(const AttentionShape& shape, const MlaDeepseek::Config& config,
                                const GqaWeights& gqa, const torch::Tensor& rotation, const TensorMap& partial,
-                               const SecondMoment& moment, const MeanRms& rms);
+                               const SecondMoment& moment);
+// Calibrated norms: first with weight 1, then with the latents' mean RMS, so that normed latents are as large
+// as they were on average. The published code takes the mean of 1/RMS of all rows, the rotary ones included,
+// from a model whose norms have weight 1.
+TensorMap unit_norm_layer(const MlaDeepseek::Config& config, const TensorMap& compressed);
+TensorMap norm_layer(const MlaDeepseek::Config& config, const TensorMap& unit, const MeanRms& rms);
 
 }  // namespace attnlab

@@ -93,7 +93,9 @@ std::optional<BadInput> MlaDeepseek::problem(const AttentionShape& shape, const 
 TensorMap MlaDeepseek::from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa) {
   const auto rotation = rotate_keys(shape, config, gqa, white_moment).rotation;
   const auto partial = partial_rope_layer(shape, config, gqa, rotation);
-  return compress_layer(shape, config, gqa, rotation, partial, white_moment, white_rms).tensors;
+  auto tensors = compress_layer(shape, config, gqa, rotation, partial, white_moment).tensors;
+  if (config.latent_norm == LatentNorm::neutral) return tensors;
+  return norm_layer(config, unit_norm_layer(config, tensors), white_rms);
 }
 
 MlaShape deepseek_sizes(const AttentionShape& shape, const MlaDeepseek::Config& config) {

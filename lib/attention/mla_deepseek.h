@@ -36,7 +36,7 @@ struct EnumNames<LatentNorm> {
 // Where the converter that was published with the paper (fxmeng/TransMLA, commit 9c0d254) deviates from it.
 enum class Follow {
   paper,
-  published_code,  // the balance leaves out the values' first rope numbers; norm weights are the mean of 1/RMS
+  published_code,  // the balance leaves out the values' first rope numbers; norm weights: norm_layer
 };
 template <>
 struct EnumNames<Follow> {

@@ -41,6 +41,8 @@ class DeepseekTransform final : public Transform {
     if (name == "rotate") return rotate(task, facts);
     if (name == "remove_rope") return partial_rope_layer(plain_.attention_shape(), target_, gqa_, rotation_);
     if (name == "compress") return compress(task, facts);
+    if (name == "unit_norm") return unit_norm_layer(target_, task.before);
+    if (name == "latent_norm") return latent_norm(task);
     return export_layer(stages_[stage - 1].form, task.before, task.norm, options_.dtype);
   }
 
@@ -48,6 +50,8 @@ class DeepseekTransform final : public Transform {
   void plan() {
     MlaDeepseek::Config partial{.q_lora_rank = 0, .freqfold = target_.freqfold, .collapse = target_.collapse};
     const MlaV2::Config rotated{.groups = 1, .rope = GroupRope::repeat, .absorb = false};
+    MlaDeepseek::Config bare = target_;
+    bare.latent_norm = LatentNorm::neutral;
     stages_.clear();
     if (traits_of(base_.family).qk_norm)
       stages_.push_back({.name = "fold_qk_norm",
@@ -64,9 +68,10 @@ class DeepseekTransform final : public Transform {
                        .form = {plain_, partial}});
     stages_.push_back({.name = "compress",
                        .does = "joint PCA of keys and values",
-                       .form = {plain_, target_},
+                       .form = {plain_, bare},
                        .exact = loses_nothing(),
                        .calibrated = true});
+    if (target_.latent_norm == LatentNorm::calibrated) plan_norms();
     const DecoderForm& compressed = stages_.back().form;
     if (!options_.exported || export_problem(compressed)) return;
     stages_.push_back({.name = "export",
@@ -75,12 +80,33 @@ class DeepseekTransform final : public Transform {
                        .exact = options_.dtype == torch::kFloat32});
   }
 
+  // The published code calibrates norms in a model that has them, with weight 1.
+  void plan_norms() {
+    if (target_.follow == Follow::published_code)
+      stages_.push_back({.name = "unit_norm", .does = "norms of weight 1", .form = {plain_, target_}});
+    stages_.push_back({.name = "latent_norm",
+                       .does = "norms that keep the latents' size on average",
+                       .form = {plain_, target_},
+                       .calibrated = true});
+  }
+
+  TensorMap latent_norm(const LayerTask& task) const {
+    const auto unit =
+        target_.follow == Follow::published_code ? task.before : unit_norm_layer(target_, task.before);
+    return norm_layer(target_, unit, rms_of(*task.calibration));
+  }
+
+  static MeanRms rms_of(const CalibrationInputs& inputs) {
+    return [&inputs](const torch::Tensor& weight, const torch::Tensor& bias, bool inverse) {
+      return inputs.mean_rms(weight, bias, inverse);
+    };
+  }
+
   bool loses_nothing() const {
     const AttentionShape shape = plain_.attention_shape();
     const int64_t full = full_kv_rank(shape, target_), queries = shape.n_heads * shape.head_dim;
     return target_.kv_lora_rank.value_or(full) == full &&
-           (target_.q_lora_rank == 0 || target_.q_lora_rank == queries) &&
-           target_.latent_norm == LatentNorm::neutral;
+           (target_.q_lora_rank == 0 || target_.q_lora_rank == queries);
   }
 
   static SecondMoment moment_of(const CalibrationInputs& inputs) {
@@ -98,11 +124,8 @@ class DeepseekTransform final : public Transform {
   }
 
   TensorMap compress(const LayerTask& task, LayerFacts& facts) {
-    const auto rms = [&](const torch::Tensor& weight, const torch::Tensor& bias, bool inverse) {
-      return task.calibration->mean_rms(weight, bias, inverse);
-    };
     auto layer = compress_layer(plain_.attention_shape(), target_, gqa_, rotation_, task.before,
-                                moment_of(*task.calibration), rms);
+                                moment_of(*task.calibration));
     facts["balance_ratio"] = layer.balance_ratio;
     facts["kv_energy_kept"] = layer.kv_energy_kept;
     if (target_.q_lora_rank > 0) facts["q_energy_kept"] = layer.q_energy_kept;

@@ -125,8 +125,9 @@ torch::Tensor CalibrationInputs::second_moment(const torch::Tensor& weight, cons
 double CalibrationInputs::mean_rms(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse) const {
   torch::Tensor sum;
   visit([&](const torch::Tensor& x_PD) {
-    const auto rms = outputs(x_PD, weight, bias).to(torch::kFloat64).square().mean(1).sqrt();
-    const auto part = (inverse ? rms.reciprocal() : rms).sum();
+    const auto mean_square = outputs(x_PD, weight, bias).to(torch::kFloat64).square().mean(1);
+    const auto part =
+        (inverse ? (mean_square + stream_.form().config.norm_eps).rsqrt() : mean_square.sqrt()).sum();
     sum = sum.defined() ? sum + part : part;
   });
   return sum.item<double>() / static_cast<double>(tokens());

@@ -65,7 +65,7 @@ class CalibrationInputs {
   }
   // Σ y yᵀ over tokens, y = W x + b: [rows, rows] float64. `weight` undefined: y = x.
   torch::Tensor second_moment(const torch::Tensor& weight, const torch::Tensor& bias) const;
-  // Mean over tokens of RMS(y), or of 1 / RMS(y).
+  // Mean over tokens of RMS(y), or of 1 / √(RMS(y)² + eps) with the model's norm_eps.
   double mean_rms(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse) const;
 
  private:
