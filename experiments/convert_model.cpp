@@ -160,9 +160,12 @@ void convert(const Options& o) {
   auto json = plan;
   json["settled_options"] = options_to_json(transform->settled());
   json["layout"] = is_native(last.form) ? name_of(last.form.config.family) : kOwnModelType;
+  const std::string because = transform->own_layout_because();
+  if (!because.empty()) json["own_layout_because"] = because;
   json.update(to_json(report));
   folder.finish(last.form, checkpoint, source.outer, json);
   fmt::print("{}", conversion_table(report));
+  if (!because.empty()) fmt::print("in the project's own layout, because of {}\n", because);
 }
 
 }  // namespace

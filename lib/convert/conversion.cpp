@@ -58,9 +58,18 @@ class ConversionRun {
  public:
   ConversionRun(const ModelSource& source, Transform& transform, const ConversionData& data,
                 ConversionStore& store, torch::ScalarType stored)
-      : source_(source), transform_(transform), data_(data), store_(store), stored_(stored) {
+      : source_(source),
+        transform_(transform),
+        data_(data),
+        store_(store),
+        stored_(stored),
+        stages_(transform.stages()) {
+    if (stored != torch::kFloat32)
+      stages_.push_back({.name = "store",
+                         .does = fmt::format("weights rounded to {}", torch::toString(stored)),
+                         .form = stages_.back().form});
     make_levels();
-    position_.facts.resize(stages().size());
+    position_.facts.resize(stages_.size());
     if (auto saved = store.position()) restore(std::move(*saved));
   }
 
@@ -76,12 +85,10 @@ class ConversionRun {
   ConversionReport report() const;
 
  private:
-  const std::vector<Stage>& stages() const { return transform_.stages(); }
-
   // Level 0 is the base, level s + 1 the model after stage s.
   void make_levels() {
     std::vector<DecoderForm> forms{{source_.config, Gqa::Config{}}};
-    for (const auto& stage : stages()) forms.push_back(stage.form);
+    for (const auto& stage : stages_) forms.push_back(stage.form);
     std::optional<LayerStream> heldout, calibration;
     if (!data_.heldout.ids_BT.empty())
       heldout.emplace(forms[0], data_.heldout, source_.embedding(), source_.device);
@@ -90,7 +97,7 @@ class ConversionRun {
     for (size_t i = 0; i < forms.size(); ++i) {
       Level level{.form = forms[i]};
       if (heldout) level.heldout = heldout->branch(forms[i]);
-      if (i < stages().size() && stages()[i].calibrated) {
+      if (i < stages_.size() && stages_[i].calibrated) {
         ATTNLAB_CHECK(calibration.has_value());
         level.calibration = calibration->branch(forms[i]);
       }
@@ -105,7 +112,7 @@ class ConversionRun {
     const auto& norm = base.at("input_layernorm.weight");
     TensorMap before = attention_of(base);
     const TensorMap original = before;
-    for (size_t s = 0; s < stages().size(); ++s) {
+    for (size_t s = 0; s < transform_.stages().size(); ++s) {
       std::optional<CalibrationInputs> inputs;
       if (levels_[s].calibration) inputs.emplace(*levels_[s].calibration, norm);
       LayerFacts facts;
@@ -119,7 +126,10 @@ class ConversionRun {
       position_.facts[s].push_back(facts);
       forms.push_back(with_attention(base, before));
     }
-    forms.back() = rounded(forms.back(), stored_);
+    if (forms.size() == stages_.size()) {  // the last stage is the rounding
+      forms.push_back(rounded(forms.back(), stored_));
+      position_.facts.back().emplace_back();
+    }
     return forms;
   }
 
@@ -169,6 +179,7 @@ class ConversionRun {
   const ConversionData& data_;
   ConversionStore& store_;
   torch::ScalarType stored_;
+  std::vector<Stage> stages_;  // the transform's, and the rounding where there is one
   std::vector<Level> levels_;
   ConversionStore::Position position_;
 };
@@ -177,8 +188,8 @@ ConversionReport ConversionRun::report() const {
   ConversionReport report{.base_cached_numbers = cached_by_all(levels_[0].form)};
   std::optional<OutputHead> head;
   if (levels_[0].heldout) head.emplace(source_);
-  for (size_t s = 0; s < stages().size(); ++s) {
-    const Stage& stage = stages()[s];
+  for (size_t s = 0; s < stages_.size(); ++s) {
+    const Stage& stage = stages_[s];
     StageReport row{.name = stage.name,
                     .does = stage.does,
                     .variant = variant_name(stage.form.variant),

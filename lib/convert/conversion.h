@@ -48,7 +48,7 @@ class ConversionStore {
 };
 
 // Throws RunError if an exact stage moved the logits further than rounding does: then something is wrong.
-// `stored`: the format that the last stage's layers will be kept in; it is measured as it will be read back.
+// `stored`: the format that the layers will be kept in; where it is not float32, rounding is one more stage.
 ConversionReport run_conversion(const ModelSource& source, Transform& transform, const ConversionData& data,
                                 ConversionStore& store, torch::ScalarType stored,
                                 const ConversionProgress& progress);

@@ -30,7 +30,7 @@ Sizes sizes_of(const DecoderForm& form) {
 }
 
 BadInput inexpressible(std::string found, std::string expected) {
-  return {.key = "the form", .found = std::move(found), .expected = std::move(expected)};
+  return {.key = "DeepSeek-V3", .found = std::move(found), .expected = std::move(expected)};
 }
 
 // A power of two, which every format holds, some 2^14 times the root of the mean square of the latent y = W x +

@@ -34,6 +34,11 @@ class DeepseekTransform final : public Transform {
     plan();
   }
 
+  std::string own_layout_because() const override {
+    if (stages_.back().name == "export" || !options_.exported) return "";
+    return describe(*export_problem(stages_.back().form));
+  }
+
   TensorMap convert(size_t stage, const LayerTask& task, LayerFacts& facts) override {
     const std::string& name = stages_[stage].name;
     if (name == "fold_qk_norm")
@@ -74,10 +79,8 @@ class DeepseekTransform final : public Transform {
     if (target_.latent_norm == LatentNorm::calibrated) plan_norms();
     const DecoderForm& compressed = stages_.back().form;
     if (!options_.exported || export_problem(compressed)) return;
-    stages_.push_back({.name = "export",
-                       .does = "as stock DeepSeek-V3",
-                       .form = exported_form(compressed),
-                       .exact = options_.dtype == torch::kFloat32});
+    stages_.push_back(
+        {.name = "export", .does = "as stock DeepSeek-V3", .form = exported_form(compressed), .exact = true});
   }
 
   // The published code calibrates norms in a model that has them, with weight 1.

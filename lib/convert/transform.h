@@ -64,6 +64,8 @@ class Transform {
   virtual void prepare(const ModelSource&, const ConversionData&, const ConversionProgress&) {}
   // Calibration needs at least as many tokens.
   virtual int64_t numbers_to_estimate() const { return 0; }
+  // Why the result stays in the project's own layout although the form has another, if so.
+  virtual std::string own_layout_because() const { return ""; }
   // The options with all that was settled; make_transform with them needs no look.
   virtual VariantConfig settled() const = 0;
   // Attention's tensors after the stage. Stages of a layer come in order.

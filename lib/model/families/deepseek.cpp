@@ -77,7 +77,7 @@ const FamilyForm kDeepseekV2{.architecture = "DeepseekV2ForCausalLM",
 const FamilyForm kDeepseekV3{.architecture = "DeepseekV3ForCausalLM",
                              .traits = {},
                              .defaults = {.head_dim = 64, .max_positions = 4096},
-                             .rope_types = {},
+                             .rope_types = {"linear", "llama3"},
                              .read = read_v3,
                              .write = write_v3};
 

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Loads converted models in Hugging Face transformers, with no code of ours, and compares logits.
+
+Usage: scripts/check_export.py FOLDER... [--programs build/bin] [--ids FILE]
+
+Each FOLDER is what convert_model wrote as DeepSeek-V3. transformers and its dependencies are installed on the first
+call into ~/.cache/attnlab/transformers (ATTNLAB_TRANSFORMERS names another folder); torch is the one that the
+project is built with. --ids: a safetensors file with eval_ids or input_ids [B, T]; absent: 64 random ids. Prints a
+Markdown table; the exit code is 1 if a model does not load or its logits differ by more than rounding does.
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGES = pathlib.Path(os.environ.get("ATTNLAB_TRANSFORMERS", "~/.cache/attnlab/transformers")).expanduser()
+VERSION = "5.24.0"
+
+
+def python_with_torch():
+    """The Python beside the torch that scripts/install_deps.sh names."""
+    prefix = subprocess.run([ROOT / "scripts/install_deps.sh"], check=True, capture_output=True, text=True).stdout
+    for folder in pathlib.Path(prefix.strip()).parents:
+        if (folder / "bin/python3").exists():
+            return folder / "bin/python3"
+    return pathlib.Path(sys.executable)
+
+
+def start_again():
+    """Installs what is missing and runs this script with it."""
+    python = python_with_torch()
+    if not (PACKAGES / "transformers").exists():
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--target", PACKAGES,
+                        f"transformers=={VERSION}", "safetensors"], check=True)
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGES), "ATTNLAB_CHECK_EXPORT": "1"}
+    os.execve(python, [str(python), *sys.argv], environment)
+
+
+def read_ids(options, vocabulary):
+    import torch
+    from safetensors.torch import load_file
+    if options.ids:
+        tensors = load_file(options.ids)
+        return tensors.get("eval_ids", tensors.get("input_ids")).long()
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(vocabulary, (1, 64), generator=generator)
+
+
+def our_logits(options, folder, ids, scratch):
+    from safetensors.torch import load_file, save_file
+    save_file({"input_ids": ids}, scratch / "ids.safetensors")
+    subprocess.run([options.programs / "model_logits", "--model", folder, "--ids", scratch / "ids.safetensors",
+                    "--out", scratch / "logits.safetensors"], check=True, stderr=subprocess.DEVNULL)
+    return load_file(scratch / "logits.safetensors")["logits"]
+
+
+def their_logits(folder, ids):
+    import torch
+    import transformers
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
+                                                              attn_implementation="eager")
+    with torch.no_grad():
+        return type(model).__name__, model.eval()(ids).logits
+
+
+def check(options, folder, scratch):
+    config = json.loads((folder / "config.json").read_text())
+    ids = read_ids(options, config["vocab_size"])
+    name, theirs = their_logits(folder, ids)
+    ours = our_logits(options, folder, ids, scratch)
+    difference = (ours - theirs).abs().max().item()
+    # float32: eps times terms of a sum, layers and the largest logit, for two programs that add in other orders.
+    allowed = (4 * 1.2e-7 * config["hidden_size"] ** 0.5 * (config["num_hidden_layers"] + 1)
+               * max(1.0, theirs.abs().max().item()))
+    same = (ours.argmax(-1) == theirs.argmax(-1)).float().mean().item()
+    print(f"| {folder.name} | {name} | {theirs.std().item():.2f} | {difference:.1e} | {100 * same:.1f} % |"
+          f" {'yes' if difference <= allowed else f'no, above {allowed:.1e}'} |", flush=True)
+    return difference <= allowed
+
+
+def main():
+    if not os.environ.get("ATTNLAB_CHECK_EXPORT"):
+        if len(sys.argv) == 1 or {"-h", "--help"} & set(sys.argv):
+            sys.exit(__doc__)
+        start_again()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folders", nargs="+", type=pathlib.Path, metavar="FOLDER")
+    parser.add_argument("--programs", type=pathlib.Path, default=ROOT / "build/bin")
+    parser.add_argument("--ids", type=pathlib.Path)
+    options = parser.parse_args()
+    print("| checkpoint | loaded as | deviation of the logits | max difference | same likeliest token | equal |")
+    print("|---|---|---:|---:|---:|---|")
+    with tempfile.TemporaryDirectory() as scratch:
+        results = [check(options, folder, pathlib.Path(scratch)) for folder in options.folders]
+    sys.exit(0 if all(results) else 1)
+
+
+if __name__ == "__main__":
+    main()
