@@ -64,6 +64,7 @@ struct DataConfig {
   int64_t seed = 0;
   PromptTemplate prompt_template = PromptTemplate::by_kind;
   std::vector<std::string> extensions{".txt", ".md", ".py"};
+  int64_t calibration_tokens = 32768;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
@@ -85,6 +86,9 @@ struct DataConfig {
     visit(Key{"seed", "generated kinds: seed of the generator"}.at_least(0), self.seed);
     visit(Key{"prompt_template", "text around the prompt, or a chat format"}, self.prompt_template);
     visit(Key{"extensions", "text_folder: which files are documents"}, self.extensions);
+    visit(
+        Key{"calibration_tokens", "tokens of training text that conversions of arms are fitted to"}.at_least(2),
+        self.calibration_tokens);
   }
 };
 

@@ -10,7 +10,8 @@
 
 namespace attnlab {
 
-ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device device) {
+ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device device,
+                        const ArmWeights* start) {
   if (auto problem = variant_problem(base.config.attention_shape(), config.arm.options)) {
     const char* place = problem->key == "variant" ? "" : "options.";
     problem->key = fmt::format("arms.{}.{}{}", config.arm.name, place, problem->key);
@@ -21,14 +22,16 @@ ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device
         BadInput{.key = "train.sequence_length",
                  .found = fmt::format("{}", config.train.sequence_length),
                  .expected = fmt::format("at most the base's {} positions", base.config.max_positions)});
-  ArmModel model{.decoder = std::make_shared<Decoder>(base.config, config.arm.options)};
+  const VariantConfig& variant = start ? start->variant : config.arm.options;
+  ArmModel model{.decoder = std::make_shared<Decoder>(base.config, variant)};
   const auto trained = trainable_names(*model.decoder, config.train.trainable, "train.trainable");
   set_trainable(*model.decoder, trained);
   for (const auto& parameter : model.decoder->parameters()) {
     model.parameters_total += parameter.numel();
     if (parameter.requires_grad()) model.parameters_trainable += parameter.numel();
   }
-  load_weights(*model.decoder, convert_weights(base.weights, base.config, config.arm.options));
+  load_weights(*model.decoder,
+               start ? start->weights : convert_weights(base.weights, base.config, config.arm.options));
   model.decoder->to(device);
   return model;
 }

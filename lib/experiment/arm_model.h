@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "convert/equivalence.h"
+#include "experiment/arm_conversion.h"
 #include "experiment/inputs.h"
 #include "model/decoder.h"
 
@@ -16,8 +17,10 @@ struct ArmModel {
   int64_t parameters_total = 0, parameters_trainable = 0;
 };
 
-// Throws InputError if the variant cannot be made from this base or no parameter would train.
-ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device device);
+// `start`: the weights of a calibrated variant (convert_arm); null: those that follow from the base's weights
+// alone. Throws InputError if the variant cannot be made from this base or no parameter would train.
+ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device device,
+                        const ArmWeights* start = nullptr);
 
 // How far the arm's model is from the base's, on held-out text, both on the arm's device in float32.
 Equivalence compare_with_base(const Base& base, const Data& data, Decoder& arm);

@@ -28,7 +28,7 @@ double seconds_since(Clock::time_point start) {
 // All that one run works with.
 class RunSession {
  public:
-  RunSession(const PlannedRun& run, Inputs& inputs, torch::Device device, Reporter& reporter)
+  RunSession(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device, Reporter& reporter)
       : run_(run),
         config_(run.config),
         files_(files_of(run)),
@@ -36,7 +36,7 @@ class RunSession {
         base_(inputs.base(config_.base)),
         data_(inputs.data(config_.data)),
         evaluator_(config_, base_, *data_),
-        model_(make_arm_model(config_, *base_, device)),
+        model_(make_model(plan, device)),
         writer_(open_writer(device)),
         stream_(inputs.stream(config_)),
         trainer_(*model_.decoder, config_.train) {}
@@ -64,6 +64,12 @@ class RunSession {
   }
 
  private:
+  ArmModel make_model(const Plan& plan, torch::Device device) {
+    const auto start = convert_arm(config_, *base_, *data_, device, plan.results / "conversions",
+                                   [&](const std::string& text) { reporter_.note(text); });
+    return make_arm_model(config_, *base_, device, start ? &*start : nullptr);
+  }
+
   std::optional<RunWriter> open_writer(torch::Device device) {
     if (std::filesystem::exists(files_.results)) {
       // The same number of threads adds in the same order.
@@ -188,7 +194,7 @@ class RunSession {
 void run_one(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device,
              Reporter& reporter) {
   const auto place = static_cast<size_t>(&run - plan.runs.data());
-  RunSession(run, inputs, device, reporter).execute(place);
+  RunSession(plan, run, inputs, device, reporter).execute(place);
 }
 
 }  // namespace attnlab

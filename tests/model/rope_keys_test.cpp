@@ -43,7 +43,7 @@ TEST_CASE("each family takes the rope types that it has, and refuses the others 
   const std::map<std::string, std::vector<std::string>> has{{"gemma2", {"default", "linear", "llama3"}},
                                                             {"phi3", {"default", "longrope"}},
                                                             {"deepseek_v2", {"default"}},
-                                                            {"deepseek_v3", {"default"}}};
+                                                            {"deepseek_v3", {"default", "linear", "llama3"}}};
   const std::vector<std::string> all{"default", "linear", "llama3", "longrope"};
   for (const auto& family : kTypes)
     for (const std::string type : {"default", "linear", "llama3", "longrope", "yarn", "dynamic"}) {
