@@ -1,0 +1,139 @@
+// Every family's reference checkpoint into every form: exact stages hold on all of them (run_conversion throws
+// otherwise), and what can't be converted is refused with the reason.
+#include "model/families/families.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "catch.h"
+#include "convert/calibration_text.h"
+#include "convert/memory_conversion.h"
+#include "model/decoder_weights.h"
+
+namespace attnlab {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path checkpoints() { return test::shared_dir() / "fixtures" / "hf"; }
+
+struct Base {
+  explicit Base(const std::string& name)
+      : checkpoint(Checkpoint::open(checkpoints() / name)),
+        config(read_decoder_config(checkpoint.config(), name)),
+        weights(read_base_weights(checkpoint, config)) {}
+  Checkpoint checkpoint;
+  DecoderConfig config;
+  TensorMap weights;
+};
+
+MemoryConversion convert(const Base& base, const VariantConfig& variant, const TransformOptions& options = {}) {
+  const auto transform = make_transform(base.config, variant, options);
+  const ConversionData data{make_batches(random_rows(base.config.vocab_size, 32, 48, 1)),
+                            make_batches(random_rows(base.config.vocab_size, 2, 48, 2))};
+  return convert_in_memory(base.config, base.weights, *transform, data, torch::kCPU,
+                           [](const std::string&, int64_t, int64_t) {});
+}
+
+std::string refusal(const Base& base, const VariantConfig& variant) {
+  try {
+    convert(base, variant);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "converted";
+}
+
+const std::vector<std::string> kConvertible{"gemma2_softcap_alternating",
+                                            "llama2_mha",
+                                            "llama32_rope_scaled_tied",
+                                            "llama3_gqa",
+                                            "llama3_gqa_bf16_sharded",
+                                            "mistral_nemo_head_dim",
+                                            "mistral_window",
+                                            "mixtral_moe",
+                                            "phi4_fused",
+                                            "qwen25_bias_tied",
+                                            "qwen25_untied"};
+// Those that DeepSeek-V3 can't say.
+const std::vector<std::string> kOwnLayout{"gemma2_softcap_alternating", "mistral_window", "mixtral_moe"};
+
+bool holds(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+TEST_CASE("all families convert to all forms, and exact stages change nothing") {
+  if (!fs::exists(checkpoints())) SKIP_TEST("no reference checkpoints beside the checkout");
+  for (const auto& name : kConvertible) {
+    const Base base(name);
+    for (const VariantConfig& variant :
+         {VariantConfig(MlaIdentity::Config{}), VariantConfig(MlaOrthogonal::Config{}),
+          VariantConfig(MlaV2::Config{}), VariantConfig(MlaV2::Config{.absorb = false})}) {
+      INFO(name << " to " << variant_name(variant));
+      const auto done = convert(base, variant);
+      REQUIRE(done.report.stages.size() == 1);
+      CHECK(done.report.stages[0].exact);
+      CHECK(done.report.stages[0].from_base.kl_divergence < 1e-9);
+    }
+    INFO(name << " to mla_deepseek");
+    const auto done = convert(base, MlaDeepseek::Config{.freqfold = "1"});
+    const auto& stages = done.report.stages;
+    REQUIRE(stages.size() == (holds(kOwnLayout, name) ? 3 : 4));
+    CHECK(stages[0].exact);        // rotate
+    CHECK_FALSE(stages[1].exact);  // remove_rope
+    CHECK(stages[2].exact);        // compress
+    // One KV head: nothing is rotated and none of its numbers lose rotary position.
+    if (base.config.n_kv_heads > 1) CHECK(stages[1].from_base.max_logit_difference > 0.1);
+    CHECK(stages[2].cached_numbers == done.report.base_cached_numbers);
+    CHECK(variant_name(done.form.variant) == (holds(kOwnLayout, name) ? "mla_deepseek" : "deepseek_mla"));
+  }
+}
+
+TEST_CASE(
+    "norms of query and key heads and longrope are refused, and the norms fold in where that is asked for") {
+  if (!fs::exists(checkpoints())) SKIP_TEST("no reference checkpoints beside the checkout");
+  const Base qwen3("qwen3_qk_norm"), phi("phi4_mini_longrope_partial");
+  CHECK_THAT(refusal(qwen3, MlaDeepseek::Config{}), ContainsSubstring("does not commute"));
+  CHECK_THAT(refusal(phi, MlaDeepseek::Config{}), ContainsSubstring("turns 12 of 16 numbers"));
+  CHECK(refusal(qwen3, MlaIdentity::Config{}) == "converted");
+  CHECK(refusal(phi, MlaOrthogonal::Config{}) == "converted");
+  const auto folded = convert(qwen3, MlaDeepseek::Config{.freqfold = "1"}, {.approximate_qk_norm = true});
+  REQUIRE(folded.report.stages.size() == 5);
+  CHECK(folded.report.stages[0].name == "fold_qk_norm");
+  CHECK(folded.report.stages[0].from_base.max_logit_difference > 0.01);
+  CHECK(folded.form.config.family == Family::deepseek_v3);
+}
+
+TEST_CASE("a wrong rotation can't leave unnoticed") {
+  if (!fs::exists(checkpoints())) SKIP_TEST("no reference checkpoints beside the checkout");
+  class Spoiled final : public Transform {
+   public:
+    explicit Spoiled(const DecoderConfig& config)
+        : inner_(make_transform(config, MlaDeepseek::Config{.freqfold = "1"})) {}
+    const std::vector<Stage>& stages() const override { return inner_->stages(); }
+    VariantConfig settled() const override { return inner_->settled(); }
+    TensorMap convert(size_t stage, const LayerTask& task, LayerFacts& facts) override {
+      auto tensors = inner_->convert(stage, task, facts);
+      if (stage == 0 && task.layer == 1) {
+        auto& up = tensors.at("k_up_proj.weight");
+        up = up.clone();
+        up[0][0] += 0.01;
+      }
+      return tensors;
+    }
+
+   private:
+    std::unique_ptr<Transform> inner_;
+  };
+  const Base base("llama3_gqa");
+  Spoiled spoiled(base.config);
+  const ConversionData data{make_batches(random_rows(256, 32, 48, 1)),
+                            make_batches(random_rows(256, 2, 48, 2))};
+  CHECK_THROWS_AS(convert_in_memory(base.config, base.weights, spoiled, data, torch::kCPU,
+                                    [](const std::string&, int64_t, int64_t) {}),
+                  RunError);
+}
+
+}  // namespace
+}  // namespace attnlab
