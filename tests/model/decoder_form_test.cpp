@@ -141,7 +141,7 @@ TEST_CASE("layers and what lies around them, read apart, are the decoder") {
   });
 }
 
-TEST_CASE("a layer's tensors are its own memory, in the dtype asked for; a fused tensor is read once") {
+TEST_CASE("a layer's tensors are its own memory, in the dtype asked for, and a fused one is read once") {
   const DecoderConfig config = test::read_json(test::config_json("phi3"));
   const DecoderForm form{config, Gqa::Config{}};
   const auto decoder = random_decoder(form);
