@@ -24,6 +24,7 @@ struct Options {
   std::vector<std::string> settings;
   CalibrationOptions rows;
   bool approximate_qk_norm = false;
+  std::string precision = "float32";
 };
 
 VariantConfig read_settings(const Options& o) {
@@ -83,8 +84,8 @@ CalibrationRows read_rows(const Options& o, const Transform& transform, const De
   return rows;
 }
 
-ConversionData data_of(const CalibrationRows& rows, const Transform& transform) {
-  ConversionData data;
+ConversionData data_of(const Options& o, const CalibrationRows& rows, const Transform& transform) {
+  ConversionData data{.precision = parse_name<Precision>("--calibration-precision", o.precision)};
   if (rows.calibration_NT.defined() && is_calibrated(transform))
     data.calibration = make_batches(rows.calibration_NT);
   if (rows.heldout_NT.defined()) data.heldout = make_batches(rows.heldout_NT);
@@ -132,15 +133,13 @@ void convert(const Options& o) {
   const VariantConfig target = read_settings(o);
   auto transform = make_transform(base.config, target, how);
   const CalibrationRows rows = read_rows(o, *transform, base.config);
-  const ConversionData data = data_of(rows, *transform);
-  nlohmann::ordered_json plan{{"model", checkpoint.weights_sha256()},
-                              {"to", o.to},
-                              {"options", options_to_json(target)},
-                              {"approximate_qk_norm", o.approximate_qk_norm},
-                              {"dtype", stored_name(stored)},
-                              {"calibration", rows.sha256},
-                              {"calibration_tokens", data.calibration.tokens()},
-                              {"heldout_tokens", data.heldout.tokens()}};
+  const ConversionData data = data_of(o, rows, *transform);
+  nlohmann::ordered_json plan{
+      {"model", checkpoint.weights_sha256()},   {"to", o.to},
+      {"options", options_to_json(target)},     {"approximate_qk_norm", o.approximate_qk_norm},
+      {"dtype", stored_name(stored)},           {"calibration", rows.sha256},
+      {"calibration_precision", o.precision},   {"calibration_tokens", data.calibration.tokens()},
+      {"heldout_tokens", data.heldout.tokens()}};
   ConversionFolder folder(o.out, plan, stored);
   const ModelSource source{
       .config = base.config,
@@ -188,6 +187,8 @@ int main(int argc, char** argv) {
       .option("heldout", o.heldout, "FILE", "what to measure on; absent: the text behind that for calibration")
       .option("tokens", o.rows.tokens, "N", "tokens for calibration, at most")
       .option("row-length", o.rows.row_length, "N", "tokens of a row of text")
+      .option("calibration-precision", o.precision, "NAME",
+              "float32, or bf16_mixed: calibration text goes through faster and less exactly")
       .option("heldout-tokens", o.rows.heldout_tokens, "N", "tokens to measure on, at most")
       .flag("approximate-qk-norm", o.approximate_qk_norm,
             "norms of query and key heads (Qwen3) as constant factors");

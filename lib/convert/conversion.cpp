@@ -1,6 +1,9 @@
 #include "convert/conversion.h"
 
 #include <fmt/format.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <cmath>
@@ -20,6 +23,14 @@ struct Level {
   std::optional<LayerStream> calibration;  // where the next stage is calibrated
   std::optional<LayerStream> heldout;
 };
+
+// Hidden states are as many freed as allocated in each layer, in blocks that glibc keeps for later: without
+// this they take half as much memory again.
+void return_free_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 TensorMap attention_of(const TensorMap& layer) {
   TensorMap attention;
@@ -138,8 +149,9 @@ class ConversionRun {
     const auto forms = all_forms(layer, source_.layer(layer));
     store_.put(layer, forms.back());
     for (size_t i = 0; i < levels_.size(); ++i) {
-      if (levels_[i].calibration && !last) levels_[i].calibration->advance(layer, forms[i]);
+      if (levels_[i].calibration && !last) levels_[i].calibration->advance(layer, forms[i], data_.precision);
       if (levels_[i].heldout) levels_[i].heldout->advance(layer, forms[i]);
+      return_free_memory();
     }
     position_.next_layer = layer + 1;
     save();

@@ -66,7 +66,7 @@ int64_t choose_freqfold(const ModelSource& source, const DecoderConfig& plain,
     const TensorMap tensors = source.layer(layer);
     const CalibrationInputs inputs(calibration, tensors.at("input_layernorm.weight"));
     advance_all(candidates, source.config, plain, layer, tensors, inputs);
-    if (layer + 1 < layers) calibration.advance(layer, tensors);
+    if (layer + 1 < layers) calibration.advance(layer, tensors, data.precision);
   }
   const OutputHead head(source);
   int64_t best = config.collapse;

@@ -78,12 +78,13 @@ void LayerStream::set_states(std::vector<torch::Tensor> states) {
   states_ = std::move(states);
 }
 
-void LayerStream::advance(int64_t layer, const TensorMap& tensors) {
+void LayerStream::advance(int64_t layer, const TensorMap& tensors, Precision precision) {
   const torch::NoGradGuard no_grad;
   const auto module = make_layer(form_, layer, tensors);
   RotaryTables tables;
   LayerMasks masks;
   int64_t T = -1;  // that tables and masks are for
+  const PrecisionScope scope(precision, states_.empty() ? torch::Device(torch::kCPU) : states_[0].device());
   for (auto& state : states_) {
     if (state.size(1) != T) {
       T = state.size(1);

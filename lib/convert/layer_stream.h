@@ -12,6 +12,7 @@
 
 #include "model/decoder.h"
 #include "model/decoder_form.h"
+#include "model/precision.h"
 
 namespace attnlab {
 
@@ -41,7 +42,7 @@ class LayerStream {
   const std::vector<torch::Tensor>& states() const { return states_; }
   // For going on where another process stopped.
   void set_states(std::vector<torch::Tensor> states);
-  void advance(int64_t layer, const TensorMap& tensors);
+  void advance(int64_t layer, const TensorMap& tensors, Precision precision = Precision::float32);
 
  private:
   LayerStream() = default;

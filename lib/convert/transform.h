@@ -49,6 +49,7 @@ struct ModelSource {
 struct ConversionData {
   TokenBatches calibration;  // may be empty where no stage is calibrated
   TokenBatches heldout;
+  Precision precision = Precision::float32;  // of products on the way of calibration text
 };
 
 // Hears how far it is: "choosing freqfold", layer of layers. May throw to end the work.
