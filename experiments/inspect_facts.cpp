@@ -38,16 +38,20 @@ KvForm count_form(const DecoderForm& form) {
   const ShapesOnly no_memory;
   KvForm out{.name = variant_name(form.variant), .own = true};
   int64_t numbers = 0;
+  bool alike = true;  // all layers
   for (int64_t i = 0; i < form.config.n_layers; ++i) {
     const auto attention = make_attention(form.config.attention_shape(i), form.variant);
     const auto layout = attention->cache_layout();
     std::vector<std::string> slots;
     for (const auto& slot : layout) slots.push_back(fmt::format("{} {}", slot.width, slot.name));
-    out.formula = join(slots, " + ");
+    const std::string formula = join(slots, " + ");
+    if (i > 0 && formula != out.formula) alike = false;
+    out.formula = formula;
     numbers += cached_numbers(layout);
     for (const auto& parameter : attention->parameters()) out.attention_params += parameter.numel();
   }
   out.numbers = numbers / form.config.n_layers;
+  if (!alike) out.formula = fmt::format("{} in all / {} layers", numbers, form.config.n_layers);
   return out;
 }
 

@@ -1,5 +1,7 @@
 #include "attention/attention.h"
 
+#include <fmt/format.h>
+
 namespace attnlab {
 
 namespace {
@@ -30,6 +32,26 @@ std::optional<BadInput> mla_base_problem(const AttentionShape& shape) {
   return BadInput{.key = "variant",
                   .found = "a variant that is made from GQA",
                   .expected = "deepseek_mla: the base's attention is MLA already"};
+}
+
+std::optional<BadInput> rope_removal_problem(const AttentionShape& shape) {
+  if (auto mla = mla_base_problem(shape)) return mla;
+  const auto bad = [](std::string found, const char* expected) {
+    return BadInput{.key = "variant", .found = std::move(found), .expected = expected};
+  };
+  if (shape.qk_norm)
+    return bad("a base with norms of query and key heads",
+               "a base without: a norm between projection and rotary does not commute with taking keys apart "
+               "(convert_model --approximate-qk-norm folds its mean scale in)");
+  if (shape.rotary_dim > 0 && shape.rotary_dim < shape.head_dim)
+    return bad(fmt::format("a base that turns {} of {} numbers of a head", shape.rotary_dim, shape.head_dim),
+               "a base with rotary position on whole heads: mla_identity, mla_orthogonal, mla_v2 and care keep "
+               "partial rotary");
+  if (shape.scaled_by_frequency)
+    return bad("a base with longrope",
+               "a base whose rotary frequencies don't change with the length: mla_identity, mla_orthogonal, "
+               "mla_v2 and care keep longrope");
+  return std::nullopt;
 }
 
 TensorMap query_and_output(const GqaWeights& gqa) {

@@ -45,6 +45,8 @@ class Attention : public torch::nn::Module {
   double forward_flops_per_token(int64_t T) const;
 
   const AttentionShape& shape() const { return shape_; }
+  // Parameters that say how the layer is built and are never trained, by their names in it.
+  virtual std::vector<std::string> fixed_parameters() const { return {}; }
 
  protected:
   // Numbers of all heads' queries and values: what a (query, key) pair multiplies.
@@ -68,6 +70,9 @@ class QkNorm {
 
 // What variants that are made from GQA say to a base whose attention is MLA already.
 std::optional<BadInput> mla_base_problem(const AttentionShape& shape);
+// What those say that remove rotary position from a part of the keys: beside such a base, one with norms of
+// query and key heads, partial rotary or longrope.
+std::optional<BadInput> rope_removal_problem(const AttentionShape& shape);
 
 // The GQA weights that variants are converted from, in Hugging Face's layout (rows are outputs). Undefined
 // biases are absent ones.

@@ -91,12 +91,6 @@ double compress_queries(const AttentionShape& shape, const MlaDeepseek::Config& 
 
 }  // namespace
 
-torch::Tensor white_moment(const torch::Tensor& weight, const torch::Tensor& bias) {
-  const auto rows = in_double(weight);
-  const auto moment = torch::matmul(rows, rows.t());
-  return bias.defined() ? moment + torch::outer(in_double(bias), in_double(bias)) : moment;
-}
-
 double white_rms(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse) {
   const double rms = white_moment(weight, bias).diagonal().mean().sqrt().item<double>();
   return inverse ? 1 / rms : rms;

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "attention/mla_deepseek.h"
+#include "attention/spectral.h"
 
 namespace attnlab {
 
@@ -13,8 +14,7 @@ namespace attnlab {
 using SecondMoment = std::function<torch::Tensor(const torch::Tensor& weight, const torch::Tensor& bias)>;
 // The mean over tokens of the RMS of y, or of 1 / RMS.
 using MeanRms = std::function<double(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse)>;
-// As if inputs had mean 0 and covariance I: W Wᵀ (+ b bᵀ).
-torch::Tensor white_moment(const torch::Tensor& weight, const torch::Tensor& bias);
+// As if inputs had mean 0 and covariance I (white_moment).
 double white_rms(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse);
 
 // The conversion in stages. Each takes what the stage before gave, and calibration as that model sees it.

@@ -1,9 +1,9 @@
 #include "attention/latent_attention.h"
 
 namespace attnlab {
-LatentAttention::LatentAttention(const AttentionShape& shape, int64_t rank, bool absorb)
+LatentAttention::LatentAttention(const AttentionShape& shape, const LatentWidths& widths, bool absorb)
     : Attention(shape),
-      rank_(rank),
+      widths_(widths),
       absorb_(absorb),
       q_proj_(nullptr),
       k_proj_(nullptr),
@@ -12,12 +12,11 @@ LatentAttention::LatentAttention(const AttentionShape& shape, int64_t rank, bool
       v_up_proj_(nullptr),
       o_proj_(nullptr) {
   const int64_t D = shape.d_model, heads_width = shape.n_heads * shape.head_dim;
-  const int64_t R = shape.n_kv_heads * rank;
   q_proj_ = register_module("q_proj", Linear(D, heads_width, shape.qkv_bias));
-  k_proj_ = register_module("k_proj", Linear(D, R, shape.qkv_bias));
-  v_proj_ = register_module("v_proj", Linear(D, R, shape.qkv_bias));
-  k_up_proj_ = register_module("k_up_proj", Linear(R, heads_width, false));
-  v_up_proj_ = register_module("v_up_proj", Linear(R, heads_width, false));
+  k_proj_ = register_module("k_proj", Linear(D, widths.keys, shape.qkv_bias));
+  v_proj_ = register_module("v_proj", Linear(D, widths.values, shape.qkv_bias));
+  k_up_proj_ = register_module("k_up_proj", Linear(widths.keys, heads_width, false));
+  v_up_proj_ = register_module("v_up_proj", Linear(widths.values, heads_width, false));
   o_proj_ = register_module("o_proj", Linear(heads_width, D, shape.o_bias));
   norm_ = QkNorm(*this, shape);
 }
@@ -54,8 +53,7 @@ torch::Tensor LatentAttention::attend_absorbed(const torch::Tensor& q_BNTH, cons
 }
 
 std::vector<CacheSlot> LatentAttention::cache_layout() const {
-  const int64_t R = shape_.n_kv_heads * rank_;
-  return {{"k_latent", R}, {"v_latent", R}};
+  return {{"k_latent", widths_.keys}, {"v_latent", widths_.values}};
 }
 
 torch::Tensor repetition_matrix(const AttentionShape& shape, torch::TensorOptions options) {

@@ -59,33 +59,13 @@ std::optional<BadInput> rank_problem(const AttentionShape& shape, const MlaDeeps
   return std::nullopt;
 }
 
-std::optional<BadInput> rotary_problem(const AttentionShape& shape) {
-  if (shape.rotary_dim > 0 && shape.rotary_dim < shape.head_dim)
-    return bad("variant",
-               fmt::format("a base that turns {} of {} numbers of a head", shape.rotary_dim, shape.head_dim),
-               "a base with rotary position on whole heads: mla_identity, mla_orthogonal and mla_v2 keep "
-               "partial rotary");
-  if (shape.scaled_by_frequency)
-    return bad(
-        "variant", "a base with longrope",
-        "a base whose rotary frequencies don't change with the length: mla_identity, mla_orthogonal and mla_v2 "
-        "keep longrope");
-  return std::nullopt;
-}
-
 }  // namespace
 
 MlaDeepseek::MlaDeepseek(const AttentionShape& shape, const Config& config)
     : DeepseekAttention(shape, form_of(shape, config), config.absorb) {}
 
 std::optional<BadInput> MlaDeepseek::problem(const AttentionShape& shape, const Config& config) {
-  if (auto mla = mla_base_problem(shape)) return mla;
-  if (shape.qk_norm)
-    return bad(
-        "variant", "a base with norms of query and key heads",
-        "a base without: a norm between projection and rotary does not commute with merging the KV heads "
-        "(convert_model --approximate-qk-norm folds its mean scale in)");
-  if (auto rotary = rotary_problem(shape)) return rotary;
+  if (auto removal = rope_removal_problem(shape)) return removal;
   if (auto fold = fold_problem(shape, config)) return fold;
   return rank_problem(shape, config);
 }

@@ -20,7 +20,7 @@ class MlaIdentity final : public LatentAttention {
   };
 
   MlaIdentity(const AttentionShape& shape, const Config& config)
-      : LatentAttention(shape, shape.head_dim, config.absorb) {}
+      : LatentAttention(shape, per_kv_head(shape, shape.head_dim), config.absorb) {}
   // A base whose attention is MLA already.
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config&) {
     return mla_base_problem(shape);

@@ -27,7 +27,7 @@ class MlaOrthogonal final : public LatentAttention {
   };
 
   MlaOrthogonal(const AttentionShape& shape, const Config& config)
-      : LatentAttention(shape, config.rank.value_or(shape.head_dim), config.absorb) {}
+      : LatentAttention(shape, per_kv_head(shape, config.rank.value_or(shape.head_dim)), config.absorb) {}
   // A rank below 1 or above head_dim, or a base whose attention is MLA already.
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config& config);
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);

@@ -53,6 +53,7 @@ struct AttentionShape {
   int64_t rotary_dim = 0;            // numbers of a head that turn; 0: all of head_dim
   bool scaled_by_frequency = false;  // rotary has a factor for each frequency (longrope)
   int64_t layer = 0;                 // place in the stack
+  int64_t n_layers = 0;              // of the stack; 0: not said
 
   int64_t heads_per_kv() const { return n_heads / n_kv_heads; }
 };

@@ -44,4 +44,12 @@ torch::Tensor damped(const torch::Tensor& moment, double fraction) {
   return moment + added * torch::eye(moment.size(0), moment.options());
 }
 
+torch::Tensor white_moment(const torch::Tensor& weight, const torch::Tensor& bias) {
+  const auto rows = weight.to(torch::kFloat64);
+  const auto moment = torch::matmul(rows, rows.t());
+  if (!bias.defined()) return moment;
+  const auto b = bias.to(torch::kFloat64);
+  return moment + torch::outer(b, b);
+}
+
 }  // namespace attnlab

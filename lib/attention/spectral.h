@@ -17,4 +17,7 @@ Spectrum spectrum_of(const torch::Tensor& moment);
 // moment + fraction · mean(diagonal) · I: what directions without data are given.
 torch::Tensor damped(const torch::Tensor& moment, double fraction);
 
+// The second moment W Wᵀ (+ b bᵀ) of y = W x + b, as if x had mean 0 and covariance I. `bias` may be undefined.
+torch::Tensor white_moment(const torch::Tensor& weight, const torch::Tensor& bias);
+
 }  // namespace attnlab

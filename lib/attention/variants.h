@@ -9,8 +9,10 @@
 #include <variant>
 #include <vector>
 
+#include "attention/care.h"
 #include "attention/deepseek_mla.h"
 #include "attention/gqa.h"
+#include "attention/mha2mla.h"
 #include "attention/mla_deepseek.h"
 #include "attention/mla_identity.h"
 #include "attention/mla_orthogonal.h"
@@ -24,7 +26,9 @@ using VariantTable = std::tuple<  //
     MlaOrthogonal,                //
     DeepseekMla,                  //
     MlaV2,                        //
-    MlaDeepseek>;
+    MlaDeepseek,                  //
+    Mha2Mla,                      //
+    Care>;
 
 namespace detail {
 template <class Table>

@@ -27,9 +27,11 @@ class DeepseekTransform final : public Transform {
     return std::max(full_kv_rank(shape, target_), queries);
   }
 
+  bool has_open_settings() const override { return target_.freqfold == "auto"; }
+
   void prepare(const ModelSource& source, const ConversionData& data,
                const ConversionProgress& progress) override {
-    if (target_.freqfold != "auto") return;
+    if (!has_open_settings()) return;
     target_.freqfold = fmt::format("{}", choose_freqfold(source, plain_, target_, data, progress));
     plan();
   }

@@ -1,6 +1,8 @@
 #include <type_traits>
 
+#include "convert/care_transform.h"
 #include "convert/deepseek_transform.h"
+#include "convert/mha2mla_transform.h"
 #include "convert/transform.h"
 #include "convert/weights_transform.h"
 #include "core/errors.h"
@@ -16,10 +18,10 @@ struct Row {
 };
 
 const std::vector<Row>& rows() {
-  static const std::vector<Row> table{{MlaIdentity::kName, make_weights_transform},
-                                      {MlaOrthogonal::kName, make_weights_transform},
-                                      {MlaV2::kName, make_weights_transform},
-                                      {MlaDeepseek::kName, make_deepseek_transform}};
+  static const std::vector<Row> table{
+      {MlaIdentity::kName, make_weights_transform}, {MlaOrthogonal::kName, make_weights_transform},
+      {MlaV2::kName, make_weights_transform},       {MlaDeepseek::kName, make_deepseek_transform},
+      {Mha2Mla::kName, make_mha2mla_transform},     {Care::kName, make_care_transform}};
   return table;
 }
 

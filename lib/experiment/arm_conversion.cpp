@@ -84,7 +84,7 @@ std::optional<ArmWeights> convert_arm(const RunConfig& config, const Base& base,
   if (variant_problem(base.config.attention_shape(), config.arm.options))
     return std::nullopt;  // make_arm_model says it
   const auto transform = make_transform(base.config, config.arm.options, {.exported = false});
-  if (!is_calibrated(*transform)) return std::nullopt;
+  if (!is_calibrated(*transform) && !transform->has_open_settings()) return std::nullopt;
   const fs::path file = cache / (config.arm.variant + "-" + hash_of(config, base, data) + ".safetensors");
   if (auto kept = read_kept(file, config.arm.options)) return kept;
   const auto rows = conversion_data(config, base, data, *transform);

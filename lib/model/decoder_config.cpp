@@ -18,7 +18,8 @@ AttentionShape DecoderConfig::attention_shape(int64_t layer) const {
           .mla = mla,
           .rotary_dim = rotary_dim,
           .scaled_by_frequency = rope_scaling && rope_scaling->type == RopeType::longrope,
-          .layer = layer};
+          .layer = layer,
+          .n_layers = n_layers};
 }
 
 }  // namespace attnlab

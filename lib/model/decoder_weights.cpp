@@ -63,7 +63,7 @@ TensorMap convert_weights(const TensorMap& base, const DecoderConfig& config, co
     if (name.find(".self_attn.") == std::string::npos) out[name] = tensor;
   for (int64_t i = 0; i < config.n_layers; ++i) {
     const std::string prefix = fmt::format("model.layers.{}.self_attn.", i);
-    for (auto& [name, tensor] : convert_from_gqa(config.attention_shape(), variant, take_layer(base, prefix)))
+    for (auto& [name, tensor] : convert_from_gqa(config.attention_shape(i), variant, take_layer(base, prefix)))
       out[prefix + name] = tensor;
   }
   return out;

@@ -17,6 +17,15 @@ bool matches(std::string_view pattern, std::string_view name) {
   return false;
 }
 
+// Parameters that are never trained.
+std::vector<std::string> fixed_names(const Decoder& decoder) {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < decoder.layers().size(); ++i)
+    for (const auto& name : decoder.layers()[i]->attention()->fixed_parameters())
+      names.push_back("model.layers." + std::to_string(i) + ".self_attn." + name);
+  return names;
+}
+
 bool takes(const std::string& scope, const std::string& name) {
   const bool attention = name.find(".self_attn.") != std::string::npos;
   if (scope == "all") return true;
@@ -32,7 +41,9 @@ bool takes(const std::string& scope, const std::string& name) {
 std::vector<std::string> trainable_names(const Decoder& decoder, const std::vector<std::string>& scopes,
                                          const std::string& key) {
   std::vector<std::string> all, taken, candidates{"all", "attention", "attention_kv"};
-  for (const auto& parameter : decoder.named_parameters()) all.push_back(parameter.key());
+  const auto fixed = fixed_names(decoder);
+  for (const auto& parameter : decoder.named_parameters())
+    if (std::find(fixed.begin(), fixed.end(), parameter.key()) == fixed.end()) all.push_back(parameter.key());
   candidates.insert(candidates.end(), all.begin(), all.end());
   for (const auto& scope : scopes)
     if (std::none_of(all.begin(), all.end(), [&](const auto& name) { return takes(scope, name); }))

@@ -33,7 +33,12 @@ std::vector<DecoderForm> forms_of(const DecoderConfig& config) {
                           .kv_pca = KvPca::weight,
                           .latent_norm = LatentNorm::calibrated,
                           .follow = Follow::published_code,
-                          .absorb = false}};
+                          .absorb = false},
+      Mha2Mla::Config{.kv_lora_rank = 5, .qk_rope_head_dim = 2, .select = RopeSelect::uniform, .absorb = false},
+      Care::Config{.rank = 3, .allocation = RankAllocation::uniform, .covariance = false, .absorb = false},
+      Care::Config{.rank = 2,
+                   .layers = {std::vector<int64_t>(static_cast<size_t>(config.n_layers), 1),
+                              std::vector<int64_t>(static_cast<size_t>(config.n_layers), 3)}}};
   for (const auto& variant : others)
     if (!variant_problem(shape, variant)) forms.push_back({config, variant});
   return forms;

@@ -25,6 +25,13 @@ TEST_CASE("scopes take what they say") {
   CHECK(names(Gqa::Config{}, {"attention", "*q_proj*"}).size() == 2 * 4);
 }
 
+TEST_CASE("places of rotary frequencies are in no scope") {
+  CHECK(names(Mha2Mla::Config{}, {"all"}).size() == 2 * (5 + 3 + 2) + 3);
+  CHECK(names(Mha2Mla::Config{}, {"attention_kv"}).size() == 2 * 3);
+  CHECK_THROWS_WITH(names(Mha2Mla::Config{}, {"*rope_frequency"}), ContainsSubstring("no parameter matches"));
+  for (const auto& name : names(Mha2Mla::Config{}, {"all"})) CHECK(name.find("rope_frequency") == name.npos);
+}
+
 TEST_CASE("a scope that takes nothing is refused with the nearest one") {
   CHECK_THROWS_WITH(names(Gqa::Config{}, {"attentoin"}), ContainsSubstring("did you mean 'attention'?"));
   CHECK_THROWS_WITH(names(Gqa::Config{}, {"*k_up_proj*"}),

@@ -1,0 +1,12 @@
+// GQA → CARE (arXiv 2603.17946): covariance-aware low rank with ranks per layer. The mathematics:
+// attention/care.h, convert/rank_allocation.h.
+#pragma once
+
+#include "convert/transform.h"
+
+namespace attnlab {
+
+std::unique_ptr<Transform> make_care_transform(const DecoderConfig& base, const VariantConfig& target,
+                                               const TransformOptions& options);
+
+}  // namespace attnlab

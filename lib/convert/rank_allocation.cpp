@@ -1,0 +1,105 @@
+#include "convert/rank_allocation.h"
+
+#include <queue>
+
+#include "attention/spectral.h"
+#include "core/errors.h"
+
+namespace attnlab {
+namespace {
+
+constexpr double kDamping = 1e-4;
+
+struct Candidate {
+  double share = 0;  // of its matrix's energy, of the direction that is next
+  size_t matrix = 0;
+  bool operator<(const Candidate& other) const {  // the queue's top is the largest
+    return share != other.share ? share < other.share : matrix > other.matrix;
+  }
+};
+
+std::vector<double> shares_of(const torch::Tensor& energies) {
+  const double all = energies.sum().item<double>();
+  const auto shares = (all > 0 ? energies / all : energies).contiguous();
+  return {shares.data_ptr<double>(), shares.data_ptr<double>() + shares.numel()};
+}
+
+TensorMap attention_of(const TensorMap& layer) {
+  TensorMap attention;
+  for (const auto& [name, tensor] : layer)
+    if (name.starts_with("self_attn.")) attention[name.substr(10)] = tensor;
+  return attention;
+}
+
+torch::Tensor energies_of(const torch::Tensor& moment) { return spectrum_of(moment).values.clamp_min(0).cpu(); }
+
+// Mean of the diagonal of the inputs' second moment; a bias is one input more, that is always 1.
+double mean_energy(const CalibrationInputs& inputs, bool with_bias) {
+  double sum = 0;
+  int64_t D = 0;
+  inputs.visit([&](const torch::Tensor& x_PD) {
+    sum += x_PD.to(torch::kFloat64).square().sum().item<double>();
+    D = x_PD.size(1);
+  });
+  if (with_bias) sum += static_cast<double>(inputs.tokens());
+  return sum / static_cast<double>(with_bias ? D + 1 : D);
+}
+
+}  // namespace
+
+LayerRanks allocate_ranks(const std::vector<LayerEnergies>& layers, int64_t budget) {
+  std::vector<std::vector<double>> shares;  // keys of layer 0, its values, keys of layer 1, …
+  for (const auto& layer : layers) {
+    shares.push_back(shares_of(layer.keys));
+    shares.push_back(shares_of(layer.values));
+  }
+  std::vector<int64_t> ranks(shares.size(), 1);
+  std::priority_queue<Candidate> queue;
+  const auto offer = [&](size_t matrix) {
+    const auto next = static_cast<size_t>(ranks[matrix]);
+    if (next < shares[matrix].size()) queue.push({shares[matrix][next], matrix});
+  };
+  for (size_t matrix = 0; matrix < shares.size(); ++matrix) offer(matrix);
+  for (auto left = budget - static_cast<int64_t>(shares.size()); left > 0; --left) {
+    ATTNLAB_CHECK(!queue.empty());
+    const size_t matrix = queue.top().matrix;
+    queue.pop();
+    ++ranks[matrix];
+    offer(matrix);
+  }
+  LayerRanks out;
+  for (size_t matrix = 0; matrix < ranks.size(); ++matrix)
+    (matrix % 2 == 0 ? out.keys : out.values).push_back(ranks[matrix]);
+  return out;
+}
+
+torch::Tensor damped_moment(const CalibrationInputs* inputs, const torch::Tensor& weight,
+                            const torch::Tensor& bias) {
+  const auto white = white_moment(weight, bias);
+  if (!inputs) return white;
+  return inputs->second_moment(weight, bias) + kDamping * mean_energy(*inputs, bias.defined()) * white;
+}
+
+LayerRanks choose_ranks(const ModelSource& source, const Care::Config& config, const ConversionData& data,
+                        const ConversionProgress& progress) {
+  std::optional<LayerStream> stream;
+  if (config.covariance)
+    stream.emplace(DecoderForm{source.config, Gqa::Config{}}, data.calibration, source.embedding(),
+                   source.device);
+  const int64_t layers = source.config.n_layers;
+  std::vector<LayerEnergies> energies;
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    progress("choosing ranks", layer, layers);
+    const TensorMap tensors = source.layer(layer);
+    const GqaWeights gqa = gqa_of(attention_of(tensors));
+    std::optional<CalibrationInputs> inputs;
+    if (stream) inputs.emplace(*stream, tensors.at("input_layernorm.weight"));
+    const CalibrationInputs* seen = inputs ? &*inputs : nullptr;
+    energies.push_back({.keys = energies_of(damped_moment(seen, gqa.k_weight, gqa.k_bias)),
+                        .values = energies_of(damped_moment(seen, gqa.v_weight, gqa.v_bias))});
+    if (stream && layer + 1 < layers) stream->advance(layer, tensors);
+  }
+  return allocate_ranks(energies, 2 * layers * *config.rank);
+}
+
+}  // namespace attnlab
