@@ -69,14 +69,17 @@ TEST_CASE("all families convert to all forms, and exact stages change nothing") 
     const Base base(name);
     for (const VariantConfig& variant :
          {VariantConfig(MlaIdentity::Config{}), VariantConfig(MlaOrthogonal::Config{}),
-          VariantConfig(MlaV2::Config{}), VariantConfig(MlaV2::Config{.absorb = false})}) {
+          VariantConfig(MlaV2::Config{}), VariantConfig(MlaV2::Config{.absorb = false}),
+          VariantConfig(Care::Config{})}) {
       INFO(name << " to " << variant_name(variant));
       const auto done = convert(base, variant);
       REQUIRE(done.report.stages.size() == 1);
       CHECK(done.report.stages[0].exact);
       CHECK(done.report.stages[0].from_base.kl_divergence < 1e-9);
     }
-    INFO(name << " to mla_deepseek");
+    INFO(name << " to mha2mla and mla_deepseek");
+    CHECK(convert(base, Mha2Mla::Config{.qk_rope_head_dim = base.config.head_dim}).report.stages[1].exact);
+    CHECK(convert(base, Mha2Mla::Config{}).report.stages[1].exact);
     const auto done = convert(base, MlaDeepseek::Config{.freqfold = "1"});
     const auto& stages = done.report.stages;
     REQUIRE(stages.size() == (holds(kOwnLayout, name) ? 3 : 4));
@@ -96,6 +99,10 @@ TEST_CASE(
   const Base qwen3("qwen3_qk_norm"), phi("phi4_mini_longrope_partial");
   CHECK_THAT(refusal(qwen3, MlaDeepseek::Config{}), ContainsSubstring("does not commute"));
   CHECK_THAT(refusal(phi, MlaDeepseek::Config{}), ContainsSubstring("turns 12 of 16 numbers"));
+  CHECK_THAT(refusal(qwen3, Mha2Mla::Config{}), ContainsSubstring("does not commute"));
+  CHECK_THAT(refusal(phi, Mha2Mla::Config{}), ContainsSubstring("turns 12 of 16 numbers"));
+  CHECK(refusal(qwen3, Care::Config{.rank = 7}) == "converted");
+  CHECK(refusal(phi, Care::Config{}) == "converted");
   CHECK(refusal(qwen3, MlaIdentity::Config{}) == "converted");
   CHECK(refusal(phi, MlaOrthogonal::Config{}) == "converted");
   const auto folded = convert(qwen3, MlaDeepseek::Config{.freqfold = "1"}, {.approximate_qk_norm = true});
