@@ -4,10 +4,9 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "config/document.h"
-#include "convert/calibration_text.h"
 #include "convert/conversion_folder.h"
 #include "convert/conversion_json.h"
+#include "convert_inputs.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "model/decoder_weights.h"
@@ -18,79 +17,6 @@ namespace {
 
 using namespace attnlab;
 using Clock = std::chrono::steady_clock;
-
-struct Options {
-  std::string model, to, out, calibration, heldout, dtype = "auto", device = "auto";
-  std::vector<std::string> settings;
-  CalibrationOptions rows;
-  bool approximate_qk_norm = false;
-  std::string precision = "float32";
-};
-
-VariantConfig read_settings(const Options& o) {
-  require_name("--to", o.to, transform_names());
-  Node root{.kind = Node::Kind::map, .file = "--set"};
-  for (const auto& text : o.settings) {
-    const size_t equals = text.find('=');
-    if (equals == std::string::npos)
-      throw InputError(BadInput{.file = "--set", .found = "'" + text + "'", .expected = "KEY=VALUE"});
-    set_path(root, text.substr(0, equals), parse_yaml(text.substr(equals + 1), "--set " + text));
-  }
-  VariantConfig variant = *variant_defaults(o.to);
-  std::visit([&](auto& options) { options = read_config<std::remove_cvref_t<decltype(options)>>(root); },
-             variant);
-  return variant;
-}
-
-// What the settings became in the run that was killed.
-VariantConfig read_settled(const VariantConfig& variant, const nlohmann::json& settled) {
-  VariantConfig out = variant;
-  const Node root = parse_yaml(settled.dump(), "plan.json");
-  std::visit([&](auto& options) { options = read_config<std::remove_cvref_t<decltype(options)>>(root); }, out);
-  return out;
-}
-
-torch::ScalarType stored_dtype(const Options& o, const Checkpoint& checkpoint, const DecoderConfig& config) {
-  if (o.dtype != "auto") return parse_dtype(o.dtype);
-  return checkpoint.dtype(file_tensor(config, "model.layers.0.self_attn.q_proj.weight").name);
-}
-
-bool is_calibrated(const Transform& transform) {
-  for (const auto& stage : transform.stages())
-    if (stage.calibrated) return true;
-  return false;
-}
-
-CalibrationRows read_rows(const Options& o, const Transform& transform, const DecoderConfig& config) {
-  if (o.calibration.empty()) {
-    if (is_calibrated(transform))
-      throw InputError(BadInput{.file = "--calibration",
-                                .found = "nothing",
-                                .expected = "a text: " + o.to + " is fitted to what the model says of it"});
-    if (o.heldout.empty())
-      return {.heldout_NT = random_rows(config.vocab_size, 4, std::min<int64_t>(128, config.max_positions), 0)};
-  }
-  const std::string named = o.calibration.empty() ? o.heldout : o.calibration;
-  std::optional<Tokenizer> tokenizer;
-  if (!named.ends_with(".safetensors") || (!o.heldout.empty() && !o.heldout.ends_with(".safetensors")))
-    tokenizer = Tokenizer::load(o.model);
-  auto rows = read_calibration(named, o.heldout, tokenizer ? &*tokenizer : nullptr, config.vocab_size, o.rows);
-  const int64_t needed = transform.numbers_to_estimate(), found = rows.calibration_NT.numel();
-  if (is_calibrated(transform) && found < needed)
-    throw InputError(
-        BadInput{.file = named,
-                 .found = fmt::format("{} tokens for calibration", found),
-                 .expected = fmt::format("at least {}: as many directions are estimated", needed)});
-  return rows;
-}
-
-ConversionData data_of(const Options& o, const CalibrationRows& rows, const Transform& transform) {
-  ConversionData data{.precision = parse_name<Precision>("--calibration-precision", o.precision)};
-  if (rows.calibration_NT.defined() && is_calibrated(transform))
-    data.calibration = make_batches(rows.calibration_NT);
-  if (rows.heldout_NT.defined()) data.heldout = make_batches(rows.heldout_NT);
-  return data;
-}
 
 // "converting: layer 3 of 32, 12 s, 1m40s left".
 class Progress {
@@ -116,13 +42,8 @@ class Progress {
   int64_t first_ = 0;
 };
 
-void convert(const Options& o) {
-  require_given("--model", o.model, "a model folder");
-  require_given("--to", o.to, "one of " + join(transform_names()));
-  require_given("--out", o.out, "the folder to write");
-  require_range("--tokens", o.rows.tokens, 1);
-  require_range("--row-length", o.rows.row_length, 2);
-  require_range("--heldout-tokens", o.rows.heldout_tokens, 2);
+void convert(const ConvertOptions& o) {
+  check_options(o);
   const torch::NoGradGuard no_grad;
   const auto device = parse_device(o.device);
   const auto checkpoint = Checkpoint::open(o.model);
@@ -170,7 +91,7 @@ void convert(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Options o;
+  ConvertOptions o;
   Program program(
       {.name = "convert_model",
        .usage = "--model DIR --to FORM --out DIR [options]",

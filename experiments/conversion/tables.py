@@ -5,7 +5,7 @@ Usage: experiments/conversion/tables.py --model DIR --calibration FILE [--heldou
            [--programs build/bin] [--out results/conversion]
 
 Tables: perplexity after each stage, against FreqFold and collapse, and against kv_lora_rank for the four kinds of
-PCA; and every other form. A conversion that stands in --out already is not repeated. No packages are needed.
+PCA; every form that follows from the weights; mha2mla and care by rank. A conversion that stands in --out already is not repeated. No packages are needed.
 """
 import argparse
 import json
@@ -90,6 +90,37 @@ def print_forms(options):
                 f"{row['from_base']['max_logit_difference']:.1e}", perplexity(row), row["cached_numbers_per_token"]])
 
 
+def last_row(report):
+    return report["stages"][-1]
+
+
+def share_of_base(report):
+    return f"{100 * last_row(report)['cached_numbers_per_token'] / report['base']['cached_numbers_per_token']:.1f} %"
+
+
+def print_mha2mla(options, n_kv_heads, head_dim):
+    print("\n### mha2mla: perplexity by rank and choice of the frequencies that keep rotary position\n")
+    kinds = ["norm", "high", "uniform"]
+    table(["kv_lora_rank", "cached numbers, of the base's", *kinds])
+    full = n_kv_heads * (2 * head_dim - head_dim // 2)
+    for rank in [full] + [full * part // 6 for part in (4, 3, 2)]:
+        reports = [convert(options, "mha2mla", {"kv_lora_rank": rank, "select": select}) for select in kinds]
+        row_of([rank, share_of_base(reports[0]), *(perplexity(last_row(report)) for report in reports)])
+
+
+def print_care(options, n_kv_heads, head_dim):
+    print("\n### care: perplexity by rank, ranks by layer, and weighting\n")
+    kinds = [(allocation, covariance) for covariance in ("true", "false") for allocation in ("energy", "uniform")]
+    table(["rank", "cached numbers, of the base's",
+           *(f"{'covariance' if covariance == 'true' else 'weights alone'}, {allocation}"
+             for allocation, covariance in kinds)])
+    full = n_kv_heads * head_dim
+    for rank in [full * part // 8 for part in (8, 6, 5, 4, 3)]:
+        reports = [convert(options, "care", {"rank": rank, "allocation": allocation, "covariance": covariance})
+                   for allocation, covariance in kinds]
+        row_of([rank, share_of_base(reports[0]), *(perplexity(last_row(report)) for report in reports)])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=pathlib.Path, required=True)
@@ -107,6 +138,9 @@ def main():
     print(f"\n`freqfold: auto` takes {chosen}.")
     print_ranks(options, chosen)
     print_forms(options)
+    n_kv_heads = config.get("num_key_value_heads") or config["num_attention_heads"]
+    print_mha2mla(options, n_kv_heads, head_dim)
+    print_care(options, n_kv_heads, head_dim)
 
 
 if __name__ == "__main__":
