@@ -8,6 +8,7 @@
 
 #include "core/interrupt.h"
 #include "experiment/dry_run.h"
+#include "experiment/rate_range.h"
 #include "experiment/runner.h"
 #include "experiment/workers.h"
 #include "program.h"
@@ -20,7 +21,7 @@ struct Options {
   PlanOptions plan;
   std::string config, shard = "1/1";
   int64_t jobs = 1, threads = 0;
-  bool dry_run = false, worker = false;
+  bool dry_run = false, range_test = false, worker = false;
 };
 
 std::vector<std::string> worker_arguments(const Options& o, int64_t threads) {
@@ -29,6 +30,16 @@ std::vector<std::string> worker_arguments(const Options& o, int64_t threads) {
                                o.shard,    "--threads",    fmt::format("{}", threads)};
   for (const auto& text : o.plan.overrides) out.insert(out.end(), {"--set", text});
   return out;
+}
+
+// Names the runs that failed; returns the exit code.
+int report_failures(const std::vector<RunFailure>& failures) {
+  for (const auto& failure : failures)
+    fmt::print(stderr, "run_ablation: {} failed: {}\n", failure.run, failure.message);
+  if (failures.empty()) return 0;
+  const bool bad_input =
+      std::any_of(failures.begin(), failures.end(), [](const auto& failure) { return failure.bad_input; });
+  return bad_input ? 2 : 1;
 }
 
 int execute(Options o) {
@@ -46,17 +57,24 @@ int execute(Options o) {
     if (o.dry_run) fmt::print("{}", format_costs(plan, count_runs(plan)));
     for (const auto& warning : warnings) fmt::print(stderr, "warning: {}\n", warning);
     if (o.dry_run) return 0;
+    if (o.range_test) {
+      fmt::print("{}", test_rate_ranges(plan));
+      return 0;
+    }
   }
+  int code = 0;
   if (o.jobs > 1) {
     o.plan.results = plan.results.string();
-    if (const int code = run_workers(o.jobs, worker_arguments(o, threads)); code != 0) return code;
+    code = run_workers(o.jobs, worker_arguments(o, threads));
+    if (code > 2) return code;
   } else {
     const RunnerReport report = run_plan(plan, shard);
+    code = report_failures(report.failures);
     if (report.taken_by_others > 0 && !o.worker)
       fmt::print(stderr, "{} runs were left to other processes\n", report.taken_by_others);
   }
   if (!o.worker) fmt::print("{}", verdict_of_plan(plan));
-  return 0;
+  return code;
 }
 
 }  // namespace
@@ -78,6 +96,8 @@ int main(int argc, char** argv) {
               "repeated")
       .option("out", o.plan.results, "DIR", "folder of the results (default: results/EXPERIMENT)")
       .flag("dry-run", o.dry_run, "print the plan and what it costs, run nothing")
+      .flag("lr-range-test", o.range_test,
+            "instead of the runs, train each arm for 100 steps at rates from 1e-6 to 1, and suggest one")
       .option("jobs", o.jobs, "N", "processes that work on the plan on this machine")
       .option("shard", o.shard, "I/N", "only the I-th of N parts of the plan")
       .option("threads", o.threads, "N", "CPU threads of each process; 0: cores / jobs")

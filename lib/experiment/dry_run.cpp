@@ -9,7 +9,7 @@
 #include "experiment/arm_model.h"
 #include "experiment/evaluation.h"
 #include "experiment/provenance.h"
-#include "experiment/run_state.h"
+#include "experiment/rate_selection.h"
 #include "results/rows.h"
 
 namespace attnlab {
@@ -43,7 +43,8 @@ std::vector<RunCost> count_runs(const Plan& plan) {
   std::map<std::pair<std::string, int64_t>, RunCost> known;  // seeds cost the same
   std::vector<RunCost> costs;
   for (const auto& run : plan.runs) {
-    const auto key = std::make_pair(run.sweep_point, run.arm_index);
+    const auto key = std::make_pair(run.selects ? fmt::format("selection {}", *run.selection) : run.sweep_point,
+                                    run.arm_index);
     if (!known.count(key)) known[key] = cost_of(run, inputs);
     costs.push_back(known[key]);
     costs.back().run = &run;
@@ -54,6 +55,7 @@ std::vector<RunCost> count_runs(const Plan& plan) {
 std::vector<std::string> parameter_warnings(const std::vector<RunCost>& costs) {
   std::map<std::string, std::pair<const RunCost*, const RunCost*>> extremes;  // fewest, most
   for (const auto& cost : costs) {
+    if (cost.run->selects) continue;
     auto [found, is_new] = extremes.try_emplace(cost.run->sweep_point, &cost, &cost);
     auto& [fewest, most] = found->second;
     if (cost.parameters_trainable < fewest->parameters_trainable) fewest = &cost;
@@ -87,8 +89,9 @@ std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs) {
         cost.run->config.train.steps, format_count(static_cast<double>(cost.parameters_total)),
         format_count(static_cast<double>(cost.parameters_trainable)), cost.cached_numbers_per_token,
         format_count(cost.flops_per_token), format_count(static_cast<double>(cost.disk_bytes)),
-        is_complete(*cost.run)                    ? "complete"
+        is_settled(*cost.run)                     ? "complete"
         : std::filesystem::exists(cost.run->file) ? "begun"
+        : cost.run->rate_is_open                  ? "to do, once its learning rate is chosen"
                                                   : "to do");
   }
   return text + fmt::format("disk at most: {}B\n", format_count(static_cast<double>(disk)));

@@ -53,6 +53,28 @@ struct ArmConfig {
   }
 };
 
+enum class SelectBy { heldout_loss, training_loss };
+template <>
+struct EnumNames<SelectBy> {
+  static constexpr std::array<std::pair<std::string_view, SelectBy>, 2> rows{
+      {{"heldout_loss", SelectBy::heldout_loss}, {"training_loss", SelectBy::training_loss}}};
+};
+
+// train.lr as a map: the rate of an arm is the best of `sweep`, on seeds that are in no verdict.
+struct RateRule {
+  std::vector<double> sweep;
+  SelectBy select_by = SelectBy::heldout_loss;
+  std::vector<int64_t> seeds;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"sweep", "learning rates to choose from"}.above(0).must_be_given(), self.sweep);
+    visit(Key{"select_by", "what is lowest at the chosen rate, on average over seeds"}, self.select_by);
+    visit(Key{"seeds", "seeds of the runs that choose; none of them is reported"}.at_least(0).must_be_given(),
+          self.seeds);
+  }
+};
+
 struct RunConfig {
   std::string experiment;
   int64_t seed = 0;
@@ -62,6 +84,8 @@ struct RunConfig {
   ArmConfig arm;
   TrainConfig train;
   EvalConfig eval;
+  std::optional<RateRule> lr_selection;  // how train.lr was chosen; not a key of exp.yaml
+  std::optional<std::string> purpose;    // of runs that are in no verdict
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
@@ -73,6 +97,8 @@ struct RunConfig {
     visit(Key{"arm", "the arm"}, self.arm);
     visit(Key{"train", "training"}, self.train);
     visit(Key{"eval", "evaluation"}, self.eval);
+    visit(Key{"lr_selection", "how train.lr was chosen"}, self.lr_selection);
+    visit(Key{"purpose", "what a run is for that is in no verdict"}, self.purpose);
   }
 };
 

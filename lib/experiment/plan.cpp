@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "config/document.h"
+#include "experiment/rate_plan.h"
 #include "experiment/sweep.h"
 
 namespace attnlab {
@@ -100,16 +102,61 @@ Node tree_of_run(const Node& root, size_t arm_index, const SweepPoint& point) {
   return tree;
 }
 
-PlannedRun plan_run(const Plan& plan, size_t arm_index, const SweepPoint& point, int64_t seed) {
-  const Node tree = tree_of_run(plan.root, arm_index, point);
-  PlannedRun run{.config = read_run_config(tree, tree.find("arms")->items[arm_index],
-                                           static_cast<int64_t>(arm_index), seed),
-                 .arm_index = static_cast<int64_t>(arm_index),
-                 .sweep_point = point.name};
-  run.config.experiment = plan.experiment;
-  run.file = plan.results / run.config.arm.name / point.name / fmt::format("seed{}.h5", seed);
-  return run;
-}
+class Planner {
+ public:
+  Planner(Plan& plan, std::vector<int64_t> seeds) : plan_(plan), seeds_(std::move(seeds)) {}
+
+  void plan_all(size_t arms) {
+    const auto points = sweep_points(plan_.root);
+    for (const auto& point : points)
+      for (size_t arm = 0; arm < arms; ++arm) plan_selection(arm, point);
+    for (const int64_t seed : seeds_)
+      for (const auto& point : points)
+        for (size_t arm = 0; arm < arms; ++arm) plan_reported(arm, point, seed);
+  }
+
+ private:
+  PlannedRun plan_run(size_t arm_index, const SweepPoint& point, int64_t seed) const {
+    const Node tree = with_plain_rate(tree_of_run(plan_.root, arm_index, point));
+    PlannedRun run{.config = read_run_config(tree, tree.find("arms")->items[arm_index],
+                                             static_cast<int64_t>(arm_index), seed),
+                   .arm_index = static_cast<int64_t>(arm_index),
+                   .sweep_point = point.name};
+    run.config.experiment = plan_.experiment;
+    run.file = plan_.results / run.config.arm.name / point.name / fmt::format("seed{}.h5", seed);
+    return run;
+  }
+
+  void plan_selection(size_t arm, const SweepPoint& point) {
+    const Node tree = tree_of_run(plan_.root, arm, point);
+    const auto rule = read_rate_rule(tree, seeds_);
+    if (!rule) return;
+    const size_t number = plan_.selections.size();
+    chosen_by_[{arm, point.name}] = number;
+    RateSelection selection{.rule = *rule};
+    for (const double rate : rule->sweep)
+      for (const int64_t seed : rule->seeds) {
+        selection.runs.push_back(plan_.runs.size());
+        plan_.runs.push_back(selecting_run(plan_run(arm, point, seed), rate, number));
+      }
+    check_selectable(*find_path(tree, "train.lr"), *rule, plan_.runs.back().config);
+    plan_.selections.push_back(std::move(selection));
+  }
+
+  void plan_reported(size_t arm, const SweepPoint& point, int64_t seed) {
+    PlannedRun run = plan_run(arm, point, seed);
+    if (const auto found = chosen_by_.find({arm, point.name}); found != chosen_by_.end()) {
+      run.selection = found->second;
+      run.rate_is_open = true;
+      run.config.lr_selection = plan_.selections[found->second].rule;
+    }
+    plan_.runs.push_back(std::move(run));
+  }
+
+  Plan& plan_;
+  std::vector<int64_t> seeds_;
+  std::map<std::pair<size_t, std::string>, size_t> chosen_by_;
+};
 
 std::string experiment_name(const Node& root, const fs::path& config) {
   const Node* node = root.find("experiment");
@@ -131,10 +178,7 @@ Plan make_plan(const PlanOptions& options) {
   plan.results = options.results.empty() ? fs::path("results") / plan.experiment : fs::path(options.results);
   const auto seeds = read_seeds(plan.root);
   const size_t arms = read_arms(plan.root).items.size();
-  const auto points = sweep_points(plan.root);
-  for (const int64_t seed : seeds)
-    for (const auto& point : points)
-      for (size_t arm = 0; arm < arms; ++arm) plan.runs.push_back(plan_run(plan, arm, point, seed));
+  Planner(plan, seeds).plan_all(arms);
   return plan;
 }
 

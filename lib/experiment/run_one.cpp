@@ -5,16 +5,17 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <future>
 
-#include "config/document.h"
 #include "core/interrupt.h"
 #include "experiment/arm_model.h"
 #include "experiment/evaluation.h"
 #include "experiment/provenance.h"
+#include "experiment/run_header.h"
 #include "experiment/run_state.h"
 #include "results/run_file.h"
+#include "train/determinism.h"
+#include "train/finite_watch.h"
 #include "train/trainer.h"
 
 namespace attnlab {
@@ -33,32 +34,36 @@ class RunSession {
         config_(run.config),
         files_(files_of(run)),
         reporter_(reporter),
+        deterministic_(config_.train.deterministic, device),
         base_(inputs.base(config_.base)),
         data_(inputs.data(config_.data)),
         evaluator_(config_, base_, *data_),
         model_(make_model(plan, device)),
-        writer_(open_writer(device)),
+        writer_(open_writer(device)),  // compares with the base, in float32
         stream_(inputs.stream(config_)),
-        trainer_(*model_.decoder, config_.train) {}
+        trainer_(in_precision(*model_.decoder, config_.train.precision), config_.train) {}
 
   void execute(size_t place) {
     try {
-      if (std::filesystem::exists(files_.state)) progress_ = trainer_.load(files_.state);
-      reporter_.begin(place, run_, progress_.step);
-      evaluate_if_due();
-      train();
-      if (config_.train.save_model) save_arm_model(files_.model, *model_.decoder, *base_);
-      writer_->set_status(RunState::complete, progress_.step);
-      std::filesystem::remove(files_.state);
-    } catch (const Interrupted&) {
-      trainer_.save(files_.state, progress_);
+      try {
+        resume();
+        reporter_.begin(place, run_, progress_.step);
+        evaluate_if_due();
+        train();
+      } catch (const Interrupted&) {
+        save_state();
+        throw;
+      }
+      finish();
+    } catch (const InputError& error) {  // a damaged state
+      fail(error.what());
       throw;
     } catch (const RunError& error) {
-      writer_->set_status(RunState::failed, progress_.step, error.what());
+      fail(error.what());
       throw;
     } catch (const c10::Error& error) {  // no memory on the device, most often
       const std::string message = error.what_without_backtrace();
-      writer_->set_status(RunState::failed, progress_.step, message);
+      fail(message);
       throw RunError(fmt::format("{}: step {}: {}", run_name(run_), progress_.step, message));
     }
   }
@@ -70,6 +75,11 @@ class RunSession {
     return make_arm_model(config_, *base_, device, start ? &*start : nullptr);
   }
 
+  static Decoder& in_precision(Decoder& decoder, Precision precision) {
+    decoder.to(weight_type(precision));
+    return decoder;
+  }
+
   std::optional<RunWriter> open_writer(torch::Device device) {
     if (std::filesystem::exists(files_.results)) {
       // The same number of threads adds in the same order.
@@ -78,33 +88,56 @@ class RunSession {
         at::set_num_threads(static_cast<int>(threads));
       return RunWriter::resume(files_.results);
     }
-    std::filesystem::remove(files_.state);  // of a run whose file was deleted
-    return RunWriter::create(files_.results, make_header(device));
+    remove_states(files_.state);  // of a run whose file was deleted
+    return RunWriter::create(files_.results,
+                             make_run_header(run_, *base_, *data_, model_, evaluator_, device, reporter_));
   }
 
-  RunHeader make_header(torch::Device device) {
-    const Equivalence equivalence = compare_with_base(*base_, *data_, *model_.decoder);
-    const FlatFields config = flatten(config_);
-    reporter_.note(fmt::format("{}: converted to {}: max |Δlogit| {:.2g}, KL {:.2g} nats", run_name(run_),
-                               config_.arm.variant, equivalence.max_logit_difference,
-                               equivalence.kl_divergence));
-    return {.experiment = config_.experiment,
-            .arm = config_.arm.name,
-            .variant = config_.arm.variant,
-            .sweep_point = run_.sweep_point,
-            .arm_index = run_.arm_index,
-            .seed = config_.seed,
-            .parameters_total = model_.parameters_total,
-            .parameters_trainable = model_.parameters_trainable,
-            .cached_numbers_per_token = model_.decoder->cached_numbers_per_token(),
-            .flops_per_token = model_.decoder->forward_flops_per_token(config_.train.sequence_length),
-            .config = config,
-            .provenance = provenance_of(*base_, *data_, device),
-            .conversion = flatten(equivalence),
-            .resolved_yaml = to_yaml(config),
-            .prompt_bytes = evaluator_.prompt_bytes(),
-            .gold_bytes = evaluator_.gold_bytes(),
-            .output_bytes = evaluator_.output_bytes()};
+  void resume() {
+    const auto state = find_state(files_.state);
+    if (!state) return;
+    progress_ = trainer_.load(state->file);
+    for (const auto& problem : state->damaged)
+      reporter_.note(
+          fmt::format("{}: {}; going on from an older one, step {}", run_name(run_), problem, progress_.step));
+  }
+
+  void save_state() {
+    settle_nonfinite();
+    for (const auto& row : writer_->evaluations()) {
+      const bool better = !progress_.best_heldout_loss || row.heldout_loss < *progress_.best_heldout_loss;
+      if (row.step > progress_.step || row.heldout_tokens == 0 || !better) continue;
+      progress_.best_heldout_loss = row.heldout_loss;
+      progress_.best_heldout_step = row.step;
+    }
+    trainer_.save(files_.state, progress_);
+  }
+
+  void finish() {
+    settle_nonfinite();
+    if (config_.train.save_model) save_arm_model(files_.model, *model_.decoder, *base_);
+    writer_->set_status(RunState::complete, progress_.step);
+    remove_states(files_.state);
+  }
+
+  void fail(const std::string& message) { writer_->set_status(RunState::failed, progress_.step, message); }
+
+  // Asks which steps were not finite, records them and, unless they are to be skipped, ends the run at the
+  // first. True if the last step is one of them.
+  bool settle_nonfinite() {
+    const auto steps = watch_.take();
+    for (const auto& bad : steps) {
+      const auto what = fmt::format("{}: step {}: the loss is {:.4g}, the gradient's norm {:.4g}",
+                                    run_name(run_), bad.step, bad.loss, bad.gradient_norm);
+      writer_->put_nonfinite({.step = bad.step, .loss = bad.loss, .gradient_norm = bad.gradient_norm});
+      if (config_.train.on_nonfinite == OnNonfinite::skip) {
+        reporter_.note(what + ": skipped");
+        continue;
+      }
+      progress_.step = bad.step - 1;
+      throw RunError(what);
+    }
+    return !steps.empty() && steps.back().step == progress_.step;
   }
 
   std::vector<Batch> batches_of(int64_t step) const {
@@ -127,34 +160,37 @@ class RunSession {
       train_step(batches);
       evaluate_if_due();
       if (progress_.step % config_.train.checkpoint_every == 0 && progress_.step < config_.train.steps)
-        trainer_.save(files_.state, progress_);
+        save_state();
       if (interrupted()) throw Interrupted{};
     }
   }
 
   void train_step(const std::vector<Batch>& batches) {
     const auto start = Clock::now();
-    const StepResult result = trainer_.step(progress_.step + 1, batches);
     const int64_t step = progress_.step + 1;
+    const StepResult result = trainer_.step(step, batches);
+    watch_.add(step, result);
     const bool log = step % config_.train.log_every == 0 || step == config_.train.steps;
     const double loss = log ? result.loss.item<double>() : 0;
-    progress_ = {.step = step,
-                 .tokens = progress_.tokens + result.tokens,
-                 .seconds = progress_.seconds + seconds_since(start)};
-    if (!log) return;
-    if (!std::isfinite(loss))
-      throw RunError(fmt::format("{}: step {}: the loss is {}", run_name(run_), step, loss));
+    progress_.step = step;
+    progress_.tokens += result.tokens;
+    progress_.seconds += seconds_since(start);
+    if (log) log_step(result, loss);
+  }
+
+  void log_step(const StepResult& result, double loss) {
     const double speed = static_cast<double>(progress_.tokens - logged_.tokens) /
                          std::max(progress_.seconds - logged_.seconds, 1e-9);
-    writer_->put_train({.step = step,
-                        .tokens = progress_.tokens,
-                        .loss = loss,
-                        .learning_rate = result.learning_rate,
-                        .gradient_norm = result.gradient_norm.item<double>(),
-                        .tokens_per_second = speed,
-                        .seconds = progress_.seconds});
+    if (!settle_nonfinite())
+      writer_->put_train({.step = progress_.step,
+                          .tokens = progress_.tokens,
+                          .loss = loss,
+                          .learning_rate = result.learning_rate,
+                          .gradient_norm = result.gradient_norm.item<double>(),
+                          .tokens_per_second = speed,
+                          .seconds = progress_.seconds});
     logged_ = progress_;
-    reporter_.step(step, loss, speed);
+    reporter_.step(progress_.step, loss, speed);
   }
 
   bool evaluation_is_due() const {
@@ -167,6 +203,7 @@ class RunSession {
 
   void evaluate_if_due() {
     if (!evaluation_is_due()) return;
+    settle_nonfinite();
     const auto result = evaluator_.evaluate(*model_.decoder, progress_.step, [&](int64_t answered) {
       reporter_.evaluating(progress_.step, answered, evaluator_.problem_count());
       if (interrupted()) throw Interrupted{};
@@ -179,6 +216,7 @@ class RunSession {
   const RunConfig& config_;
   RunFiles files_;
   Reporter& reporter_;
+  DeterministicScope deterministic_;
   std::shared_ptr<const Base> base_;
   std::shared_ptr<const Data> data_;
   Evaluator evaluator_;
@@ -186,6 +224,7 @@ class RunSession {
   std::optional<RunWriter> writer_;
   std::shared_ptr<const BatchStream> stream_;
   Trainer trainer_;
+  FiniteWatch watch_;
   TrainProgress progress_, logged_;
 };
 

@@ -20,7 +20,9 @@ void check_same_config(const PlannedRun& run) {
   if (!fs::exists(run.file)) return;
   FlatFields there = read_run(run.file, false).header.config, here = flatten(run.config);
   for (auto* fields : {&there, &here})
-    std::erase_if(*fields, [](const auto& field) { return field.first == "device"; });
+    std::erase_if(*fields, [&](const auto& field) {
+      return field.first == "device" || (run.rate_is_open && field.first == "train.lr");
+    });
   const auto different = differences(there, here);
   if (different.empty()) return;
   std::string listed = different[0];

@@ -5,11 +5,9 @@
 #include <algorithm>
 #include <charconv>
 
-#include "core/files.h"
-#include "experiment/arm_model.h"
 #include "experiment/dry_run.h"
 #include "experiment/provenance.h"
-#include "experiment/run_one.h"
+#include "experiment/rate_selection.h"
 #include "experiment/run_state.h"
 #include "experiment/verdict.h"
 
@@ -30,7 +28,9 @@ Shard parse_shard(const std::string& text) {
 
 std::vector<std::string> validate_plan(const Plan& plan) {
   try {
-    for (const auto& run : plan.runs) {
+    Plan resolved = plan;
+    resolve_rates(resolved);
+    for (const auto& run : resolved.runs) {
       find_device(run.config.device);
       check_same_config(run);
     }
@@ -40,38 +40,10 @@ std::vector<std::string> validate_plan(const Plan& plan) {
   }
 }
 
-RunnerReport run_plan(const Plan& plan, const Shard& shard) {
-  int64_t steps = 0;
-  for (size_t i = 0; i < plan.runs.size(); ++i)
-    if (shard.holds(i)) steps += plan.runs[i].config.train.steps;
-  Reporter reporter(plan.runs.size(), steps);
-  Inputs inputs(plan);
-  RunnerReport report;
-  for (size_t i = 0; i < plan.runs.size(); ++i) {
-    const PlannedRun& run = plan.runs[i];
-    if (!shard.holds(i)) continue;
-    if (is_complete(run)) {
-      reporter.skip(run.config.train.steps);
-      ++report.complete_before;
-      continue;
-    }
-    FileLock lock(files_of(run).lock);
-    if (!lock.try_lock()) {
-      reporter.skip(run.config.train.steps);
-      ++report.taken_by_others;
-      continue;
-    }
-    if (is_complete(run)) continue;  // finished by another process just now
-    run_one(plan, run, inputs, find_device(run.config.device), reporter);
-    ++report.finished;
-  }
-  return report;
-}
-
 std::string verdict_of_plan(const Plan& plan) {
   std::vector<RunRecord> records;
   for (const auto& run : plan.runs)
-    if (std::filesystem::exists(run.file)) records.push_back(read_run(run.file, false));
+    if (!run.selects && std::filesystem::exists(run.file)) records.push_back(read_run(run.file, false));
   const bool any = std::any_of(records.begin(), records.end(),
                                [](const auto& run) { return run.state == RunState::complete; });
   if (!any) return "No run is complete yet.\n";

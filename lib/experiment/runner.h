@@ -21,12 +21,20 @@ Shard parse_shard(const std::string& text);
 // InputError with the config's line. Returns warnings (trainable parameters that differ by more than 5 %).
 std::vector<std::string> validate_plan(const Plan& plan);
 
+struct RunFailure {
+  std::string run, message;
+  bool bad_input = false;  // a damaged state, most often
+};
+
 struct RunnerReport {
   int64_t finished = 0;  // by this call
   int64_t complete_before = 0, taken_by_others = 0;
+  std::vector<RunFailure> failures;
 };
 
-// Runs what is not complete, in the plan's order. A run that another process works on is passed over.
+// Runs what is not complete, in the plan's order. A run that another process works on is passed over. A run
+// that fails does not keep the others from theirs. One whose learning rate is still being chosen waits for
+// that, and helps. Throws Interrupted.
 RunnerReport run_plan(const Plan& plan, const Shard& shard);
 
 // The verdict over the plan's runs that are complete.

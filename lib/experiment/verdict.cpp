@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/errors.h"
+#include "experiment/rate_selection.h"
 
 namespace attnlab {
 namespace {
@@ -50,6 +51,7 @@ class Comparison {
   }
   void add(const RunRecord& run);
   bool is_finished(const RunRecord& run);
+  void note_rate(const RunRecord& run);
   const Cell* find(const std::string& arm, const std::string& point) const;
   ArmSummary summarise(const Cell& cell, const Cell* baseline) const;
   void summarise_cell(const std::string& arm, const std::string& point);
@@ -113,6 +115,11 @@ void Comparison::add(const RunRecord& run) {
   if (!cell->by_seed.emplace(run.header.seed, &run).second)
     table_.warnings.push_back(
         fmt::format("{} is left out: another run has its arm and seed", run.path.string()));
+  note_rate(run);
+  if (!run.nonfinite.empty())
+    table_.warnings.push_back(
+        fmt::format("{}: {} steps with a loss or gradient that is not finite were skipped, the first is {}",
+                    run.path.string(), run.nonfinite.size(), run.nonfinite[0].step));
   if (!run.train.empty() && !std::isfinite(metric_of(run, Metric::training_loss)))
     table_.warnings.push_back(fmt::format("{}: the training loss is not finite", run.path.string()));
 }
@@ -190,6 +197,18 @@ void Comparison::warn_unequal_parameters() {
                                        100 * std::abs(ours / theirs - 1), ours > theirs ? "more" : "fewer",
                                        table_.baseline));
   }
+}
+
+void Comparison::note_rate(const RunRecord& run) {
+  const std::string sentence = rate_sentence(run.header.config), edge = edge_of_sweep(run.header.config);
+  if (sentence.empty()) return;
+  const std::string arm =
+      label_of(run.header) + (run.header.sweep_point.empty() ? "" : " @ " + run.header.sweep_point);
+  add_once(table_.notes, fmt::format("{}: learning rate {}", arm, sentence));
+  if (!edge.empty())
+    add_once(table_.warnings, fmt::format("{}: the chosen learning rate is {} of its sweep; a wider sweep may "
+                                          "have a better one",
+                                          arm, edge));
 }
 
 double mean_of_last(const std::vector<TrainRow>& rows, size_t most) {

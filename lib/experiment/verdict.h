@@ -42,8 +42,9 @@ struct ArmSummary {
 struct VerdictTable {
   std::string baseline;
   double confidence = 0.95;
-  std::vector<ArmSummary> rows;  // by sweep point, then by arm
-  std::vector<ArmSummary> best;  // with a sweep: each arm at its sweep point of lowest mean held-out loss
+  std::vector<ArmSummary> rows;    // by sweep point, then by arm
+  std::vector<ArmSummary> best;    // with a sweep: each arm at its sweep point of lowest mean held-out loss
+  std::vector<std::string> notes;  // how learning rates were chosen
   std::vector<std::string> warnings;
 };
 

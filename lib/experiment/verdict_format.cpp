@@ -158,6 +158,8 @@ std::string format_verdict(const VerdictTable& table, TableStyle style) {
   if (has_difference(table))
     text += "\n" + render(difference_grid(table)) +
             "\nPaired t tests over equal seeds; p is not corrected for the number of comparisons.\n";
+  if (!table.notes.empty()) text += "\n";
+  for (const auto& note : table.notes) text += (style == TableStyle::text ? "" : "- ") + note + "\n";
   if (!table.warnings.empty()) text += "\n";
   for (const auto& warning : table.warnings)
     text += (style == TableStyle::text ? "warning: " : "- Warning: ") + warning + "\n";

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "model/recompute.h"
+
 namespace attnlab {
 namespace {
 
@@ -74,11 +76,13 @@ torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext&
     x_BTD = x_BTD * torch::full({}, std::sqrt(static_cast<double>(config_.d_model)), x_BTD.options());
   for (size_t i = 0; i < layers_.size(); ++i) {
     const bool windowed = config_.has_window(static_cast<int64_t>(i));
-    x_BTD = layers_[i]->forward(x_BTD, {.x_BTD = {},
-                                        .cos_BSH = rotary.cos_BTH,
-                                        .sin_BSH = rotary.sin_BTH,
-                                        .mask_B1TS = windowed ? masks.window_B1TS : masks.full_B1TS,
-                                        .cache = context.caches ? &context.caches->at(i) : nullptr});
+    const AttentionInput input{.x_BTD = {},
+                               .cos_BSH = rotary.cos_BTH,
+                               .sin_BSH = rotary.sin_BTH,
+                               .mask_B1TS = windowed ? masks.window_B1TS : masks.full_B1TS,
+                               .cache = context.caches ? &context.caches->at(i) : nullptr};
+    x_BTD = recompute_ && !input.cache ? forward_recomputed(layers_[i], x_BTD, input)
+                                       : layers_[i]->forward(x_BTD, input);
   }
   return final_norm_(x_BTD);
 }

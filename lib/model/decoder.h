@@ -52,6 +52,8 @@ class Decoder : public torch::nn::Module {
 
   // Token ids [B, T] → hidden states after the final norm [B, T, D].
   torch::Tensor hidden(const torch::Tensor& ids_BT, const DecoderContext& context = {});
+  // From now on, forward passes with a graph keep each layer's input alone (recompute.h).
+  void recompute_layers(bool yes) { recompute_ = yes; }
   // [V, D]: the embedding, where the two are tied.
   const torch::Tensor& output_weight() const { return config_.tie_embeddings ? embedding_ : lm_head_; }
   // Hidden states [..., D] → logits [..., V], capped where the family caps them.
@@ -82,6 +84,7 @@ class Decoder : public torch::nn::Module {
   torch::Tensor embedding_, lm_head_;
   RmsNorm final_norm_{nullptr};
   std::vector<std::shared_ptr<DecoderLayer>> layers_;
+  bool recompute_ = false;
   std::array<RotaryTables, 2> kept_tables_;  // positions 0 … longest T seen, of short and of long sequences
 };
 

@@ -10,12 +10,18 @@ namespace attnlab {
 enum class Precision {
   float32,
   bf16_mixed,  // float32 weights; matrix products and attention in bfloat16 (autocast)
+  bf16,        // weights, gradients and AdamW's moments in bfloat16; sums of losses in float32
 };
 template <>
 struct EnumNames<Precision> {
-  static constexpr std::array<std::pair<std::string_view, Precision>, 2> rows{
-      {{"float32", Precision::float32}, {"bf16_mixed", Precision::bf16_mixed}}};
+  static constexpr std::array<std::pair<std::string_view, Precision>, 3> rows{
+      {{"float32", Precision::float32}, {"bf16_mixed", Precision::bf16_mixed}, {"bf16", Precision::bf16}}};
 };
+
+// What weights are kept in.
+inline torch::ScalarType weight_type(Precision precision) {
+  return precision == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
+}
 
 // Forward passes inside the scope compute in this precision on this kind of device.
 class PrecisionScope {

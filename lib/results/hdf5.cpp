@@ -212,6 +212,10 @@ Table Table::open(hid_t file, const std::string& name, std::vector<Column> colum
   return table;
 }
 
+bool Table::exists(hid_t file, const std::string& name) {
+  return check(H5Lexists(file, name.c_str(), H5P_DEFAULT), "cannot look for a table") > 0;
+}
+
 int64_t Table::rows() const {
   const Handle space(H5Dget_space(dataset_), H5Sclose, "cannot read a table's size");
   hsize_t extent = 0;

@@ -86,6 +86,7 @@ class Table {
   static Table create_single_row(hid_t file, const std::string& name, const std::vector<Column>& columns);
   // Text widths are taken from the file. Throws Error if there is no such table.
   static Table open(hid_t file, const std::string& name, std::vector<Column> columns);
+  static bool exists(hid_t file, const std::string& name);
 
   const std::vector<Column>& columns() const { return columns_; }
   size_t row_bytes() const { return row_bytes_; }
@@ -98,6 +99,7 @@ class Table {
   // Where a single row lies in the file, bytes from its start.
   int64_t file_offset() const;
   void reset() { dataset_.reset(); }
+  bool is_open() const { return dataset_ >= 0; }
 
  private:
   Handle dataset_, type_;

@@ -25,6 +25,19 @@ struct TrainRow {
   }
 };
 
+// A step that was not applied.
+struct NonfiniteRow {
+  int64_t step = 0;
+  double loss = 0, gradient_norm = 0;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"step", "the step that would have been"}, self.step);
+    visit(Key{"loss", "training loss, nats per trained token"}, self.loss);
+    visit(Key{"gradient_norm", "2-norm over all trained parameters"}, self.gradient_norm);
+  }
+};
+
 struct EvaluationRow {
   int64_t step = 0;
   double heldout_loss = 0;

@@ -23,6 +23,7 @@ struct RunWriter::Impl {
   hdf5::Table status;  // its columns; the dataset itself is closed again
   int64_t status_offset = 0;
   std::vector<TrainRow> train;
+  std::vector<NonfiniteRow> nonfinite;  // in the file's order
   std::vector<EvaluationRow> evaluations;
   std::vector<int64_t> problem_counts;  // of each evaluation
   bool broken = false;
@@ -50,7 +51,9 @@ void write_closed(const fs::path& path, const RunRecord& record) {
   tables.train.write(0, pack(tables.train, record.train.data(), record.train.size()));
   tables.evaluations.write(0, pack(tables.evaluations, record.evaluations.data(), record.evaluations.size()));
   tables.problems.write(0, pack(tables.problems, record.problems.data(), record.problems.size()));
-  for (hdf5::Table* table : {&tables.train, &tables.evaluations, &tables.problems}) table->flush();
+  tables.nonfinite.write(0, pack(tables.nonfinite, record.nonfinite.data(), record.nonfinite.size()));
+  for (hdf5::Table* table : {&tables.train, &tables.evaluations, &tables.problems, &tables.nonfinite})
+    table->flush();
   tables = {};
   file.close("cannot write");
 }
@@ -188,6 +191,7 @@ RunWriter RunWriter::resume(const fs::path& path) {
   impl->path = path;
   impl->problem_counts = count_problems(record);
   impl->train = std::move(record.train);
+  impl->nonfinite = std::move(record.nonfinite);
   impl->evaluations = std::move(record.evaluations);
   impl->open();
   return RunWriter(std::move(impl));
@@ -195,6 +199,14 @@ RunWriter RunWriter::resume(const fs::path& path) {
 
 void RunWriter::put_train(const TrainRow& row) {
   impl_->guarded([&] { put_row(impl_->tables.train, impl_->train, place_of(impl_->train, row.step), row); });
+}
+
+void RunWriter::put_nonfinite(const NonfiniteRow& row) {
+  auto& rows = impl_->nonfinite;
+  const auto found =
+      std::find_if(rows.begin(), rows.end(), [&](const auto& known) { return known.step == row.step; });
+  const auto place = static_cast<size_t>(found - rows.begin());
+  impl_->guarded([&] { put_row(impl_->tables.nonfinite, rows, place, row); });
 }
 
 void RunWriter::put_evaluation(const EvaluationRow& row, const std::vector<ProblemRow>& problems) {

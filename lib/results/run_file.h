@@ -75,6 +75,8 @@ class RunWriter {
 
   // Replaces the row of the same step, or appends. A new step must be greater than the last.
   void put_train(const TrainRow& row);
+  // Replaces the row of the same step, or appends.
+  void put_nonfinite(const NonfiniteRow& row);
   // Writes the problems, then the row that commits them. An evaluation of the same step is replaced and must
   // have the same number of problems. Texts too long for their column are cut at a UTF-8 character.
   void put_evaluation(const EvaluationRow& row, const std::vector<ProblemRow>& problems);
@@ -95,6 +97,7 @@ class RunWriter {
 struct RunRecord {
   RunHeader header;
   std::vector<TrainRow> train;
+  std::vector<NonfiniteRow> nonfinite;  // steps that were not applied, by step
   std::vector<EvaluationRow> evaluations;
   std::vector<ProblemRow> problems;  // of committed evaluations
   RunState state = RunState::running;

@@ -79,13 +79,17 @@ RunTables write_layout(hid_t file, const RunHeader& header, const StatusRow& sta
   return {.train = hdf5::Table::create(file, "train", columns_of<TrainRow>(), 64, false),
           .evaluations = hdf5::Table::create(file, "evaluations", columns_of<EvaluationRow>(), 64, false),
           .problems =
-              hdf5::Table::create(file, "problems", columns_of<ProblemRow>(problem_widths(header)), 32, true)};
+              hdf5::Table::create(file, "problems", columns_of<ProblemRow>(problem_widths(header)), 32, true),
+          .nonfinite = hdf5::Table::create(file, "nonfinite", columns_of<NonfiniteRow>(), 64, false)};
 }
 
 RunTables open_tables(hid_t file) {
   return {.train = hdf5::Table::open(file, "train", columns_of<TrainRow>()),
           .evaluations = hdf5::Table::open(file, "evaluations", columns_of<EvaluationRow>()),
-          .problems = hdf5::Table::open(file, "problems", columns_of<ProblemRow>())};
+          .problems = hdf5::Table::open(file, "problems", columns_of<ProblemRow>()),
+          .nonfinite = hdf5::Table::exists(file, "nonfinite")
+                           ? hdf5::Table::open(file, "nonfinite", columns_of<NonfiniteRow>())
+                           : hdf5::Table{}};
 }
 
 hdf5::Table open_status(hid_t file) { return hdf5::Table::open(file, "status", columns_of<StatusRow>()); }

@@ -48,6 +48,15 @@ std::vector<Row> whole_rows(std::vector<Row> rows) {
   return rows;
 }
 
+// Rows of a run that was resumed need not be in order.
+std::vector<NonfiniteRow> ordered_rows(const hdf5::Table& table) {
+  if (!table.is_open()) return {};
+  auto rows = read_rows<NonfiniteRow>(table);
+  std::erase_if(rows, [](const auto& row) { return row.step < 0; });
+  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
+  return rows;
+}
+
 void drop_uncommitted(RunRecord& record) {
   std::set<int64_t> committed;
   for (const auto& row : record.evaluations) committed.insert(row.step);
@@ -79,6 +88,7 @@ RunRecord read_once(const fs::path& path, Extent extent) {
   record.header = read_header(file);
   const RunTables tables = open_tables(file);
   record.train = whole_rows(read_rows<TrainRow>(tables.train));
+  record.nonfinite = ordered_rows(tables.nonfinite);
   // Evaluations before problems: then the problems of each evaluation that is seen are there too.
   record.evaluations = whole_rows(read_rows<EvaluationRow>(tables.evaluations));
   if (extent == Extent::problems) record.problems = read_rows<ProblemRow>(tables.problems);

@@ -23,13 +23,14 @@ class AdamW {
   // Scales the gradients down to config.clip_norm if they are longer (0: never), and returns their 2-norm
   // before that, a scalar on the device.
   torch::Tensor clip_gradients();
-  // The step-th update (from 1), then forgets the gradients.
-  void update(int64_t step, double learning_rate);
+  // The step-th update (from 1), then forgets the gradients. `skip` is a float32 scalar on the device: where it
+  // is 1, parameters and moments stay as they are. Undefined: 0.
+  void update(int64_t step, double learning_rate, const torch::Tensor& skip = {});
 
   const std::vector<Slot>& slots() const { return slots_; }
 
  private:
-  void update_group(bool matrices, int64_t step, double learning_rate);
+  void update_group(bool matrices, int64_t step, double learning_rate, const torch::Tensor& skip);
   TrainConfig config_;
   std::vector<Slot> slots_;
 };

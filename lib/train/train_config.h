@@ -10,11 +10,22 @@
 
 namespace attnlab {
 
-enum class Schedule { constant, linear, cosine };
+enum class Schedule { constant, linear, cosine, warmup_stable_decay };
 template <>
 struct EnumNames<Schedule> {
-  static constexpr std::array<std::pair<std::string_view, Schedule>, 3> rows{
-      {{"constant", Schedule::constant}, {"linear", Schedule::linear}, {"cosine", Schedule::cosine}}};
+  static constexpr std::array<std::pair<std::string_view, Schedule>, 4> rows{
+      {{"constant", Schedule::constant},
+       {"linear", Schedule::linear},
+       {"cosine", Schedule::cosine},
+       {"warmup_stable_decay", Schedule::warmup_stable_decay}}};
+};
+
+// What happens at a step whose loss or gradient is not finite. It changes nothing in either case.
+enum class OnNonfinite { stop, skip };
+template <>
+struct EnumNames<OnNonfinite> {
+  static constexpr std::array<std::pair<std::string_view, OnNonfinite>, 2> rows{
+      {{"stop", OnNonfinite::stop}, {"skip", OnNonfinite::skip}}};
 };
 
 struct TrainConfig {
@@ -24,12 +35,14 @@ struct TrainConfig {
   double lr = 3e-4;
   Schedule schedule = Schedule::cosine;
   int64_t warmup_steps = 0;
-  double final_lr_share = 0.1;
+  double final_lr_share = 0.1, decay_share = 0.2;
   double weight_decay = 0.01, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
   double clip_norm = 1.0;
   std::vector<std::string> trainable{"all"};
   Precision precision = Precision::float32;
-  int64_t log_every = 1, checkpoint_every = 100;
+  bool activation_checkpointing = false, deterministic = false;
+  OnNonfinite on_nonfinite = OnNonfinite::stop;
+  int64_t log_every = 1, checkpoint_every = 100, keep_checkpoints = 1;
   bool save_model = false;
 
   template <class Self, class Visitor>
@@ -43,8 +56,11 @@ struct TrainConfig {
     visit(Key{"lr", "highest learning rate"}.above(0), self.lr);
     visit(Key{"schedule", "how the learning rate falls after warm-up"}, self.schedule);
     visit(Key{"warmup_steps", "steps in which the learning rate rises"}.at_least(0), self.warmup_steps);
-    visit(Key{"final_lr_share", "share of lr at the last step (linear, cosine)"}.at_least(0).at_most(1),
+    visit(Key{"final_lr_share", "share of lr at the last step (all but constant)"}.at_least(0).at_most(1),
           self.final_lr_share);
+    visit(
+        Key{"decay_share", "warmup_stable_decay: share of the steps in which lr falls"}.at_least(0).at_most(1),
+        self.decay_share);
     visit(Key{"weight_decay", "decoupled decay of matrices"}.at_least(0), self.weight_decay);
     visit(Key{"beta1", "AdamW: decay of the first moment"}.at_least(0).at_most(0.99999), self.beta1);
     visit(Key{"beta2", "AdamW: decay of the second moment"}.at_least(0).at_most(0.99999), self.beta2);
@@ -52,14 +68,23 @@ struct TrainConfig {
     visit(Key{"clip_norm", "longest gradient; 0: no clipping"}.at_least(0), self.clip_norm);
     visit(Key{"trainable", "all, attention, attention_kv, or patterns of parameter names"}, self.trainable);
     visit(Key{"precision", "number format of forward and backward"}, self.precision);
+    visit(Key{"activation_checkpointing", "keep each layer's input alone, run the layer again in backward"},
+          self.activation_checkpointing);
+    visit(Key{"deterministic", "on a GPU: only operations that give the same bits each time"},
+          self.deterministic);
+    visit(Key{"on_nonfinite", "a step with a loss or gradient that is not finite ends the run, or is skipped"},
+          self.on_nonfinite);
     visit(Key{"log_every", "steps between two rows of the loss curve"}.at_least(1), self.log_every);
     visit(Key{"checkpoint_every", "steps between two saved states"}.at_least(1), self.checkpoint_every);
+    visit(Key{"keep_checkpoints", "saved states that are kept while the run goes on"}.at_least(1),
+          self.keep_checkpoints);
     visit(Key{"save_model", "keep the trained weights beside the run file"}, self.save_model);
   }
 };
 
 // The learning rate of step 1 … steps: linear warm-up from lr / warmup_steps, then the schedule, which ends at
-// lr · final_lr_share in the last step.
+// lr · final_lr_share in the last step. warmup_stable_decay (arXiv 2404.06395) stays at lr until the last
+// round(decay_share · steps) steps, in which it falls linearly (arXiv 2405.18392); warm-up goes before decay.
 double learning_rate(const TrainConfig& config, int64_t step);
 
 }  // namespace attnlab

@@ -4,9 +4,9 @@
 
 #include <charconv>
 
-#include "checkpoint/safetensors.h"
 #include "core/errors.h"
 #include "model/loss.h"
+#include "train/generators.h"
 
 namespace attnlab {
 namespace {
@@ -28,13 +28,37 @@ void for_each_tensor(const std::vector<AdamW::Slot>& slots, const Action& action
   }
 }
 
+double number_in(const SafetensorsFile& state, const char* key) {
+  const auto found = state.metadata().find(key);
+  const std::string text = found == state.metadata().end() ? "" : found->second;
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size())
+    throw InputError(
+        BadInput{.file = state.path().string(), .key = key, .found = "'" + text + "'", .expected = "a number"});
+  return value;
+}
+
+TrainProgress read_progress(const SafetensorsFile& state) {
+  TrainProgress progress{.step = static_cast<int64_t>(number_in(state, "step")),
+                         .tokens = static_cast<int64_t>(number_in(state, "tokens")),
+                         .seconds = number_in(state, "seconds")};
+  if (state.metadata().count("best_heldout_loss")) {
+    progress.best_heldout_loss = number_in(state, "best_heldout_loss");
+    progress.best_heldout_step = static_cast<int64_t>(number_in(state, "best_heldout_step"));
+  }
+  return progress;
+}
+
 }  // namespace
 
 Trainer::Trainer(Decoder& decoder, const TrainConfig& config)
-    : decoder_(decoder), config_(config), optimizer_(trained_parameters(decoder), config) {}
+    : decoder_(decoder), config_(config), optimizer_(trained_parameters(decoder), config) {
+  decoder.recompute_layers(config.activation_checkpointing);
+}
 
-StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches) {
-  StepResult result{.learning_rate = learning_rate(config_, step)};
+StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches, std::optional<double> rate) {
+  StepResult result{.learning_rate = rate.value_or(learning_rate(config_, step))};
   int64_t targets = 0;
   for (const auto& batch : micro_batches) {
     targets += batch.loss_tokens;
@@ -54,46 +78,50 @@ StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches) 
     result.loss += loss.detach();
   }
   result.gradient_norm = optimizer_.clip_gradients();
-  optimizer_.update(step, result.learning_rate);
+  result.nonfinite = torch::isfinite(result.loss + result.gradient_norm).logical_not().to(torch::kFloat32);
+  optimizer_.update(step, result.learning_rate, result.nonfinite);
   return result;
 }
 
 void Trainer::save(const std::filesystem::path& path, const TrainProgress& progress) const {
-  TensorList tensors;
+  TensorList tensors = generator_states(decoder_.device());
   for_each_tensor(optimizer_.slots(), [&](const std::string& name, const torch::Tensor& tensor) {
     tensors[name] = tensor.detach().to(torch::kCPU);
   });
-  write_safetensors(path, tensors,
-                    {{"step", fmt::format("{}", progress.step)},
-                     {"tokens", fmt::format("{}", progress.tokens)},
-                     {"seconds", fmt::format("{}", progress.seconds)}});
+  std::map<std::string, std::string> texts{{"step", fmt::format("{}", progress.step)},
+                                           {"tokens", fmt::format("{}", progress.tokens)},
+                                           {"seconds", fmt::format("{}", progress.seconds)},
+                                           {"data_rows", fmt::format("{}", progress.step * rows_per_step())}};
+  if (progress.best_heldout_loss) {
+    texts["best_heldout_loss"] = fmt::format("{}", *progress.best_heldout_loss);
+    texts["best_heldout_step"] = fmt::format("{}", progress.best_heldout_step);
+  }
+  write_state(path, tensors, texts, config_.keep_checkpoints);
 }
 
-TrainProgress Trainer::load(const std::filesystem::path& path) {
-  const auto file = SafetensorsFile::open(path);
-  const torch::NoGradGuard no_grad;
-  for_each_tensor(optimizer_.slots(), [&](const std::string& name, torch::Tensor tensor) {
-    const auto saved = file.tensor(name);
-    if (saved.sizes() != tensor.sizes())
-      throw InputError(BadInput{.file = path.string(),
+TrainProgress Trainer::load(const SafetensorsFile& state) {
+  const std::string path = state.path().string();
+  for_each_tensor(optimizer_.slots(), [&](const std::string& name, const torch::Tensor& tensor) {
+    const auto saved = state.shape(name);
+    if (tensor.sizes() != torch::IntArrayRef(saved))
+      throw InputError(BadInput{.file = path,
                                 .key = name,
-                                .found = fmt::format("shape [{}]", fmt::join(saved.sizes().vec(), ", ")),
+                                .found = fmt::format("shape [{}]", fmt::join(saved, ", ")),
                                 .expected = fmt::format("[{}]", fmt::join(tensor.sizes().vec(), ", "))});
-    tensor.copy_(saved);
   });
-  const auto number = [&](const char* key) {
-    const auto found = file.metadata().find(key);
-    const std::string text = found == file.metadata().end() ? "" : found->second;
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size())
-      throw InputError(
-          BadInput{.file = path.string(), .key = key, .found = "'" + text + "'", .expected = "a number"});
-    return value;
-  };
-  return {.step = static_cast<int64_t>(number("step")),
-          .tokens = static_cast<int64_t>(number("tokens")),
-          .seconds = number("seconds")};
+  const TrainProgress progress = read_progress(state);
+  if (const auto rows = static_cast<int64_t>(number_in(state, "data_rows"));
+      rows != progress.step * rows_per_step())
+    throw InputError(
+        BadInput{.file = path,
+                 .key = "data_rows",
+                 .found = fmt::format("{} rows of the data", rows),
+                 .expected = fmt::format("{}: {} a step", progress.step * rows_per_step(), rows_per_step())});
+  const torch::NoGradGuard no_grad;
+  for_each_tensor(optimizer_.slots(),
+                  [&](const std::string& name, const torch::Tensor& tensor) { state.copy_to(name, tensor); });
+  restore_generators(state, decoder_.device());
+  return progress;
 }
 
 }  // namespace attnlab

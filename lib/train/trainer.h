@@ -9,6 +9,7 @@
 #include "data/batch.h"
 #include "model/decoder.h"
 #include "train/adamw.h"
+#include "train/state_file.h"
 #include "train/train_config.h"
 
 namespace attnlab {
@@ -17,6 +18,7 @@ namespace attnlab {
 struct StepResult {
   torch::Tensor loss;           // mean over the step's targets, nats
   torch::Tensor gradient_norm;  // before clipping
+  torch::Tensor nonfinite;      // float32: 1 if one of the two is not finite; then the step changed nothing
   int64_t tokens = 0;           // without padding
   double learning_rate = 0;
 };
@@ -25,6 +27,9 @@ struct StepResult {
 struct TrainProgress {
   int64_t step = 0, tokens = 0;
   double seconds = 0;
+  // The lowest held-out loss so far and where it was measured.
+  std::optional<double> best_heldout_loss;
+  int64_t best_heldout_step = 0;
 };
 
 class Trainer {
@@ -33,14 +38,18 @@ class Trainer {
   Trainer(Decoder& decoder, const TrainConfig& config);
 
   // The step-th step (from 1) on its micro-batches. The loss is normalised by the targets of all of them.
-  StepResult step(int64_t step, const std::vector<Batch>& micro_batches);
+  // `rate`: instead of the schedule's.
+  StepResult step(int64_t step, const std::vector<Batch>& micro_batches, std::optional<double> rate = {});
 
-  // Trained parameters and both moments, atomically in one safetensors file. Throws RunError.
+  // Trained parameters, both moments, the generators and the place in the data, in one file (state_file.h); the
+  // last `keep_checkpoints` stay. Throws RunError.
   void save(const std::filesystem::path& path, const TrainProgress& progress) const;
-  // Puts back what `save` wrote. Throws InputError if the file is of another model.
-  TrainProgress load(const std::filesystem::path& path);
+  // Puts back what `save` wrote. Throws InputError if it is of another model or another order of the data.
+  TrainProgress load(const SafetensorsFile& state);
 
  private:
+  int64_t rows_per_step() const { return config_.batch_size * config_.micro_batches; }
+
   Decoder& decoder_;
   TrainConfig config_;
   AdamW optimizer_;

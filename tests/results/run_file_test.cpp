@@ -95,6 +95,44 @@ TEST_CASE("a row of the same step replaces the one before") {
   CHECK(same_row(record.problems[6], sample_problems(30)[0]));
 }
 
+TEST_CASE("steps that were not finite are kept by themselves, each once, also through a resume") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "seed0.h5";
+  const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
+  {
+    RunWriter writer = RunWriter::create(path, sample_header());
+    writer.put_nonfinite({.step = 7, .loss = nan, .gradient_norm = 1});
+    writer.put_nonfinite({.step = 9, .loss = 2, .gradient_norm = inf});
+    writer.put_nonfinite({.step = 7, .loss = inf, .gradient_norm = 3});
+  }
+  CHECK(same_rows(read_run(path).nonfinite, {{7, inf, 3}, {9, 2, inf}}));
+  RunWriter writer = RunWriter::resume(path);
+  writer.put_nonfinite({.step = 9, .loss = 4, .gradient_norm = inf});
+  writer.put_nonfinite({.step = 8, .loss = 5, .gradient_norm = nan});  // of a replay that went another way
+  CHECK(same_rows(read_run(path).nonfinite, {{7, inf, 3}, {8, 5, nan}, {9, 4, inf}}));
+  writer.set_status(RunState::complete, 10);
+  CHECK(read_run(path).nonfinite.size() == 3);
+}
+
+TEST_CASE("a file from before there was a table of such steps reads and goes on") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "seed0.h5";
+  {
+    RunWriter writer = RunWriter::create(path, sample_header());
+    writer.put_train(sample_train(1));
+    writer.set_status(RunState::failed, 1, "old");
+  }
+  {
+    hdf5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose, "cannot open");
+    REQUIRE(H5Ldelete(file, "nonfinite", H5P_DEFAULT) >= 0);
+  }
+  CHECK(read_run(path).nonfinite.empty());
+  CHECK(read_run(path).train.size() == 1);
+  RunWriter writer = RunWriter::resume(path);
+  writer.put_nonfinite({.step = 2, .loss = 1, .gradient_norm = 1});
+  CHECK(read_run(path).nonfinite.size() == 1);
+}
+
 TEST_CASE("status is set in place and tells why a run failed") {
   const TemporaryFolder folder;
   const auto path = folder.path() / "seed0.h5";

@@ -1,75 +1,15 @@
 #include "train/trainer.h"
 
-#include <fstream>
-
 #include "catch.h"
-#include "checkpoint/safetensors.h"
 #include "core/errors.h"
-#include "small_decoder.h"
-#include "train/trainable.h"
+#include "small_run.h"
 
 namespace attnlab {
 namespace {
 
-// Rows of a sequence that repeats with a period, the first `masked` positions without a target.
-Batch make_batch(int64_t rows, int64_t columns, int64_t masked, int64_t seed) {
-  Batch batch{.rows = rows, .columns = columns};
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t t = 0; t < columns; ++t) {
-      const auto token = [&](int64_t at) { return (seed + 5 * r + 3 * (at % 4)) % 37; };
-      batch.input_ids.push_back(token(t));
-      batch.targets.push_back(t < masked + r % 2 ? ignored_target : token(t + 1));
-      batch.loss_tokens += batch.targets.back() >= 0;
-      ++batch.tokens;
-    }
-  return batch;
-}
-
-Batch join(const std::vector<Batch>& parts) {
-  Batch all{.columns = parts[0].columns};
-  for (const auto& part : parts) {
-    all.rows += part.rows;
-    all.tokens += part.tokens;
-    all.loss_tokens += part.loss_tokens;
-    all.input_ids.insert(all.input_ids.end(), part.input_ids.begin(), part.input_ids.end());
-    all.targets.insert(all.targets.end(), part.targets.begin(), part.targets.end());
-  }
-  return all;
-}
-
-std::shared_ptr<Decoder> fresh(const VariantConfig& variant = MlaOrthogonal::Config{}) {
-  const auto config = test::small_config();
-  auto decoder = test::make_decoder(config, test::lively_weights(config), variant);
-  set_trainable(*decoder, trainable_names(*decoder, {"attention"}, "trainable"));
-  return decoder;
-}
+using test::distance, test::fresh, test::join, test::make_batch;
 
 const TrainConfig config{.steps = 30, .lr = 3e-3, .warmup_steps = 3};
-
-double distance(const Decoder& a, const Decoder& b) {
-  double largest = 0;
-  const auto left = copy_weights(a), right = copy_weights(b);
-  for (const auto& [name, tensor] : left)
-    largest = std::max(largest, (tensor - right.at(name)).abs().max().item<double>());
-  return largest;
-}
-
-TEST_CASE("one batch of eight rows and eight of one give the same step, whatever they mask") {
-  const auto whole = fresh(), parted = fresh();
-  std::vector<Batch> parts;
-  for (int64_t i = 0; i < 8; ++i) parts.push_back(make_batch(1, 13, i, i));
-  Trainer a(*whole, config), b(*parted, config);
-  for (int64_t step = 1; step <= 3; ++step) {
-    const auto x = a.step(step, {join(parts)}), y = b.step(step, parts);
-    CHECK(x.tokens == y.tokens);
-    // Both are sums of some 60 terms of size 4, in another order.
-    CHECK(x.loss.item<double>() == Approx(y.loss.item<double>()).epsilon(60 * 6e-8));
-    CHECK(x.gradient_norm.item<double>() == Approx(y.gradient_norm.item<double>()).epsilon(1e-4));
-  }
-  // AdamW divides by the gradient's own size: rounding can decide the sign of a vanishing one, at most 2 lr a
-  // step.
-  CHECK(distance(*whole, *parted) < 2 * 3 * config.lr);
-}
 
 TEST_CASE("training lowers the loss and moves only what is trainable") {
   const auto decoder = fresh(), before = fresh();
@@ -86,6 +26,33 @@ TEST_CASE("training lowers the loss and moves only what is trainable") {
   }
 }
 
+TEST_CASE("training in bfloat16 lowers the loss, saves and goes on bit for bit") {
+  const test::TemporaryFolder folder;
+  const auto begin = [] {
+    auto decoder = fresh();
+    decoder->to(weight_type(Precision::bf16));
+    return decoder;
+  };
+  TrainConfig bf16 = config;
+  bf16.precision = Precision::bf16;
+  const auto first = begin(), second = begin();
+  Trainer a(*first, bf16), b(*second, bf16);
+  const auto batch = make_batch(4, 16, 2, 1);
+  const double before = a.step(1, {batch}).loss.item<double>();
+  for (int64_t step = 2; step <= 20; ++step) a.step(step, {batch});
+  a.save(folder.path() / "state", {.step = 20});
+  b.load(open_state(folder.path() / "state"));
+  for (int64_t step = 21; step <= 30; ++step) {
+    const auto x = a.step(step, {batch}), y = b.step(step, {batch});
+    CHECK(x.loss.item<double>() == y.loss.item<double>());
+    CHECK(x.loss.scalar_type() == torch::kFloat32);
+    CHECK(x.gradient_norm.scalar_type() == torch::kFloat32);
+    CHECK(x.loss.item<double>() < 0.8 * before);
+  }
+  CHECK(first->parameters()[0].scalar_type() == torch::kBFloat16);
+  CHECK(distance(*first, *second) == 0);
+}
+
 TEST_CASE("a saved and loaded run goes on bit for bit") {
   const test::TemporaryFolder folder;
   const auto file = folder.path() / "seed0.state.safetensors";
@@ -95,25 +62,59 @@ TEST_CASE("a saved and loaded run goes on bit for bit") {
     a.step(step, {make_batch(3, 11, 1, step)});
     if (step <= 4) b.step(step, {make_batch(3, 11, 1, step)});
   }
-  b.save(file, {.step = 4, .tokens = 132, .seconds = 0.1});
-  const TrainProgress progress = c.load(file);
+  b.save(file, {.step = 4, .tokens = 132, .seconds = 0.1, .best_heldout_loss = 3.25, .best_heldout_step = 2});
+  const TrainProgress progress = c.load(open_state(file));
   CHECK(progress.step == 4);
   CHECK(progress.tokens == 132);
   CHECK(progress.seconds == 0.1);
+  CHECK(progress.best_heldout_loss == 3.25);
+  CHECK(progress.best_heldout_step == 2);
   for (int64_t step = 5; step <= 9; ++step) c.step(step, {make_batch(3, 11, 1, step)});
   CHECK(distance(*undisturbed, *second) == 0);
+  b.save(file, {.step = 4});
+  CHECK_FALSE(c.load(open_state(file)).best_heldout_loss);
 }
 
-TEST_CASE("the state of another model, or none, is refused") {
+TEST_CASE("a state holds what is trained, and not the rest of the model") {
+  const test::TemporaryFolder folder;
+  const auto decoder = fresh();
+  Trainer(*decoder, config).save(folder.path() / "state", {});
+  const auto state = open_state(folder.path() / "state");
+  int64_t trained = 0;
+  for (const auto& parameter : decoder->named_parameters()) {
+    trained += parameter.value().requires_grad();
+    for (const char* kind : {"parameter/", "first_moment/", "second_moment/"})
+      CHECK(state.has(kind + parameter.key()) == parameter.value().requires_grad());
+  }
+  CHECK(state.names().size() == static_cast<size_t>(3 * trained) + 1);  // and the generator
+}
+
+TEST_CASE("a state puts the random number generator back where it stood") {
+  const test::TemporaryFolder folder;
+  const auto decoder = fresh();
+  Trainer trainer(*decoder, config);
+  torch::manual_seed(7);
+  torch::randn({5});
+  trainer.save(folder.path() / "state", {});
+  const auto next = torch::randn({5});
+  torch::manual_seed(8);
+  trainer.load(open_state(folder.path() / "state"));
+  CHECK(torch::equal(torch::randn({5}), next));
+}
+
+TEST_CASE("the state of another model, another order of the data, or none, is refused") {
   const test::TemporaryFolder folder;
   const auto file = folder.path() / "state.safetensors";
   const auto orthogonal = fresh(), gqa = fresh(Gqa::Config{});
-  Trainer(*gqa, config).save(file, {});
-  CHECK_THROWS_AS(Trainer(*orthogonal, config).load(file), InputError);
-  std::ofstream(file) << "not a state";
-  CHECK_THROWS_AS(Trainer(*gqa, config).load(file), InputError);
-  write_safetensors(file, {});
-  CHECK_THROWS_AS(Trainer(*gqa, config).load(file), InputError);
+  Trainer(*gqa, config).save(file, {.step = 3});
+  CHECK_THROWS_WITH(Trainer(*orthogonal, config).load(open_state(file)),
+                    ContainsSubstring("state.safetensors"));
+  TrainConfig other = config;
+  other.batch_size = 8;
+  CHECK_THROWS_WITH(Trainer(*gqa, other).load(open_state(file)),
+                    ContainsSubstring("data_rows: found 48 rows of the data, expected 24: 8 a step"));
+  write_state(file, {}, {});
+  CHECK_THROWS_AS(Trainer(*gqa, config).load(open_state(file)), InputError);
 }
 
 }  // namespace
