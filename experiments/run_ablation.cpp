@@ -1,6 +1,6 @@
 // run_ablation --config EXP.yaml: trains and evaluates every run of a plan, then prints the verdict.
 #include <ATen/Parallel.h>
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -52,8 +52,8 @@ int execute(Options o) {
     if (const int code = run_workers(o.jobs, worker_arguments(o, threads)); code != 0) return code;
   } else {
     const RunnerReport report = run_plan(plan, shard);
-    if (report.taken_by_others > 0 && !o.worker)
-      fmt::print(stderr, "{} runs were left to other processes\n", report.taken_by_others);
+    if (!report.left_to_others.empty() && !o.worker)
+      fmt::print(stderr, "left to other processes: {}\n", fmt::join(report.left_to_others, ", "));
   }
   if (!o.worker) fmt::print("{}", verdict_of_plan(plan));
   return 0;

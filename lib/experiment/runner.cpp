@@ -40,38 +40,71 @@ std::vector<std::string> validate_plan(const Plan& plan) {
   }
 }
 
+namespace {
+
+enum class Outcome { complete_before, taken, finished };
+
+Outcome try_run(const Plan& plan, const PlannedRun& run, Inputs& inputs, Reporter& reporter) {
+  if (is_complete(run)) return Outcome::complete_before;
+  FileLock lock(files_of(run).lock);
+  if (!lock.try_lock()) return Outcome::taken;
+  if (is_complete(run)) return Outcome::complete_before;  // finished by another process just now
+  run_one(plan, run, inputs, find_device(run.config.device), reporter);
+  return Outcome::finished;
+}
+
+// "gqa seed 0 (node3, process 4711)"
+std::string with_holder(const PlannedRun& run) {
+  const std::string holder = FileLock(files_of(run).lock).holder();
+  return run_name(run) + (holder.empty() ? "" : " (" + holder + ")");
+}
+
+// Rows that another machine is writing may not be whole here yet.
+RunRecord read_for_verdict(const PlannedRun& run) {
+  if (is_complete(run)) return read_run(run.file, false);
+  try {
+    return read_run(run.file, false);
+  } catch (const RunError&) {
+    return read_run_header(run.file);
+  }
+}
+
+}  // namespace
+
+// What others work on is looked at again once this process has nothing else to do, as long as it then finds
+// something: who held a run may have been killed meanwhile.
 RunnerReport run_plan(const Plan& plan, const Shard& shard) {
+  std::vector<const PlannedRun*> todo;
   int64_t steps = 0;
-  for (size_t i = 0; i < plan.runs.size(); ++i)
-    if (shard.holds(i)) steps += plan.runs[i].config.train.steps;
+  for (size_t i = 0; i < plan.runs.size(); ++i) {
+    if (!shard.holds(i)) continue;
+    todo.push_back(&plan.runs[i]);
+    steps += plan.runs[i].config.train.steps;
+  }
   Reporter reporter(plan.runs.size(), steps);
   Inputs inputs(plan);
   RunnerReport report;
-  for (size_t i = 0; i < plan.runs.size(); ++i) {
-    const PlannedRun& run = plan.runs[i];
-    if (!shard.holds(i)) continue;
-    if (is_complete(run)) {
-      reporter.skip(run.config.train.steps);
-      ++report.complete_before;
-      continue;
+  for (bool first = true, progress = true; progress; first = false) {
+    std::vector<const PlannedRun*> taken;
+    progress = false;
+    for (const PlannedRun* run : todo) {
+      const Outcome outcome = try_run(plan, *run, inputs, reporter);
+      if (outcome == Outcome::taken) taken.push_back(run);
+      if (outcome != Outcome::finished && first) reporter.skip(run->config.train.steps);
+      report.complete_before += outcome == Outcome::complete_before && first;
+      report.finished += outcome == Outcome::finished;
+      progress |= outcome == Outcome::finished;
     }
-    FileLock lock(files_of(run).lock);
-    if (!lock.try_lock()) {
-      reporter.skip(run.config.train.steps);
-      ++report.taken_by_others;
-      continue;
-    }
-    if (is_complete(run)) continue;  // finished by another process just now
-    run_one(plan, run, inputs, find_device(run.config.device), reporter);
-    ++report.finished;
+    todo = taken;
   }
+  for (const PlannedRun* run : todo) report.left_to_others.push_back(with_holder(*run));
   return report;
 }
 
 std::string verdict_of_plan(const Plan& plan) {
   std::vector<RunRecord> records;
   for (const auto& run : plan.runs)
-    if (std::filesystem::exists(run.file)) records.push_back(read_run(run.file, false));
+    if (std::filesystem::exists(run.file)) records.push_back(read_for_verdict(run));
   const bool any = std::any_of(records.begin(), records.end(),
                                [](const auto& run) { return run.state == RunState::complete; });
   if (!any) return "No run is complete yet.\n";

@@ -23,10 +23,12 @@ std::vector<std::string> validate_plan(const Plan& plan);
 
 struct RunnerReport {
   int64_t finished = 0;  // by this call
-  int64_t complete_before = 0, taken_by_others = 0;
+  int64_t complete_before = 0;
+  std::vector<std::string> left_to_others;  // still held at the end: "gqa seed 0 (HOST, process PID)"
 };
 
-// Runs what is not complete, in the plan's order. A run that another process works on is passed over.
+// Runs what is not complete, in the plan's order. A run that another process works on is passed over, and
+// looked at again at the end. Throws what run_one throws.
 RunnerReport run_plan(const Plan& plan, const Shard& shard);
 
 // The verdict over the plan's runs that are complete.
