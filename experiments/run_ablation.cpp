@@ -1,6 +1,6 @@
 // run_ablation --config EXP.yaml: trains and evaluates every run of a plan, then prints the verdict.
 #include <ATen/Parallel.h>
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -70,8 +70,8 @@ int execute(Options o) {
   } else {
     const RunnerReport report = run_plan(plan, shard);
     code = report_failures(report.failures);
-    if (report.taken_by_others > 0 && !o.worker)
-      fmt::print(stderr, "{} runs were left to other processes\n", report.taken_by_others);
+    if (!report.left_to_others.empty() && !o.worker)
+      fmt::print(stderr, "left to other processes: {}\n", fmt::join(report.left_to_others, ", "));
   }
   if (!o.worker) fmt::print("{}", verdict_of_plan(plan));
   return code;

@@ -23,7 +23,7 @@ report() {
 }
 
 mapfile -t sources < <(git ls-files '*.h' '*.cpp')
-mapfile -t scripts < <(git ls-files '*.sh' '.ci/run')
+mapfile -t scripts < <(git ls-files '*.sh' '*.sbatch' '.ci/run')
 
 check_format() {
   if ! has clang-format; then

@@ -26,8 +26,7 @@ constexpr uint64_t kCopyBytes = 1 << 20;
 }
 
 int create(const fs::path& path) {
-  std::error_code ignored;  // the next line gives the reason
-  if (path.has_parent_path()) fs::create_directories(path.parent_path(), ignored);
+  make_parent_folders(path);
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor < 0) fail(path, "cannot create");
   return descriptor;

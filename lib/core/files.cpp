@@ -78,9 +78,15 @@ void publish_file(const fs::path& temporary, const fs::path& path) {
   if (::rename(temporary.c_str(), path.c_str()) != 0) fail(path, "cannot rename");
 }
 
+void make_parent_folders(const fs::path& path) {
+  if (!path.has_parent_path()) return;
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  if (error) throw RunError(fmt::format("{}: cannot make its folder: {}", path.string(), error.message()));
+}
+
 void write_file_atomic(const fs::path& path, std::string_view bytes) {
-  std::error_code ignored;
-  if (path.has_parent_path()) fs::create_directories(path.parent_path(), ignored);
+  make_parent_folders(path);
   const fs::path temporary = path.string() + ".tmp";
   {
     const Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
@@ -119,9 +125,8 @@ std::string sha256_tree(const fs::path& path) {
   return hash.hex();
 }
 
-FileLock::FileLock(const fs::path& path) {
-  std::error_code ignored;
-  if (path.has_parent_path()) fs::create_directories(path.parent_path(), ignored);
+FileLock::FileLock(const fs::path& path) : path_(path) {
+  make_parent_folders(path);
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail(path, "cannot create");
 }
@@ -130,6 +135,29 @@ FileLock::~FileLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-bool FileLock::try_lock() { return ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0; }
+bool FileLock::try_lock() {
+  int result = -1;
+  do {
+    result = ::flock(descriptor_, LOCK_EX | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  if (result != 0 && errno == EWOULDBLOCK) return false;
+  // Taken for "held by another", this would end a plan at once with nothing run.
+  if (result != 0) fail(path_, "this file system does not lock files");
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  const std::string text = fmt::format("{}, process {}\n", host.data(), ::getpid());
+  // For people to read: a full disk changes nothing about the lock.
+  const bool written =
+      ::ftruncate(descriptor_, 0) == 0 && ::pwrite(descriptor_, text.data(), text.size(), 0) > 0;
+  (void)written;
+  return true;
+}
+
+std::string FileLock::holder() const {
+  std::ifstream in(path_);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
 
 }  // namespace attnlab

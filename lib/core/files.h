@@ -10,6 +10,9 @@ namespace attnlab {
 // The whole file. Throws InputError naming the path if it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
+// Makes the folders above `path`. Throws RunError with the system's reason.
+void make_parent_folders(const std::filesystem::path& path);
+
 // Writes to "PATH.tmp", fsyncs and renames, so that PATH is never half written. Creates parent folders.
 // Throws RunError (with the system's reason: disk full, read-only, …).
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
@@ -23,18 +26,23 @@ std::string sha256_file(const std::filesystem::path& path);
 // A folder's hash: over the sorted list of "HASH  RELATIVE_PATH\n" of its regular files.
 std::string sha256_tree(const std::filesystem::path& path);
 
-// An advisory lock on a file that dies with its process (flock), so that a kill never leaves it behind.
+// An advisory lock on a file that dies with its process (flock), so that a kill never leaves it behind. What it
+// is worth on network file systems: scripts/cluster/README.md.
 class FileLock {
  public:
-  // Creates the file if needed. Throws RunError if it cannot.
+  // Creates the file and the folders above it if needed. Throws RunError if it cannot.
   explicit FileLock(const std::filesystem::path& path);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
-  // True if this process now holds the lock; false if another one does.
+  // True if this process now holds the lock, which the file then says; false if another one does. Throws
+  // RunError where the file system has no locks.
   bool try_lock();
+  // Who took it last, as the file says it: "HOST, process PID"; "" if it says nothing.
+  std::string holder() const;
 
  private:
+  std::filesystem::path path_;
   int descriptor_ = -1;
 };
 

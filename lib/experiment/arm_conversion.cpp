@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "checkpoint/safetensors.h"
 #include "config/document.h"
@@ -47,6 +49,14 @@ std::optional<ArmWeights> read_kept(const fs::path& file, const VariantConfig& v
   return out;
 }
 
+// Another process may be making the same conversion: then this one waits for it, and reads what that one kept.
+void wait_for(FileLock& lock) {
+  while (!lock.try_lock()) {
+    if (interrupted()) throw Interrupted{};
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
 ConversionData conversion_data(const RunConfig& config, const Base& base, const Data& data,
                                const Transform& transform) {
   const int64_t length = std::min(kRowLength, base.config.max_positions);
@@ -87,6 +97,9 @@ std::optional<ArmWeights> convert_arm(const RunConfig& config, const Base& base,
   if (!is_calibrated(*transform) && !transform->has_open_settings()) return std::nullopt;
   const fs::path file = cache / (config.arm.variant + "-" + hash_of(config, base, data) + ".safetensors");
   if (auto kept = read_kept(file, config.arm.options)) return kept;
+  FileLock lock(file.parent_path() / ("." + file.stem().string() + ".lock"));
+  wait_for(lock);
+  if (auto kept = read_kept(file, config.arm.options)) return kept;
   const auto rows = conversion_data(config, base, data, *transform);
   note(fmt::format("{}: converting to {}, calibrated on {} tokens", config.arm.name, config.arm.variant,
                    rows.calibration.tokens()));
@@ -94,7 +107,6 @@ std::optional<ArmWeights> convert_arm(const RunConfig& config, const Base& base,
                                       [](const std::string&, int64_t, int64_t) {
                                         if (interrupted()) throw Interrupted{};
                                       });
-  fs::create_directories(cache);
   write_safetensors(
       file, done.weights,
       {{"options", options_to_json(done.settled).dump()}, {"report", to_json(done.report).dump()}});

@@ -10,6 +10,7 @@
 #include "core/interrupt.h"
 #include "experiment/arm_model.h"
 #include "experiment/evaluation.h"
+#include "experiment/failure_message.h"
 #include "experiment/provenance.h"
 #include "experiment/run_header.h"
 #include "experiment/run_state.h"
@@ -62,7 +63,7 @@ class RunSession {
       fail(error.what());
       throw;
     } catch (const c10::Error& error) {  // no memory on the device, most often
-      const std::string message = error.what_without_backtrace();
+      const std::string message = failure_message(error, config_.train);
       fail(message);
       throw RunError(fmt::format("{}: step {}: {}", run_name(run_), progress_.step, message));
     }

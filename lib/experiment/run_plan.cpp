@@ -32,6 +32,12 @@ std::optional<RunFailure> failure_of(const Action& action) {
   return std::nullopt;
 }
 
+// "gqa seed 0 (node3, process 4711)"
+std::string with_holder(const PlannedRun& run) {
+  const std::string holder = FileLock(files_of(run).lock).holder();
+  return run_name(run) + (holder.empty() ? "" : " (" + holder + ")");
+}
+
 bool wants_determinism(const PlannedRun& run) { return run.config.train.deterministic; }
 
 // One process's work on a plan.
@@ -47,7 +53,10 @@ class PlanWorker {
   // Runs that wait for a learning rate are looked at again and again; meanwhile this process does what it can
   // of the runs that choose it, in whoever's part of the plan they lie, so that no process waits for one that
   // is not there.
+  // What others work on is looked at again once there is nothing else to do, as long as something was done in
+  // between: who held a run may have been killed meanwhile.
   RunnerReport work() {
+    std::vector<size_t> taken;
     for (bool first = true; !todo_.empty(); first = false) {
       std::vector<size_t> waiting;
       bool progress = false;
@@ -58,12 +67,15 @@ class PlanWorker {
           outcome = attempt(place);
         }
         if (outcome == Outcome::waiting) waiting.push_back(place);
+        if (outcome == Outcome::taken) taken.push_back(place);
         progress |= outcome == Outcome::finished;
         count(place, outcome, first);
       }
       todo_ = waiting;
       if (!todo_.empty() && !progress) pause();
+      if (todo_.empty() && progress) todo_.swap(taken);
     }
+    for (const size_t place : taken) report_.left_to_others.push_back(with_holder(plan_.runs[place]));
     return report_;
   }
 
@@ -79,9 +91,8 @@ class PlanWorker {
 
   void count(size_t place, Outcome outcome, bool first) {
     const bool skipped = outcome == Outcome::complete_before || outcome == Outcome::taken;
-    if (skipped) reporter_.skip(plan_.runs[place].config.train.steps);
+    if (skipped && skipped_.insert(place).second) reporter_.skip(plan_.runs[place].config.train.steps);
     report_.complete_before += outcome == Outcome::complete_before && first;
-    report_.taken_by_others += outcome == Outcome::taken;
   }
 
   Outcome attempt(size_t place) {
@@ -151,7 +162,7 @@ class PlanWorker {
   Reporter reporter_;
   RunnerReport report_;
   std::vector<size_t> todo_;
-  std::set<size_t> failed_, told_;
+  std::set<size_t> failed_, told_, skipped_;
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ RunFiles files_of(const PlannedRun& run) {
 
 void check_same_config(const PlannedRun& run) {
   if (!fs::exists(run.file)) return;
-  FlatFields there = read_run(run.file, false).header.config, here = flatten(run.config);
+  FlatFields there = read_run_header(run.file).header.config, here = flatten(run.config);
   for (auto* fields : {&there, &here})
     std::erase_if(*fields, [&](const auto& field) {
       return field.first == "device" || (run.rate_is_open && field.first == "train.lr");

@@ -40,10 +40,24 @@ std::vector<std::string> validate_plan(const Plan& plan) {
   }
 }
 
+namespace {
+
+// Rows that another machine is writing may not be whole here yet.
+RunRecord read_for_verdict(const PlannedRun& run) {
+  if (is_complete(run)) return read_run(run.file, false);
+  try {
+    return read_run(run.file, false);
+  } catch (const RunError&) {
+    return read_run_header(run.file);
+  }
+}
+
+}  // namespace
+
 std::string verdict_of_plan(const Plan& plan) {
   std::vector<RunRecord> records;
   for (const auto& run : plan.runs)
-    if (!run.selects && std::filesystem::exists(run.file)) records.push_back(read_run(run.file, false));
+    if (!run.selects && std::filesystem::exists(run.file)) records.push_back(read_for_verdict(run));
   const bool any = std::any_of(records.begin(), records.end(),
                                [](const auto& run) { return run.state == RunState::complete; });
   if (!any) return "No run is complete yet.\n";

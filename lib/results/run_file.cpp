@@ -61,7 +61,7 @@ void write_closed(const fs::path& path, const RunRecord& record) {
 void write_published(const fs::path& path, const RunRecord& record) {
   const fs::path temporary = path.string() + ".tmp";
   std::error_code ignored;
-  if (path.has_parent_path()) fs::create_directories(path.parent_path(), ignored);
+  make_parent_folders(path);
   try {
     write_closed(temporary, record);
     publish_file(temporary, path);

@@ -110,6 +110,8 @@ struct RunRecord {
 // RunError if it cannot be read.
 RunRecord read_run(const std::filesystem::path& path, bool with_problems = true);
 RunState read_state(const std::filesystem::path& path);
+// Header and state alone: what does not move while another machine writes the file.
+RunRecord read_run_header(const std::filesystem::path& path);
 // All files seed*.h5 below a folder, sorted by path; or the one file. Throws InputError if nothing is there.
 std::vector<RunRecord> read_runs(const std::filesystem::path& folder_or_file, bool with_problems = false);
 

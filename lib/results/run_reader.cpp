@@ -71,7 +71,7 @@ void read_status(hid_t file, RunRecord& record) {
   record.message = rows[0].message;
 }
 
-enum class Extent { status, rows, problems };
+enum class Extent { status, header, rows, problems };
 
 RunRecord read_once(const fs::path& path, Extent extent) {
   RunRecord record;
@@ -86,6 +86,7 @@ RunRecord read_once(const fs::path& path, Extent extent) {
   read_status(file, record);
   if (extent == Extent::status) return record;
   record.header = read_header(file);
+  if (extent == Extent::header) return record;
   const RunTables tables = open_tables(file);
   record.train = whole_rows(read_rows<TrainRow>(tables.train));
   record.nonfinite = ordered_rows(tables.nonfinite);
@@ -104,7 +105,9 @@ RunRecord read_patiently(const fs::path& path, Extent extent) {
     try {
       return read_once(path, extent);
     } catch (const hdf5::Error& error) {
-      if (attempt == tries) throw RunError(path.string() + ": " + error.what());
+      if (attempt == tries)
+        throw RunError(fmt::format("{}: a damaged run file ({}); moved away, the same command makes it anew",
+                                   path.string(), error.what()));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
@@ -119,6 +122,8 @@ bool is_run_name(const fs::path& path) {
 RunRecord read_run(const fs::path& path, bool with_problems) {
   return read_patiently(path, with_problems ? Extent::problems : Extent::rows);
 }
+
+RunRecord read_run_header(const fs::path& path) { return read_patiently(path, Extent::header); }
 
 RunState read_state(const fs::path& path) { return read_patiently(path, Extent::status).state; }
 

@@ -1,7 +1,14 @@
 #include "core/files.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
 
 #include "catch.h"
 #include "core/errors.h"
@@ -57,4 +64,61 @@ TEST_CASE("a lock held by another process is refused and freed when that process
   REQUIRE(write(done[1], "x", 1) == 1);
   waitpid(child, nullptr, 0);
   CHECK(lock.try_lock());
+}
+
+TEST_CASE("a lock says who holds it, and the next holder replaces that") {
+  test::TemporaryFolder folder;
+  const auto path = folder.path() / "sub" / "run.lock";
+  write_file_atomic(path, "a longer text than the one that will be written, of a host long gone, process 1\n");
+  FileLock lock(path);
+  REQUIRE(lock.try_lock());
+  char host[256] = {};
+  REQUIRE(gethostname(host, sizeof host - 1) == 0);
+  CHECK(lock.holder() == std::string(host) + ", process " + std::to_string(getpid()));
+}
+
+namespace {
+
+// From now on flock fails in this process, as on a file system that has no locks.
+bool forbid_flock() {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_flock, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOLCK),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{.len = 4, .filter = code};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("a file system without locks is an error, not a lock that another process holds") {
+  test::TemporaryFolder folder;
+  const pid_t child = fork();
+  if (child == 0) {
+    if (!forbid_flock()) _exit(3);
+    FileLock lock(folder.path() / "run.lock");
+    try {
+      _exit(lock.try_lock() ? 1 : 2);
+    } catch (const RunError& error) {
+      const std::string text = error.what();
+      _exit(text.find("does not lock files: No locks available") != std::string::npos ? 0 : 4);
+    }
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  REQUIRE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 3) SKIP_TEST("this process may not filter its own system calls");
+  CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("a folder that cannot be made is named with the system's reason") {
+  test::TemporaryFolder folder;
+  write_file_atomic(folder.path() / "file", "x");
+  const auto path = folder.path() / "file" / "sub" / "a.txt";
+  CHECK_THROWS_WITH(write_file_atomic(path, "y"),
+                    ContainsSubstring(path.string()) && ContainsSubstring("Not a directory"));
+  CHECK_THROWS_AS(FileLock(path), RunError);
 }

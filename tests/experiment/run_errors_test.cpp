@@ -51,24 +51,5 @@ TEST_CASE("a file that is no run file is named") {
   CHECK(read_file(experiment.file("gqa")) == "not HDF5");
 }
 
-TEST_CASE("a full disk marks the run failed, with code 1, and with room again it goes on") {
-  const TinyExperiment experiment;
-  // The shell's limit on the size of a file stands in for a full disk: the run file hits it.
-  const std::string program = test::bin_dir().string() + "/run_ablation --threads 1 --config " +
-                              experiment.config.string() + " --out " + experiment.out.string();
-  const auto log = experiment.folder.path() / "log";
-  const int status = std::system(
-      ("bash -c \"trap '' XFSZ; ulimit -f 40; exec " + program + "\" >" + log.string() + " 2>&1").c_str());
-  INFO(read_file(log));
-  CHECK(WEXITSTATUS(status) == 1);
-  CHECK_THAT(read_file(log), ContainsSubstring("run_ablation: "));
-  REQUIRE(std::filesystem::exists(experiment.file("gqa")));
-  const RunRecord failed = read_run(experiment.file("gqa"));
-  CHECK(failed.state == RunState::failed);
-  CHECK_FALSE(failed.message.empty());
-  REQUIRE(experiment.run().code == 0);
-  CHECK(read_run(experiment.file("gqa")).state == RunState::complete);
-}
-
 }  // namespace
 }  // namespace attnlab

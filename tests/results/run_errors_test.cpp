@@ -1,5 +1,4 @@
 #include <hdf5.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -7,6 +6,7 @@
 #include "catch.h"
 #include "core/errors.h"
 #include "sample_run.h"
+#include "small_disk.h"
 
 // HDF5 1.10 loses a little memory of its own when a file is damaged or its disk is full.
 extern "C" const char* __lsan_default_suppressions();
@@ -89,19 +89,6 @@ TEST_CASE("a folder that cannot be made is a RunError") {
   const fs::path path = folder.path() / "file" / "seed0.h5";
   CHECK_THAT(message_of<RunError>([&] { RunWriter::create(path, {}); }), ContainsSubstring(path.string()));
 }
-
-// A file system of `bytes` on a folder; `mounted` is false where this user may not mount.
-struct SmallDisk {
-  fs::path folder;
-  bool mounted = false;
-  SmallDisk(fs::path where, const std::string& bytes) : folder(std::move(where)) {
-    fs::create_directories(folder);
-    mounted = ::mount("none", folder.c_str(), "tmpfs", 0, ("size=" + bytes).c_str()) == 0;
-  }
-  ~SmallDisk() {
-    if (mounted) ::umount2(folder.c_str(), MNT_DETACH);
-  }
-};
 
 TEST_CASE("a full disk is reported, and rows before it are safe and the run can go on") {
   const TemporaryFolder folder;
