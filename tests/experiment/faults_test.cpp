@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <sstream>
 
 #include "catch.h"
 #include "core/files.h"
@@ -28,15 +30,19 @@ std::vector<std::string> with(std::vector<std::string> arguments, const std::vec
   return arguments;
 }
 
-// The line that ends the program, which is also its only error.
-std::string last_line(const std::string& output) {
-  const size_t end = output.find_last_not_of('\n'), begin = output.find_last_of('\n', end);
-  return output.substr(begin == std::string::npos ? 0 : begin + 1, end - begin);
-}
-void check_one_error(const std::string& output) {
+// What ends the program: one line for each run that failed, and no other error.
+void check_clear_errors(const std::string& output) {
   INFO(output);
-  CHECK(last_line(output).starts_with("run_ablation: "));
-  CHECK(output.find("run_ablation: ") == output.rfind("run_ablation: "));
+  std::set<std::string> failed;
+  size_t errors = 0;
+  std::istringstream lines(output);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("run_ablation: ")) continue;
+    ++errors;
+    failed.insert(line.substr(0, line.find(" failed: ")));
+  }
+  CHECK(errors >= 1);
+  CHECK(failed.size() == errors);
 }
 
 void check_rows_kept(const std::vector<TrainRow>& before, const fs::path& file) {
@@ -72,7 +78,7 @@ TEST_CASE("a run file that cannot grow marks the run failed, and with room again
   const TinyExperiment experiment;
   const auto outcome = run_with_largest_file(experiment, 40, "");
   CHECK(outcome.code == 1);
-  check_one_error(outcome.output);
+  check_clear_errors(outcome.output);
   const RunRecord failed = read_run(experiment.file("gqa"));
   CHECK(failed.state == RunState::failed);
   CHECK_THAT(failed.message, ContainsSubstring("seed0.h5") && ContainsSubstring("File too large"));
@@ -83,7 +89,7 @@ TEST_CASE("a state that cannot be written fails the run and keeps its rows and t
   const TinyExperiment experiment;
   const auto outcome = run_with_largest_file(experiment, 150, heavy);
   CHECK(outcome.code == 1);
-  check_one_error(outcome.output);
+  check_clear_errors(outcome.output);
   CHECK_THAT(outcome.output, ContainsSubstring(".state") && ContainsSubstring("File too large"));
   const RunRecord failed = read_run(experiment.file("gqa"));
   CHECK(failed.state == RunState::failed);
@@ -102,7 +108,7 @@ TEST_CASE("a disk that fills up while a run goes on costs no row") {
   const auto before = read_run(experiment.file("gqa"), false).train;
   disk.fill();
   CHECK(process.wait() == 1);
-  check_one_error(process.output());
+  check_clear_errors(process.output());
   CHECK_THAT(process.output(), ContainsSubstring("No space left on device"));
   CHECK(read_run(experiment.file("gqa")).state == RunState::failed);
   check_rows_kept(before, experiment.file("gqa"));
@@ -123,7 +129,7 @@ TEST_CASE("a results folder that cannot be written to is named, and nothing chan
   CHECK(fresh.code == 1);
   CHECK_THAT(fresh.output,
              ContainsSubstring(experiment.out.string()) && ContainsSubstring("Read-only file system"));
-  check_one_error(fresh.output);
+  check_clear_errors(fresh.output);
   REQUIRE(disk.set_read_only(false));
   {
     RunProcess process(experiment, {"--set", "train.steps=200"});
@@ -136,7 +142,7 @@ TEST_CASE("a results folder that cannot be written to is named, and nothing chan
   const auto begun = experiment.run("--set train.steps=200");
   CHECK(begun.code == 1);
   CHECK_THAT(begun.output, ContainsSubstring("Read-only file system"));
-  check_one_error(begun.output);
+  check_clear_errors(begun.output);
   CHECK(sha256_tree(experiment.out) == before);
   REQUIRE(disk.set_read_only(false));
   check_ends_undisturbed(experiment, "--set train.steps=200");
@@ -162,7 +168,7 @@ TEST_CASE("a truncated state is named, the rows stay, and without it the run is 
   const auto outcome = experiment.run("--set train.steps=200");
   CHECK(outcome.code == 2);
   CHECK_THAT(outcome.output, ContainsSubstring("gqa/seed0.state"));
-  check_one_error(outcome.output);
+  check_clear_errors(outcome.output);
   check_rows_kept(before, experiment.file("gqa"));
   for (const auto& state : test::saved_states(experiment.out / "gqa")) fs::remove(state);
   check_ends_undisturbed(experiment, "--set train.steps=200");
@@ -181,7 +187,7 @@ TEST_CASE("a damaged run file is named and left alone, and moved away the run is
     CHECK(outcome.code == 1);
     CHECK_THAT(outcome.output, ContainsSubstring("gqa/seed0.h5: a damaged run file (") &&
                                    ContainsSubstring("moved away, the same command makes it anew"));
-    check_one_error(outcome.output);
+    check_clear_errors(outcome.output);
     CHECK(read_file(file) == damaged);
   }
   fs::rename(file, experiment.folder.path() / "moved.h5");
