@@ -25,7 +25,7 @@ struct SmallDisk {
   SmallDisk& operator=(const SmallDisk&) = delete;
 
   bool set_read_only(bool value) const {
-    const unsigned long flags = MS_REMOUNT | (value ? MS_RDONLY : 0UL);
+    const unsigned long read_only = MS_RDONLY, flags = MS_REMOUNT | (value ? read_only : 0);
     return ::mount("none", folder.c_str(), nullptr, flags, nullptr) == 0;
   }
   // Takes all the room that is left.

@@ -1,6 +1,8 @@
 // What a person reads when memory runs out.
 #include "experiment/failure_message.h"
 
+#include <functional>
+
 #include "catch.h"
 
 namespace attnlab {
@@ -15,13 +17,17 @@ constexpr const char* cuda_text =
     "unallocated memory is large try setting PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to avoid "
     "fragmentation.  See documentation for Memory Management";
 
-std::string out_of_memory(const TrainConfig& train) {
+std::string message_of(const TrainConfig& train, const std::function<void()>& action) {
   try {
-    TORCH_CHECK_WITH(OutOfMemoryError, false, cuda_text);
+    action();
   } catch (const c10::Error& error) {
     return failure_message(error, train);
   }
   return "";
+}
+
+std::string out_of_memory(const TrainConfig& train) {
+  return message_of(train, [] { TORCH_CHECK_WITH(OutOfMemoryError, false, cuda_text); });
 }
 
 TEST_CASE("out of memory names the settings and half of the batch with twice the micro-batches") {
@@ -46,24 +52,21 @@ TEST_CASE("an odd batch is divided so that a step keeps its examples") {
 }
 
 TEST_CASE("the CPU's allocator counts as out of memory, and other errors keep their words") {
-  const auto message_of = [](const auto& action) -> std::string {
-    try {
-      action();
-    } catch (const c10::Error& error) {
-      return failure_message(error, {.batch_size = 4});
-    }
-    return "";
-  };
+  TrainConfig train;
+  train.batch_size = 4;
   // Its words; some builds of torch abort after them instead of throwing.
-  CHECK_THAT(message_of([] {
-               TORCH_CHECK(false,
-                           "DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes.");
-             }),
+  CHECK_THAT(message_of(train,
+                        [] {
+                          TORCH_CHECK(
+                              false,
+                              "DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes.");
+                        }),
              ContainsSubstring("out of memory with batch_size 4") &&
                  ContainsSubstring("try train.batch_size 2 with train.micro_batches 2"));
-  CHECK_THAT(message_of([] {
-               torch::ones({2, 3}).matmul(torch::ones({2, 3}));
-             }),
+  CHECK_THAT(message_of(train,
+                        [] {
+                          torch::ones({2, 3}).matmul(torch::ones({2, 3}));
+                        }),
              ContainsSubstring("shapes cannot be multiplied"));
 }
 

@@ -3,22 +3,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <fstream>
 
 #include "catch.h"
+#include "python.h"
 #include "sample_run.h"
 
 namespace attnlab {
 namespace {
 using namespace test;
-
-std::string python() {
-  for (const char* candidate : std::array<const char*, 2>{std::getenv("ATTNLAB_PYTHON"), "python3"})
-    if (candidate && std::system(fmt::format("{} -c 'import h5py' 2>/dev/null", candidate).c_str()) == 0)
-      return candidate;
-  return "";
-}
 
 // Runs a script with the path of the run file as its argument; true if it ends well.
 bool passes(const std::string& interpreter, const std::filesystem::path& run, const std::string& script,
@@ -66,7 +59,7 @@ void put_sample(RunWriter& writer) {
 }
 
 TEST_CASE("h5py reads a run while it goes on, after a crash, and when it is finished") {
-  const std::string interpreter = python();
+  const std::string interpreter = python_with_h5py();
   if (interpreter.empty()) SKIP_TEST("no Python with h5py (set ATTNLAB_PYTHON)");
   const TemporaryFolder folder;
   const auto path = folder.path() / "seed7.h5";
@@ -90,7 +83,7 @@ TEST_CASE("h5py reads a run while it goes on, after a crash, and when it is fini
 }
 
 TEST_CASE("a reader that stays open does not block the writer and can follow it") {
-  const std::string interpreter = python();
+  const std::string interpreter = python_with_h5py();
   if (interpreter.empty()) SKIP_TEST("no Python with h5py (set ATTNLAB_PYTHON)");
   const TemporaryFolder folder;
   const auto path = folder.path() / "seed7.h5";
