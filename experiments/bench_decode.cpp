@@ -2,9 +2,7 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
-#include <algorithm>
-#include <chrono>
-
+#include "bench_device.h"
 #include "decode_step.h"
 #include "torch_program.h"
 
@@ -19,38 +17,14 @@ struct Options {
   bool no_graph = false;
 };
 
-void synchronize(torch::Device device) {
-  if (device.is_cuda()) torch::cuda::synchronize(device.index());
-}
-
-// Milliseconds of one call.
-template <class Call>
-double timed(torch::Device device, Call&& call) {
-  synchronize(device);
-  const auto start = std::chrono::steady_clock::now();
-  call();
-  synchronize(device);
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-}
-
-template <class Call>
-std::vector<double> sorted_times(torch::Device device, int64_t count, Call&& call) {
-  std::vector<double> times;
-  for (int64_t i = 0; i < count; ++i) times.push_back(timed(device, call));
-  std::sort(times.begin(), times.end());
-  return times;
-}
-
-double median(const std::vector<double>& sorted) { return sorted[sorted.size() / 2]; }
-
 // Bytes per millisecond, read and written, of a copy that no cache holds.
 double copy_bandwidth(torch::Device device) {
   const int64_t bytes = device.is_cuda() ? int64_t{1} << 32 : int64_t{1} << 28;
   const auto from = torch::ones({bytes}, torch::dtype(torch::kUInt8).device(device));
   auto to = torch::empty_like(from);
   const auto copy = [&] { to.copy_(from); };
-  timed(device, copy);
-  return 2 * static_cast<double>(bytes) / median(sorted_times(device, 10, copy));
+  times_of(device, 1, copy);
+  return 2 * static_cast<double>(bytes) / median(times_of(device, 10, copy));
 }
 
 struct Row {
@@ -61,9 +35,10 @@ struct Row {
 Row measure(Decoder& decoder, int64_t B, int64_t context, const Options& o) {
   const torch::Device device = decoder.device();
   restart_peak(device);
-  const auto step = repeatable_step(std::make_shared<DecodeStep>(decoder, B, context), device, !o.no_graph);
-  sorted_times(device, 3, step);
-  Row row{.times = sorted_times(device, o.steps, step)};
+  const auto once = std::make_shared<DecodeStep>(decoder, B, context);
+  const auto step = repeatable_step([once] { (*once)(); }, device, !o.no_graph);
+  times_of(device, 3, step);
+  Row row{.times = times_of(device, o.steps, step)};
   row.peak = device_memory(device).peak;
   return row;
 }

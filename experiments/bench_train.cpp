@@ -2,10 +2,7 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
-#include <algorithm>
-#include <chrono>
-
-#include "decode_step.h"
+#include "bench_device.h"
 #include "torch_program.h"
 #include "train_shapes.h"
 
@@ -18,30 +15,6 @@ struct Options {
   int64_t batch = 8, length = 256, steps = 20, warmup = 5, seed = 0;
   double peak_tflops = 0;
 };
-
-void synchronize(torch::Device device) {
-  if (device.is_cuda()) torch::cuda::synchronize(device.index());
-}
-
-// Milliseconds of each of `count` calls. Each waits for the device, as a step whose line is printed does.
-template <class Call>
-std::vector<double> times_of(torch::Device device, int64_t count, Call&& call) {
-  std::vector<double> times;
-  for (int64_t i = 0; i < count; ++i) {
-    synchronize(device);
-    const auto start = std::chrono::steady_clock::now();
-    call();
-    synchronize(device);
-    times.push_back(
-        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
-  }
-  return times;
-}
-
-double median(std::vector<double> times) {
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
-}
 
 // FLOP per millisecond of a large matrix product in the format of the step's products.
 double product_speed(Precision precision, torch::Device device) {
@@ -87,9 +60,9 @@ void bench(const Options& o) {
       "| shape | arm | trained | batch | length | ms/step | min | max | tokens/s | TFLOP/step | MFU | peak GB "
       "|\n|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
   fmt::print("| {} | {} | {} | {} | {} | {:.2f} | {:.2f} | {:.2f} | {:.0f} | {:.3f} | {:.1f} % | {:.2f} |\n",
-             o.shape, o.arm, o.trainable, o.batch, o.length, ms, *std::min_element(times.begin(), times.end()),
-             *std::max_element(times.begin(), times.end()), 1000 * static_cast<double>(o.batch * o.length) / ms,
-             flops / 1e12, 100 * flops / ms / peak, device_memory(decoder->device()).peak / 1e9);
+             o.shape, o.arm, o.trainable, o.batch, o.length, ms, times.front(), times.back(),
+             1000 * static_cast<double>(o.batch * o.length) / ms, flops / 1e12, 100 * flops / ms / peak,
+             device_memory(decoder->device()).peak / 1e9);
   fmt::print("\nloss of the last step: {:.4f} nats\n", last.loss.item<double>());
 }
 

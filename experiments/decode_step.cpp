@@ -1,39 +1,29 @@
 #include "decode_step.h"
 
+#include "bench_models.h"
+
 namespace attnlab {
 namespace {
 
-DecoderConfig released(DecodeShape shape) {
-  DecoderConfig c;
-  const auto set = [&](Family family, int64_t V, int64_t D, int64_t layers, int64_t N, int64_t G,
-                       int64_t d_ff) {
-    c.family = family, c.vocab_size = V, c.d_model = D, c.n_layers = layers;
-    c.n_heads = N, c.n_kv_heads = G, c.head_dim = D / N, c.d_ff = d_ff;
-    c.qkv_bias = family == Family::qwen2;
-  };
+ShapeNumbers numbers_of(DecodeShape shape) {
   switch (shape) {
     case DecodeShape::llama2_7b:
-      set(Family::llama, 32000, 4096, 32, 32, 32, 11008);
-      break;
+      return kLlama2_7b;
     case DecodeShape::qwen2_5_7b:
-      set(Family::qwen2, 152064, 3584, 28, 28, 4, 18944);
-      break;
+      return kQwen2_5_7b;
     case DecodeShape::qwen2_5_0_5b:
-      set(Family::qwen2, 151936, 896, 24, 14, 2, 4864);
-      c.tie_embeddings = true;
-      break;
+      return kQwen2_5_0_5b;
     case DecodeShape::small:
-      set(Family::llama, 512, 128, 2, 8, 2, 256);
       break;
   }
-  return c;
+  return {Family::llama, 512, 128, 2, 8, 2, 16, 256};
 }
 
 }  // namespace
 
 DecoderConfig decode_config(DecodeShape shape, DecodeForm form, int64_t kv_lora_rank,
                             int64_t qk_rope_head_dim) {
-  DecoderConfig config = released(shape);
+  DecoderConfig config = shape_config(numbers_of(shape));
   if (form == DecodeForm::gqa) return config;
   config.family = Family::deepseek_v3;
   config.n_kv_heads = config.n_heads;
@@ -46,18 +36,10 @@ DecoderConfig decode_config(DecodeShape shape, DecodeForm form, int64_t kv_lora_
 
 std::shared_ptr<Decoder> random_decoder(const DecoderConfig& config, DecodeForm form, torch::ScalarType dtype,
                                         torch::Device device) {
-  const torch::NoGradGuard no_grad;
-  torch::manual_seed(0);
   VariantConfig variant = native_variant(config);
   if (auto* mla = std::get_if<DeepseekMla::Config>(&variant)) mla->absorb = form == DecodeForm::mla_absorbed;
   auto decoder = std::make_shared<Decoder>(config, variant);  // its values are never touched
-  for (auto& parameter : decoder->named_parameters()) {
-    auto& tensor = parameter.value();
-    const bool norm = parameter.key().ends_with("norm.weight");
-    tensor.requires_grad_(false);
-    const auto options = torch::dtype(dtype).device(device);
-    tensor.set_data(torch::empty(tensor.sizes(), options).normal_(norm ? 1 : 0, 0.02));
-  }
+  fill_randomly(*decoder, dtype, device, 0, 0.02);
   decoder->eval();
   return decoder;
 }

@@ -3,7 +3,6 @@
 
 #include <torch/torch.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,7 +30,7 @@ struct EnumNames<DecodeShape> {
 // The shape as released, or with MLA in DeepSeek's form: as many heads, q_nope and v as wide as a head was.
 DecoderConfig decode_config(DecodeShape shape, DecodeForm form, int64_t kv_lora_rank, int64_t qk_rope_head_dim);
 
-// Random weights. Memory is taken on the device alone.
+// With random weights.
 std::shared_ptr<Decoder> random_decoder(const DecoderConfig& config, DecodeForm form, torch::ScalarType dtype,
                                         torch::Device device);
 
@@ -53,19 +52,5 @@ class DecodeStep {
   RotaryTables rotary_;
   torch::Tensor tokens_B1_;
 };
-
-// On a GPU the step as one CUDA graph (made here, replayed by a call); elsewhere, without CUDA's headers in the
-// build, or with `graph` false, the step itself.
-std::function<void()> repeatable_step(const std::shared_ptr<DecodeStep>& step, torch::Device device,
-                                      bool graph);
-
-struct DeviceMemory {
-  double peak = 0;   // bytes of tensors since `restart_peak` (GPU), of the process (CPU)
-  double total = 0;  // bytes that the device has; 0: not known
-};
-DeviceMemory device_memory(torch::Device device);
-void restart_peak(torch::Device device);
-// "NVIDIA H200", or "cpu, 8 threads".
-std::string device_title(torch::Device device);
 
 }  // namespace attnlab

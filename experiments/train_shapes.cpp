@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bench_models.h"
 #include "core/random.h"
 #include "program.h"
 #include "train/trainable.h"
@@ -9,39 +10,28 @@
 namespace attnlab {
 namespace {
 
-struct Numbers {
-  Family family;
-  int64_t vocab_size, d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff;
-  bool tied;
-};
-
-Numbers numbers_of(TrainShape shape) {
+ShapeNumbers numbers_of(TrainShape shape) {
   switch (shape) {
     case TrainShape::quickstart:  // data/base_small
       return {Family::llama, 1024, 192, 6, 8, 2, 32, 512, true};
     case TrainShape::m25:
       return {Family::llama, 4096, 512, 8, 8, 2, 64, 1408, true};
     case TrainShape::qwen2_5_0_5b:
-      return {Family::qwen2, 151936, 896, 24, 14, 2, 64, 4864, true};
+      return kQwen2_5_0_5b;
     case TrainShape::qwen2_5_1_5b:
-      return {Family::qwen2, 151936, 1536, 28, 12, 2, 128, 8960, true};
+      return kQwen2_5_1_5b;
     case TrainShape::llama2_7b:
       break;
   }
-  return {Family::llama, 32000, 4096, 32, 32, 32, 128, 11008, false};
+  return kLlama2_7b;
 }
 
 }  // namespace
 
 DecoderConfig train_config(TrainShape shape, int64_t positions) {
-  const Numbers n = numbers_of(shape);
-  DecoderConfig c;
-  c.family = n.family, c.vocab_size = n.vocab_size, c.d_model = n.d_model, c.n_layers = n.n_layers;
-  c.n_heads = n.n_heads, c.n_kv_heads = n.n_kv_heads, c.head_dim = n.head_dim, c.d_ff = n.d_ff;
-  c.qkv_bias = n.family == Family::qwen2;
-  c.tie_embeddings = n.tied;
-  c.max_positions = positions;
-  return c;
+  DecoderConfig config = shape_config(numbers_of(shape));
+  config.max_positions = positions;
+  return config;
 }
 
 std::shared_ptr<Decoder> random_arm(const DecoderConfig& shape, const std::string& arm,
@@ -52,20 +42,12 @@ std::shared_ptr<Decoder> random_arm(const DecoderConfig& shape, const std::strin
     problem->file = "--arm " + arm;
     throw InputError(*problem);
   }
-  const torch::NoGradGuard no_grad;
-  torch::manual_seed(static_cast<uint64_t>(seed));
   auto decoder = std::make_shared<Decoder>(shape, variant);  // its values are never touched
   if (!decoder->layers().front()->attention()->fixed_parameters().empty())
     throw InputError(BadInput{
         .file = "--arm", .found = "'" + arm + "'", .expected = "a variant whose parameters are all trained"});
   const auto names = trainable_names(*decoder, config.trainable, "--trainable");
-  const auto options = torch::dtype(weight_type(config.precision)).device(device);
-  for (auto& parameter : decoder->named_parameters()) {
-    auto& tensor = parameter.value();
-    const bool norm = parameter.key().ends_with("norm.weight");
-    tensor.requires_grad_(false);
-    tensor.set_data(torch::empty(tensor.sizes(), options).normal_(norm ? 1 : 0, norm ? 0 : 0.02));
-  }
+  fill_randomly(*decoder, weight_type(config.precision), device, seed, 0);
   set_trainable(*decoder, names);
   return decoder;
 }

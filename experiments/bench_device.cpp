@@ -1,9 +1,10 @@
-// The part of decode_step.h that asks the device: with CUDA's headers in the build (ATTNLAB_CUDA) of a GPU,
-// too.
+#include "bench_device.h"
+
 #include <fmt/format.h>
 #include <sys/resource.h>
 
-#include "decode_step.h"
+#include <algorithm>
+#include <chrono>
 
 #ifdef ATTNLAB_CUDA
 #include <ATen/cuda/CUDAContext.h>
@@ -23,23 +24,41 @@ double process_peak() {
 
 }  // namespace
 
+std::vector<double> times_of(torch::Device device, int64_t count, const std::function<void()>& call) {
+  const auto wait = [&] {
+    if (device.is_cuda()) torch::cuda::synchronize(device.index());
+  };
+  std::vector<double> times;
+  for (int64_t i = 0; i < count; ++i) {
+    wait();
+    const auto start = std::chrono::steady_clock::now();
+    call();
+    wait();
+    times.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
+double median(const std::vector<double>& sorted) { return sorted[sorted.size() / 2]; }
+
 #ifdef ATTNLAB_CUDA
 
 // A graph cannot be captured on the default stream. The steps before it let the libraries choose their kernels
 // and take their memory.
-std::function<void()> repeatable_step(const std::shared_ptr<DecodeStep>& step, torch::Device device,
-                                      bool graph) {
-  if (!device.is_cuda() || !graph) return [step] { (*step)(); };
+std::function<void()> repeatable_step(std::function<void()> step, torch::Device device, bool graph) {
+  if (!device.is_cuda() || !graph) return step;
   const auto captured = std::make_shared<at::cuda::CUDAGraph>();
   {
     const c10::cuda::CUDAStreamGuard guard(at::cuda::getStreamFromPool(false, device.index()));
-    for (int i = 0; i < 3; ++i) (*step)();
+    for (int i = 0; i < 3; ++i) step();
     at::cuda::getCurrentCUDAStream(device.index()).synchronize();
     captured->capture_begin();
-    (*step)();
+    step();
     captured->capture_end();
   }
-  return [step, captured] { captured->replay(); };
+  return [step = std::move(step), captured] { captured->replay(); };
 }
 
 DeviceMemory device_memory(torch::Device device) {
@@ -62,9 +81,7 @@ std::string device_title(torch::Device device) {
 
 #else
 
-std::function<void()> repeatable_step(const std::shared_ptr<DecodeStep>& step, torch::Device, bool) {
-  return [step] { (*step)(); };
-}
+std::function<void()> repeatable_step(std::function<void()> step, torch::Device, bool) { return step; }
 DeviceMemory device_memory(torch::Device device) { return {.peak = device.is_cpu() ? process_peak() : 0}; }
 void restart_peak(torch::Device) {}
 std::string device_title(torch::Device device) {
