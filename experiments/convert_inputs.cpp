@@ -5,21 +5,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "config/document.h"
 #include "model/decoder_weights.h"
 #include "model/families/families.h"
 #include "torch_program.h"
 
 namespace attnlab {
-namespace {
-
-bool is_calibrated(const Transform& transform) {
-  for (const auto& stage : transform.stages())
-    if (stage.calibrated) return true;
-  return false;
-}
-
-}  // namespace
 
 void check_options(const ConvertOptions& o) {
   require_given("--model", o.model, "a model folder");
@@ -34,24 +24,14 @@ VariantConfig read_settings(const ConvertOptions& o) {
   require_name("--to", o.to, transform_names());
   Node root{.kind = Node::Kind::map, .file = "--set"};
   for (const auto& text : o.settings) {
-    const size_t equals = text.find('=');
-    if (equals == std::string::npos)
-      throw InputError(BadInput{.file = "--set", .found = "'" + text + "'", .expected = "KEY=VALUE"});
-    Node value = parse_yaml(text.substr(equals + 1), "--set " + text);
-    value.line = 0;  // the command line has no lines
-    set_path(root, text.substr(0, equals), value);
+    const auto [path, value] = parse_setting("--set", text);
+    set_path(root, path, value);
   }
-  VariantConfig variant = *variant_defaults(o.to);
-  std::visit([&](auto& options) { options = read_config<std::remove_cvref_t<decltype(options)>>(root); },
-             variant);
-  return variant;
+  return with_options(*variant_defaults(o.to), root);
 }
 
 VariantConfig read_settled(const VariantConfig& variant, const nlohmann::ordered_json& settled) {
-  VariantConfig out = variant;
-  const Node root = parse_yaml(settled.dump(), "plan.json");
-  std::visit([&](auto& options) { options = read_config<std::remove_cvref_t<decltype(options)>>(root); }, out);
-  return out;
+  return with_options(variant, parse_yaml(settled.dump(), "plan.json"));
 }
 
 torch::ScalarType stored_dtype(const ConvertOptions& o, const Checkpoint& checkpoint,
@@ -62,7 +42,7 @@ torch::ScalarType stored_dtype(const ConvertOptions& o, const Checkpoint& checkp
 
 CalibrationRows read_rows(const ConvertOptions& o, const Transform& transform, const DecoderConfig& config) {
   if (o.calibration.empty()) {
-    if (is_calibrated(transform))
+    if (transform.is_calibrated())
       throw InputError(BadInput{.file = "--calibration",
                                 .found = "nothing",
                                 .expected = "a text: " + o.to + " is fitted to what the model says of it"});
@@ -75,7 +55,7 @@ CalibrationRows read_rows(const ConvertOptions& o, const Transform& transform, c
     tokenizer = Tokenizer::load(o.model);
   auto rows = read_calibration(named, o.heldout, tokenizer ? &*tokenizer : nullptr, config.vocab_size, o.rows);
   const int64_t needed = transform.numbers_to_estimate(), found = rows.calibration_NT.numel();
-  if (is_calibrated(transform) && found < needed)
+  if (transform.is_calibrated() && found < needed)
     throw InputError(
         BadInput{.file = named,
                  .found = fmt::format("{} tokens for calibration", found),
@@ -85,7 +65,7 @@ CalibrationRows read_rows(const ConvertOptions& o, const Transform& transform, c
 
 ConversionData data_of(const ConvertOptions& o, const CalibrationRows& rows, const Transform& transform) {
   ConversionData data{.precision = parse_name<Precision>("--calibration-precision", o.precision)};
-  if (rows.calibration_NT.defined() && is_calibrated(transform))
+  if (rows.calibration_NT.defined() && transform.is_calibrated())
     data.calibration = make_batches(rows.calibration_NT);
   if (rows.heldout_NT.defined()) data.heldout = make_batches(rows.heldout_NT);
   return data;

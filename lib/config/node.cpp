@@ -187,6 +187,15 @@ Node parse_yaml(const std::string& text, const std::string& origin) {
 
 Node parse_yaml_file(const std::filesystem::path& path) { return parse_yaml(read_file(path), path.string()); }
 
+std::pair<std::string, Node> parse_setting(const std::string& option, const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw InputError(BadInput{.file = option, .found = "'" + text + "'", .expected = "KEY=VALUE"});
+  Node value = parse_yaml(text.substr(equals + 1), option + " " + text);
+  value.line = 0;  // a command line has none
+  return {text.substr(0, equals), std::move(value)};
+}
+
 void set_path(Node& root, const std::string& path, const Node& value) {
   if (("." + path + ".").find("..") != std::string::npos)
     throw InputError({.file = value.file,

@@ -39,6 +39,9 @@ Node parse_yaml(const std::string& text, const std::string& origin);
 // Puts `value` at a dotted path ("train.lr", "arms.1.options.rank"; list items by number from 0), creating
 // maps on the way. Throws InputError if the path leads through a scalar or past a list's end, or is incomplete.
 void set_path(Node& root, const std::string& path, const Node& value);
+// "KEY=VALUE" of an option: the dotted path, and the value as a YAML node whose file is the option and which
+// has no line. Throws InputError.
+std::pair<std::string, Node> parse_setting(const std::string& option, const std::string& text);
 // The node at a dotted path, or nullptr.
 const Node* find_path(const Node& root, const std::string& path);
 // Entries of `overlay` replace those of `base`; maps are merged (with an empty one too), all else is replaced.

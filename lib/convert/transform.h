@@ -60,6 +60,8 @@ class Transform {
   virtual ~Transform() = default;
   // In order; the first one's stage before is the base itself.
   virtual const std::vector<Stage>& stages() const = 0;
+  // One of the stages looks at calibration text.
+  bool is_calibrated() const;
   // prepare has something to settle.
   virtual bool has_open_settings() const { return false; }
   // Settles what takes a look at the whole model (freqfold: auto; ranks per layer). Called once, before

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <type_traits>
 
 #include "convert/care_transform.h"
@@ -26,6 +27,10 @@ const std::vector<Row>& rows() {
 }
 
 }  // namespace
+
+bool Transform::is_calibrated() const {
+  return std::any_of(stages().begin(), stages().end(), [](const Stage& stage) { return stage.calibrated; });
+}
 
 std::vector<std::string> transform_names() {
   std::vector<std::string> names;

@@ -1,6 +1,8 @@
 #include "core/interrupt.h"
 
+#include <algorithm>
 #include <csignal>
+#include <thread>
 
 namespace attnlab {
 namespace {
@@ -19,5 +21,13 @@ void catch_interrupts() {
 
 bool interrupted() { return flag != 0; }
 int interrupting_signal() { return flag; }
+
+void interruptible_sleep(std::chrono::milliseconds time) {
+  constexpr std::chrono::milliseconds piece{50};
+  for (; time.count() > 0; time -= piece) {
+    if (interrupted()) throw Interrupted{};
+    std::this_thread::sleep_for(std::min(piece, time));
+  }
+}
 
 }  // namespace attnlab

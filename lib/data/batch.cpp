@@ -147,6 +147,12 @@ Batch BatchStream::batch(int64_t step, int64_t micro_batch) const {
   return make_batch(rows, config.pad_id);
 }
 
+std::vector<Batch> BatchStream::batches(int64_t step) const {
+  std::vector<Batch> all;
+  for (int64_t i = 0; i < impl_->config.micro_batches; ++i) all.push_back(batch(step, i));
+  return all;
+}
+
 int64_t BatchStream::truncated_examples() const { return impl_->truncated + impl_->truncated_lazily; }
 int64_t BatchStream::tokens_per_epoch() const { return impl_->store ? impl_->store->total_tokens() : 0; }
 

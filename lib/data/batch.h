@@ -54,6 +54,8 @@ class BatchStream {
 
   // 0 <= micro_batch < config.micro_batches. May be called from several threads at once.
   Batch batch(int64_t step, int64_t micro_batch = 0) const;
+  // All micro-batches of a step.
+  std::vector<Batch> batches(int64_t step) const;
 
   // Examples longer than a row (packing false); for lazy streams those drawn so far.
   int64_t truncated_examples() const;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "checkpoint/safetensors.h"
 #include "config/document.h"
@@ -20,11 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kRowLength = 256, kHeldoutTokens = 4096;
-
-bool is_calibrated(const Transform& transform) {
-  return std::any_of(transform.stages().begin(), transform.stages().end(),
-                     [](const Stage& stage) { return stage.calibrated; });
-}
 
 // All that the result depends on.
 std::string hash_of(const RunConfig& config, const Base& base, const Data& data) {
@@ -41,20 +35,9 @@ std::string hash_of(const RunConfig& config, const Base& base, const Data& data)
 std::optional<ArmWeights> read_kept(const fs::path& file, const VariantConfig& variant) {
   if (!fs::exists(file)) return std::nullopt;
   const auto kept = SafetensorsFile::open(file);
-  ArmWeights out{.variant = variant};
-  const Node root = parse_yaml(kept.metadata().at("options"), file.string());
-  std::visit([&](auto& options) { options = read_config<std::remove_cvref_t<decltype(options)>>(root); },
-             out.variant);
+  ArmWeights out{.variant = with_options(variant, parse_yaml(kept.metadata().at("options"), file.string()))};
   for (const auto& name : kept.names()) out.weights[name] = kept.tensor(name);
   return out;
-}
-
-// Another process may be making the same conversion: then this one waits for it, and reads what that one kept.
-void wait_for(FileLock& lock) {
-  while (!lock.try_lock()) {
-    if (interrupted()) throw Interrupted{};
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
 }
 
 ConversionData conversion_data(const RunConfig& config, const Base& base, const Data& data,
@@ -94,11 +77,13 @@ std::optional<ArmWeights> convert_arm(const RunConfig& config, const Base& base,
   if (variant_problem(base.config.attention_shape(), config.arm.options))
     return std::nullopt;  // make_arm_model says it
   const auto transform = make_transform(base.config, config.arm.options, {.exported = false});
-  if (!is_calibrated(*transform) && !transform->has_open_settings()) return std::nullopt;
+  if (!transform->is_calibrated() && !transform->has_open_settings()) return std::nullopt;
   const fs::path file = cache / (config.arm.variant + "-" + hash_of(config, base, data) + ".safetensors");
   if (auto kept = read_kept(file, config.arm.options)) return kept;
   FileLock lock(file.parent_path() / ("." + file.stem().string() + ".lock"));
-  wait_for(lock);
+  // Another process may be making the same conversion: then this one waits for it, and reads what that one
+  // kept.
+  while (!lock.try_lock()) interruptible_sleep(std::chrono::milliseconds(50));
   if (auto kept = read_kept(file, config.arm.options)) return kept;
   const auto rows = conversion_data(config, base, data, *transform);
   note(fmt::format("{}: converting to {}, calibrated on {} tokens", config.arm.name, config.arm.variant,

@@ -36,6 +36,13 @@ ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device
   return model;
 }
 
+ArmModel convert_arm_model(const RunConfig& config, const Base& base, const Data& data, torch::Device device,
+                           const std::filesystem::path& results,
+                           const std::function<void(const std::string&)>& note) {
+  const auto start = convert_arm(config, base, data, device, results / "conversions", note);
+  return make_arm_model(config, base, device, start ? &*start : nullptr);
+}
+
 Equivalence compare_with_base(const Base& base, const Data& data, Decoder& arm) {
   constexpr int64_t longest = 128, rows = 4;
   std::vector<int64_t> ids;

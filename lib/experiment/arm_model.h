@@ -22,6 +22,11 @@ struct ArmModel {
 ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device device,
                         const ArmWeights* start = nullptr);
 
+// The same, with a calibrated variant's weights made here or taken from `results`/conversions (convert_arm).
+ArmModel convert_arm_model(const RunConfig& config, const Base& base, const Data& data, torch::Device device,
+                           const std::filesystem::path& results,
+                           const std::function<void(const std::string&)>& note);
+
 // How far the arm's model is from the base's, on held-out text, both on the arm's device in float32.
 Equivalence compare_with_base(const Base& base, const Data& data, Decoder& arm);
 

@@ -23,13 +23,8 @@ const std::vector<std::string> top_keys{"experiment", "base",  "data", "arms",  
 }
 
 void apply_override(Node& root, const std::string& text) {
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0)
-    throw InputError(BadInput{.file = "--set", .found = "'" + text + "'", .expected = "KEY=VALUE"});
-  const std::string origin = "--set " + text;
-  Node value = parse_yaml(text.substr(equals + 1), origin);
-  value.line = 0;
-  set_path(root, with_arm_number(root, text.substr(0, equals)), value);
+  const auto [path, value] = parse_setting("--set", text);
+  set_path(root, with_arm_number(root, path), value);
 }
 
 void check_top_keys(const Node& root) {

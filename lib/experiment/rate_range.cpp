@@ -23,9 +23,8 @@ RateRange test_range(const Plan& plan, const PlannedRun& run, Inputs& inputs, Re
   const auto device = find_device(config.device);
   const auto base = inputs.base(config.base);
   const auto data = inputs.data(config.data);
-  const auto start = convert_arm(config, *base, *data, device, plan.results / "conversions",
-                                 [&](const std::string& text) { reporter.note(text); });
-  const ArmModel model = make_arm_model(config, *base, device, start ? &*start : nullptr);
+  const ArmModel model = convert_arm_model(config, *base, *data, device, plan.results,
+                                           [&](const std::string& text) { reporter.note(text); });
   model.decoder->to(weight_type(config.train.precision));
   const auto stream = inputs.stream(config);
   Trainer trainer(*model.decoder, config.train);
@@ -33,9 +32,7 @@ RateRange test_range(const Plan& plan, const PlannedRun& run, Inputs& inputs, Re
   reporter.begin(place, run, 0);
   for (int64_t step = 1; step <= range_steps && !has_blown_up(range.smoothed); ++step) {
     if (interrupted()) throw Interrupted{};
-    std::vector<Batch> batches;
-    for (int64_t i = 0; i < config.train.micro_batches; ++i) batches.push_back(stream->batch(step - 1, i));
-    const double loss = trainer.step(step, batches, range_rate(step)).loss.item<double>();
+    const double loss = trainer.step(step, stream->batches(step - 1), range_rate(step)).loss.item<double>();
     range.rates.push_back(range_rate(step));
     range.losses.push_back(loss);
     range = read_range(range.rates, range.losses);

@@ -71,9 +71,8 @@ class RunSession {
 
  private:
   ArmModel make_model(const Plan& plan, torch::Device device) {
-    const auto start = convert_arm(config_, *base_, *data_, device, plan.results / "conversions",
-                                   [&](const std::string& text) { reporter_.note(text); });
-    return make_arm_model(config_, *base_, device, start ? &*start : nullptr);
+    return convert_arm_model(config_, *base_, *data_, device, plan.results,
+                             [&](const std::string& text) { reporter_.note(text); });
   }
 
   static Decoder& in_precision(Decoder& decoder, Precision precision) {
@@ -141,16 +140,10 @@ class RunSession {
     return !steps.empty() && steps.back().step == progress_.step;
   }
 
-  std::vector<Batch> batches_of(int64_t step) const {
-    std::vector<Batch> batches;
-    for (int64_t i = 0; i < config_.train.micro_batches; ++i) batches.push_back(stream_->batch(step - 1, i));
-    return batches;
-  }
-
   // The next step's batches are made while this one runs.
   void train() {
     const auto prepare = [this](int64_t step) {
-      return std::async(std::launch::async, [this, step] { return batches_of(step); });
+      return std::async(std::launch::async, [this, step] { return stream_->batches(step - 1); });
     };
     if (progress_.step == config_.train.steps) return;
     auto next = prepare(progress_.step + 1);

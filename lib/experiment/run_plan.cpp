@@ -4,7 +4,6 @@
 #include <chrono>
 #include <map>
 #include <set>
-#include <thread>
 
 #include "core/files.h"
 #include "core/interrupt.h"
@@ -72,7 +71,7 @@ class PlanWorker {
         count(place, outcome, first);
       }
       todo_ = waiting;
-      if (!todo_.empty() && !progress) pause();
+      if (!todo_.empty() && !progress) interruptible_sleep(std::chrono::milliseconds(500));
       if (todo_.empty() && progress) todo_.swap(taken);
     }
     for (const size_t place : taken) report_.left_to_others.push_back(with_holder(plan_.runs[place]));
@@ -148,13 +147,6 @@ class PlanWorker {
     bool progress = false;
     for (const size_t place : selection.runs) progress |= attempt(place) == Outcome::finished;
     return progress;
-  }
-
-  static void pause() {
-    for (int i = 0; i < 10; ++i) {
-      if (interrupted()) throw Interrupted{};
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
   }
 
   Plan plan_;

@@ -44,10 +44,10 @@ namespace {
 
 // Rows that another machine is writing may not be whole here yet.
 RunRecord read_for_verdict(const PlannedRun& run) {
-  if (is_complete(run)) return read_run(run.file, false);
   try {
     return read_run(run.file, false);
   } catch (const RunError&) {
+    if (is_complete(run)) throw;
     return read_run_header(run.file);
   }
 }

@@ -94,7 +94,7 @@ void read_options(const json& config, const std::filesystem::path& file, Variant
       member(config, file, "options", json::value_t::object, "a map: the options of the variant");
   try {
     const Node node = parse_yaml(options.dump(-1, ' ', false, json::error_handler_t::replace), file.string());
-    std::visit([&]<class T>(T& held) { held = read_config<T>(node, "options"); }, variant);
+    variant = with_options(variant, node, "options");
   } catch (const InputError& error) {
     BadInput problem = error.problem();
     problem.line = 0;
@@ -123,6 +123,11 @@ void check_form(const DecoderForm& form, const std::filesystem::path& file) {
 }  // namespace
 
 bool is_native(const DecoderForm& form) { return form.variant.index() == native_variant(form.config).index(); }
+
+VariantConfig with_options(VariantConfig variant, const Node& options, const std::string& key) {
+  std::visit([&]<class T>(T& held) { held = read_config<T>(options, key); }, variant);
+  return variant;
+}
 
 DecoderForm read_decoder_form(const json& config, const std::filesystem::path& file) {
   if (const auto type = config.find("model_type"); type == config.end() || *type != kOwnModelType) {

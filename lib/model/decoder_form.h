@@ -16,6 +16,7 @@
 #include <string>
 
 #include "attention/variants.h"
+#include "config/node.h"
 #include "model/decoder_config.h"
 
 namespace attnlab {
@@ -29,6 +30,10 @@ struct DecoderForm {
 
 // The variant is the one that the config's own files have, whatever its options.
 bool is_native(const DecoderForm& form);
+
+// The variant with the options that a map gives it (null: none); keys in errors come after "KEY.", if a key is
+// given. Throws InputError.
+VariantConfig with_options(VariantConfig variant, const Node& options, const std::string& key = "");
 
 // Reads either layout; `file` is named in errors. Throws InputError as read_decoder_config does, its keys after
 // "base." in the own layout; for a variant that is unknown, the base's own, or impossible with the base; and

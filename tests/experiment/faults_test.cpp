@@ -119,6 +119,15 @@ TEST_CASE("a disk that fills up while a run goes on costs no row") {
   check_ends_undisturbed(experiment, longer);
 }
 
+// Stopped in its first run, with a state.
+void run_partly(const TinyExperiment& experiment) {
+  RunProcess process(experiment, {"--set", "train.steps=200"});
+  REQUIRE(test::wait_until([&] { return test::has_rows(experiment.file("gqa"), 6); }));
+  process.kill(SIGTERM);
+  REQUIRE(process.wait() == 130);
+  REQUIRE_FALSE(test::saved_states(experiment.out / "gqa").empty());
+}
+
 TEST_CASE("a results folder that cannot be written to is named, and nothing changes") {
   TinyExperiment experiment;
   const SmallDisk disk(experiment.folder.path() / "disk", "8m");
@@ -131,12 +140,7 @@ TEST_CASE("a results folder that cannot be written to is named, and nothing chan
              ContainsSubstring(experiment.out.string()) && ContainsSubstring("Read-only file system"));
   check_clear_errors(fresh.output);
   REQUIRE(disk.set_read_only(false));
-  {
-    RunProcess process(experiment, {"--set", "train.steps=200"});
-    REQUIRE(test::wait_until([&] { return test::has_rows(experiment.file("gqa"), 6); }));
-    process.kill(SIGTERM);
-    CHECK(process.wait() == 130);
-  }
+  run_partly(experiment);
   REQUIRE(disk.set_read_only(true));
   const std::string before = sha256_tree(experiment.out);
   const auto begun = experiment.run("--set train.steps=200");
@@ -148,15 +152,6 @@ TEST_CASE("a results folder that cannot be written to is named, and nothing chan
   check_ends_undisturbed(experiment, "--set train.steps=200");
   REQUIRE(disk.set_read_only(true));
   CHECK(experiment.run("--set train.steps=200").code == 0);  // nothing left to write: the verdict
-}
-
-// Stopped in its first run, with a state.
-void run_partly(const TinyExperiment& experiment) {
-  RunProcess process(experiment, {"--set", "train.steps=200"});
-  REQUIRE(test::wait_until([&] { return test::has_rows(experiment.file("gqa"), 6); }));
-  process.kill(SIGTERM);
-  REQUIRE(process.wait() == 130);
-  REQUIRE_FALSE(test::saved_states(experiment.out / "gqa").empty());
 }
 
 TEST_CASE("a truncated state is named, the rows stay, and without it the run is done again") {
