@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/files.h"
+#include "core/gzip.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "program.h"
@@ -63,7 +64,7 @@ std::string summary(const Counts& counts) {
 
 // All lines of the file, which is read whole and written whole.
 std::string tokenize_lines(const Options& o, const Tokenizer& tokenizer, Counts& counts) {
-  const std::string input = read_file(o.in);
+  const std::string input = read_text_file(o.in);
   catch_interrupts();
   ProgressLine progress;
   std::string output;

@@ -10,6 +10,7 @@
 #include "checkpoint/safetensors.h"
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/gzip.h"
 
 namespace attnlab {
 namespace {
@@ -52,8 +53,8 @@ std::string joined_lines(const fs::path& path, const std::string& bytes) {
 // Ids of the beginning of the file, `wanted` at least unless it ends before.
 torch::Tensor text_ids(const fs::path& path, const Tokenizer* tokenizer, int64_t wanted) {
   if (!tokenizer) refuse(path, "", "text", "a tokenizer beside the model, or a .safetensors with ids");
-  std::string text = read_file(path);
-  if (path.extension() == ".jsonl") text = joined_lines(path, text);
+  std::string text = read_text_file(path);
+  if (has_text_extension(path, ".jsonl")) text = joined_lines(path, text);
   // Few tokens are longer than 16 bytes on average; a text that is cut inside a character loses that one.
   for (int64_t bytes_each = 16;; bytes_each *= 4) {
     const auto most = static_cast<size_t>(wanted) * static_cast<size_t>(bytes_each);
