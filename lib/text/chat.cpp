@@ -21,7 +21,7 @@ struct TurnFormat {
 // [INST] USER [/INST] ASSISTANT </s>, the system message inside a user's. User and assistant take turns.
 struct InstructFormat {
   std::string_view before_user, after_user, before_answer, after_answer;
-  std::string_view between = "";  // an assistant's message and the next user's
+  bool begins_again = false;  // <s> between an assistant's message and the next user's
   std::string_view before_system = "", after_system = "\n\n";
   bool system_in_last = false;  // in the last message of the user, not the first
   bool trims = false;
@@ -48,7 +48,7 @@ const std::vector<Row>& table() {
                       .after_user = " [/INST]",
                       .before_answer = " ",
                       .after_answer = " ",
-                      .between = "<s>",
+                      .begins_again = true,
                       .before_system = "<<SYS>>\n",
                       .after_system = "\n<</SYS>>\n\n",
                       .trims = true},
@@ -146,23 +146,26 @@ void check_turns(ChatFormat format, Messages messages, bool generation_prompt) {
     reject(format, messages.size() - 1, "'assistant'", "'user' last, for the assistant to answer");
 }
 
-std::string format_turns(ChatFormat format, const TurnFormat& rules, Messages messages,
-                         bool generation_prompt) {
+std::vector<ChatPiece> turn_pieces(ChatFormat format, const TurnFormat& rules, Messages messages,
+                                   bool generation_prompt) {
   check_roles(format, messages, rules.has_system);
   if (rules.takes_turns) check_turns(format, messages, generation_prompt);
-  std::string out;
-  const auto append = [&](std::string_view role, std::string_view content) {
-    out += concatenate({rules.open, role == "assistant" ? rules.assistant : role, rules.separator,
-                        trimmed(content, rules.trims), rules.end, rules.after});
+  const auto header = [&](std::string_view role) {
+    return concatenate({rules.open, role == "assistant" ? rules.assistant : role, rules.separator});
   };
-  if (!rules.default_system.empty() && messages[0].role != "system") append("system", rules.default_system);
-  for (const ChatMessage& message : messages) append(message.role, message.content);
-  if (generation_prompt) out += concatenate({rules.open, rules.assistant, rules.separator});
-  return out;
+  std::vector<ChatPiece> pieces;
+  for (const ChatMessage& message : messages)
+    pieces.push_back({.role = message.role,
+                      .header = header(message.role),
+                      .body = concatenate({trimmed(message.content, rules.trims), rules.end}),
+                      .after = std::string(rules.after)});
+  if (!rules.default_system.empty() && messages[0].role != "system")
+    pieces[0].header.insert(0, concatenate({header("system"), rules.default_system, rules.end, rules.after}));
+  return pieces;
 }
 
-std::string format_instructions(ChatFormat format, const InstructFormat& rules, Messages messages,
-                                bool generation_prompt) {
+std::vector<ChatPiece> instruction_pieces(ChatFormat format, const InstructFormat& rules, Messages messages,
+                                          bool generation_prompt) {
   check_roles(format, messages, true);
   check_turns(format, messages, generation_prompt);
   std::string system;
@@ -171,29 +174,47 @@ std::string format_instructions(ChatFormat format, const InstructFormat& rules, 
     messages = messages.subspan(1);
   }
   const size_t last_user = (messages.size() - 1) / 2 * 2;
-  std::string out;
+  std::vector<ChatPiece> pieces;
   for (size_t i = 0; i < messages.size(); ++i) {
     const std::string_view content = trimmed(messages[i].content, rules.trims);
-    if (messages[i].role == "user") {
+    ChatPiece& piece = pieces.emplace_back(ChatPiece{.role = messages[i].role});
+    if (piece.role == "user") {
       const bool told = i == (rules.system_in_last ? last_user : 0);
-      out += concatenate(
-          {i > 0 ? rules.between : "", rules.before_user, told ? system : "", content, rules.after_user});
+      piece.begins = i > 0 && rules.begins_again;
+      piece.header = rules.before_user;
+      piece.body = concatenate({told ? system : "", content, rules.after_user});
     } else {
-      out += concatenate({rules.before_answer, content, rules.after_answer, "</s>"});
+      piece.header = rules.before_answer;
+      piece.body = concatenate({content, rules.after_answer});
+      piece.ends = true;
     }
   }
-  return out;
+  return pieces;
 }
 
-}  // namespace
-
-std::string format_chat(ChatFormat format, Messages messages, bool generation_prompt) {
+std::vector<ChatPiece> make_pieces(ChatFormat format, Messages messages, bool generation_prompt) {
   if (messages.empty())
     throw InputError(BadInput{.key = "messages", .found = "none", .expected = "at least one"});
   const auto& rules = row_of(format).rules;
   if (const auto* turns = std::get_if<TurnFormat>(&rules))
-    return format_turns(format, *turns, messages, generation_prompt);
-  return format_instructions(format, std::get<InstructFormat>(rules), messages, generation_prompt);
+    return turn_pieces(format, *turns, messages, generation_prompt);
+  return instruction_pieces(format, std::get<InstructFormat>(rules), messages, generation_prompt);
+}
+
+}  // namespace
+
+std::vector<ChatPiece> chat_pieces(ChatFormat format, Messages messages) {
+  return make_pieces(format, messages, false);
+}
+
+std::string format_chat(ChatFormat format, Messages messages, bool generation_prompt) {
+  std::string out;
+  for (const ChatPiece& piece : make_pieces(format, messages, generation_prompt))
+    out += concatenate(
+        {piece.begins ? "<s>" : "", piece.header, piece.body, piece.ends ? "</s>" : "", piece.after});
+  if (const auto* turns = std::get_if<TurnFormat>(&row_of(format).rules); turns && generation_prompt)
+    out += concatenate({turns->open, turns->assistant, turns->separator});
+  return out;
 }
 
 std::string format_answer(ChatFormat format, std::string_view answer) {

@@ -60,6 +60,23 @@ struct ChatMessage {
 // not the first, and, where the format wants user and assistant in turns, for any other order.
 std::string format_chat(ChatFormat format, std::span<const ChatMessage> messages, bool generation_prompt);
 
+// One message as it stands in a conversation's text: header body end after, where `end` is </s> if ends is set,
+// and in front of all is <s> if begins is. Texts of a conversation's pieces one behind the other are what
+// format_chat gives without a generation prompt.
+struct ChatPiece {
+  std::string role;
+  // What is given before the message's own text (the first one's: a default system message, too). For an
+  // assistant it is what the generation prompt ends with; where that is a blank, it stands for the blank that
+  // sentencepiece tokenizers put before each text.
+  std::string header;
+  std::string body;   // the content, with the end of the turn unless that is </s>
+  std::string after;  // what separates turns
+  bool begins = false, ends = false;
+};
+
+// The pieces of a conversation. Throws InputError as format_chat does.
+std::vector<ChatPiece> chat_pieces(ChatFormat format, std::span<const ChatMessage> messages);
+
 // The answer to one message as training data write it: what follows format_chat's text with the generation
 // prompt, up to the token that ends the turn. That token is left out where it is the EOS that ends a document
 // (llama2 and the mistrals), and so is the space in front of the answer: their tokenizers put one before each

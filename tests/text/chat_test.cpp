@@ -115,3 +115,33 @@ TEST_CASE("conversations that a format has no words for are refused") {
                 false);
   CHECK_NOTHROW(format_chat(ChatFormat::chatml, std::vector<ChatMessage>{{"user", "a"}, {"user", "b"}}, true));
 }
+
+TEST_CASE("a conversation's pieces one behind the other are its text") {
+  for (const auto& [name, format] : EnumNames<ChatFormat>::rows) {
+    CAPTURE(name);
+    const auto& talk = format == ChatFormat::gemma ? kPlainTalk : kTalk;
+    std::string text;
+    for (const ChatPiece& piece : chat_pieces(format, talk))
+      text +=
+          (piece.begins ? "<s>" : "") + piece.header + piece.body + (piece.ends ? "</s>" : "") + piece.after;
+    CHECK(text == format_chat(format, talk, false));
+  }
+}
+
+TEST_CASE("pieces part an assistant's header from what it says, end of turn included") {
+  const auto chatml = chat_pieces(ChatFormat::chatml, kTalk);
+  REQUIRE(chatml.size() == 4);
+  CHECK(chatml[2].role == "assistant");
+  CHECK(chatml[2].header == "<|im_start|>assistant\n");
+  CHECK(chatml[2].body == " Hi there <|im_end|>");
+  CHECK(chatml[2].after == "\n");
+  CHECK_FALSE(chatml[2].ends);
+  const auto llama2 = chat_pieces(ChatFormat::llama2, kTalk);  // the system message is inside the user's
+  REQUIRE(llama2.size() == 3);
+  CHECK(llama2[1].header == " ");
+  CHECK(llama2[1].body == "Hi there ");
+  CHECK(llama2[1].ends);
+  CHECK(llama2[2].begins);
+  CHECK(llama2[2].header + llama2[2].body == "[INST] Who are you? [/INST]");
+  CHECK_FALSE(chat_pieces(ChatFormat::mistral, kTalk)[2].begins);
+}
