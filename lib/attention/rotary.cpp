@@ -52,13 +52,14 @@ Rotary::Rotary(int64_t rotary_dim, double theta, const std::optional<RopeScaling
   }
 }
 
-RotaryTables Rotary::tables(const torch::Tensor& positions_BT, const torch::Tensor& lengths_B,
+RotaryTables Rotary::tables(const torch::Tensor& positions_BT, const torch::Tensor& lengths,
                             torch::ScalarType dtype) const {
   const auto device = positions_BT.device();
   auto frequencies = frequencies_h_.to(device);
-  if (switch_length_ > 0 && lengths_B.defined())
-    frequencies = torch::where((lengths_B > switch_length_).view({-1, 1, 1}), long_frequencies_h_.to(device),
-                               frequencies);
+  if (switch_length_ > 0 && lengths.defined()) {
+    const auto lengths_BT1 = lengths.view({lengths.size(0), -1, 1});
+    frequencies = torch::where(lengths_BT1 > switch_length_, long_frequencies_h_.to(device), frequencies);
+  }
   const auto angles = positions_BT.to(torch::kFloat32).unsqueeze(-1) * frequencies;
   const auto both = torch::cat({angles, angles}, -1);
   auto cos = both.cos(), sin = both.sin();

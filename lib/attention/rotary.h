@@ -23,9 +23,9 @@ class Rotary {
   int64_t switch_length() const { return switch_length_; }
   bool is_long(int64_t length) const { return switch_length_ > 0 && length > switch_length_; }
 
-  // cos and sin of position × frequency. `lengths_B`: how long each row's sequence is; only longrope looks at
-  // it (undefined: all rows short). Angles are float32.
-  RotaryTables tables(const torch::Tensor& positions_BT, const torch::Tensor& lengths_B,
+  // cos and sin of position × frequency. `lengths`, [B] or [B, T]: how long each row's, or each position's,
+  // sequence is; only longrope looks at it (undefined: all short). Angles are float32.
+  RotaryTables tables(const torch::Tensor& positions_BT, const torch::Tensor& lengths,
                       torch::ScalarType dtype) const;
 
  private:

@@ -93,8 +93,8 @@ torch::Tensor Decoder::logits(const torch::Tensor& hidden) const {
   return config_.final_softcap * torch::tanh(logits / config_.final_softcap);
 }
 
-RotaryTables Decoder::rotary_at(const torch::Tensor& positions_BT, const torch::Tensor& lengths_B) const {
-  return rotary_.tables(positions_BT, lengths_B, embedding_.scalar_type());
+RotaryTables Decoder::rotary_at(const torch::Tensor& positions_BT, const torch::Tensor& lengths) const {
+  return rotary_.tables(positions_BT, lengths, embedding_.scalar_type());
 }
 
 RotaryTables Decoder::rotary_from_zero(int64_t T) {

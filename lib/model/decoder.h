@@ -59,8 +59,8 @@ class Decoder : public torch::nn::Module {
   // Hidden states [..., D] → logits [..., V], capped where the family caps them.
   torch::Tensor logits(const torch::Tensor& hidden) const;
 
-  // Tables for given positions. `lengths_B`: see Rotary::tables.
-  RotaryTables rotary_at(const torch::Tensor& positions_BT, const torch::Tensor& lengths_B = {}) const;
+  // Tables for given positions. `lengths`: see Rotary::tables.
+  RotaryTables rotary_at(const torch::Tensor& positions_BT, const torch::Tensor& lengths = {}) const;
   const Rotary& rotary() const { return rotary_; }
   // Empty caches for B sequences of up to `capacity` tokens, in the dtype that forward passes compute in.
   std::vector<LayerCache> make_caches(int64_t B, int64_t capacity) const;

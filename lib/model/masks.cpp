@@ -17,4 +17,11 @@ LayerMasks make_masks(const torch::Tensor& given_B1TS, int64_t T, int64_t S, int
   return masks;
 }
 
+torch::Tensor document_mask(const torch::Tensor& positions_BT) {
+  const int64_t T = positions_BT.size(1);
+  const auto places_T = torch::arange(T, positions_BT.options());
+  const auto starts_BT1 = (places_T - positions_BT).unsqueeze(-1);
+  return (places_T >= starts_BT1).logical_and(places_T <= places_T.unsqueeze(-1)).unsqueeze(1);
+}
+
 }  // namespace attnlab

@@ -15,4 +15,8 @@ struct LayerMasks {
 LayerMasks make_masks(const torch::Tensor& given_B1TS, int64_t T, int64_t S, int64_t window,
                       torch::Device device);
 
+// Rows that hold several documents side by side, from each token's place in its document: a query sees its own
+// document up to itself. int64 [B, T] → bool [B, 1, T, T].
+torch::Tensor document_mask(const torch::Tensor& positions_BT);
+
 }  // namespace attnlab
