@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
+#include <numeric>
 
 #include "core/errors.h"
 #include "core/random.h"
+#include "data/epochs.h"
+#include "data/mixture.h"
 #include "data/token_store.h"
 
 namespace attnlab {
@@ -30,11 +32,34 @@ void validate(const BatchConfig& config, const Tokenizer& tokenizer) {
   in_vocabulary("pad_id", config.pad_id);
 }
 
-// One epoch's order of the examples and, for packing, where each begins in the epoch's stream of tokens.
-struct Epoch {
-  int64_t number = -1;
-  std::vector<int64_t> order, starts;
-};
+// Positions that an example would take beyond a row's.
+int64_t excess(int64_t tokens, const BatchConfig& config) {
+  return std::max<int64_t>(0, tokens - 1 - config.sequence_length);
+}
+
+// One example as a row, cut off at sequence_length positions.
+Row single_row(std::span<const StoredToken> tokens, const BatchConfig& config) {
+  Row row;
+  row.append(tokens.first(std::min(tokens.size(), static_cast<size_t>(config.sequence_length) + 1)),
+             config.loss_on_prompt);
+  return row;
+}
+
+Row isolated_row(const PackedRow& pieces, const TokenStore& store, const BatchConfig& config) {
+  Row row;
+  for (const Piece& piece : pieces)
+    row.append(store.tokens(piece.document)
+                   .subspan(static_cast<size_t>(piece.first), static_cast<size_t>(piece.count)),
+               config.loss_on_prompt);
+  return row;
+}
+
+// All tokens of a stream are targets.
+Row stream_row(std::span<const StoredToken> tokens) {
+  Row row;
+  row.append(tokens, true);
+  return row;
+}
 
 }  // namespace
 
@@ -44,96 +69,107 @@ struct BatchStream::Impl {
   BatchConfig config;
   uint64_t seed;
   std::optional<TokenStore> store;  // absent: lazy
-  int64_t truncated = 0;
-  mutable std::atomic<int64_t> truncated_lazily{0};
-  mutable std::mutex mutex;
-  mutable std::shared_ptr<const Epoch> cached[2];  // by parity: a packed row may reach into the next epoch
+  std::optional<Epochs> epochs;
+  int64_t truncated = 0, lost = 0;
+  mutable std::atomic<int64_t> truncated_lazily{0}, lost_lazily{0};
 
-  std::shared_ptr<const Epoch> epoch(int64_t number) const {
-    const std::lock_guard lock(mutex);
-    auto& slot = cached[number % 2];
-    if (!slot || slot->number != number) slot = make_epoch(number);
-    return slot;
+  // Tokens of an example that rows show.
+  int64_t shown(int64_t index) const {
+    const int64_t tokens = store->length(index);
+    if (config.packing == Packing::stream) return tokens;
+    return config.packing == Packing::none ? std::min(tokens - 1, config.sequence_length) : tokens - 1;
   }
 
-  std::shared_ptr<const Epoch> make_epoch(int64_t number) const {
-    auto made = std::make_shared<Epoch>();
-    made->number = number;
-    made->order = permutation(dataset->size(), mix64(seed) ^ static_cast<uint64_t>(number));
-    if (!store || !config.packing) return made;
-    int64_t at = 0;
-    for (const int64_t index : made->order) {
-      made->starts.push_back(at);
-      at += static_cast<int64_t>(store->tokens(index).size());
+  void start_epochs() {
+    ExampleOrder order = [n = dataset->size(), key = mix64(seed)](int64_t epoch) {
+      return permutation(n, key ^ static_cast<uint64_t>(epoch));
+    };
+    if (is_mixture())
+      order = MixtureOrder(
+          *dataset, [this](int64_t index) { return shown(index); }, seed);
+    epochs.emplace(std::move(order), dataset->size(), !is_mixture(), store ? &*store : nullptr, config.packing,
+                   config.sequence_length);
+  }
+
+  bool is_mixture() const { return !dataset->weights().empty(); }
+
+  void count_truncated() {
+    for (int64_t i = 0; i < store->size() && config.packing != Packing::stream; ++i) {
+      const int64_t beyond = excess(store->length(i), config);
+      truncated += beyond > 0;
+      if (config.packing == Packing::none) lost += beyond;
     }
-    return made;
   }
-
-  bool is_too_long(size_t tokens) const { return static_cast<int64_t>(tokens) - 1 > config.sequence_length; }
 
   // Row `number` of the whole training: one example.
   Row example_row(int64_t number) const {
-    const int64_t n = dataset->size();
-    const int64_t index = epoch(number / n)->order[static_cast<size_t>(number % n)];
-    if (store) return make_row(store->tokens(index), store->prompt_length(index), config);
-    const TokenisedExample example = tokenise(dataset->get(index), *tokenizer, config);
-    truncated_lazily += is_too_long(example.tokens.size());
-    return make_row(example.tokens, example.prompt_length, config);
+    const auto epoch = epochs->holding(number);
+    const int64_t index = epoch->order[static_cast<size_t>(number - epoch->first_unit)];
+    if (store) return single_row(store->tokens(index), config);
+    const auto tokens = tokenise(dataset->get(index), *tokenizer, config);
+    const int64_t beyond = excess(static_cast<int64_t>(tokens.size()), config);
+    truncated_lazily += beyond > 0;
+    lost_lazily += beyond;
+    return single_row(tokens, config);
   }
 
   // Tokens [number·T, number·T + T] of the endless stream of epochs: neighbouring rows share one token, which
   // is the last target of the one and the first input of the other.
   Row packed_row(int64_t number) const {
-    Row row;
+    std::vector<StoredToken> row;
     const auto wanted = static_cast<size_t>(config.sequence_length) + 1;
     int64_t at = number * config.sequence_length;
-    while (row.tokens.size() < wanted) {
-      const auto order = epoch(at / store->total_tokens());
-      const int64_t offset = at % store->total_tokens();
-      const auto next = std::upper_bound(order->starts.begin(), order->starts.end(), offset);
-      const auto document = static_cast<size_t>(next - order->starts.begin()) - 1;
+    while (row.size() < wanted) {
+      const auto epoch = epochs->holding(at);
+      const int64_t offset = at - epoch->first_unit;
+      const auto next = std::upper_bound(epoch->starts.begin(), epoch->starts.end(), offset);
+      const auto document = static_cast<size_t>(next - epoch->starts.begin()) - 1;
       const auto tokens =
-          store->tokens(order->order[document]).subspan(static_cast<size_t>(offset - order->starts[document]));
-      const size_t taken = std::min(tokens.size(), wanted - row.tokens.size());
-      row.tokens.insert(row.tokens.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(taken));
+          store->tokens(epoch->order[document]).subspan(static_cast<size_t>(offset - epoch->starts[document]));
+      const size_t taken = std::min(tokens.size(), wanted - row.size());
+      row.insert(row.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(taken));
       at += static_cast<int64_t>(taken);
     }
-    return row;
+    return stream_row(row);
   }
 
   // A row of documents of its own; the last one is cut off.
   Row drawn_row(int64_t number) const {
-    Row row;
+    std::vector<StoredToken> row;
     const auto wanted = static_cast<size_t>(config.sequence_length) + 1;
     Random random(seed ^ hash_name("packed row"), static_cast<uint64_t>(number));
-    while (row.tokens.size() < wanted) {
-      const auto example = tokenise(dataset->get(random.between(0, dataset->size() - 1)), *tokenizer, config);
-      row.tokens.insert(row.tokens.end(), example.tokens.begin(), example.tokens.end());
+    while (row.size() < wanted) {
+      const auto tokens = tokenise(dataset->get(random.between(0, dataset->size() - 1)), *tokenizer, config);
+      row.insert(row.end(), tokens.begin(), tokens.end());
     }
-    row.tokens.resize(wanted);
-    return row;
+    row.resize(wanted);
+    return stream_row(row);
   }
 
   Row row(int64_t number) const {
-    if (!config.packing) return example_row(number);
-    return store ? packed_row(number) : drawn_row(number);
+    if (config.packing == Packing::none) return example_row(number);
+    if (config.packing == Packing::stream) return store ? packed_row(number) : drawn_row(number);
+    const auto epoch = epochs->holding(number);
+    return isolated_row(epoch->rows[static_cast<size_t>(number - epoch->first_unit)], *store, config);
   }
 };
 
 BatchStream::BatchStream(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const Tokenizer> tokenizer,
-                         const BatchConfig& config, uint64_t seed, int64_t lazy_limit)
+                         const BatchConfig& config, uint64_t seed, int64_t lazy_limit, const TokenCache* cache)
     : impl_(std::make_unique<Impl>()) {
   validate(config, *tokenizer);
   impl_->dataset = std::move(dataset);
   impl_->tokenizer = std::move(tokenizer);
   impl_->config = config;
   impl_->seed = seed;
-  if (impl_->dataset->size() > lazy_limit) return;
-  const TokenStore& store =
-      impl_->store.emplace(*impl_->dataset, impl_->dataset->size(), *impl_->tokenizer, config);
-  if (store.total_tokens() == 0) throw InputError("the training data hold no tokens");
-  for (int64_t i = 0; i < store.size() && !config.packing; ++i)
-    impl_->truncated += impl_->is_too_long(store.tokens(i).size());
+  const bool small = impl_->dataset->size() <= lazy_limit || impl_->dataset->in_memory();
+  if (small || config.packing == Packing::isolated || impl_->is_mixture()) {
+    impl_->store.emplace(*impl_->dataset, impl_->dataset->size(), *impl_->tokenizer, config, cache);
+    if (impl_->store->total_tokens() == 0) throw InputError("the training data hold no tokens");
+    impl_->count_truncated();
+  }
+  impl_->start_epochs();
+  if (config.packing == Packing::isolated) impl_->epochs->holding(0);  // refuses data without a row
 }
 
 BatchStream::~BatchStream() = default;
@@ -144,7 +180,7 @@ Batch BatchStream::batch(int64_t step, int64_t micro_batch) const {
   const int64_t first = (step * config.micro_batches + micro_batch) * config.batch_size;
   std::vector<Row> rows;
   for (int64_t r = 0; r < config.batch_size; ++r) rows.push_back(impl_->row(first + r));
-  return make_batch(rows, config.pad_id);
+  return make_batch(rows, config.pad_id, config.packing == Packing::isolated);
 }
 
 std::vector<Batch> BatchStream::batches(int64_t step) const {
@@ -154,31 +190,47 @@ std::vector<Batch> BatchStream::batches(int64_t step) const {
 }
 
 int64_t BatchStream::truncated_examples() const { return impl_->truncated + impl_->truncated_lazily; }
+int64_t BatchStream::truncated_tokens() const { return impl_->lost + impl_->lost_lazily; }
 int64_t BatchStream::tokens_per_epoch() const { return impl_->store ? impl_->store->total_tokens() : 0; }
+std::vector<std::string> BatchStream::notes() const {
+  return impl_->store ? impl_->store->notes() : std::vector<std::string>{};
+}
+
+namespace {
+
+std::vector<Row> rows_in_order(const TokenStore& store, const BatchConfig& config) {
+  std::vector<Row> rows;
+  std::vector<StoredToken> stream;
+  std::vector<int64_t> documents(static_cast<size_t>(store.size()));
+  std::iota(documents.begin(), documents.end(), 0);
+  for (const int64_t i : documents) {
+    const auto tokens = store.tokens(i);
+    if (config.packing == Packing::none) rows.push_back(single_row(tokens, config));
+    if (config.packing == Packing::stream) stream.insert(stream.end(), tokens.begin(), tokens.end());
+  }
+  const auto columns = static_cast<size_t>(config.sequence_length);
+  for (size_t at = 0; at + 1 < stream.size(); at += columns)
+    rows.push_back(stream_row(std::span(stream).subspan(at, std::min(columns + 1, stream.size() - at))));
+  if (config.packing == Packing::isolated)
+    for (const auto& pieces : pack_rows(
+             documents, [&](int64_t i) { return store.length(i); }, config.sequence_length))
+      rows.push_back(isolated_row(pieces, store, config));
+  return rows;
+}
+
+}  // namespace
 
 std::vector<Batch> sequential_batches(const Dataset& dataset, const Tokenizer& tokenizer,
                                       const BatchConfig& config, int64_t limit) {
   validate(config, tokenizer);
   const int64_t count = limit < 0 ? dataset.size() : std::min(limit, dataset.size());
-  const TokenStore store(dataset, count, tokenizer, config);
-  std::vector<Row> rows;
-  std::vector<int32_t> stream;
-  for (int64_t i = 0; i < count; ++i) {
-    const auto tokens = store.tokens(i);
-    if (config.packing) {
-      stream.insert(stream.end(), tokens.begin(), tokens.end());
-    } else {
-      rows.push_back(make_row(tokens, store.prompt_length(i), config));
-    }
-  }
-  for (size_t at = 0; at + 1 < stream.size(); at += static_cast<size_t>(config.sequence_length))
-    rows.push_back(make_row(std::span(stream).subspan(at), 1, config));
+  const auto rows = rows_in_order(TokenStore(dataset, count, tokenizer, config), config);
   std::vector<Batch> batches;
   for (size_t at = 0; at < rows.size(); at += static_cast<size_t>(config.batch_size)) {
     const auto end = std::min(rows.size(), at + static_cast<size_t>(config.batch_size));
     batches.push_back(make_batch(
         {rows.begin() + static_cast<std::ptrdiff_t>(at), rows.begin() + static_cast<std::ptrdiff_t>(end)},
-        config.pad_id));
+        config.pad_id, config.packing == Packing::isolated));
   }
   return batches;
 }

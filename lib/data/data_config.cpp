@@ -1,15 +1,11 @@
 #include "data/data_config.h"
 
 namespace attnlab {
-namespace {
 
-// The inverse of chat_template.
-std::optional<ChatFormat> chat_format(PromptTemplate format) {
+std::optional<ChatFormat> chat_format_of(PromptTemplate format) {
   if (format < PromptTemplate::first_chat_format) return std::nullopt;
   return static_cast<ChatFormat>(static_cast<int>(format) - static_cast<int>(chat_template(ChatFormat{})));
 }
-
-}  // namespace
 
 bool is_generated(DataKind kind) {
   return kind == DataKind::word_problems || kind == DataKind::code_functions || kind == DataKind::generated;
@@ -18,6 +14,7 @@ bool is_generated(DataKind kind) {
 PromptTemplate template_for(const DataConfig& config, DataKind kind) {
   if (config.prompt_template != PromptTemplate::by_kind) return config.prompt_template;
   if (kind == DataKind::word_problems || kind == DataKind::gsm8k) return PromptTemplate::plain;
+  if (kind == DataKind::chat_jsonl) return chat_template(ChatFormat::chatml);
   return kind == DataKind::instruction_jsonl ? PromptTemplate::alpaca : PromptTemplate::raw;
 }
 
@@ -27,7 +24,7 @@ std::string apply_template(PromptTemplate format, const std::string& prompt) {
     return "Below is an instruction that describes a task. Write a response that appropriately completes the "
            "request.\n\n### Instruction:\n" +
            prompt + "\n\n### Response:\n";
-  if (const auto chat = chat_format(format)) {
+  if (const auto chat = chat_format_of(format)) {
     const ChatMessage message{.role = "user", .content = prompt};
     return format_chat(*chat, {&message, 1}, true);
   }
@@ -35,7 +32,7 @@ std::string apply_template(PromptTemplate format, const std::string& prompt) {
 }
 
 std::string apply_template_to_answer(PromptTemplate format, const std::string& answer) {
-  const auto chat = chat_format(format);
+  const auto chat = chat_format_of(format);
   return chat ? format_answer(*chat, answer) : answer;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,20 +11,33 @@
 
 namespace attnlab {
 
-enum class DataKind { word_problems, code_functions, generated, gsm8k, instruction_jsonl, text_folder };
+enum class DataKind {
+  word_problems,
+  code_functions,
+  generated,
+  gsm8k,
+  instruction_jsonl,
+  chat_jsonl,
+  text_jsonl,
+  text_folder
+};
 template <>
 struct EnumNames<DataKind> {
-  static constexpr std::array<std::pair<std::string_view, DataKind>, 6> rows{
+  static constexpr std::array<std::pair<std::string_view, DataKind>, 8> rows{
       {{"word_problems", DataKind::word_problems},
        {"code_functions", DataKind::code_functions},
        {"generated", DataKind::generated},
        {"gsm8k", DataKind::gsm8k},
        {"instruction_jsonl", DataKind::instruction_jsonl},
+       {"chat_jsonl", DataKind::chat_jsonl},
+       {"text_jsonl", DataKind::text_jsonl},
        {"text_folder", DataKind::text_folder}}};
 };
 
 // How a question or instruction becomes the text before the answer.
-//   by_kind  plain for word_problems and gsm8k, alpaca for instruction_jsonl, raw for the others
+//   by_kind  plain for word_problems and gsm8k, alpaca for instruction_jsonl, chatml for chat_jsonl, raw for
+//   the
+//            others
 //   raw      the text alone (code_functions: signature and docstring, to be completed)
 //   plain    "Question: {prompt}\nAnswer: "
 //   alpaca   the format of Stanford Alpaca's instruction data
@@ -53,6 +67,8 @@ struct EnumNames<PromptTemplate> {
   }();
 };
 
+struct MixturePart;
+
 struct DataConfig {
   DataKind kind = DataKind::word_problems;
   std::string path;          // file or folder with the training examples; unused by generated kinds
@@ -63,14 +79,16 @@ struct DataConfig {
   int64_t size = 20000, heldout_size = 500;
   int64_t seed = 0;
   PromptTemplate prompt_template = PromptTemplate::by_kind;
+  std::vector<std::string> train_roles{"assistant"};
   std::vector<std::string> extensions{".txt", ".md", ".py"};
+  std::vector<MixturePart> mixture;  // instead of all above
   int64_t calibration_tokens = 32768;
 
+  // What says where examples come from, in a part of a mixture, too.
   template <class Self, class Visitor>
-  static void fields(Self& self, Visitor&& visit) {
+  static void source_fields(Self& self, Visitor&& visit) {
     visit(Key{"kind", "where the examples come from"}, self.kind);
-    visit(Key{"path", "file (gsm8k, instruction_jsonl) or folder (text_folder) of training examples"},
-          self.path);
+    visit(Key{"path", "file, or folder (text_folder), of training examples"}, self.path);
     visit(Key{"heldout_path", "file or folder of held-out examples; empty: a share of path"},
           self.heldout_path);
     visit(Key{"heldout_share", "share of path that is held out without heldout_path"}.at_least(0).at_most(0.9),
@@ -85,10 +103,29 @@ struct DataConfig {
     visit(Key{"heldout_size", "generated kinds: number of held-out examples"}.at_least(1), self.heldout_size);
     visit(Key{"seed", "generated kinds: seed of the generator"}.at_least(0), self.seed);
     visit(Key{"prompt_template", "text around the prompt, or a chat format"}, self.prompt_template);
+    visit(Key{"train_roles", "chat_jsonl: whose turns are learnt"}, self.train_roles);
     visit(Key{"extensions", "text_folder: which files are documents"}, self.extensions);
+  }
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    source_fields(self, visit);
+    visit(Key{"mixture", "data sets with weights, instead of one"}, self.mixture);
     visit(
         Key{"calibration_tokens", "tokens of training text that conversions of arms are fitted to"}.at_least(2),
         self.calibration_tokens);
+  }
+};
+
+// One data set of a mixture. The weights are relative.
+struct MixturePart {
+  double weight = 1;
+  DataConfig source;  // its own mixture is empty
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"weight", "share of the mixture's tokens, relative to the other parts"}.above(0).must_be_given(),
+          self.weight);
+    DataConfig::source_fields(self.source, visit);
   }
 };
 
@@ -101,5 +138,7 @@ std::string apply_template(PromptTemplate format, const std::string& prompt);
 std::string apply_template_to_answer(PromptTemplate format, const std::string& answer);
 // The template that `config` means for examples of `kind`.
 PromptTemplate template_for(const DataConfig& config, DataKind kind);
+// The inverse of chat_template; nothing for other templates.
+std::optional<ChatFormat> chat_format_of(PromptTemplate format);
 
 }  // namespace attnlab

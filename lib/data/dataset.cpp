@@ -6,7 +6,9 @@
 
 #include "core/errors.h"
 #include "core/random.h"
+#include "data/chat_reader.h"
 #include "data/code_functions.h"
+#include "data/mixture.h"
 #include "data/readers.h"
 #include "data/word_problems.h"
 
@@ -18,6 +20,7 @@ class ExampleList : public Dataset {
   explicit ExampleList(std::vector<Example> examples) : examples_(std::move(examples)) {}
   int64_t size() const override { return static_cast<int64_t>(examples_.size()); }
   Example get(int64_t index) const override { return examples_.at(static_cast<size_t>(index)); }
+  bool in_memory() const override { return true; }
 
  private:
   std::vector<Example> examples_;
@@ -79,6 +82,8 @@ std::vector<Example> read_examples(const DataConfig& config, const std::string& 
   const PromptTemplate format = template_for(config, config.kind);
   if (config.kind == DataKind::gsm8k) return read_gsm8k(path, format);
   if (config.kind == DataKind::instruction_jsonl) return read_instructions(path, format);
+  if (config.kind == DataKind::chat_jsonl) return read_chats(path, *chat_format_of(format), config.train_roles);
+  if (config.kind == DataKind::text_jsonl) return read_texts(path);
   return read_text_folder(path, config.extensions);
 }
 
@@ -103,7 +108,26 @@ std::vector<Example> take_share(std::vector<Example> examples, const DataConfig&
   return taken;
 }
 
+void validate_chat(const DataConfig& config) {
+  const std::vector<std::string> roles{"system", "user", "assistant"};
+  for (const std::string& role : config.train_roles)
+    if (std::find(roles.begin(), roles.end(), role) == roles.end())
+      throw InputError(BadInput{.key = "data.train_roles",
+                                .found = "'" + role + "'",
+                                .expected = "of " + join(roles),
+                                .nearest = nearest_name(role, roles)});
+  if (config.train_roles.empty())
+    throw InputError(BadInput{
+        .key = "data.train_roles", .found = "an empty list", .expected = "at least one of " + join(roles)});
+  if (!chat_format_of(template_for(config, config.kind)))
+    throw InputError(BadInput{.key = "data.prompt_template",
+                              .found = "'" + std::string(name_of(config.prompt_template)) + "'",
+                              .expected = "by_kind (chatml) or a chat format: " +
+                                          join(all_names<ChatFormat>()) + " (data.kind chat_jsonl)"});
+}
+
 void validate(const DataConfig& config, Split split) {
+  if (config.kind == DataKind::chat_jsonl) validate_chat(config);
   if (is_generated(config.kind)) {
     if (config.difficulty_min < min_difficulty || config.difficulty_max > max_difficulty ||
         config.difficulty_min > config.difficulty_max)
@@ -123,9 +147,7 @@ void validate(const DataConfig& config, Split split) {
                               .expected = "a share above 0, or data.heldout_path, to evaluate on"});
 }
 
-}  // namespace
-
-std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Split split) {
+std::unique_ptr<Dataset> open_source(const DataConfig& config, Split split) {
   validate(config, split);
   if (is_generated(config.kind)) {
     auto problems = std::make_unique<GeneratedProblems>(config, split);
@@ -138,6 +160,40 @@ std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Split split) {
   std::vector<Example> examples = read_examples(config, config.path);
   if (config.heldout_share > 0) examples = take_share(std::move(examples), config, heldout);
   return std::make_unique<ExampleList>(std::move(examples));
+}
+
+// Errors of a part name its keys.
+std::unique_ptr<Dataset> open_part(const MixturePart& part, size_t number, Split split) {
+  try {
+    return open_source(part.source, split);
+  } catch (const InputError& error) {
+    BadInput problem = error.problem();
+    if (!problem.key.starts_with("data.")) throw;
+    problem.key.insert(4, ".mixture." + std::to_string(number));
+    throw InputError(problem);
+  }
+}
+
+std::unique_ptr<Dataset> open_mixture(const DataConfig& config, Split split) {
+  DataConfig rest = config;
+  rest.mixture.clear();
+  rest.calibration_tokens = DataConfig{}.calibration_tokens;
+  const auto other = flatten(rest), defaults = flatten(DataConfig{});
+  for (size_t i = 0; i < other.size(); ++i)
+    if (other[i] != defaults[i])
+      throw InputError(BadInput{.key = "data." + other[i].first,
+                                .found = to_text(other[i].second) + " beside data.mixture",
+                                .expected = "this key in the mixture's parts"});
+  std::vector<MixtureDataset::Part> parts;
+  for (size_t i = 0; i < config.mixture.size(); ++i)
+    parts.push_back({config.mixture[i].weight, open_part(config.mixture[i], i, split)});
+  return std::make_unique<MixtureDataset>(std::move(parts));
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Split split) {
+  return config.mixture.empty() ? open_source(config, split) : open_mixture(config, split);
 }
 
 }  // namespace attnlab

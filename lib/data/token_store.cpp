@@ -30,63 +30,96 @@ void parallel_for(int64_t count, Work work) {
 
 }  // namespace
 
-TokenisedExample tokenise(const Example& example, const Tokenizer& tokenizer, const BatchConfig& config) {
-  TokenisedExample out;
-  const auto append = [&](const std::vector<int64_t>& ids) {
-    for (const int64_t id : ids) out.tokens.push_back(static_cast<int32_t>(id));
+std::vector<StoredToken> tokenise(const Example& example, const Tokenizer& tokenizer,
+                                  const BatchConfig& config) {
+  std::vector<StoredToken> out;
+  const auto append = [&](const std::vector<int64_t>& ids, bool learnt) {
+    for (const int64_t id : ids) out.push_back(static_cast<StoredToken>(learnt ? id : ~id));
   };
-  if (config.bos_id) append({*config.bos_id});
-  if (!example.prompt.empty()) append(tokenizer.encode(example.prompt));
-  out.prompt_length = static_cast<int64_t>(out.tokens.size());
+  if (config.bos_id) append({*config.bos_id}, false);
+  if (example.parts.empty() && !example.prompt.empty()) append(tokenizer.encode(example.prompt), false);
+  for (const PromptPart& part : example.parts) {
+    if (part.begins && config.bos_id) append({*config.bos_id}, false);
+    append(tokenizer.encode(part.text), part.learnt);
+    if (part.ends && config.eos_id) append({*config.eos_id}, part.learnt);
+  }
   const std::vector<int64_t> answer = tokenizer.encode(example.answer);
-  append(answer);
-  if (config.eos_id && (answer.empty() || answer.back() != *config.eos_id)) append({*config.eos_id});
+  append(answer, true);
+  if (config.eos_id && (answer.empty() || answer.back() != *config.eos_id)) append({*config.eos_id}, true);
   return out;
 }
 
-TokenStore::TokenStore(const Dataset& dataset, int64_t count, const Tokenizer& tokenizer,
-                       const BatchConfig& config) {
-  std::vector<TokenisedExample> examples(static_cast<size_t>(count));
-  parallel_for(count, [&](int64_t i) {
-    examples[static_cast<size_t>(i)] = tokenise(dataset.get(i), tokenizer, config);
-  });
-  for (TokenisedExample& example : examples) {
-    tokens_.insert(tokens_.end(), example.tokens.begin(), example.tokens.end());
-    starts_.push_back(static_cast<int64_t>(tokens_.size()));
-    prompt_lengths_.push_back(example.prompt_length);
-    example.tokens = {};
+namespace {
+
+// Tokenises in pieces, so that no more than a piece is held beside what `append` keeps.
+template <class Append>
+void tokenise_all(const Dataset& dataset, int64_t count, const Tokenizer& tokenizer, const BatchConfig& config,
+                  Append append) {
+  constexpr int64_t piece = 65536;
+  std::vector<std::vector<StoredToken>> examples;
+  for (int64_t first = 0; first < count; first += piece) {
+    examples.assign(static_cast<size_t>(std::min(piece, count - first)), {});
+    parallel_for(static_cast<int64_t>(examples.size()), [&](int64_t i) {
+      examples[static_cast<size_t>(i)] = tokenise(dataset.get(first + i), tokenizer, config);
+    });
+    for (const auto& example : examples) append(example);
   }
 }
 
-std::span<const int32_t> TokenStore::tokens(int64_t index) const {
+}  // namespace
+
+TokenStore::TokenStore(const Dataset& dataset, int64_t count, const Tokenizer& tokenizer,
+                       const BatchConfig& config, const TokenCache* cache) {
+  if (cache) {
+    int64_t bytes = 0;
+    const auto key = token_key(dataset, count, cache->tokenizer_sha256, config.bos_id, config.eos_id, bytes);
+    const auto make = [&](TokenFileWriter& writer) {
+      tokenise_all(dataset, count, tokenizer, config, [&](const auto& tokens) { writer.append(tokens); });
+    };
+    if (bytes >= cache->worthwhile_bytes) file_ = open_or_make(*cache, key, make, notes_);
+  }
+  if (file_) {
+    spans_ = file_->spans();
+    return;
+  }
+  starts_.push_back(0);
+  tokenise_all(dataset, count, tokenizer, config, [&](const auto& tokens) {
+    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+    starts_.push_back(static_cast<int64_t>(tokens_.size()));
+  });
+  spans_ = {.tokens = tokens_, .starts = starts_};
+}
+
+std::span<const StoredToken> TokenStore::tokens(int64_t index) const {
   const auto i = static_cast<size_t>(index);
-  return std::span(tokens_).subspan(static_cast<size_t>(starts_[i]),
-                                    static_cast<size_t>(starts_[i + 1] - starts_[i]));
+  const auto first = static_cast<size_t>(spans_.starts[i]), end = static_cast<size_t>(spans_.starts[i + 1]);
+  return spans_.tokens.subspan(first, end - first);
 }
 
-Row make_row(std::span<const int32_t> tokens, int64_t prompt_length, const BatchConfig& config) {
-  const size_t kept = std::min(tokens.size(), static_cast<size_t>(config.sequence_length) + 1);
-  return {.tokens = std::vector<int32_t>(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(kept)),
-          .first_target = config.loss_on_prompt ? 1 : std::max<int64_t>(prompt_length, 1)};
+void Row::append(std::span<const StoredToken> tokens, bool learn_all) {
+  for (size_t t = 0; t + 1 < tokens.size(); ++t) {
+    inputs.push_back(id_of(tokens[t]));
+    targets.push_back(learn_all || is_learnt(tokens[t + 1]) ? id_of(tokens[t + 1]) : ignored_target);
+    positions.push_back(static_cast<int64_t>(t));
+  }
 }
 
-Batch make_batch(const std::vector<Row>& rows, int64_t pad_id) {
+Batch make_batch(const std::vector<Row>& rows, int64_t pad_id, bool isolated) {
   Batch batch{.rows = static_cast<int64_t>(rows.size())};
-  for (const Row& row : rows)
-    batch.columns = std::max(batch.columns, static_cast<int64_t>(row.tokens.size()) - 1);
+  for (const Row& row : rows) batch.columns = std::max(batch.columns, static_cast<int64_t>(row.inputs.size()));
   const auto cells = static_cast<size_t>(batch.rows * batch.columns);
   batch.input_ids.assign(cells, pad_id);
   batch.targets.assign(cells, ignored_target);
+  if (isolated) batch.positions.assign(cells, 0);
   for (size_t r = 0; r < rows.size(); ++r) {
-    const size_t start = r * static_cast<size_t>(batch.columns);
-    const std::vector<int32_t>& tokens = rows[r].tokens;
-    for (size_t t = 0; t + 1 < tokens.size(); ++t) {
-      batch.input_ids[start + t] = tokens[t];
-      ++batch.tokens;
-      if (static_cast<int64_t>(t) + 1 < rows[r].first_target) continue;
-      batch.targets[start + t] = tokens[t + 1];
-      ++batch.loss_tokens;
-    }
+    const Row& row = rows[r];
+    const auto start = static_cast<std::ptrdiff_t>(r) * batch.columns;
+    std::copy(row.inputs.begin(), row.inputs.end(), batch.input_ids.begin() + start);
+    std::copy(row.targets.begin(), row.targets.end(), batch.targets.begin() + start);
+    if (isolated) std::copy(row.positions.begin(), row.positions.end(), batch.positions.begin() + start);
+    batch.tokens += static_cast<int64_t>(row.inputs.size());
+    batch.loss_tokens += std::count_if(row.targets.begin(), row.targets.end(),
+                                       [](int64_t target) { return target != ignored_target; });
   }
   return batch;
 }

@@ -11,8 +11,8 @@ HeldoutLoss heldout_loss(Decoder& decoder, const std::vector<Batch>& batches, Pr
   auto sum = torch::zeros({}, torch::dtype(torch::kFloat64).device(decoder.device()));
   for (const auto& batch : batches) {
     if (batch.loss_tokens == 0) continue;
-    const auto input =
-        make_loss_input(batch.input_ids, batch.targets, batch.rows, batch.columns, decoder.device());
+    const auto input = make_loss_input(batch.input_ids, batch.targets, batch.rows, batch.columns,
+                                       decoder.device(), batch.positions);
     sum += summed_loss(decoder, input).to(torch::kFloat64);
     result.tokens += batch.loss_tokens;
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/checkpoint.h"
@@ -110,21 +111,35 @@ std::string sample_hash(const Dataset& dataset) {
   return sha256(text);
 }
 
+DataConfig resolved(const Plan& plan, DataConfig config) {
+  for (std::string* path : {&config.path, &config.heldout_path})
+    if (!path->empty()) *path = resolve_path(plan, *path).string();
+  for (MixturePart& part : config.mixture) part.source = resolved(plan, part.source);
+  return config;
+}
+
+std::string files_hash(const DataConfig& config) {
+  if (is_generated(config.kind)) return "generated";
+  std::string hash = sha256_tree(config.path);
+  if (!config.heldout_path.empty()) hash += ", held-out " + sha256_tree(config.heldout_path);
+  return hash;
+}
+
+std::string data_hash(const DataConfig& config, const Dataset& train) {
+  std::string hash;
+  for (const MixturePart& part : config.mixture) hash += (hash.empty() ? "" : "; ") + files_hash(part.source);
+  if (!hash.empty()) return hash + "; first 1000 examples " + sample_hash(train);
+  return is_generated(config.kind) ? "first 1000 examples " + sample_hash(train) : files_hash(config);
+}
+
 }  // namespace
 
 std::shared_ptr<const Data> load_data(const Plan& plan, const DataConfig& config) {
-  DataConfig resolved = config;
-  for (std::string* path : {&resolved.path, &resolved.heldout_path})
-    if (!path->empty()) *path = resolve_path(plan, *path).string();
+  const DataConfig found = resolved(plan, config);
   auto data = std::make_shared<Data>();
-  data->train = open_dataset(resolved, Split::train);
-  data->heldout = open_dataset(resolved, Split::valid);
-  if (is_generated(config.kind)) {
-    data->sha256 = "first 1000 examples " + sample_hash(*data->train);
-  } else {
-    data->sha256 = sha256_tree(resolved.path);
-    if (!resolved.heldout_path.empty()) data->sha256 += ", held-out " + sha256_tree(resolved.heldout_path);
-  }
+  data->train = open_dataset(found, Split::train);
+  data->heldout = open_dataset(found, Split::valid);
+  data->sha256 = data_hash(found, *data->train);
   return data;
 }
 
@@ -149,12 +164,48 @@ std::shared_ptr<const BatchStream> Inputs::stream(const RunConfig& config) {
   key.emplace_back("seed", config.seed);
   key.emplace_back("shape",
                    std::vector<int64_t>{batches.batch_size, batches.micro_batches, batches.sequence_length,
-                                        batches.packing, batches.loss_on_prompt});
-  if (!stream_ || stream_key_ != key)
+                                        static_cast<int64_t>(batches.packing), batches.loss_on_prompt});
+  if (!stream_ || stream_key_ != key) {
+    std::optional<TokenCache> cache;
+    if (token_folder_) cache = {.folder = *token_folder_, .tokenizer_sha256 = base->tokenizer_sha256};
     stream_ = std::make_shared<const BatchStream>(data->train, base->tokenizer, batches,
-                                                  static_cast<uint64_t>(config.seed));
+                                                  static_cast<uint64_t>(config.seed), BatchStream::lazy_above,
+                                                  cache ? &*cache : nullptr);
+    for (auto& note : stream_->notes()) notes_.push_back(std::move(note));
+  }
   stream_key_ = std::move(key);
   return stream_;
+}
+
+FlatFields training_facts(const Data& data, const BatchStream& stream) {
+  FlatFields facts{{"train_examples", data.train->size()}};
+  if (stream.tokens_per_epoch() == 0) return facts;
+  facts.emplace_back("train_tokens", stream.tokens_per_epoch());
+  facts.emplace_back("truncated_examples", stream.truncated_examples());
+  facts.emplace_back("truncated_tokens", stream.truncated_tokens());
+  return facts;
+}
+
+std::string describe_training(const RunConfig& config, const Data& data, const BatchStream& stream) {
+  const int64_t tokens = stream.tokens_per_epoch(), longer = stream.truncated_examples();
+  if (tokens == 0) return "";
+  std::string text = fmt::format("training data: {} examples, {} tokens", data.train->size(), tokens);
+  if (config.train.packing == Packing::stream) return text;
+  text += fmt::format("; {} longer than a row of {}", longer, config.train.sequence_length);
+  if (longer == 0) return text;
+  if (config.train.packing == Packing::isolated) return text + ", cut into pieces";
+  return text +
+         fmt::format(", {} tokens ({:.2g} %) cut off", stream.truncated_tokens(),
+                     100.0 * static_cast<double>(stream.truncated_tokens()) / static_cast<double>(tokens));
+}
+
+std::optional<fs::path> token_folder() {
+  const char* named = std::getenv("ATTNLAB_TOKEN_CACHE");
+  if (named && *named != '\0')
+    return std::string(named) == "off" ? std::nullopt : std::optional<fs::path>(named);
+  const char* home = std::getenv("HOME");
+  if (!home || *home == '\0') return std::nullopt;
+  return fs::path(home) / ".cache/attnlab/tokens";
 }
 
 BatchConfig batch_config(const RunConfig& config, const Base& base) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/fields.h"
+#include "data/packing.h"
 #include "model/precision.h"
 
 namespace attnlab {
@@ -31,7 +32,8 @@ struct EnumNames<OnNonfinite> {
 struct TrainConfig {
   int64_t steps = 1000;
   int64_t batch_size = 16, micro_batches = 1, sequence_length = 256;
-  bool packing = false, loss_on_prompt = false;
+  Packing packing = Packing::none;
+  bool loss_on_prompt = false;
   double lr = 3e-4;
   Schedule schedule = Schedule::cosine;
   int64_t warmup_steps = 0;
@@ -51,7 +53,7 @@ struct TrainConfig {
     visit(Key{"batch_size", "sequences of one micro-batch"}.at_least(1), self.batch_size);
     visit(Key{"micro_batches", "micro-batches whose gradients make one step"}.at_least(1), self.micro_batches);
     visit(Key{"sequence_length", "longest sequence, in tokens"}.at_least(2), self.sequence_length);
-    visit(Key{"packing", "fill rows with documents one behind the other"}, self.packing);
+    visit(Key{"packing", "how documents share rows"}, self.packing);
     visit(Key{"loss_on_prompt", "train the prompt's tokens too"}, self.loss_on_prompt);
     visit(Key{"lr", "highest learning rate"}.above(0), self.lr);
     visit(Key{"schedule", "how the learning rate falls after warm-up"}, self.schedule);

@@ -68,7 +68,8 @@ StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches, 
   result.loss = torch::zeros({}, torch::dtype(torch::kFloat32).device(device));
   for (const auto& batch : micro_batches) {
     if (batch.loss_tokens == 0) continue;
-    const auto input = make_loss_input(batch.input_ids, batch.targets, batch.rows, batch.columns, device);
+    const auto input =
+        make_loss_input(batch.input_ids, batch.targets, batch.rows, batch.columns, device, batch.positions);
     torch::Tensor loss;
     {
       const PrecisionScope scope(config_.precision, device);

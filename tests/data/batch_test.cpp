@@ -5,24 +5,16 @@
 
 #include "byte_tokenizer.h"
 #include "core/errors.h"
+#include "core/random.h"
+#include "memory_dataset.h"
 
 using namespace attnlab;
 using Ids = std::vector<int64_t>;
 
 namespace {
 
-class Listed : public Dataset {
- public:
-  explicit Listed(std::vector<Example> examples) : examples_(std::move(examples)) {}
-  int64_t size() const override { return static_cast<int64_t>(examples_.size()); }
-  Example get(int64_t index) const override { return examples_.at(static_cast<size_t>(index)); }
-
- private:
-  std::vector<Example> examples_;
-};
-
 std::shared_ptr<const Dataset> listed(std::vector<Example> examples) {
-  return std::make_shared<Listed>(std::move(examples));
+  return std::make_shared<test::MemoryDataset>(std::move(examples));
 }
 
 constexpr int64_t id(char c) { return c - 32; }
@@ -48,7 +40,8 @@ std::vector<Example> letters(int n) {
 
 TEST_CASE("a row is bos, prompt, answer, eos, and only the answer and eos are targets") {
   const auto tokenizer = test::byte_tokenizer();
-  const Listed data(std::vector<Example>{{.prompt = "pq", .answer = "xyz"}, {.prompt = "p", .answer = "x"}});
+  const test::MemoryDataset data(
+      std::vector<Example>{{.prompt = "pq", .answer = "xyz"}, {.prompt = "p", .answer = "x"}});
   const auto batches =
       sequential_batches(data, *tokenizer, with_ends({.batch_size = 2, .sequence_length = 10}));
   REQUIRE(batches.size() == 1);
@@ -65,7 +58,7 @@ TEST_CASE("a row is bos, prompt, answer, eos, and only the answer and eos are ta
 
 TEST_CASE("with loss_on_prompt every token but the first is a target") {
   const auto tokenizer = test::byte_tokenizer();
-  const Listed data(std::vector<Example>{{.prompt = "pq", .answer = "x"}});
+  const test::MemoryDataset data(std::vector<Example>{{.prompt = "pq", .answer = "x"}});
   const auto batch =
       sequential_batches(data, *tokenizer, with_ends({.sequence_length = 10, .loss_on_prompt = true}))[0];
   CHECK(batch.targets == Ids{id('p'), id('q'), id('x'), eos});
@@ -73,7 +66,8 @@ TEST_CASE("with loss_on_prompt every token but the first is a target") {
 
 TEST_CASE("an answer that ends with eos gets no second one") {
   const auto tokenizer = test::byte_tokenizer();
-  const Listed data(std::vector<Example>{{.prompt = "p", .answer = "x<eos>"}, {.prompt = "p", .answer = ""}});
+  const test::MemoryDataset data(
+      std::vector<Example>{{.prompt = "p", .answer = "x<eos>"}, {.prompt = "p", .answer = ""}});
   const auto batch =
       sequential_batches(data, *tokenizer, with_ends({.batch_size = 2, .sequence_length = 10}))[0];
   CHECK(batch.targets == Ids{no, id('x'), eos, no, eos, no});
@@ -81,7 +75,7 @@ TEST_CASE("an answer that ends with eos gets no second one") {
 
 TEST_CASE("a tokenizer without bos or eos adds nothing") {
   const auto tokenizer = test::byte_tokenizer();
-  const Listed data(std::vector<Example>{{.prompt = "p", .answer = "xy"}});
+  const test::MemoryDataset data(std::vector<Example>{{.prompt = "p", .answer = "xy"}});
   const auto batch = sequential_batches(data, *tokenizer, {.sequence_length = 10})[0];
   CHECK(batch.input_ids == Ids{id('p'), id('x')});
   CHECK(batch.targets == Ids{id('x'), id('y')});
@@ -97,6 +91,7 @@ TEST_CASE("long examples are cut off at sequence_length and counted") {
   CHECK(Ids(batch.targets.begin() + 4, batch.targets.end()) == Ids{no, id('a'), id('b'), eos});
   const BatchStream stream(data, tokenizer, config, 0);
   CHECK(stream.truncated_examples() == 1);
+  CHECK(stream.truncated_tokens() == 4);  // 8 positions, 4 shown
   CHECK(stream.tokens_per_epoch() == 9 + 5);
 }
 
@@ -121,7 +116,7 @@ TEST_CASE("an epoch shows each example once, in an order of its own") {
 
 TEST_CASE("a batch depends on seed and step alone, not on what was asked before") {
   const auto tokenizer = test::byte_tokenizer();
-  for (const bool packing : {false, true}) {
+  for (const Packing packing : {Packing::none, Packing::stream, Packing::isolated}) {
     const BatchConfig config = with_ends({.batch_size = 3, .sequence_length = 17, .packing = packing});
     const auto data = listed(letters(20));
     const BatchStream first(data, tokenizer, config, 5), again(data, tokenizer, config, 5),
@@ -137,9 +132,11 @@ TEST_CASE("a batch depends on seed and step alone, not on what was asked before"
 TEST_CASE("the split of a step into micro-batches does not change its rows") {
   const auto tokenizer = test::byte_tokenizer();
   const auto data = listed(letters(20));
-  const BatchStream whole(data, tokenizer, {.batch_size = 4, .sequence_length = 9, .packing = true}, 1);
-  const BatchStream halves(data, tokenizer,
-                           {.batch_size = 2, .micro_batches = 2, .sequence_length = 9, .packing = true}, 1);
+  const BatchStream whole(data, tokenizer, {.batch_size = 4, .sequence_length = 9, .packing = Packing::stream},
+                          1);
+  const BatchStream halves(
+      data, tokenizer, {.batch_size = 2, .micro_batches = 2, .sequence_length = 9, .packing = Packing::stream},
+      1);
   Ids joined = halves.batch(3, 0).input_ids;
   const Ids second = halves.batch(3, 1).input_ids;
   joined.insert(joined.end(), second.begin(), second.end());
@@ -149,7 +146,7 @@ TEST_CASE("the split of a step into micro-batches does not change its rows") {
 TEST_CASE("packing loses no token: targets of an epoch are its documents, ends included") {
   const auto tokenizer = test::byte_tokenizer();
   const auto data = listed(letters(20));
-  const BatchConfig config = with_ends({.batch_size = 1, .sequence_length = 7, .packing = true});
+  const BatchConfig config = with_ends({.batch_size = 1, .sequence_length = 7, .packing = Packing::stream});
   const BatchStream stream(data, tokenizer, config, 2);
   // 20 documents of 1..20 letters with two ends: 250 tokens an epoch. 7 epochs are 250 rows of 7.
   REQUIRE(stream.tokens_per_epoch() == 250);
@@ -179,11 +176,38 @@ TEST_CASE("packing loses no token: targets of an epoch are its documents, ends i
   }
 }
 
+// Twin: the documents of all epochs in one sequence, cut by hand. Runs of before must go on with the same rows.
+TEST_CASE("rows come in the order of permutation(n, mix64(seed) ^ epoch), packed as one stream or not") {
+  const auto tokenizer = test::byte_tokenizer();
+  const auto data = listed(letters(20));
+  const uint64_t seed = 9;
+  Ids order, stream;
+  for (uint64_t epoch = 0; epoch < 4; ++epoch)
+    for (const int64_t i : permutation(20, mix64(seed) ^ epoch)) {
+      order.push_back(i);
+      stream.push_back(bos);
+      stream.insert(stream.end(), static_cast<size_t>(i + 1), id(static_cast<char>('a' + i)));
+      stream.push_back(eos);
+    }
+  const BatchStream single(data, tokenizer, with_ends({.batch_size = 2, .sequence_length = 40}), seed);
+  const BatchStream packed(
+      data, tokenizer, with_ends({.batch_size = 2, .sequence_length = 11, .packing = Packing::stream}), seed);
+  for (int64_t row = 0; row < 80; ++row) {
+    const Batch one = single.batch(row / 2), full = packed.batch(row / 2);
+    CHECK(one.input_ids[static_cast<size_t>(row % 2 * one.columns + 1)] ==
+          id(static_cast<char>('a' + order[static_cast<size_t>(row)])));
+    const auto at = stream.begin() + row * 11;
+    const auto cell = row % 2 * 11;
+    CHECK(Ids(full.input_ids.begin() + cell, full.input_ids.begin() + cell + 11) == Ids(at, at + 11));
+    CHECK(Ids(full.targets.begin() + cell, full.targets.begin() + cell + 11) == Ids(at + 1, at + 12));
+  }
+}
+
 TEST_CASE("packed held-out rows hold every token once and the last row is padded") {
   const auto tokenizer = test::byte_tokenizer();
-  const Listed data(letters(5));  // 15 letters and 10 ends
-  const auto batches =
-      sequential_batches(data, *tokenizer, with_ends({.batch_size = 3, .sequence_length = 7, .packing = true}));
+  const test::MemoryDataset data(letters(5));  // 15 letters and 10 ends
+  const auto batches = sequential_batches(
+      data, *tokenizer, with_ends({.batch_size = 3, .sequence_length = 7, .packing = Packing::stream}));
   REQUIRE(batches.size() == 2);
   CHECK(batches[0].rows == 3);
   CHECK(batches[1].rows == 1);
@@ -193,7 +217,7 @@ TEST_CASE("packed held-out rows hold every token once and the last row is padded
 
 TEST_CASE("limit takes the first examples") {
   const auto tokenizer = test::byte_tokenizer();
-  const Listed data(letters(9));
+  const test::MemoryDataset data(letters(9));
   const auto batches = sequential_batches(data, *tokenizer, with_ends({.batch_size = 4}), 5);
   REQUIRE(batches.size() == 2);
   CHECK(batches[0].rows == 4);
@@ -213,7 +237,7 @@ TEST_CASE("streams that are too large to tokenise at once give the same guarante
   CHECK(lazy.truncated_examples() > 0);
 
   BatchConfig packed = rows;
-  packed.packing = true;
+  packed.packing = Packing::stream;
   const BatchStream drawn(data, tokenizer, packed, 4, 0), again(data, tokenizer, packed, 4, 0);
   const Batch batch = drawn.batch(6);
   CHECK(batch.columns == 12);

@@ -82,7 +82,7 @@ TEST_CASE("held-out loss is the mean over all targets, one by one in double") {
   SECTION("padded, prompts masked, several ragged batches") { check_like_naive(batches({.batch_size = 3})); }
   SECTION("prompts trained too") { check_like_naive(batches({.batch_size = 2, .loss_on_prompt = true})); }
   SECTION("packed, the last row padded") {
-    check_like_naive(batches({.batch_size = 2, .sequence_length = 29, .packing = true}));
+    check_like_naive(batches({.batch_size = 2, .sequence_length = 29, .packing = Packing::stream}));
   }
   SECTION("cut off, so that some rows have no target") {
     const auto cut = batches({.batch_size = 1, .sequence_length = 16});
