@@ -74,6 +74,27 @@ std::vector<std::string> parameter_warnings(const std::vector<RunCost>& costs) {
   return warnings;
 }
 
+std::string describe_data(const Plan& plan) {
+  Inputs inputs(plan);
+  std::vector<std::string> lines;
+  std::vector<FlatFields> seen;
+  for (const auto& run : plan.runs) {
+    const RunConfig& config = run.config;
+    FlatFields key = flatten(config.data);
+    for (auto& field : flatten(config.base)) key.push_back(std::move(field));
+    key.emplace_back("packing", std::string(name_of(config.train.packing)));
+    key.emplace_back("sequence_length", config.train.sequence_length);
+    if (std::find(seen.begin(), seen.end(), key) != seen.end()) continue;
+    seen.push_back(std::move(key));
+    const auto stream = inputs.stream(config);
+    const std::string line = describe_training(config, *inputs.data(config.data), *stream);
+    if (!line.empty() && std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(line);
+  }
+  std::string text;
+  for (const auto& line : lines) text += line + "\n";
+  return text;
+}
+
 std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs) {
   std::string text =
       fmt::format("{}: {} runs into {}\n", plan.experiment, plan.runs.size(), plan.results.string());

@@ -21,6 +21,10 @@ std::vector<RunCost> count_runs(const Plan& plan);
 // One line for each sweep point whose arms differ by more than 5 % in trainable parameters.
 std::vector<std::string> parameter_warnings(const std::vector<RunCost>& costs);
 
+// One line for each set of training data that the plan's runs cut into rows: what it holds, and what rows lose
+// of it. Tokenises them (and writes nothing).
+std::string describe_data(const Plan& plan);
+
 std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs);
 
 }  // namespace attnlab

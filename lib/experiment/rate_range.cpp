@@ -78,7 +78,7 @@ RateRange read_range(const std::vector<double>& rates, const std::vector<double>
 }
 
 std::string test_rate_ranges(const Plan& plan) {
-  Inputs inputs(plan);
+  Inputs inputs(plan, token_folder());
   Reporter reporter(plan.runs.size(), 0);
   std::set<std::pair<int64_t, std::string>> done;
   std::string table =

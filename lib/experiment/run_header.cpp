@@ -7,12 +7,14 @@
 
 namespace attnlab {
 
-RunHeader make_run_header(const PlannedRun& run, const Base& base, const Data& data, const ArmModel& model,
-                          const Evaluator& evaluator, torch::Device device, Reporter& reporter) {
+RunHeader make_run_header(const PlannedRun& run, const Base& base, const Data& data, const BatchStream& stream,
+                          const ArmModel& model, const Evaluator& evaluator, torch::Device device,
+                          Reporter& reporter) {
   const RunConfig& config = run.config;
   const Equivalence equivalence = compare_with_base(base, data, *model.decoder);
   const FlatFields fields = flatten(config);
   FlatFields provenance = provenance_of(base, data, device);
+  for (auto& fact : training_facts(data, stream)) provenance.push_back(std::move(fact));
   if (!run.rate_note.empty()) provenance.emplace_back("lr_selection", run.rate_note);
   reporter.note(fmt::format("{}: converted to {}: max |Δlogit| {:.2g}, KL {:.2g} nats", run_name(run),
                             config.arm.variant, equivalence.max_logit_difference, equivalence.kl_divergence));

@@ -9,7 +9,8 @@
 namespace attnlab {
 
 // Measures how far the converted model is from the base, and notes it.
-RunHeader make_run_header(const PlannedRun& run, const Base& base, const Data& data, const ArmModel& model,
-                          const Evaluator& evaluator, torch::Device device, Reporter& reporter);
+RunHeader make_run_header(const PlannedRun& run, const Base& base, const Data& data, const BatchStream& stream,
+                          const ArmModel& model, const Evaluator& evaluator, torch::Device device,
+                          Reporter& reporter);
 
 }  // namespace attnlab

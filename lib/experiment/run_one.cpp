@@ -38,10 +38,10 @@ class RunSession {
         deterministic_(config_.train.deterministic, device),
         base_(inputs.base(config_.base)),
         data_(inputs.data(config_.data)),
+        stream_(inputs.stream(config_)),
         evaluator_(config_, base_, *data_),
         model_(make_model(plan, device)),
         writer_(open_writer(device)),  // compares with the base, in float32
-        stream_(inputs.stream(config_)),
         trainer_(in_precision(*model_.decoder, config_.train.precision), config_.train) {}
 
   void execute(size_t place) {
@@ -49,6 +49,8 @@ class RunSession {
       try {
         resume();
         reporter_.begin(place, run_, progress_.step);
+        if (stream_->truncated_examples() > 0)
+          reporter_.note(run_name(run_) + ": " + describe_training(config_, *data_, *stream_));
         evaluate_if_due();
         train();
       } catch (const Interrupted&) {
@@ -89,8 +91,8 @@ class RunSession {
       return RunWriter::resume(files_.results);
     }
     remove_states(files_.state);  // of a run whose file was deleted
-    return RunWriter::create(files_.results,
-                             make_run_header(run_, *base_, *data_, model_, evaluator_, device, reporter_));
+    return RunWriter::create(
+        files_.results, make_run_header(run_, *base_, *data_, *stream_, model_, evaluator_, device, reporter_));
   }
 
   void resume() {
@@ -213,10 +215,10 @@ class RunSession {
   DeterministicScope deterministic_;
   std::shared_ptr<const Base> base_;
   std::shared_ptr<const Data> data_;
+  std::shared_ptr<const BatchStream> stream_;
   Evaluator evaluator_;
   ArmModel model_;
   std::optional<RunWriter> writer_;
-  std::shared_ptr<const BatchStream> stream_;
   Trainer trainer_;
   FiniteWatch watch_;
   TrainProgress progress_, logged_;
@@ -227,7 +229,9 @@ class RunSession {
 void run_one(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device,
              Reporter& reporter) {
   const auto place = static_cast<size_t>(&run - plan.runs.data());
-  RunSession(plan, run, inputs, device, reporter).execute(place);
+  RunSession session(plan, run, inputs, device, reporter);
+  for (const auto& note : inputs.take_notes()) reporter.note(note);
+  session.execute(place);
 }
 
 }  // namespace attnlab

@@ -43,7 +43,7 @@ bool wants_determinism(const PlannedRun& run) { return run.config.train.determin
 class PlanWorker {
  public:
   PlanWorker(const Plan& plan, const Shard& shard)
-      : plan_(plan), inputs_(plan_), reporter_(plan.runs.size(), steps_of(plan, shard)) {
+      : plan_(plan), inputs_(plan_, token_folder()), reporter_(plan.runs.size(), steps_of(plan, shard)) {
     for (size_t i = 0; i < plan.runs.size(); ++i)
       if (shard.holds(i)) todo_.push_back(i);
     if (std::any_of(plan.runs.begin(), plan.runs.end(), wants_determinism)) prepare_determinism();
