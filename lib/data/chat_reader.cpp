@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "core/errors.h"
+#include "core/jsonl.h"
 #include "data/answers.h"
-#include "data/jsonl.h"
 
 namespace attnlab {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/jsonl.h"
 #include "data/answers.h"
-#include "data/jsonl.h"
 
 namespace attnlab {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/jsonl.h"
+#include "core/jsonl.h"
 
 #include <algorithm>
 #include <string_view>
