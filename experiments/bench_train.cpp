@@ -14,6 +14,7 @@ struct Options {
   std::string shape, arm = "gqa", precision = "float32", device = "auto", trainable = "all";
   int64_t batch = 8, length = 256, steps = 20, warmup = 5, seed = 0;
   double peak_tflops = 0;
+  bool no_graph = false;
 };
 
 // FLOP per millisecond of a large matrix product in the format of the step's products.
@@ -41,7 +42,8 @@ void bench(const Options& o) {
                            .sequence_length = o.length,
                            .schedule = Schedule::constant,
                            .trainable = {o.trainable},
-                           .precision = precision};
+                           .precision = precision,
+                           .cuda_graph = !o.no_graph};
   const auto decoder = random_arm(train_config(shape, o.length), o.arm, config, device, o.seed);
   const double flops = step_flops(*decoder, o.batch, o.length);
   const double peak = o.peak_tflops > 0 ? o.peak_tflops * 1e9 : product_speed(precision, device);
@@ -96,6 +98,7 @@ int main(int argc, char** argv) {
       .option("warmup", o.warmup, "N", "steps before those")
       .option("peak-tflops", o.peak_tflops, "X", "what MFU is a share of")
       .option("seed", o.seed, "N", "of weights and tokens")
+      .flag("no-graph", o.no_graph, "on a GPU: launch each kernel of a step")
       .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto");
   return program.run(argc, argv, [&] { bench(o); });
 }

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "core/errors.h"
+#include "kernels/fused.h"
 
 namespace attnlab {
 namespace {
@@ -55,10 +56,12 @@ Rotary::Rotary(int64_t rotary_dim, double theta, const std::optional<RopeScaling
 RotaryTables Rotary::tables(const torch::Tensor& positions_BT, const torch::Tensor& lengths,
                             torch::ScalarType dtype) const {
   const auto device = positions_BT.device();
-  auto frequencies = frequencies_h_.to(device);
+  for (auto* kept : {&frequencies_h_, &long_frequencies_h_})
+    if (kept->defined()) *kept = kept->to(device);
+  auto frequencies = frequencies_h_;
   if (switch_length_ > 0 && lengths.defined()) {
     const auto lengths_BT1 = lengths.view({lengths.size(0), -1, 1});
-    frequencies = torch::where(lengths_BT1 > switch_length_, long_frequencies_h_.to(device), frequencies);
+    frequencies = torch::where(lengths_BT1 > switch_length_, long_frequencies_h_, frequencies);
   }
   const auto angles = positions_BT.to(torch::kFloat32).unsqueeze(-1) * frequencies;
   const auto both = torch::cat({angles, angles}, -1);
@@ -88,6 +91,7 @@ std::vector<torch::Tensor> turn(const torch::Tensor& x1, const torch::Tensor& x2
 
 torch::Tensor apply_rotary(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTH,
                            const torch::Tensor& sin_BTH) {
+  if (has_kernels(x_BNTH)) return rotate_heads(x_BNTH, cos_BTH, sin_BTH, RotaryPairs::halves);
   const int64_t turned = cos_BTH.size(-1), half = turned / 2, passed = x_BNTH.size(-1) - turned;
   auto parts = turn(x_BNTH.narrow(-1, 0, half), x_BNTH.narrow(-1, half, half), cos_BTH, sin_BTH);
   if (passed > 0) parts.push_back(x_BNTH.narrow(-1, turned, passed));
@@ -96,6 +100,7 @@ torch::Tensor apply_rotary(const torch::Tensor& x_BNTH, const torch::Tensor& cos
 
 torch::Tensor apply_rotary_to_pairs(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTH,
                                     const torch::Tensor& sin_BTH) {
+  if (has_kernels(x_BNTH)) return rotate_heads(x_BNTH, cos_BTH, sin_BTH, RotaryPairs::neighbours);
   const auto pairs = x_BNTH.unflatten(-1, {x_BNTH.size(-1) / 2, 2});
   return torch::cat(turn(pairs.select(-1, 0), pairs.select(-1, 1), cos_BTH, sin_BTH), -1);
 }

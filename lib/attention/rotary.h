@@ -29,7 +29,9 @@ class Rotary {
                       torch::ScalarType dtype) const;
 
  private:
-  torch::Tensor frequencies_h_, long_frequencies_h_;  // float32, CPU; the second is undefined without a switch
+  // float32, the second undefined without a switch. They move to where tables are asked for and stay there: a
+  // recorded step (train/step_graph.h) copies nothing from the host.
+  mutable torch::Tensor frequencies_h_, long_frequencies_h_;
   double table_factor_ = 1;
   int64_t switch_length_ = 0;
 };

@@ -107,6 +107,14 @@ RotaryTables Decoder::rotary_from_zero(int64_t T) {
   return {tables.cos_BTH.narrow(1, 0, T), tables.sin_BTH.narrow(1, 0, T)};
 }
 
+std::vector<torch::Tensor> Decoder::kept_tables() const {
+  std::vector<torch::Tensor> tensors;
+  for (const auto& tables : kept_tables_)
+    for (const auto& tensor : {tables.cos_BTH, tables.sin_BTH})
+      if (tensor.defined()) tensors.push_back(tensor);
+  return tensors;
+}
+
 std::vector<LayerCache> Decoder::make_caches(int64_t B, int64_t capacity) const {
   auto options = embedding_.options().requires_grad(false);
   if (at::autocast::is_autocast_enabled(device().type()))

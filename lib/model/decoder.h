@@ -62,6 +62,8 @@ class Decoder : public torch::nn::Module {
   // Tables for given positions. `lengths`: see Rotary::tables.
   RotaryTables rotary_at(const torch::Tensor& positions_BT, const torch::Tensor& lengths = {}) const;
   const Rotary& rotary() const { return rotary_; }
+  // The tables that passes without any use, so far; a longer sequence replaces them.
+  std::vector<torch::Tensor> kept_tables() const;
   // Empty caches for B sequences of up to `capacity` tokens, in the dtype that forward passes compute in.
   std::vector<LayerCache> make_caches(int64_t B, int64_t capacity) const;
   // Numbers that all layers together keep per token while generating.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "kernels/fused.h"
+
 namespace attnlab {
 namespace {
 
@@ -37,13 +39,18 @@ Formats formats_of(const Tensor& hidden) {
           wide ? torch::kFloat64 : torch::kFloat32};
 }
 
-// One piece. Turns logits z into d loss / d z in place of a second matrix: p - one-hot, times cap'(z) = 1 -
-// (cap/c)².
+// One piece: its loss and d loss / d z of the logits z, p - one-hot, times cap'(z) = 1 - (cap/c)².
 struct Piece {
   Tensor loss, dlogits_RV;
 };
 
-Piece piece_of(const Tensor& logits_RV, const Tensor& targets_R, double softcap, bool with_gradient) {
+Piece piece_of(Tensor product_RV, const Tensor& targets_R, double softcap, torch::ScalarType sum,
+               bool with_gradient) {
+  if (has_kernels(product_RV)) {
+    const auto losses_R = cross_entropy_in_place(product_RV, targets_R, softcap, with_gradient);
+    return {losses_R.sum(), with_gradient ? product_RV : Tensor()};
+  }
+  const auto logits_RV = product_RV.to(sum);
   const auto capped = softcap > 0 ? softcap * torch::tanh(logits_RV / softcap) : logits_RV;
   const auto log_shares = torch::log_softmax(capped, -1);
   const auto index_R1 = targets_R.unsqueeze(1);
@@ -70,9 +77,8 @@ Sums sum_pieces(const Tensor& hidden_PD, const Tensor& weight_VD, const Tensor& 
   for (int64_t begin = 0; begin < hidden_PD.size(0); begin += rows) {
     const int64_t count = std::min(rows, hidden_PD.size(0) - begin);
     const auto hidden_RD = hidden_PD.narrow(0, begin, count).to(formats.product);
-    const auto logits_RV = torch::matmul(hidden_RD, weight.t()).to(formats.sum);
-    const auto piece =
-        piece_of(logits_RV, targets_P.narrow(0, begin, count), softcap, hidden_trained || weight_trained);
+    const auto piece = piece_of(torch::matmul(hidden_RD, weight.t()), targets_P.narrow(0, begin, count),
+                                softcap, formats.sum, hidden_trained || weight_trained);
     sums.loss += piece.loss;
     if (!piece.dlogits_RV.defined()) continue;
     const auto dlogits_RV = piece.dlogits_RV.to(formats.product);
@@ -104,12 +110,15 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
   }
 };
 
+// Each piece reads and writes the weight's gradient once, in float32: 36 of 205 ms of a step of Qwen2.5-0.5B
+// with 8 × 2048 tokens on an H200 at 2²⁵.
+int64_t logits_of_a_piece(torch::Device device) { return int64_t{1} << (device.is_cuda() ? 28 : 25); }
+
 }  // namespace
 
 torch::Tensor linear_cross_entropy(const Tensor& hidden_PD, const Tensor& weight_VD, const Tensor& targets_P,
                                    double softcap, int64_t rows) {
-  constexpr int64_t kLogitsOfAPiece = int64_t{1} << 25;
-  if (rows <= 0) rows = std::max<int64_t>(1, kLogitsOfAPiece / weight_VD.size(0));
+  if (rows <= 0) rows = std::max<int64_t>(1, logits_of_a_piece(hidden_PD.device()) / weight_VD.size(0));
   const bool trained = hidden_PD.requires_grad() || weight_VD.requires_grad();
   if (!torch::GradMode::is_enabled() || !trained)
     return sum_pieces(hidden_PD, weight_VD, targets_P, softcap, rows, false, false).loss;

@@ -1,5 +1,7 @@
 #include "model/mlp.h"
 
+#include "kernels/fused.h"
+
 namespace attnlab {
 
 GatedMlp::GatedMlp(int64_t d_model, int64_t d_ff, bool gelu, const Names& names)
@@ -10,7 +12,7 @@ GatedMlp::GatedMlp(int64_t d_model, int64_t d_ff, bool gelu, const Names& names)
 
 torch::Tensor GatedMlp::forward(const torch::Tensor& x) {
   const auto gate = gate_(x);
-  return down_((gelu_ ? at::gelu(gate, "tanh") : torch::silu(gate)) * up_(x));
+  return down_(gelu_ ? at::gelu(gate, "tanh") * up_(x) : gated_silu(gate, up_(x)));
 }
 
 double GatedMlp::forward_flops_per_token() const {

@@ -17,20 +17,36 @@ torch::Tensor AdamW::clip_gradients() {
     if (slot.parameter.grad().defined()) gradients.push_back(slot.parameter.grad());
   if (gradients.empty()) return torch::zeros({});
   const auto norm = torch::stack(at::_foreach_norm(gradients, 2, torch::kFloat32)).norm();
-  if (config_.clip_norm > 0)
+  if (config_.clip_norm <= 0) return norm;
+  if (norm.is_cuda())
+    clip_divisor_ = (norm / config_.clip_norm).clamp_min(1.0);
+  else
     at::_foreach_mul_(gradients, (config_.clip_norm / norm.clamp_min(1e-12)).clamp_max(1.0));
   return norm;
 }
 
-void AdamW::update(int64_t step, double learning_rate, const torch::Tensor& skip) {
-  const torch::NoGradGuard no_grad;
-  update_group(true, step, learning_rate, skip);
-  update_group(false, step, learning_rate, skip);
-  for (auto& slot : slots_) slot.parameter.mutable_grad().reset();
+void AdamW::set_step(int64_t step, double learning_rate) {
+  rate_ = learning_rate;
+  if (slots_.empty()) return;
+  const torch::Device device = slots_[0].parameter.device();
+  const auto set = [&](torch::Tensor& scalar, double value) {
+    if (!scalar.defined()) scalar = torch::empty({}, torch::dtype(torch::kFloat32).device(device));
+    scalar.fill_(value);
+  };
+  set(step_, static_cast<double>(step));
+  if (device.is_cuda()) set(rate_on_device_, learning_rate);
 }
 
-void AdamW::update_group(bool matrices, int64_t step, double learning_rate, const torch::Tensor& skip) {
-  std::vector<torch::Tensor> parameters, gradients, first, second, steps;
+void AdamW::update(const torch::Tensor& skip) {
+  const torch::NoGradGuard no_grad;
+  update_group(true, skip);
+  update_group(false, skip);
+  for (auto& slot : slots_) slot.parameter.mutable_grad().reset();
+  clip_divisor_.reset();
+}
+
+void AdamW::update_group(bool matrices, const torch::Tensor& skip) {
+  std::vector<torch::Tensor> parameters, gradients, first, second;
   for (auto& slot : slots_) {
     if ((slot.parameter.dim() >= 2) != matrices || !slot.parameter.grad().defined()) continue;
     parameters.push_back(slot.parameter);
@@ -39,14 +55,20 @@ void AdamW::update_group(bool matrices, int64_t step, double learning_rate, cons
     second.push_back(slot.second_moment);
   }
   if (parameters.empty()) return;
+  const auto given = [](const torch::Tensor& scalar) {
+    return scalar.defined() ? std::optional(scalar) : std::nullopt;
+  };
   // The kernel reads each parameter's step from a tensor beside it.
-  const auto step_tensor = torch::full({}, static_cast<double>(step),
-                                       parameters[0].options().dtype(torch::kFloat32).requires_grad(false));
-  steps.assign(parameters.size(), step_tensor);
-  at::_fused_adamw_(parameters, gradients, first, second, {}, steps, learning_rate, config_.beta1,
-                    config_.beta2, matrices ? config_.weight_decay : 0.0, config_.epsilon, /*amsgrad=*/false,
-                    /*maximize=*/false, /*grad_scale=*/{},
-                    /*found_inf=*/skip.defined() ? std::optional(skip) : std::nullopt);
+  const std::vector<torch::Tensor> steps(parameters.size(), step_);
+  const auto update = [&](const auto& rate) {
+    at::_fused_adamw_(parameters, gradients, first, second, {}, steps, rate, config_.beta1, config_.beta2,
+                      matrices ? config_.weight_decay : 0.0, config_.epsilon, /*amsgrad=*/false,
+                      /*maximize=*/false, /*grad_scale=*/given(clip_divisor_), /*found_inf=*/given(skip));
+  };
+  if (rate_on_device_.defined())
+    update(rate_on_device_);
+  else
+    update(rate_);
 }
 
 }  // namespace attnlab

@@ -42,7 +42,7 @@ struct TrainConfig {
   double clip_norm = 1.0;
   std::vector<std::string> trainable{"all"};
   Precision precision = Precision::float32;
-  bool activation_checkpointing = false, deterministic = false;
+  bool activation_checkpointing = false, deterministic = false, cuda_graph = true;
   OnNonfinite on_nonfinite = OnNonfinite::stop;
   int64_t log_every = 1, checkpoint_every = 100, keep_checkpoints = 1;
   bool save_model = false;
@@ -74,6 +74,8 @@ struct TrainConfig {
           self.activation_checkpointing);
     visit(Key{"deterministic", "on a GPU: only operations that give the same bits each time"},
           self.deterministic);
+    visit(Key{"cuda_graph", "on a GPU: record a step once its shapes stay the same, and launch it as one"},
+          self.cuda_graph);
     visit(Key{"on_nonfinite", "a step with a loss or gradient that is not finite ends the run, or is skipped"},
           self.on_nonfinite);
     visit(Key{"log_every", "steps between two rows of the loss curve"}.at_least(1), self.log_every);

@@ -55,21 +55,40 @@ TrainProgress read_progress(const SafetensorsFile& state) {
 Trainer::Trainer(Decoder& decoder, const TrainConfig& config)
     : decoder_(decoder), config_(config), optimizer_(trained_parameters(decoder), config) {
   decoder.recompute_layers(config.activation_checkpointing);
+  // A mixture of experts asks the device for its shares.
+  const bool recordable = decoder.config().n_experts == 0;
+  if (config.cuda_graph && recordable && StepGraph::available(decoder.device()))
+    graph_.emplace(decoder.device());
 }
 
 StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches, std::optional<double> rate) {
-  StepResult result{.learning_rate = rate.value_or(learning_rate(config_, step))};
+  StepResult result;
+  result.learning_rate = rate.value_or(learning_rate(config_, step));
   int64_t targets = 0;
   for (const auto& batch : micro_batches) {
     targets += batch.loss_tokens;
     result.tokens += batch.tokens;
   }
+  const auto upload = [&] {
+    optimizer_.set_step(step, result.learning_rate);
+    std::vector<LossInput> inputs;
+    for (const auto& batch : micro_batches)
+      if (batch.loss_tokens > 0)
+        inputs.push_back(make_loss_input(batch.input_ids, batch.targets, batch.rows, batch.columns,
+                                         decoder_.device(), batch.positions));
+    return inputs;
+  };
+  const auto run = [&](const std::vector<LossInput>& inputs) { return compute(inputs, targets); };
+  static_cast<StepTensors&>(result) =
+      graph_ ? graph_->run(targets, upload, run, [&] { return decoder_.kept_tables(); }) : run(upload());
+  return result;
+}
+
+// Reads nothing from the device, so that it can be recorded.
+StepTensors Trainer::compute(const std::vector<LossInput>& inputs, int64_t targets) {
   const torch::Device device = decoder_.device();
-  result.loss = torch::zeros({}, torch::dtype(torch::kFloat32).device(device));
-  for (const auto& batch : micro_batches) {
-    if (batch.loss_tokens == 0) continue;
-    const auto input =
-        make_loss_input(batch.input_ids, batch.targets, batch.rows, batch.columns, device, batch.positions);
+  StepTensors result{.loss = torch::zeros({}, torch::dtype(torch::kFloat32).device(device))};
+  for (const auto& input : inputs) {
     torch::Tensor loss;
     {
       const PrecisionScope scope(config_.precision, device);
@@ -80,7 +99,7 @@ StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches, 
   }
   result.gradient_norm = optimizer_.clip_gradients();
   result.nonfinite = torch::isfinite(result.loss + result.gradient_norm).logical_not().to(torch::kFloat32);
-  optimizer_.update(step, result.learning_rate, result.nonfinite);
+  optimizer_.update(result.nonfinite);
   return result;
 }
 

@@ -10,16 +10,15 @@
 #include "model/decoder.h"
 #include "train/adamw.h"
 #include "train/state_file.h"
+#include "train/step_graph.h"
 #include "train/train_config.h"
 
 namespace attnlab {
 
-// What a step measured. Tensors are scalars on the device, so that reading them is the caller's choice.
-struct StepResult {
-  torch::Tensor loss;           // mean over the step's targets, nats
-  torch::Tensor gradient_norm;  // before clipping
-  torch::Tensor nonfinite;      // float32: 1 if one of the two is not finite; then the step changed nothing
-  int64_t tokens = 0;           // without padding
+// What a step measured. Tensors are scalars on the device, so that reading them is the caller's choice. A step
+// that is not finite changed nothing.
+struct StepResult : StepTensors {
+  int64_t tokens = 0;  // without padding
   double learning_rate = 0;
 };
 
@@ -38,8 +37,11 @@ class Trainer {
   Trainer(Decoder& decoder, const TrainConfig& config);
 
   // The step-th step (from 1) on its micro-batches. The loss is normalised by the targets of all of them.
-  // `rate`: instead of the schedule's.
+  // `rate`: instead of the schedule's. On a GPU, steps of one shape become a CUDA graph (config.cuda_graph).
   StepResult step(int64_t step, const std::vector<Batch>& micro_batches, std::optional<double> rate = {});
+
+  // How many steps were launched as a recorded graph.
+  int64_t replayed_steps() const { return graph_ ? graph_->replayed() : 0; }
 
   // Trained parameters, both moments, the generators and the place in the data, in one file (state_file.h); the
   // last `keep_checkpoints` stay. Throws RunError.
@@ -49,10 +51,12 @@ class Trainer {
 
  private:
   int64_t rows_per_step() const { return config_.batch_size * config_.micro_batches; }
+  StepTensors compute(const std::vector<LossInput>& inputs, int64_t targets);
 
   Decoder& decoder_;
   TrainConfig config_;
   AdamW optimizer_;
+  std::optional<StepGraph> graph_;
 };
 
 }  // namespace attnlab

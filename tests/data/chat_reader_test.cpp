@@ -59,7 +59,7 @@ TEST_CASE("every assistant turn of a conversation is learnt, to the end of its t
   CHECK(chats.first().prompt.ends_with("<|im_start|>user\nV<|im_end|>\n<|im_start|>assistant\n"));
 }
 
-TEST_CASE("train_roles chooses whose turns are learnt; others than the assistant's with their header") {
+TEST_CASE("train_roles chooses whose turns are learnt, others than the assistant's with their header") {
   Chats chats(kTalk);
   chats.config.train_roles = {"user"};
   CHECK(marked(chats.first()) ==

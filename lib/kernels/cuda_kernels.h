@@ -1,0 +1,39 @@
+// Launchers of the CUDA kernels, without torch: pointers to device memory, a stream. Arithmetic is float32 in
+// every format; results are rounded once. Each returns cudaGetLastError after its launch.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace attnlab::cuda {
+
+enum class Format { float32, bfloat16 };
+
+// out = silu(gate) · up over `count` numbers.
+cudaError_t gated_silu(Format format, const void* gate, const void* up, void* out, int64_t count,
+                       cudaStream_t stream);
+// The gradients of gate and up from that of out.
+cudaError_t gated_silu_backward(Format format, const void* gate, const void* up, const void* dout, void* dgate,
+                                void* dup, int64_t count, cudaStream_t stream);
+
+// [B, N, T] heads whose numbers lie side by side, at any strides (in numbers).
+struct HeadsView {
+  int64_t b, n, t;
+};
+struct RotaryLayout {
+  int64_t B, N, T, head_dim, rotary_dim;
+  HeadsView in, out;
+  int64_t table_b, table_t;  // strides of cos and sin, [B or 1, T, rotary_dim]
+  bool in_pairs, out_pairs;  // neighbours turn, not halves; only where rotary_dim = head_dim
+  bool backwards;            // by the negative angle
+};
+cudaError_t rotate(Format format, Format tables, const RotaryLayout& layout, const void* x, const void* cos,
+                   const void* sin, void* out, cudaStream_t stream);
+
+// For each of `rows` rows of `classes` logits z: losses[row] = -log softmax(cap(z))[target]; with `gradient`, z
+// becomes d loss / d z. softcap c > 0: cap(z) = c · tanh(z / c).
+cudaError_t cross_entropy(Format format, void* logits, const int64_t* targets, float* losses, int64_t rows,
+                          int64_t classes, float softcap, bool gradient, cudaStream_t stream);
+
+}  // namespace attnlab::cuda

@@ -1,0 +1,131 @@
+#include "kernels/fused.h"
+
+#ifdef ATTNLAB_CUDA
+#include "kernels/launch.h"
+#endif
+
+namespace attnlab {
+
+#ifdef ATTNLAB_CUDA
+namespace {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+class GatedSilu : public torch::autograd::Function<GatedSilu> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& gate_in, const Tensor& up_in) {
+    const c10::cuda::CUDAGuard guard(gate_in.device());
+    const auto gate = gate_in.contiguous(), up = up_in.contiguous();
+    auto out = torch::empty_like(gate);
+    C10_CUDA_CHECK(cuda::gated_silu(format_of(gate), gate.const_data_ptr(), up.const_data_ptr(), out.data_ptr(),
+                                    out.numel(), stream_of(gate)));
+    context->save_for_backward({gate, up});
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& upstream) {
+    const auto saved = context->get_saved_variables();
+    const c10::cuda::CUDAGuard guard(saved[0].device());
+    const auto dout = upstream[0].contiguous();
+    auto dgate = torch::empty_like(saved[0]), dup = torch::empty_like(saved[0]);
+    C10_CUDA_CHECK(cuda::gated_silu_backward(format_of(dout), saved[0].const_data_ptr(),
+                                             saved[1].const_data_ptr(), dout.const_data_ptr(), dgate.data_ptr(),
+                                             dup.data_ptr(), dout.numel(), stream_of(dout)));
+    return {dgate, dup};
+  }
+};
+
+cuda::HeadsView strides_of(const Tensor& x_BNTH) {
+  return {x_BNTH.stride(0), x_BNTH.stride(1), x_BNTH.stride(2)};
+}
+
+// A rotation is its own gradient at the negative angle, between the two layouts.
+Tensor turned(const Tensor& x_BNTH, const Tensor& cos, const Tensor& sin, RotaryPairs in, RotaryPairs out_pairs,
+              bool backwards) {
+  const c10::cuda::CUDAGuard guard(x_BNTH.device());
+  const int64_t B = x_BNTH.size(0), N = x_BNTH.size(1), T = x_BNTH.size(2), H = x_BNTH.size(3);
+  const auto x = x_BNTH.stride(3) == 1 ? x_BNTH : x_BNTH.contiguous();
+  const auto out = torch::empty_like(x);
+  const cuda::RotaryLayout layout{.B = B,
+                                  .N = N,
+                                  .T = T,
+                                  .head_dim = H,
+                                  .rotary_dim = cos.size(2),
+                                  .in = strides_of(x),
+                                  .out = strides_of(out),
+                                  .table_b = cos.size(0) == 1 ? 0 : cos.stride(0),
+                                  .table_t = cos.stride(1),
+                                  .in_pairs = in == RotaryPairs::neighbours,
+                                  .out_pairs = out_pairs == RotaryPairs::neighbours,
+                                  .backwards = backwards};
+  C10_CUDA_CHECK(cuda::rotate(format_of(x), format_of(cos), layout, x.const_data_ptr(), cos.const_data_ptr(),
+                              sin.const_data_ptr(), out.data_ptr(), stream_of(x)));
+  return out;
+}
+
+class RotateHeads : public torch::autograd::Function<RotateHeads> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x_BNTH, const Tensor& cos, const Tensor& sin,
+                        int64_t pairs) {
+    context->save_for_backward({cos, sin});
+    context->saved_data["pairs"] = pairs;
+    return turned(x_BNTH, cos, sin, static_cast<RotaryPairs>(pairs), RotaryPairs::halves, false);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& upstream) {
+    const auto saved = context->get_saved_variables();
+    const auto pairs = static_cast<RotaryPairs>(context->saved_data["pairs"].toInt());
+    return {turned(upstream[0], saved[0], saved[1], RotaryPairs::halves, pairs, true), {}, {}, {}};
+  }
+};
+
+}  // namespace
+
+bool has_kernels(const Tensor& tensor) {
+  return tensor.is_cuda() &&
+         (tensor.scalar_type() == torch::kFloat32 || tensor.scalar_type() == torch::kBFloat16);
+}
+
+Tensor gated_silu(const Tensor& gate, const Tensor& up) {
+  if (!has_kernels(gate)) return torch::silu(gate) * up;
+  TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type());
+  return GatedSilu::apply(gate, up);
+}
+
+Tensor rotate_heads(const Tensor& x_BNTH, const Tensor& cos_BTr, const Tensor& sin_BTr, RotaryPairs pairs) {
+  TORCH_CHECK(has_kernels(x_BNTH) && has_kernels(cos_BTr) && cos_BTr.sizes() == sin_BTr.sizes() &&
+              cos_BTr.strides() == sin_BTr.strides() && cos_BTr.stride(2) == 1);
+  TORCH_CHECK(pairs == RotaryPairs::halves || cos_BTr.size(2) == x_BNTH.size(3));
+  return RotateHeads::apply(x_BNTH, cos_BTr, sin_BTr, static_cast<int64_t>(pairs));
+}
+
+Tensor cross_entropy_in_place(Tensor& logits_RV, const Tensor& targets_R, double softcap, bool gradient) {
+  TORCH_CHECK(has_kernels(logits_RV) && logits_RV.is_contiguous() && targets_R.is_contiguous() &&
+              targets_R.scalar_type() == torch::kInt64 && targets_R.size(0) == logits_RV.size(0));
+  const c10::cuda::CUDAGuard guard(logits_RV.device());
+  auto losses = torch::empty({logits_RV.size(0)}, logits_RV.options().dtype(torch::kFloat32));
+  C10_CUDA_CHECK(cuda::cross_entropy(
+      format_of(logits_RV), logits_RV.data_ptr(), targets_R.const_data_ptr<int64_t>(), losses.data_ptr<float>(),
+      logits_RV.size(0), logits_RV.size(1), static_cast<float>(softcap), gradient, stream_of(logits_RV)));
+  return losses;
+}
+
+#else
+
+bool has_kernels(const torch::Tensor&) { return false; }
+
+torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up) { return torch::silu(gate) * up; }
+
+torch::Tensor rotate_heads(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&, RotaryPairs) {
+  TORCH_CHECK(false, "built without CUDA kernels");
+}
+
+torch::Tensor cross_entropy_in_place(torch::Tensor&, const torch::Tensor&, double, bool) {
+  TORCH_CHECK(false, "built without CUDA kernels");
+}
+
+#endif
+
+}  // namespace attnlab

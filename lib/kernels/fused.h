@@ -1,0 +1,32 @@
+// Operations of a training step that torch has in several kernels, each in one: on a GPU, where the build has
+// CUDA. Elsewhere, and for formats other than float32 and bfloat16, they are made of torch's operations. On a
+// GPU arithmetic is float32 in every format and results are rounded once.
+#pragma once
+
+#include <torch/torch.h>
+
+namespace attnlab {
+
+// Whether operations on this tensor run in kernels of our own.
+bool has_kernels(const torch::Tensor& tensor);
+
+// silu(gate) ∘ up (arXiv 2002.05202), differentiable once. Same shape and format.
+torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up);
+
+// In which order a head's numbers turn: (x_i, x_{i + r/2}), or neighbours (x_2i, x_2i+1), which leave as
+// halves.
+enum class RotaryPairs { halves, neighbours };
+
+// Rotary position on the first r numbers of each head, the rest passes; differentiable once, in x. x [B, N, T,
+// H] at any strides but the last, which is 1; tables [B or 1, T, r] of float32 or x's format, both halves
+// alike. neighbours: r = H. Only where has_kernels(x). The result's dimensions lie in memory in x's order.
+torch::Tensor rotate_heads(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTr,
+                           const torch::Tensor& sin_BTr, RotaryPairs pairs);
+
+// Per row the loss -log softmax(cap(z))[target] of logits z [R, V], float32 [R]; with `gradient`, z becomes
+// d loss / d z. softcap c > 0: cap(z) = c · tanh(z / c). Logits are contiguous, targets int64. Only where
+// has_kernels(logits).
+torch::Tensor cross_entropy_in_place(torch::Tensor& logits_RV, const torch::Tensor& targets_R, double softcap,
+                                     bool gradient);
+
+}  // namespace attnlab

@@ -1,0 +1,21 @@
+// What the wrappers of CUDA kernels share.
+#pragma once
+
+#include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <torch/torch.h>
+
+#include "kernels/cuda_kernels.h"
+
+namespace attnlab {
+
+inline cuda::Format format_of(const torch::Tensor& tensor) {
+  return tensor.scalar_type() == torch::kBFloat16 ? cuda::Format::bfloat16 : cuda::Format::float32;
+}
+
+inline cudaStream_t stream_of(const torch::Tensor& tensor) {
+  return at::cuda::getCurrentCUDAStream(tensor.device().index());
+}
+
+}  // namespace attnlab

@@ -1,0 +1,95 @@
+#include <type_traits>
+
+#include "kernels/cuda_kernels.h"
+#include "kernels/vectors.cuh"
+
+namespace attnlab::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+// One thread turns n pairs of one head. Numbers behind rotary_dim pass: the first threads of a head's n pairs
+// copy them.
+template <class T, class Table, int n>
+__global__ void turn(RotaryLayout l, const T* x, const Table* cos, const Table* sin, T* out, int64_t threads) {
+  const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (index >= threads) return;
+  const int64_t half = l.rotary_dim / 2, per_head = half / n;
+  const int64_t j = index % per_head * n, head = index / per_head;
+  const int64_t N = head % l.N, t = head / l.N % l.T, b = head / l.N / l.T;
+  const T* from = x + b * l.in.b + N * l.in.n + t * l.in.t;
+  T* to = out + b * l.out.b + N * l.out.n + t * l.out.t;
+  float x1[n], x2[n], c[n], s[n];
+  if (l.in_pairs) {
+    float both[2][n];
+    read(from + 2 * j, both[0]);
+    read(from + 2 * j + n, both[1]);
+#pragma unroll
+    for (int i = 0; i < n; ++i)
+      x1[i] = both[2 * i / n][2 * i % n], x2[i] = both[(2 * i + 1) / n][(2 * i + 1) % n];
+  } else {
+    read(from + j, x1);
+    read(from + half + j, x2);
+  }
+  const int64_t table = b * l.table_b + t * l.table_t + j;
+  read(cos + table, c);
+  read(sin + table, s);
+  float y1[n], y2[n];
+#pragma unroll
+  for (int i = 0; i < n; ++i) {
+    const float angle_sin = l.backwards ? -s[i] : s[i];
+    y1[i] = x1[i] * c[i] - x2[i] * angle_sin;
+    y2[i] = x2[i] * c[i] + x1[i] * angle_sin;
+  }
+  if (l.out_pairs) {
+    float both[2][n];
+#pragma unroll
+    for (int i = 0; i < n; ++i)
+      both[2 * i / n][2 * i % n] = y1[i], both[(2 * i + 1) / n][(2 * i + 1) % n] = y2[i];
+    write(to + 2 * j, both[0]);
+    write(to + 2 * j + n, both[1]);
+  } else {
+    write(to + j, y1);
+    write(to + half + j, y2);
+  }
+  for (int64_t k = l.rotary_dim + j / n; k < l.head_dim; k += per_head) to[k] = from[k];
+}
+
+bool multiple_of(int64_t n, const RotaryLayout& l) {
+  for (const int64_t number :
+       {l.rotary_dim / 2, l.in.b, l.in.n, l.in.t, l.out.b, l.out.n, l.out.t, l.table_b, l.table_t})
+    if (number % n != 0) return false;
+  return true;
+}
+
+bool aligned(const void* pointer, size_t bytes) { return reinterpret_cast<uintptr_t>(pointer) % bytes == 0; }
+
+}  // namespace
+
+cudaError_t rotate(Format format, Format tables, const RotaryLayout& layout, const void* x, const void* cos,
+                   const void* sin, void* out, cudaStream_t stream) {
+  const int64_t pairs = layout.B * layout.N * layout.T * (layout.rotary_dim / 2);
+  if (pairs == 0) return cudaSuccess;
+  constexpr int wide = 4;  // float32: 16 bytes in one access
+  const bool in_packs =
+      multiple_of(wide, layout) && aligned(x, 16) && aligned(out, 16) && aligned(cos, 16) && aligned(sin, 16);
+  with_type(format, [&](auto* type) {
+    with_type(tables, [&](auto* table_type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      using Table = std::remove_pointer_t<decltype(table_type)>;
+      const auto launch = [&](auto n) {
+        const int64_t threads = pairs / n;
+        turn<T, Table, n><<<static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads, 0, stream>>>(
+            layout, static_cast<const T*>(x), static_cast<const Table*>(cos), static_cast<const Table*>(sin),
+            static_cast<T*>(out), threads);
+      };
+      if (in_packs)
+        launch(std::integral_constant<int, wide>{});
+      else
+        launch(std::integral_constant<int, 1>{});
+    });
+  });
+  return cudaGetLastError();
+}
+
+}  // namespace attnlab::cuda

@@ -1,0 +1,137 @@
+// Kernels of our own against the same operations in double precision.
+#include "kernels/fused.h"
+
+#include "attention/rotary.h"
+#include "catch.h"
+
+namespace attnlab {
+namespace {
+
+using torch::Tensor;
+
+torch::TensorOptions on_gpu(torch::ScalarType dtype) { return torch::dtype(dtype).device(torch::kCUDA); }
+
+#define NEEDS_KERNELS()                                  \
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU"); \
+  REQUIRE(has_kernels(torch::empty({1}, on_gpu(torch::kFloat32))))
+
+// Half a unit in the last place of the format.
+double rounding(torch::ScalarType dtype) { return dtype == torch::kBFloat16 ? 1.0 / 256 : 1.0 / (1 << 24); }
+
+// Results are computed in float32, in which __expf is good to about 2^-20 here, and rounded once to the format.
+void check_near(const Tensor& found, const Tensor& exact) {
+  const double limit = rounding(found.scalar_type()) + 4e-6;
+  const auto wrong = (found.to(torch::kCPU, torch::kFloat64) - exact).abs() - limit * exact.abs();
+  const double greatest = exact.abs().max().item<double>();
+  INFO("worst " << wrong.max().item<double>() << ", limit " << limit << " of values up to " << greatest);
+  CHECK(wrong.max().item<double>() <= 4e-6 * greatest);
+  CHECK(found.isfinite().all().item<bool>());
+}
+
+Tensor exact_of(const Tensor& x) { return x.detach().to(torch::kCPU, torch::kFloat64); }
+
+TEST_CASE("gated_silu and its gradients: torch's operations on the CPU") {
+  torch::manual_seed(1);
+  const auto gate = torch::randn({3, 5}, torch::kFloat64).requires_grad_();
+  const auto up = torch::randn({3, 5}, torch::kFloat64).requires_grad_();
+  CHECK_FALSE(has_kernels(gate));
+  const auto out = gated_silu(gate, up);
+  const auto sigmoid = 1 / (1 + torch::exp(-gate.detach()));
+  CHECK(torch::allclose(out, gate.detach() * sigmoid * up.detach(), 0, 1e-14));
+  out.sum().backward();
+  CHECK(torch::allclose(up.grad(), gate.detach() * sigmoid, 0, 1e-14));
+}
+
+TEST_CASE("gated_silu and its gradients are those of double precision, in each format and at odd sizes") {
+  NEEDS_KERNELS();
+  torch::manual_seed(2);
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16})
+    for (const int64_t width : {1, 7, 64, 4864}) {
+      INFO("width " << width);
+      const auto gate = (4 * torch::randn({3, width}, on_gpu(dtype))).detach().requires_grad_();
+      const auto up = torch::randn({3, width}, on_gpu(dtype)).requires_grad_();
+      const auto dout = torch::randn({3, width}, on_gpu(dtype));
+      const auto g = exact_of(gate).requires_grad_(), u = exact_of(up).requires_grad_();
+      const auto out = gated_silu(gate, up), exact = torch::silu(g) * u;
+      out.backward(dout);
+      exact.backward(exact_of(dout));
+      check_near(out.detach(), exact.detach());
+      check_near(up.grad(), u.grad());
+      check_near(gate.grad(), g.grad());
+    }
+}
+
+// x as projections leave it: heads side by side, a part of a wider row.
+Tensor strided_heads(int64_t B, int64_t N, int64_t T, int64_t H, torch::ScalarType dtype) {
+  const auto wide = torch::randn({B, T, N * H + 16}, on_gpu(dtype));
+  return wide.narrow(2, 8, N * H).unflatten(2, {N, H}).transpose(1, 2);
+}
+
+Tensor exact_rotation(const Tensor& x, const Tensor& cos, const Tensor& sin, RotaryPairs pairs) {
+  return pairs == RotaryPairs::halves ? apply_rotary(x, exact_of(cos), exact_of(sin))
+                                      : apply_rotary_to_pairs(x, exact_of(cos), exact_of(sin));
+}
+
+TEST_CASE("rotate_heads turns and turns back as in double precision, for any layout") {
+  NEEDS_KERNELS();
+  struct Shape {
+    int64_t N, T, H, rotary;
+  };
+  torch::manual_seed(3);
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16})
+    for (const auto tables : {torch::kFloat32, dtype})
+      for (const auto pairs : {RotaryPairs::halves, RotaryPairs::neighbours})
+        for (const Shape s :
+             {Shape{3, 5, 6, 6}, Shape{2, 63, 64, 64}, Shape{1, 9, 80, 32}, Shape{4, 1, 10, 4}}) {
+          if (pairs == RotaryPairs::neighbours && s.rotary != s.H) continue;
+          INFO("H " << s.H << ", turned " << s.rotary << ", T " << s.T << ", pairs "
+                    << static_cast<int>(pairs));
+          const auto leaf = strided_heads(2, s.N, s.T, s.H, dtype).detach().requires_grad_();
+          const auto positions = torch::randint(1000, {2, s.T}, on_gpu(torch::kInt64));
+          const auto [cos, sin] = rotary_tables(positions, s.rotary, 1e4, tables);
+          const auto exact_leaf = exact_of(leaf).requires_grad_();
+          const auto out = rotate_heads(leaf, cos, sin, pairs);
+          const auto exact = exact_rotation(exact_leaf, cos, sin, pairs);
+          check_near(out.detach(), exact.detach());
+          const auto dout = torch::randn({2, s.T, s.N, s.H}, on_gpu(dtype)).transpose(1, 2);
+          out.backward(dout);
+          exact.backward(exact_of(dout));
+          check_near(leaf.grad(), exact_leaf.grad());
+        }
+}
+
+TEST_CASE("cross_entropy_in_place: losses and gradients of double precision, also for great logits and caps") {
+  NEEDS_KERNELS();
+  torch::manual_seed(4);
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16})
+    for (const double softcap : {0.0, 30.0})
+      for (const int64_t V : {2, 33, 4096, 151936}) {
+        INFO("V " << V << ", softcap " << softcap);
+        auto logits = (20 * torch::randn({5, V}, on_gpu(dtype))).detach();
+        const auto targets = torch::randint(V, {5}, on_gpu(torch::kInt64));
+        const auto z = exact_of(logits).requires_grad_();
+        const auto capped = softcap > 0 ? softcap * torch::tanh(z / softcap) : z;
+        const auto exact = at::cross_entropy_loss(capped, targets.cpu(), {}, at::Reduction::None);
+        exact.sum().backward();
+        const auto kept = logits.clone();
+        const auto without = cross_entropy_in_place(logits, targets, softcap, false);
+        CHECK(torch::equal(logits, kept));
+        const auto losses = cross_entropy_in_place(logits, targets, softcap, true);
+        CHECK(torch::equal(losses, without));
+        check_near(losses, exact.detach());
+        check_near(logits, z.grad());
+      }
+}
+
+TEST_CASE("a logit that is not finite leaves a loss that is not") {
+  NEEDS_KERNELS();
+  auto logits = torch::zeros({2, 100}, on_gpu(torch::kFloat32));
+  logits[1][3] = std::numeric_limits<float>::quiet_NaN();
+  const auto targets = torch::zeros({2}, on_gpu(torch::kInt64));
+  const auto losses = cross_entropy_in_place(logits, targets, 0, true).cpu();
+  CHECK(losses[0].isfinite().item<bool>());
+  CHECK_FALSE(losses[1].isfinite().item<bool>());
+}
+
+}  // namespace
+}  // namespace attnlab

@@ -1,0 +1,89 @@
+// Steps that a GPU replays as a graph, against the same steps launched one kernel after another.
+#include "train/step_graph.h"
+
+#include "catch.h"
+#include "small_run.h"
+#include "train/determinism.h"
+
+namespace attnlab {
+namespace {
+
+struct Outcome {
+  std::shared_ptr<Decoder> decoder;
+  std::vector<double> losses, norms;
+  int64_t replayed = 0;
+};
+
+// Batches of one shape, but for one in the middle; an evaluation of longer sequences in between.
+Outcome train(TrainConfig config, bool documents = false) {
+  const torch::Device device(torch::kCUDA);
+  const DeterministicScope scope(true, device);
+  Outcome out{.decoder = test::fresh(MlaOrthogonal::Config{}, {"all"})};
+  out.decoder->to(device, weight_type(config.precision));
+  Trainer trainer(*out.decoder, config);
+  std::vector<StepResult> results;
+  for (int64_t step = 1; step <= config.steps; ++step) {
+    const int64_t columns = step == 6 ? 20 : 32;
+    std::vector<Batch> batches;
+    for (int64_t m = 0; m < 2; ++m) {
+      batches.push_back(test::make_batch(4, columns, 1, 10 * step + m));
+      if (!documents) continue;
+      for (int64_t r = 0; r < 4; ++r)
+        for (int64_t t = 0; t < columns; ++t) batches.back().positions.push_back(t < 9 + r ? t : t - 9 - r);
+    }
+    results.push_back(trainer.step(step, batches));
+    if (step != 8) continue;
+    const torch::NoGradGuard no_grad;
+    out.decoder->hidden(torch::zeros({1, 48}, torch::dtype(torch::kInt64).device(device)));
+    torch::empty({1 << 20}, torch::dtype(torch::kFloat32).device(device)).fill_(NAN);
+  }
+  for (const auto& result : results) {
+    out.losses.push_back(result.loss.item<double>());
+    out.norms.push_back(result.gradient_norm.item<double>());
+  }
+  out.replayed = trainer.replayed_steps();
+  return out;
+}
+
+void check_same(TrainConfig config, bool documents = false) {
+  const Outcome graph = train(config, documents);
+  config.cuda_graph = false;
+  const Outcome plain = train(config, documents);
+  CHECK(graph.replayed == 12 - 3);  // but for two before the recording and the odd one
+  CHECK(plain.replayed == 0);
+  CHECK(graph.losses == plain.losses);
+  CHECK(graph.norms == plain.norms);
+  CHECK(test::distance(*graph.decoder, *plain.decoder) == 0);
+}
+
+TEST_CASE("replayed steps have the bits of launched ones, in each precision, through other shapes in between") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  prepare_determinism();
+  for (const auto precision : {Precision::float32, Precision::bf16_mixed, Precision::bf16}) {
+    INFO("precision " << static_cast<int>(precision));
+    check_same({.steps = 12, .lr = 3e-3, .warmup_steps = 5, .precision = precision});
+  }
+}
+
+TEST_CASE("replayed steps with isolated documents, and with activation checkpointing, have the same bits") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  prepare_determinism();
+  check_same({.steps = 12, .lr = 3e-3}, true);
+  check_same({.steps = 12, .lr = 3e-3, .precision = Precision::bf16_mixed, .activation_checkpointing = true});
+}
+
+TEST_CASE("on a CPU there are no graphs, and the setting changes nothing") {
+  CHECK_FALSE(StepGraph::available(torch::kCPU));
+  const auto loss = [](bool graph) {
+    const auto decoder = test::fresh();
+    Trainer trainer(*decoder, {.steps = 4, .cuda_graph = graph});
+    StepResult last;
+    for (int64_t step = 1; step <= 4; ++step) last = trainer.step(step, {test::make_batch(2, 8, 1, step)});
+    CHECK(trainer.replayed_steps() == 0);
+    return last.loss.item<double>();
+  };
+  CHECK(loss(true) == loss(false));
+}
+
+}  // namespace
+}  // namespace attnlab
