@@ -11,13 +11,17 @@ int64_t aligned_up(int64_t tokens) {
   return (tokens + LayerCache::kAlignment - 1) / LayerCache::kAlignment * LayerCache::kAlignment;
 }
 
+// A quarter more than the window: the kept tokens are moved to the front once in so many steps.
+int64_t capacity_with(int64_t window, int64_t capacity) {
+  return window > 0 ? std::min(capacity, window + window / 4 + 64) : capacity;
+}
+
 }  // namespace
 
 LayerCache::LayerCache(const std::vector<CacheSlot>& layout, int64_t B, int64_t capacity,
                        torch::TensorOptions options, int64_t window)
     : window_(window), lengths_(layout.size(), 0), shown_(layout.size(), 0) {
-  // A quarter more than the window: the kept tokens are moved to the front once in so many steps.
-  if (window > 0) capacity = std::min(capacity, window + window / 4 + 64);
+  capacity = capacity_with(window, capacity);
   for (const auto& slot : layout)
     slots_.push_back(torch::zeros({B, aligned_up(capacity), slot.width}, options));
 }
@@ -52,6 +56,33 @@ torch::Tensor LayerCache::aligned(size_t slot) const {
   const auto& tokens = slots_.at(slot);
   const int64_t begin = lengths_[slot] - shown_[slot];
   return tokens.narrow(1, begin, std::min(aligned_up(shown_[slot]), tokens.size(1) - begin));
+}
+
+LayerCache LayerCache::joined(const LayerCache& first, const LayerCache& second, int64_t length,
+                              int64_t capacity) {
+  ATTNLAB_CHECK(first.window_ == second.window_ && first.slots_.size() == second.slots_.size());
+  if (first.window_ > 0) length = std::min(length, std::max(first.length(), second.length()));
+  LayerCache out;
+  out.window_ = first.window_;
+  out.lengths_.assign(first.slots_.size(), length);
+  out.shown_ = out.lengths_;
+  const int64_t room = aligned_up(std::max(length, capacity_with(out.window_, capacity)));
+  for (size_t slot = 0; slot < first.slots_.size(); ++slot) {
+    const int64_t rows = first.slots_[slot].size(0);
+    auto tokens = torch::zeros({rows + second.slots_[slot].size(0), room, first.slots_[slot].size(2)},
+                               first.slots_[slot].options());
+    int64_t row = 0;
+    for (const LayerCache* cache : {&first, &second}) {
+      const auto& from = cache->slots_[slot];
+      const int64_t kept = std::min(length, cache->lengths_[slot]);
+      tokens.narrow(0, row, from.size(0))
+          .narrow(1, length - kept, kept)
+          .copy_(from.narrow(1, cache->lengths_[slot] - kept, kept));
+      row += from.size(0);
+    }
+    out.slots_.push_back(tokens);
+  }
+  return out;
 }
 
 void LayerCache::rewind(int64_t length) {

@@ -32,6 +32,10 @@ class LayerCache {
   static constexpr int64_t kAlignment = 8;
   // Keeps only the given rows of the batch, in the given order (finished sequences leave).
   void select_rows(const torch::Tensor& rows);
+  // The rows of two caches of one layout, newest tokens side by side: of each the last `length` tokens (what it
+  // does not have of them is 0), with room for `capacity` in all. Of a layer with a window it may be fewer, as
+  // many as the longer of the two keeps.
+  static LayerCache joined(const LayerCache& first, const LayerCache& second, int64_t length, int64_t capacity);
   // Forgets the newest tokens, so that `length` are left: the next ones are stored in their place. For caches
   // without a window only, which may have moved out what would be seen again.
   void rewind(int64_t length);
@@ -39,9 +43,10 @@ class LayerCache {
   int64_t length() const { return lengths_.empty() ? 0 : lengths_.back(); }
 
  private:
+  LayerCache() = default;
   void make_room(size_t slot, int64_t T);
 
-  int64_t window_;
+  int64_t window_ = 0;
   std::vector<torch::Tensor> slots_;
   std::vector<int64_t> lengths_;
   std::vector<int64_t> shown_;  // tokens of the view that append returned last

@@ -1,6 +1,7 @@
 #include "model/generate.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "core/errors.h"
 #include "core/random.h"
@@ -12,34 +13,24 @@ namespace {
 // Which prompt each row of the batch continues, its random numbers, and whether it has ended.
 class Rows {
  public:
-  Rows(size_t count, const GenerateOptions& options) : options_(options) {
-    for (size_t i = 0; i < count; ++i)
-      rows_.push_back({i, Random(options.seed, options.first_stream + i), false});
-  }
+  explicit Rows(const GenerateOptions& options) : options_(options) {}
   size_t size() const { return rows_.size(); }
   size_t active() const {
     return static_cast<size_t>(
         std::count_if(rows_.begin(), rows_.end(), [](const Row& r) { return !r.ended; }));
   }
-
-  torch::Tensor uniforms(torch::Device device) {
-    if (options_.sampling.temperature <= 0) return {};
-    std::vector<double> numbers;
-    for (Row& row : rows_) numbers.push_back(row.random.uniform());
-    return torch::tensor(numbers, torch::kFloat64).to(device);
+  void add(size_t prompt) {
+    rows_.push_back({prompt, Random(options_.seed, options_.first_stream + prompt), 0, false});
   }
 
-  void take(const torch::Tensor& tokens_B, std::vector<std::vector<int64_t>>& outputs) {
-    const auto& stops = options_.stop_tokens;
-    for (size_t i = 0; i < size(); ++i) {
-      Row& row = rows_[i];
-      if (row.ended) continue;
-      const int64_t token = tokens_B.const_data_ptr<int64_t>()[i];
-      row.ended = std::find(stops.begin(), stops.end(), token) != stops.end();
-      if (row.ended) continue;
-      outputs[row.prompt].push_back(token);
-      if (options_.on_token) row.ended = options_.on_token(row.prompt, token);
-    }
+  // Chooses and takes the next token of the last rows, those that logits [rows, V] are of.
+  torch::Tensor choose(const torch::Tensor& logits_BV, std::vector<std::vector<int64_t>>& outputs) {
+    const size_t first = size() - static_cast<size_t>(logits_BV.size(0));
+    const auto tokens_B = choose_tokens(logits_BV, options_.sampling, uniforms(first, logits_BV.device()));
+    const auto on_host_B = tokens_B.to(torch::kCPU);
+    for (size_t i = first; i < size(); ++i)
+      if (!rows_[i].ended) take(rows_[i], on_host_B.const_data_ptr<int64_t>()[i - first], outputs);
+    return tokens_B;
   }
   // Returns the rows that go on.
   std::vector<int64_t> drop_ended() {
@@ -58,8 +49,25 @@ class Rows {
   struct Row {
     size_t prompt;
     Random random;
+    int64_t produced;
     bool ended;
   };
+
+  torch::Tensor uniforms(size_t first, torch::Device device) {
+    if (options_.sampling.temperature <= 0) return {};
+    std::vector<double> numbers;
+    for (size_t i = first; i < size(); ++i) numbers.push_back(rows_[i].random.uniform());
+    return torch::tensor(numbers, torch::kFloat64).to(device);
+  }
+  void take(Row& row, int64_t token, std::vector<std::vector<int64_t>>& outputs) const {
+    const auto& stops = options_.stop_tokens;
+    row.ended = std::find(stops.begin(), stops.end(), token) != stops.end();
+    if (row.ended) return;
+    outputs[row.prompt].push_back(token);
+    if (options_.on_token) row.ended = options_.on_token(row.prompt, token);
+    row.ended |= ++row.produced == options_.max_new_tokens;
+  }
+
   const GenerateOptions& options_;
   std::vector<Row> rows_;
 };
@@ -71,22 +79,48 @@ std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<s
   ATTNLAB_CHECK(options.prefill_chunk > 0);
   const torch::NoGradGuard no_grad;
   std::vector<std::vector<int64_t>> outputs(prompts.size());
-  if (prompts.empty() || options.max_new_tokens < 1) return outputs;
-  Rows rows(prompts.size(), options);
-  PaddedBatch batch(decoder, prompts, options.max_new_tokens, options.prefill_chunk);
-  auto logits_BV = batch.prefill();
-  for (int64_t produced = 1;; ++produced) {
-    auto tokens_B = choose_tokens(logits_BV, options.sampling, rows.uniforms(decoder.device()));
-    rows.take(tokens_B.to(torch::kCPU), outputs);
-    if (rows.active() == 0 || produced == options.max_new_tokens) return outputs;
-    // Leaving copies the cache: it pays once a quarter of the rows has ended.
+  if (options.max_new_tokens < 1) return outputs;
+  const size_t most = options.batch_rows > 0 ? options.batch_rows : prompts.size();
+  size_t next = 0;
+  Rows rows(options);
+  std::optional<PaddedBatch> batch;
+  torch::Tensor tokens_B;
+  // The prompts that take free places: their first tokens are chosen as they enter.
+  const auto enter = [&] {
+    std::vector<std::vector<int64_t>> entering;
+    while (rows.size() < most && next < prompts.size()) {
+      rows.add(next);
+      entering.push_back(prompts[next++]);
+    }
+    if (entering.empty()) return;
+    torch::Tensor logits_BV;
+    if (batch) {
+      logits_BV = batch->enter(entering);
+    } else {
+      batch.emplace(decoder, entering, options.max_new_tokens, options.prefill_chunk);
+      logits_BV = batch->prefill();
+    }
+    const auto first_B = rows.choose(logits_BV, outputs);
+    tokens_B = tokens_B.defined() ? torch::cat({tokens_B, first_B}) : first_B;
+  };
+  enter();
+  while (rows.size() > 0) {
+    // Leaving and entering copy the cache: they pay once a quarter of the rows has ended.
     if (4 * rows.active() <= 3 * rows.size()) {
       const auto kept = rows.drop_ended();
-      batch.keep(kept);
-      tokens_B = tokens_B.index_select(0, torch::tensor(kept).to(tokens_B.device()));
+      if (kept.empty()) {
+        batch.reset();
+        tokens_B = {};
+      } else {
+        batch->keep(kept);
+        tokens_B = tokens_B.index_select(0, torch::tensor(kept).to(tokens_B.device()));
+      }
+      enter();
+      continue;  // those that entered may have ended with their first token
     }
-    logits_BV = batch.step(tokens_B);
+    tokens_B = rows.choose(batch->step(tokens_B), outputs);
   }
+  return outputs;
 }
 
 }  // namespace attnlab

@@ -17,13 +17,14 @@ struct GenerateOptions {
   uint64_t seed = 0;                 // prompt i draws from the sequence (seed, first_stream + i)
   uint64_t first_stream = 0;
   int64_t prefill_chunk = 512;  // tokens of the prompts that go through the decoder at a time
+  size_t batch_rows = 0;        // sequences at a time, at most; 0: all
   // Hears of each token of each prompt (index, token), stop tokens excluded; true ends that sequence.
   std::function<bool(size_t prompt, int64_t token)> on_token;
 };
 
-// For each prompt (at least one token each) the tokens that follow it. Prompts of one call form one batch,
-// padded on the left; each gets the tokens that it would get alone, up to rounding. Sequences that have ended
-// leave the batch.
+// For each prompt (at least one token each) the tokens that follow it. Prompts form a batch, padded on the
+// left; each gets the tokens that it would get alone, up to rounding. Sequences that have ended leave the
+// batch, and the next prompts take their places, in order.
 std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts,
                                            const GenerateOptions& options);
 

@@ -1,6 +1,7 @@
 #include "model/padded_batch.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/errors.h"
 
@@ -8,7 +9,7 @@ namespace attnlab {
 
 PaddedBatch::PaddedBatch(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts, int64_t capacity,
                          int64_t chunk)
-    : decoder_(decoder), chunk_(chunk) {
+    : decoder_(decoder), capacity_(capacity), chunk_(chunk) {
   const auto B = static_cast<int64_t>(prompts.size());
   for (const auto& prompt : prompts) {
     lengths_.push_back(static_cast<int64_t>(prompt.size()));
@@ -64,6 +65,33 @@ void PaddedBatch::keep(const std::vector<int64_t>& rows) {
   padding_B1_ = padding_B1_.index_select(0, index);
   rotary_ = {rotary_.cos_BTH.index_select(0, index), rotary_.sin_BTH.index_select(0, index)};
   for (auto& cache : caches_) cache.select_rows(index);
+}
+
+torch::Tensor PaddedBatch::enter(const std::vector<std::vector<int64_t>>& prompts) {
+  PaddedBatch entering(decoder_, prompts, capacity_, chunk_);
+  const auto logits_BV = entering.prefill();
+  lengths_.insert(lengths_.end(), entering.lengths_.begin(), entering.lengths_.end());
+  const int64_t old_seen = seen_, old_rows = ids_BS_.size(0);
+  seen_ = *std::max_element(lengths_.begin(), lengths_.end());
+  slots_ = seen_ + capacity_;
+  const auto old_ids_BS =
+      std::exchange(ids_BS_, torch::zeros({static_cast<int64_t>(lengths_.size()), slots_}, ids_BS_.options()));
+  place_ids(old_ids_BS, 0, old_seen);
+  place_ids(entering.ids_BS_, old_rows, entering.seen_);
+  padding_B1_ = (seen_ - torch::tensor(lengths_)).unsqueeze(1).to(padding_B1_.device());
+  ragged_ = *std::min_element(lengths_.begin(), lengths_.end()) != seen_;
+  for (size_t i = 0; i < caches_.size(); ++i)
+    caches_[i] = LayerCache::joined(caches_[i], entering.caches_[i], seen_, slots_);
+  make_tables();
+  return logits_BV;
+}
+
+// The last tokens of rows that were `seen` wide, at the end of the rows from `first_row` on.
+void PaddedBatch::place_ids(const torch::Tensor& ids_BS, int64_t first_row, int64_t seen) {
+  const int64_t count = std::min(seen, seen_);
+  ids_BS_.narrow(0, first_row, ids_BS.size(0))
+      .narrow(1, seen_ - count, count)
+      .copy_(ids_BS.narrow(1, seen - count, count));
 }
 
 // Slots begin … end - 1; those before them are in the caches.

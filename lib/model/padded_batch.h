@@ -21,14 +21,18 @@ class PaddedBatch {
   torch::Tensor step(const torch::Tensor& tokens_B);
   // Keeps only these rows, in this order.
   void keep(const std::vector<int64_t>& rows);
+  // Lets more prompts in behind the rows that are there; logits [prompts, V] of the token after each. The batch
+  // is as wide as its longest row then.
+  torch::Tensor enter(const std::vector<std::vector<int64_t>>& prompts);
 
  private:
   void make_tables();
+  void place_ids(const torch::Tensor& ids_BS, int64_t first_row, int64_t seen);
   torch::Tensor run(int64_t begin, int64_t end);
   torch::Tensor mask(int64_t begin, int64_t end) const;
 
   Decoder& decoder_;
-  int64_t slots_ = 0, chunk_, seen_ = 0;
+  int64_t slots_ = 0, capacity_, chunk_, seen_ = 0;
   bool ragged_ = false;
   std::vector<int64_t> lengths_;       // tokens of each row, padding not counted
   torch::Tensor ids_BS_, padding_B1_;  // all slots; where nothing stands yet, 0

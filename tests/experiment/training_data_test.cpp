@@ -48,7 +48,7 @@ TEST_CASE("isolated documents train, and cut documents lose no token") {
   CHECK(fact(read_run(experiment.file("gqa")), "truncated_tokens") == 0);
   CHECK(fact(read_run(experiment.file("gqa")), "truncated_examples") > 0);
   CHECK_THAT(outcome.output, ContainsSubstring("longer than a row of 48, cut into pieces"));
-  REQUIRE(again.run("--set train.packing=isolated --threads 1").code == 0);
+  REQUIRE(again.run("--set train.packing=isolated").code == 0);
   CHECK(losses(experiment) == losses(again));
   REQUIRE(stream.run("--set train.packing=stream").code == 0);
   REQUIRE(old_name.run("--set train.packing=true").code == 0);

@@ -57,6 +57,56 @@ TEST_CASE("sequences end at a stop token, and the others go on") {
   CHECK(generate(*decoder, prompts, {.max_new_tokens = 12, .stop_tokens = {stop}}) == alone);
 }
 
+// Prompts of 1 to 9 tokens, and the tokens that each gets alone until `stop`.
+struct Queue {
+  std::vector<std::vector<int64_t>> prompts, alone;
+
+  Queue(Decoder& decoder, int64_t stop) {
+    for (int64_t i = 0; i < 11; ++i) {
+      std::vector<int64_t> prompt;
+      for (int64_t t = 0; t <= 7 * i % 9; ++t) prompt.push_back((3 * i + 5 * t) % 37);
+      prompts.push_back(prompt);
+      alone.push_back(generate_without_cache(decoder, prompt, 14, stop));
+    }
+  }
+};
+
+TEST_CASE("prompts that wait for a place get the tokens that they get alone, in every variant") {
+  const auto config = small_config();
+  const auto base = lively_weights(config);
+  for (const auto& name : variant_names_for(config.attention_shape())) {
+    INFO(name);
+    const auto decoder = make_decoder(config, base, *variant_defaults(name));
+    const int64_t stop = generate(*decoder, {{5, 6}}, {.max_new_tokens = 9})[0][4];
+    const Queue queue(*decoder, stop);
+    for (const size_t rows : {1, 3, 4, 20}) {
+      INFO("at most " << rows << " at a time");
+      CHECK(generate(*decoder, queue.prompts,
+                     {.max_new_tokens = 14, .stop_tokens = {stop}, .batch_rows = rows}) == queue.alone);
+    }
+  }
+}
+
+TEST_CASE("prompts enter a batch whose layers keep a window only") {
+  auto config = small_config();
+  config.family = Family::mistral;
+  config.window = 4;
+  const auto decoder = make_decoder(config, lively_weights(config), Gqa::Config{});
+  const Queue queue(*decoder, -1);
+  for (const size_t rows : {2, 3})
+    CHECK(generate(*decoder, queue.prompts, {.max_new_tokens = 14, .batch_rows = rows}) == queue.alone);
+}
+
+TEST_CASE("a prompt draws the same random numbers whenever it enters") {
+  const auto config = small_config();
+  const auto decoder = make_decoder(config, lively_weights(config), Gqa::Config{});
+  const Queue queue(*decoder, -1);
+  const GenerateOptions options{.max_new_tokens = 6, .sampling = {.temperature = 1}, .seed = 3};
+  auto waiting = options;
+  waiting.batch_rows = 2;
+  CHECK(generate(*decoder, queue.prompts, waiting) == generate(*decoder, queue.prompts, options));
+}
+
 TEST_CASE("nothing to do gives nothing") {
   const auto config = small_config();
   const auto decoder = make_decoder(config, lively_weights(config), Gqa::Config{});

@@ -1,0 +1,87 @@
+#include "eval/likelihood.h"
+
+#include <algorithm>
+#include <numeric>
+#include <span>
+
+#include "core/errors.h"
+
+namespace attnlab {
+namespace {
+
+constexpr int64_t kLogitsAtATime = int64_t{1} << 25;
+
+// Sequences that go through the decoder together: input ids [B, T], and for each predicted id its place in the
+// B·T positions, itself, and whose it is.
+struct ScoredBatch {
+  torch::Tensor ids_BT, positions_P, targets_P;
+  std::vector<size_t> owners_P;
+};
+
+ScoredBatch make_batch(const std::vector<ScoredIds>& sequences, std::span<const size_t> chosen) {
+  int64_t T = 0;
+  for (const size_t i : chosen) T = std::max(T, static_cast<int64_t>(sequences[i].ids.size()) - 1);
+  ScoredBatch batch{.ids_BT = torch::zeros({static_cast<int64_t>(chosen.size()), T}, torch::kInt64)};
+  std::vector<int64_t> positions, targets;
+  for (size_t row = 0; row < chosen.size(); ++row) {
+    const auto& [ids, first] = sequences[chosen[row]];
+    const auto n = static_cast<int64_t>(ids.size());
+    std::copy(ids.begin(), ids.end() - 1, batch.ids_BT.data_ptr<int64_t>() + static_cast<int64_t>(row) * T);
+    for (int64_t i = first; i < n; ++i) {
+      positions.push_back(static_cast<int64_t>(row) * T + i - 1);
+      targets.push_back(ids[static_cast<size_t>(i)]);
+      batch.owners_P.push_back(chosen[row]);
+    }
+  }
+  batch.positions_P = torch::tensor(positions);
+  batch.targets_P = torch::tensor(targets);
+  return batch;
+}
+
+void add_batch(Decoder& decoder, const ScoredBatch& batch, std::vector<Likelihood>& likelihoods) {
+  const auto device = decoder.device();
+  const auto hidden_PD =
+      decoder.hidden(batch.ids_BT.to(device)).flatten(0, 1).index_select(0, batch.positions_P.to(device));
+  const auto targets_P = batch.targets_P.to(device);
+  const int64_t P = targets_P.size(0),
+                rows = std::max<int64_t>(1, kLogitsAtATime / decoder.config().vocab_size);
+  for (int64_t begin = 0; begin < P; begin += rows) {
+    const int64_t count = std::min(rows, P - begin);
+    const auto logits_RV = decoder.logits(hidden_PD.narrow(0, begin, count)).to(torch::kFloat32);
+    const auto targets_R1 = targets_P.narrow(0, begin, count).unsqueeze(1);
+    const auto logs_R = torch::log_softmax(logits_RV, -1).gather(1, targets_R1).squeeze(1);
+    const auto hits_R = logits_RV.argmax(-1).eq(targets_R1.squeeze(1));
+    const auto host_logs_R = logs_R.cpu(), host_hits_R = hits_R.cpu();
+    for (int64_t i = 0; i < count; ++i) {
+      auto& likelihood = likelihoods[batch.owners_P[static_cast<size_t>(begin + i)]];
+      likelihood.log_likelihood += host_logs_R.const_data_ptr<float>()[i];
+      likelihood.greedy &= host_hits_R.const_data_ptr<bool>()[i];
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Likelihood> log_likelihoods(Decoder& decoder, const std::vector<ScoredIds>& sequences,
+                                        const LikelihoodOptions& options,
+                                        const std::function<void(int64_t)>& done) {
+  const torch::NoGradGuard no_grad;
+  const PrecisionScope scope(options.precision, decoder.device());
+  for (const auto& sequence : sequences)
+    ATTNLAB_CHECK(sequence.first >= 1 && sequence.first < static_cast<int64_t>(sequence.ids.size()));
+  std::vector<size_t> order(sequences.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto length = [&](size_t i) { return sequences[i].ids.size(); };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return length(a) > length(b); });
+  std::vector<Likelihood> likelihoods(sequences.size());
+  for (size_t begin = 0; begin < order.size();) {
+    const size_t rows = std::max<size_t>(1, static_cast<size_t>(options.batch_tokens) / length(order[begin]));
+    const size_t count = std::min(rows, order.size() - begin);
+    add_batch(decoder, make_batch(sequences, std::span(order).subspan(begin, count)), likelihoods);
+    begin += count;
+    if (done) done(static_cast<int64_t>(begin));
+  }
+  return likelihoods;
+}
+
+}  // namespace attnlab

@@ -1,0 +1,34 @@
+// How likely a model finds given tokens: for choices by likelihood and for perplexity.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "model/decoder.h"
+#include "model/precision.h"
+
+namespace attnlab {
+
+// A sequence whose ids from `first` on (1 <= first < size) are to be predicted, each from all before it.
+struct ScoredIds {
+  std::vector<int64_t> ids;
+  int64_t first = 1;
+};
+
+struct Likelihood {
+  double log_likelihood = 0;  // Σ over the predicted ids, nats
+  bool greedy = true;         // each predicted id is the likeliest
+};
+
+struct LikelihoodOptions {
+  int64_t batch_tokens = 8192;  // of the sequences that go through the decoder at a time, padding counted
+  Precision precision = Precision::float32;
+};
+
+// In the order of `sequences`. Sequences of like length go together, padded on the right, where no one looks.
+// Log-softmax in float32, sums in double. `done` hears how many are finished and may throw to stop.
+std::vector<Likelihood> log_likelihoods(Decoder& decoder, const std::vector<ScoredIds>& sequences,
+                                        const LikelihoodOptions& options,
+                                        const std::function<void(int64_t)>& done = {});
+
+}  // namespace attnlab
