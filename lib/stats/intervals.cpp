@@ -1,24 +1,29 @@
 #include "stats/intervals.h"
 
 #include <algorithm>
-#include <boost/math/distributions/normal.hpp>
-#include <boost/math/distributions/students_t.hpp>
+#include <boost/math/special_functions/beta.hpp>
 #include <cmath>
+#include <functional>
 #include <vector>
 
 #include "core/errors.h"
+#include "stats/distributions.h"
 
 namespace attnlab {
 namespace {
 
-struct Moments {
-  double mean = std::numeric_limits<double>::quiet_NaN();
-  double standard_error = std::numeric_limits<double>::quiet_NaN();
-};
+// Differences that are all equal have no spread that chance could be measured by.
+void test_without_spread(PairedDifference& result, double mean) {
+  result.p = mean == 0 ? 1 : 0;
+  result.p_greater = mean > 0 ? 0 : 1;
+  result.t = mean == 0 ? 0 : std::copysign(std::numeric_limits<double>::infinity(), mean);
+}
+
+}  // namespace
 
 // Two passes: the deviations are small against the mean.
-Moments moments(std::span<const double> values) {
-  Moments result;
+MeanError mean_and_error(std::span<const double> values) {
+  MeanError result;
   const auto n = static_cast<double>(values.size());
   if (values.empty()) return result;
   double sum = 0;
@@ -35,16 +40,9 @@ Moments moments(std::span<const double> values) {
   return result;
 }
 
-}  // namespace
-
-double student_t_quantile(double p, double df) {
-  ATTNLAB_CHECK(p > 0 && p < 1 && df > 0);
-  return boost::math::quantile(boost::math::students_t(df), p);
-}
-
 Interval mean_interval(std::span<const double> values, double confidence) {
   ATTNLAB_CHECK(confidence > 0 && confidence < 1);
-  const Moments found = moments(values);
+  const MeanError found = mean_and_error(values);
   Interval interval{.value = found.mean, .n = static_cast<int64_t>(values.size())};
   if (values.size() < 2 || std::isnan(found.mean)) return interval;
   const double t = student_t_quantile((1 + confidence) / 2, static_cast<double>(values.size() - 1));
@@ -58,15 +56,17 @@ PairedDifference paired_difference(std::span<const double> x, std::span<const do
   std::vector<double> differences(x.size());
   std::transform(x.begin(), x.end(), y.begin(), differences.begin(), std::minus<>());
   PairedDifference result{.difference = mean_interval(differences, confidence)};
-  const Moments found = moments(differences);
+  const MeanError found = mean_and_error(differences);
   if (std::isnan(found.standard_error)) return result;
+  result.df = static_cast<double>(x.size() - 1);
   if (found.standard_error == 0) {
-    result.p = found.mean == 0 ? 1 : 0;
+    test_without_spread(result, found.mean);
     return result;
   }
-  const boost::math::students_t distribution(static_cast<double>(x.size() - 1));
-  const double t = std::abs(found.mean / found.standard_error);
-  result.p = 2 * boost::math::cdf(boost::math::complement(distribution, t));
+  result.t = found.mean / found.standard_error;
+  // Lower tails, which keep their digits where a p is tiny.
+  result.p = 2 * student_t_cdf(-std::abs(result.t), result.df);
+  result.p_greater = student_t_cdf(-result.t, result.df);
   return result;
 }
 
@@ -75,13 +75,26 @@ Interval wilson_interval(int64_t k, int64_t n, double confidence) {
   Interval interval{.n = n};
   if (n == 0) return interval;
   const double count = static_cast<double>(n), share = static_cast<double>(k) / count;
-  const double z = boost::math::quantile(boost::math::normal(), (1 + confidence) / 2), zz = z * z;
+  const double z = normal_quantile((1 + confidence) / 2), zz = z * z;
   // Ends: (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n)
   const double centre = share + zz / (2 * count);
   const double spread = z * std::sqrt(share * (1 - share) / count + zz / (4 * count * count));
   interval.value = share;
   interval.low = k == 0 ? 0 : (centre - spread) / (1 + zz / count);
   interval.high = k == n ? 1 : (centre + spread) / (1 + zz / count);
+  return interval;
+}
+
+Interval clopper_pearson_interval(int64_t k, int64_t n, double confidence) {
+  ATTNLAB_CHECK(0 <= k && k <= n && confidence > 0 && confidence < 1);
+  Interval interval{.n = n};
+  if (n == 0) return interval;
+  const auto right = static_cast<double>(k), wrong = static_cast<double>(n - k);
+  const double tail = (1 - confidence) / 2;
+  // P(K >= k | low) = P(K <= k | high) = α/2, where P(K >= k | p) = I_p(k, n - k + 1).
+  interval.value = right / static_cast<double>(n);
+  interval.low = k == 0 ? 0 : boost::math::ibeta_inv(right, wrong + 1, tail);
+  interval.high = k == n ? 1 : boost::math::ibetac_inv(right + 1, wrong, tail);
   return interval;
 }
 

@@ -9,28 +9,37 @@
 
 namespace attnlab {
 
+inline constexpr double not_known = std::numeric_limits<double>::quiet_NaN();
+
 // An estimate between two ends. Ends are NaN where `n` observations give no interval.
 struct Interval {
-  double value = std::numeric_limits<double>::quiet_NaN();
-  double low = std::numeric_limits<double>::quiet_NaN();
-  double high = std::numeric_limits<double>::quiet_NaN();
+  double value = not_known;
+  double low = not_known;
+  double high = not_known;
   int64_t n = 0;
 
   bool has_ends() const { return low <= high; }
   double half_width() const { return (high - low) / 2; }
 };
 
-// The quantile of Student's t distribution: P(T <= t) = p with `df` > 0 degrees of freedom, 0 < p < 1.
-double student_t_quantile(double p, double df);
+// A mean with its standard error s / √n, s the sample deviation (n - 1). No value: both NaN; one: no error. A
+// value that is not finite: nothing is known, both NaN.
+struct MeanError {
+  double mean = not_known;
+  double standard_error = not_known;
+};
+MeanError mean_and_error(std::span<const double> values);
 
-// mean ± t_{1-α/2, n-1} · s / √n with the sample deviation s (n - 1). One value: no ends. A value that is not
-// finite: nothing is known, all NaN. 0 < confidence < 1.
+// mean ± t_{1-α/2, n-1} · s / √n. One value: no ends. A value that is not finite: all NaN. 0 < confidence < 1.
 Interval mean_interval(std::span<const double> values, double confidence = 0.95);
 
-// The mean of x - y with its interval, and the two-sided p of the paired t test that it is 0.
+// The mean of x - y with its interval, and the paired t test that it is 0.
 struct PairedDifference {
   Interval difference;
-  double p = std::numeric_limits<double>::quiet_NaN();
+  double p = not_known;          // two-sided
+  double p_greater = not_known;  // of a difference as large or larger, if x were not above y
+  double t = not_known;          // mean / standard error
+  double df = not_known;         // n - 1
 };
 // x and y have equal length. If all differences are equal, p is 0, or 1 where they are all 0.
 PairedDifference paired_difference(std::span<const double> x, std::span<const double> y,
@@ -38,6 +47,10 @@ PairedDifference paired_difference(std::span<const double> x, std::span<const do
 
 // The score interval of a proportion k / n (Wilson 1927), without continuity correction; n = 0: no ends.
 Interval wilson_interval(int64_t k, int64_t n, double confidence = 0.95);
+
+// The exact interval of a proportion k / n (Clopper and Pearson 1934): it covers at least as often as it says,
+// and so is wider than Wilson's; n = 0: no ends.
+Interval clopper_pearson_interval(int64_t k, int64_t n, double confidence = 0.95);
 
 enum class Verdict { lower, higher, no_difference_shown, not_enough_runs };
 

@@ -1,31 +1,13 @@
 #include "stats/intervals.h"
 
-#include <cmath>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <vector>
-
-#include "catch.h"
+#include "support.h"
 
 namespace attnlab {
 namespace {
 
-using Values = std::vector<double>;
-
-// Relative where the number is not tiny: SciPy's ends come from a mean that cancels.
-void check_close(double found, double expected, double tolerance = 1e-9) {
-  CAPTURE(found, expected);
-  CHECK(std::abs(found - expected) <= tolerance * std::max(std::abs(expected), 1e-6));
-}
-
-TEST_CASE("quantiles of Student's t are those of the printed tables") {
-  // df = 1 is Cauchy, df = 2 has a closed form: t = (2p - 1) √(2 / (4p(1 - p)))
-  check_close(student_t_quantile(0.975, 1), std::tan(std::acos(-1.0) * 0.475));
-  check_close(student_t_quantile(0.975, 2), 0.95 * std::sqrt(2 / (4 * 0.975 * 0.025)));
-  CHECK(student_t_quantile(0.975, 4) == Approx(2.776445105).epsilon(1e-9));
-  CHECK(student_t_quantile(0.5, 3) == Approx(0).margin(1e-12));
-  CHECK(student_t_quantile(0.025, 4) == Approx(-2.776445105).epsilon(1e-9));
-}
+using test::aborts;
+using test::check_close;
+using test::Values;
 
 TEST_CASE("the interval of a mean") {
   const Values values{1, 2, 3};  // s = 1, so the half width is 4.302652730 / √3
@@ -83,27 +65,93 @@ TEST_CASE("the word follows from the interval") {
   CHECK(name_of(Verdict::no_difference_shown) == "no difference shown");
 }
 
-TEST_CASE("intervals agree with SciPy and statsmodels") {
-  const auto path = test::shared_dir() / "fixtures" / "eval" / "stats_vectors.json";
-  if (!std::filesystem::exists(path)) SKIP_TEST("no stats_vectors.json");
-  const auto vectors = nlohmann::json::parse(std::ifstream(path));
-  REQUIRE(vectors["paired_t"].size() >= 6);
-  for (const auto& row : vectors["paired_t"]) {
+TEST_CASE("a mean and its error") {
+  const MeanError found = mean_and_error(Values{0, 1, 1, 0, 1});  // s² = 0.3
+  check_close(found.mean, 0.6);
+  check_close(found.standard_error, std::sqrt(0.3 / 5));
+  CHECK(std::isnan(mean_and_error(Values{2}).standard_error));
+}
+
+TEST_CASE("the paired t test of two pairs") {
+  // Differences 1 and 3: t = 2 / 1 with one degree of freedom, Cauchy.
+  const PairedDifference found = paired_difference(Values{1, 3}, Values{0, 0});
+  check_close(found.t, 2);
+  CHECK(found.df == 1);
+  check_close(found.p_greater, 0.5 - std::atan(2.0) / std::acos(-1.0));
+  check_close(found.p, 2 * found.p_greater);
+  check_close(paired_difference(Values{0, 0}, Values{1, 3}).p_greater, 1 - found.p_greater);
+}
+
+TEST_CASE("differences without spread leave nothing to chance") {
+  const PairedDifference above = paired_difference(Values{2, 3}, Values{1, 2});
+  const PairedDifference below = paired_difference(Values{1, 2}, Values{2, 3});
+  const PairedDifference none = paired_difference(Values{1, 2}, Values{1, 2});
+  CHECK(above.p_greater == 0);
+  CHECK(above.t == INFINITY);
+  CHECK(below.p_greater == 1);
+  CHECK(below.t == -INFINITY);
+  CHECK(none.p_greater == 1);
+  CHECK(none.t == 0);
+}
+
+TEST_CASE("Clopper and Pearson's interval at its ends") {
+  CHECK(clopper_pearson_interval(0, 10).low == 0);
+  CHECK(clopper_pearson_interval(10, 10).high == 1);
+  check_close(clopper_pearson_interval(0, 10).high, 1 - std::pow(0.025, 0.1));
+  check_close(clopper_pearson_interval(10, 10).low, std::pow(0.025, 0.1));
+  CHECK(clopper_pearson_interval(3, 10).half_width() > wilson_interval(3, 10).half_width());
+  CHECK_FALSE(clopper_pearson_interval(0, 0).has_ends());
+}
+
+TEST_CASE("intervals refuse counts and confidences that cannot be") {
+  CHECK(aborts([] { wilson_interval(3, 2); }));
+  CHECK(aborts([] { wilson_interval(-1, 2); }));
+  CHECK(aborts([] { wilson_interval(1, 2, 1); }));
+  CHECK(aborts([] { clopper_pearson_interval(3, 2); }));
+  CHECK(aborts([] { clopper_pearson_interval(-1, 2); }));
+  CHECK(aborts([] { clopper_pearson_interval(1, 2, 0); }));
+  CHECK(aborts([] { mean_interval(Values{1, 2}, 1); }));
+  CHECK(aborts([] { paired_difference(Values{1}, Values{1, 2}); }));
+}
+
+TEST_CASE("the paired t test agrees with SciPy") {
+  REQUIRE_ROWS(rows, "paired_t", 6);
+  for (const auto& row : rows) {
     const auto x = row["x"].get<Values>(), y = row["y"].get<Values>();
-    check_close(paired_difference(x, y).p, row["p_two_sided"]);
+    const PairedDifference found = paired_difference(x, y);
+    CHECK(found.df == row["df"]);
+    check_close(found.t, row["t"]);
+    check_close(found.p, row["p_two_sided"]);
+    check_close(found.p_greater, row["p_greater"]);
     for (const auto& [key, confidence] : {std::pair{"ci90", 0.9}, {"ci95", 0.95}, {"ci99", 0.99}}) {
-      const Interval found = paired_difference(x, y, confidence).difference;
-      check_close(found.low, row[key][0]);
-      check_close(found.high, row[key][1]);
+      const Interval interval = paired_difference(x, y, confidence).difference;
+      check_close(interval.low, row[key][0], 1e-9, 1e-6);
+      check_close(interval.high, row[key][1], 1e-9, 1e-6);
     }
   }
-  REQUIRE(vectors["t_quantile"].size() > 100);
-  for (const auto& row : vectors["t_quantile"]) check_close(student_t_quantile(row["p"], row["df"]), row["t"]);
-  REQUIRE(vectors["wilson"].size() > 50);
-  for (const auto& row : vectors["wilson"]) {
-    const Interval found = wilson_interval(row["k"], row["n"], row["conf"]);
-    check_close(found.low, row["low"]);
-    check_close(found.high, row["high"]);
+}
+
+TEST_CASE("intervals of a proportion agree with statsmodels") {
+  const auto agree = [](const auto& rows, const auto& interval_of) {
+    for (const auto& row : rows) {
+      CAPTURE(row.dump());
+      const Interval found = interval_of(row["k"], row["n"], row["conf"]);
+      check_close(found.low, row["low"], 1e-9, 1e-6);  // Wilson's low end is what is left of two equal terms
+      check_close(found.high, row["high"]);
+    }
+  };
+  REQUIRE_ROWS(wilson, "wilson", 200);
+  agree(wilson, wilson_interval);
+  REQUIRE_ROWS(clopper_pearson, "clopper_pearson", 19);
+  agree(clopper_pearson, clopper_pearson_interval);
+}
+
+TEST_CASE("mean and error agree with lm-evaluation-harness") {
+  REQUIRE_ROWS(rows, "lm_eval_mean_stderr", 3);
+  for (const auto& row : rows) {
+    const MeanError found = mean_and_error(row["scores"].get<Values>());
+    check_close(found.mean, row["mean"]);
+    check_close(found.standard_error, row["stderr"]);
   }
 }
 
