@@ -18,7 +18,7 @@ struct ScoredBatch {
   std::vector<size_t> owners_P;
 };
 
-ScoredBatch make_batch(const std::vector<ScoredIds>& sequences, std::span<const size_t> chosen) {
+ScoredBatch make_batch(const std::vector<ScoredSequence>& sequences, std::span<const size_t> chosen) {
   int64_t T = 0;
   for (const size_t i : chosen) T = std::max(T, static_cast<int64_t>(sequences[i].ids.size()) - 1);
   ScoredBatch batch{.ids_BT = torch::zeros({static_cast<int64_t>(chosen.size()), T}, torch::kInt64)};
@@ -62,7 +62,7 @@ void add_batch(Decoder& decoder, const ScoredBatch& batch, std::vector<Likelihoo
 
 }  // namespace
 
-std::vector<Likelihood> log_likelihoods(Decoder& decoder, const std::vector<ScoredIds>& sequences,
+std::vector<Likelihood> log_likelihoods(Decoder& decoder, const std::vector<ScoredSequence>& sequences,
                                         const LikelihoodOptions& options,
                                         const std::function<void(int64_t)>& done) {
   const torch::NoGradGuard no_grad;

@@ -10,7 +10,7 @@
 namespace attnlab {
 
 // A sequence whose ids from `first` on (1 <= first < size) are to be predicted, each from all before it.
-struct ScoredIds {
+struct ScoredSequence {
   std::vector<int64_t> ids;
   int64_t first = 1;
 };
@@ -27,7 +27,7 @@ struct LikelihoodOptions {
 
 // In the order of `sequences`. Sequences of like length go together, padded on the right, where no one looks.
 // Log-softmax in float32, sums in double. `done` hears how many are finished and may throw to stop.
-std::vector<Likelihood> log_likelihoods(Decoder& decoder, const std::vector<ScoredIds>& sequences,
+std::vector<Likelihood> log_likelihoods(Decoder& decoder, const std::vector<ScoredSequence>& sequences,
                                         const LikelihoodOptions& options,
                                         const std::function<void(int64_t)>& done = {});
 

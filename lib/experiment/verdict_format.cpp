@@ -91,7 +91,8 @@ std::vector<std::string> value_cells(const ArmSummary& row) {
 }
 
 std::vector<std::string> difference_cells(const ArmSummary& row, Metric metric, std::string_view name) {
-  const auto& [interval, p] = row.difference(metric);
+  const double p = row.difference(metric).p;
+  const Interval& interval = row.difference(metric).difference;
   const std::string ends = interval.has_ends() ? fmt::format("[{}, {}]", number(interval.low, metric, true),
                                                              number(interval.high, metric, true))
                                                : "-";

@@ -20,7 +20,9 @@ class Rows {
         std::count_if(rows_.begin(), rows_.end(), [](const Row& r) { return !r.ended; }));
   }
   void add(size_t prompt) {
-    rows_.push_back({prompt, Random(options_.seed, options_.first_stream + prompt), 0, false});
+    const auto& streams = options_.streams;
+    const uint64_t stream = streams.empty() ? prompt : streams.at(prompt);
+    rows_.push_back({prompt, Random(options_.seed, stream), 0, false});
   }
 
   // Chooses and takes the next token of the last rows, those that logits [rows, V] are of.
@@ -62,10 +64,12 @@ class Rows {
   void take(Row& row, int64_t token, std::vector<std::vector<int64_t>>& outputs) const {
     const auto& stops = options_.stop_tokens;
     row.ended = std::find(stops.begin(), stops.end(), token) != stops.end();
-    if (row.ended) return;
-    outputs[row.prompt].push_back(token);
-    if (options_.on_token) row.ended = options_.on_token(row.prompt, token);
-    row.ended |= ++row.produced == options_.max_new_tokens;
+    if (!row.ended) {
+      outputs[row.prompt].push_back(token);
+      if (options_.on_token) row.ended = options_.on_token(row.prompt, token);
+      row.ended |= ++row.produced == options_.max_new_tokens;
+    }
+    if (row.ended && options_.on_end) options_.on_end(row.prompt);
   }
 
   const GenerateOptions& options_;
@@ -110,7 +114,7 @@ std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<s
       const auto kept = rows.drop_ended();
       if (kept.empty()) {
         batch.reset();
-        tokens_B = {};
+        tokens_B = torch::Tensor();
       } else {
         batch->keep(kept);
         tokens_B = tokens_B.index_select(0, torch::tensor(kept).to(tokens_B.device()));

@@ -14,12 +14,14 @@ struct GenerateOptions {
   int64_t max_new_tokens = 256;
   std::vector<int64_t> stop_tokens;  // end a sequence; not part of the result
   SamplingOptions sampling;          // greedy unless it has a temperature
-  uint64_t seed = 0;                 // prompt i draws from the sequence (seed, first_stream + i)
-  uint64_t first_stream = 0;
-  int64_t prefill_chunk = 512;  // tokens of the prompts that go through the decoder at a time
-  size_t batch_rows = 0;        // sequences at a time, at most; 0: all
+  uint64_t seed = 0;                 // prompt i draws from the sequence (seed, streams[i])
+  std::vector<uint64_t> streams;     // empty: 0, 1, …
+  int64_t prefill_chunk = 512;       // tokens of the prompts that go through the decoder at a time
+  size_t batch_rows = 0;             // sequences at a time, at most; 0: all
   // Hears of each token of each prompt (index, token), stop tokens excluded; true ends that sequence.
   std::function<bool(size_t prompt, int64_t token)> on_token;
+  // Hears once of each prompt whose sequence has ended. May throw to stop.
+  std::function<void(size_t prompt)> on_end;
 };
 
 // For each prompt (at least one token each) the tokens that follow it. Prompts form a batch, padded on the

@@ -11,10 +11,10 @@
 namespace attnlab {
 namespace {
 
-std::vector<ScoredIds> ragged_sequences(int64_t vocab_size) {
-  std::vector<ScoredIds> out;
+std::vector<ScoredSequence> ragged_sequences(int64_t vocab_size) {
+  std::vector<ScoredSequence> out;
   for (int64_t i = 0; i < 9; ++i) {
-    ScoredIds sequence{.first = 1 + i % 3};
+    ScoredSequence sequence{.first = 1 + i % 3};
     for (int64_t t = 0; t < 4 + 5 * i % 11; ++t) sequence.ids.push_back((7 * i + 3 * t * t) % vocab_size);
     out.push_back(sequence);
   }
@@ -22,7 +22,7 @@ std::vector<ScoredIds> ragged_sequences(int64_t vocab_size) {
 }
 
 // One position after the other, in double.
-Likelihood naive(Decoder& decoder, const ScoredIds& sequence) {
+Likelihood naive(Decoder& decoder, const ScoredSequence& sequence) {
   const torch::NoGradGuard no_grad;
   Likelihood out;
   for (auto i = static_cast<size_t>(sequence.first); i < sequence.ids.size(); ++i) {
@@ -58,13 +58,13 @@ TEST_CASE("likelihoods are those of one position after the other, whatever the b
 TEST_CASE("what a model says greedily is greedy, and one other token is not") {
   const auto config = test::small_config();
   const auto decoder = test::make_decoder(config, test::lively_weights(config), Gqa::Config{});
-  ScoredIds said{.ids = {5, 9}, .first = 2};
+  ScoredSequence said{.ids = {5, 9}, .first = 2};
   for (int i = 0; i < 4; ++i) {
     const torch::NoGradGuard no_grad;
     const auto logits = decoder->logits(decoder->hidden(torch::tensor(said.ids).unsqueeze(0))[0][-1]);
     said.ids.push_back(logits.argmax().item<int64_t>());
   }
-  ScoredIds other = said;
+  ScoredSequence other = said;
   other.ids[4] = (other.ids[4] + 1) % config.vocab_size;
   const auto found = log_likelihoods(*decoder, {said, other}, {});
   CHECK(found[0].greedy);
@@ -76,7 +76,7 @@ TEST_CASE("likelihoods of contexts and continuations agree with lm-evaluation-ha
   if (!std::filesystem::exists(folder)) SKIP_TEST("no ../shared/fixtures/eval");
   const auto fixture = nlohmann::json::parse(std::ifstream(folder / "mc_scoring.json"));
   const auto decoder = load_decoder(Checkpoint::open(folder / "tiny_llama"), torch::kFloat32, torch::kCPU);
-  std::vector<ScoredIds> sequences;
+  std::vector<ScoredSequence> sequences;
   for (const auto& pair : fixture.at("pairs")) {
     auto ids = pair.at("context").get<std::vector<int64_t>>();
     const auto continuation = pair.at("continuation").get<std::vector<int64_t>>();

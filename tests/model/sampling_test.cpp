@@ -151,10 +151,10 @@ TEST_CASE("a prompt's tokens depend on the seed and its stream, not on its neigh
   CHECK(generate(*decoder, prompts, options) == batch);
   CHECK(batch[0] != batch[3]);  // equal prompts, other streams
   for (size_t i = 0; i < prompts.size(); ++i) {
-    options.first_stream = i;
+    options.streams = {i};
     CHECK(generate(*decoder, {prompts[i]}, options)[0] == batch[i]);
   }
-  options.first_stream = 0;
+  options.streams.clear();
   options.seed = 4;
   CHECK(generate(*decoder, prompts, options) != batch);
 }

@@ -1,0 +1,98 @@
+#include "eval/replies.h"
+
+#include <algorithm>
+
+#include "model/generate.h"
+#include "tasks/text_pair.h"
+#include "text/text_stream.h"
+
+namespace attnlab {
+
+std::vector<int64_t> TaskModel::encode_prompt(const std::string& text) const {
+  auto ids = tokenizer.encode(text);
+  if (bos_id) ids.insert(ids.begin(), *bos_id);
+  if (ids.empty()) ids.push_back(eos_id);
+  return ids;
+}
+
+namespace {
+
+// A reply while it grows: its text, and for each protocol whether a stop string has come.
+class Growing {
+ public:
+  Growing(const TaskModel& model, const TaskData& data, std::vector<int64_t> prompt)
+      : text_(model.tokenizer, {}, prompt) {
+    for (const Protocol protocol : data.protocols)
+      until_.emplace_back(model.tokenizer, preset_of(data.config.task, protocol).stops, prompt);
+  }
+  // True once nothing that comes can matter.
+  bool feed(int64_t token) {
+    text_.feed(token);
+    bool all = true;
+    for (auto& stream : until_) all &= stream.feed(token);
+    return all;
+  }
+  std::string text() {
+    text_.rest();
+    return text_.text();
+  }
+
+ private:
+  TextStream text_;
+  std::vector<TextStream> until_;
+};
+
+struct Asked {
+  ReplyPlace place;
+  std::vector<int64_t> prompt;
+};
+
+// Longest first: the batch never needs more memory than at its start.
+std::vector<Asked> prompts_to_ask(const TaskModel& model, const TaskData& data,
+                                  const std::set<ReplyPlace>& have, int64_t sample, int64_t max_new_tokens) {
+  std::vector<Asked> asked;
+  for (int64_t p = 0; p < data.size(); ++p) {
+    if (have.count({p, sample})) continue;
+    auto ids = model.encode_prompt(data.prompts[static_cast<size_t>(p)]);
+    asked.push_back({{p, sample}, truncate_prompt(std::move(ids), model.window(), max_new_tokens)});
+  }
+  std::stable_sort(asked.begin(), asked.end(),
+                   [](const Asked& a, const Asked& b) { return a.prompt.size() > b.prompt.size(); });
+  return asked;
+}
+
+void ask(const TaskModel& model, const TaskData& data, const std::vector<Asked>& asked, GenerateOptions options,
+         const std::function<void(ReplyPlace, const std::string&)>& hear) {
+  std::vector<std::vector<int64_t>> prompts;
+  std::vector<Growing> growing;
+  for (const auto& one : asked) {
+    prompts.push_back(one.prompt);
+    options.streams.push_back((static_cast<uint64_t>(one.place.second) << 32) +
+                              static_cast<uint64_t>(one.place.first));
+    growing.emplace_back(model, data, one.prompt);
+  }
+  options.on_token = [&](size_t i, int64_t token) { return growing[i].feed(token); };
+  options.on_end = [&](size_t i) { hear(asked[i].place, growing[i].text()); };
+  generate(model.decoder, prompts, options);
+}
+
+}  // namespace
+
+void generate_replies(const TaskModel& model, const TaskData& data, const std::set<ReplyPlace>& have,
+                      const std::function<void(ReplyPlace, const std::string&)>& hear) {
+  const PrecisionScope scope(model.precision, model.decoder.device());
+  const TaskConfig& config = data.config;
+  auto stops = model.stop_ids;
+  stops.push_back(model.eos_id);
+  const int64_t longest = std::min(data.max_new_tokens(), model.window() - 1);
+  for (int64_t sample = 0; sample < config.samples; ++sample)
+    ask(model, data, prompts_to_ask(model, data, have, sample, longest),
+        {.max_new_tokens = longest,
+         .stop_tokens = stops,
+         .sampling = {.temperature = config.temperature, .top_p = config.top_p},
+         .seed = static_cast<uint64_t>(config.seed),
+         .batch_rows = static_cast<size_t>(model.batch_rows)},
+        hear);
+}
+
+}  // namespace attnlab

@@ -1,0 +1,65 @@
+#include "eval/task_config.h"
+
+#include <algorithm>
+
+#include "core/errors.h"
+
+namespace attnlab {
+namespace {
+
+[[noreturn]] void refuse(const std::string& key, const char* member, const std::string& found,
+                         const std::string& expected, const std::string& nearest = "") {
+  throw InputError(
+      BadInput{.key = key + "." + member, .found = found, .expected = expected, .nearest = nearest});
+}
+
+bool is_generated_task(Task task) { return task == Task::word_problems || task == Task::code_functions; }
+
+void require_protocols(const TaskConfig& config, const std::string& key) {
+  const auto known = protocols_of(config.task);
+  std::vector<std::string> names;
+  for (const Protocol protocol : known) names.emplace_back(name_of(protocol));
+  for (const auto& name : config.protocols) {
+    if (names.empty())
+      refuse(key, "protocols", "'" + name + "'",
+             std::string(name_of(config.task)) + " has one way of scoring: leave it out");
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      refuse(key, "protocols", "'" + name + "'",
+             "for " + std::string(name_of(config.task)) + " one of " + join(names), nearest_name(name, names));
+  }
+}
+
+}  // namespace
+
+std::vector<Protocol> default_protocols(Task task) {
+  switch (task) {
+    case Task::gsm8k:
+    case Task::gsm8k_cot:
+    case Task::gsm8k_cot_zeroshot:
+    case Task::word_problems:
+      return {Protocol::lm_eval_strict, Protocol::lm_eval_flexible};
+    case Task::math:
+    case Task::humaneval:
+    case Task::mbpp:
+    case Task::code_functions:
+      return {Protocol::lm_eval};
+    default:
+      return {};
+  }
+}
+
+void require_valid(const TaskConfig& config, const std::string& key) {
+  require_protocols(config, key);
+  if (config.path.empty() && !is_generated_task(config.task))
+    refuse(key, "path", "nothing", "the file with the problems of " + std::string(name_of(config.task)));
+  for (const int64_t k : config.k)
+    if (k < 1 || k > config.samples)
+      refuse(key, "k", std::to_string(k), "1 to samples, " + std::to_string(config.samples));
+  if (config.samples > 1 && config.temperature == 0)
+    refuse(key, "temperature", "0", "more than 0 with samples above 1: greedy replies are all the same");
+  if (config.difficulty_min > config.difficulty_max)
+    refuse(key, "difficulty_min", std::to_string(config.difficulty_min),
+           "at most difficulty_max, " + std::to_string(config.difficulty_max));
+}
+
+}  // namespace attnlab

@@ -1,0 +1,33 @@
+// A task's problems as the model will see them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "eval/task_config.h"
+#include "tasks/choice_item.h"
+#include "tasks/score.h"
+
+namespace attnlab {
+
+// What of these is filled follows from the task's kind.
+struct TaskData {
+  TaskConfig config;
+  std::vector<Problem> problems;     // answer, code
+  std::vector<std::string> prompts;  // one a problem, worked examples included
+  std::vector<Protocol> protocols;
+  std::vector<ChoiceItem> items;   // choice
+  std::vector<std::string> texts;  // perplexity: documents
+  std::string sha256;              // of the files, or of the generated problems
+
+  TaskKind kind() const { return kind_of(config.task); }
+  // Problems, items or documents.
+  int64_t size() const;
+  int64_t max_new_tokens() const;
+};
+
+// Reads (or generates) what `config` names. Throws InputError: with the file's name and line, or with
+// `key`.member ("eval.tasks.0.path").
+TaskData load_task(const TaskConfig& config, const std::string& key);
+
+}  // namespace attnlab

@@ -1,0 +1,78 @@
+#include "eval/text_scores.h"
+
+#include "eval/likelihood.h"
+#include "tasks/text_pair.h"
+#include "tasks/windows.h"
+
+namespace attnlab {
+namespace {
+
+LikelihoodOptions options_of(const TaskModel& model) {
+  return {.batch_tokens = model.batch_tokens, .precision = model.precision};
+}
+
+ScoredSequence choice_sequence(const TaskModel& model, const std::string& context,
+                               const std::string& continuation) {
+  const auto encode = [&](const std::string& text) { return model.tokenizer.encode(text); };
+  auto pair = split_text_pair(context, continuation, model.bos_id.value_or(model.eos_id), encode);
+  if (model.bos_id && pair.context.front() != *model.bos_id)
+    pair.context.insert(pair.context.begin(), *model.bos_id);
+  const ScoredIds scored = scored_ids(pair, model.window());
+  ScoredSequence sequence{.ids = scored.input};
+  sequence.ids.push_back(pair.continuation.back());
+  sequence.first = static_cast<int64_t>(sequence.ids.size()) - scored.targets;
+  return sequence;
+}
+
+// Sums of the windows' likelihoods. begin = -1: the start id stands before the text.
+double window_sum(const TaskModel& model, const std::vector<int64_t>& ids, const std::vector<Window>& windows,
+                  const std::function<void(int64_t)>& done) {
+  std::vector<ScoredSequence> sequences;
+  for (const auto& window : windows) {
+    ScoredSequence sequence{.first = window.context()};
+    for (int64_t i = window.begin; i < window.end; ++i)
+      sequence.ids.push_back(i < 0 ? model.bos_id.value_or(model.eos_id) : ids[static_cast<size_t>(i)]);
+    sequences.push_back(std::move(sequence));
+  }
+  double sum = 0;
+  for (const auto& likelihood : log_likelihoods(model.decoder, sequences, options_of(model), done))
+    sum += likelihood.log_likelihood;
+  return sum;
+}
+
+}  // namespace
+
+std::vector<ChoiceLikelihoods> choice_likelihoods(const TaskModel& model, const TaskData& data, int64_t first,
+                                                  int64_t last) {
+  std::vector<ScoredSequence> sequences;
+  for (int64_t i = first; i < last; ++i) {
+    const auto& item = data.items[static_cast<size_t>(i)];
+    for (size_t c = 0; c < item.continuations.size(); ++c)
+      sequences.push_back(choice_sequence(model, item.header + item.contexts[c], item.continuations[c]));
+  }
+  const auto likelihoods = log_likelihoods(model.decoder, sequences, options_of(model));
+  std::vector<ChoiceLikelihoods> out;
+  size_t at = 0;
+  for (int64_t i = first; i < last; ++i) {
+    out.emplace_back();
+    for (size_t c = 0; c < data.items[static_cast<size_t>(i)].continuations.size(); ++c, ++at) {
+      out.back().log_likelihoods.push_back(likelihoods[at].log_likelihood);
+      out.back().greedy.push_back(likelihoods[at].greedy);
+    }
+  }
+  return out;
+}
+
+TextScore text_score(const TaskModel& model, const std::string& text,
+                     const std::function<void(int64_t)>& done) {
+  const auto ids = model.tokenizer.encode(text);
+  const auto n = static_cast<int64_t>(ids.size());
+  const auto plain = plain_windows(n, model.window(), Tail::scored);
+  TextScore score{.rolling =
+                      text_likelihood(window_sum(model, ids, rolling_windows(n, model.window()), done), text)};
+  score.plain = window_sum(model, ids, plain, done);
+  for (const auto& window : plain) score.plain_tokens += window.targets();
+  return score;
+}
+
+}  // namespace attnlab

@@ -1,0 +1,30 @@
+// What a task's replies amount to: numbers with intervals, and the rows of an evaluation's file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "eval/task_run.h"
+#include "results/evaluation_file.h"
+
+namespace attnlab {
+
+// answer, code: for each protocol and each k pass@k (stats/pass_at_k.h), which is "accuracy" for one greedy
+// reply to a question; with one reply a problem Wilson's 95 % interval, else Student's over problems. choice:
+// acc, acc_norm and acc_bytes (tasks/choice_score.h), Wilson. perplexity: token_perplexity of windows side by
+// side, word_perplexity, byte_perplexity and bits_per_byte of rolling ones, without intervals.
+std::vector<ScoreRow> task_scores(const TaskResult& result);
+
+TaskRecord task_record(const TaskResult& result);
+
+// On how many replies two protocols disagree.
+struct Disagreement {
+  std::string first, second;
+  int64_t only_first = 0, only_second = 0, replies = 0;  // right under one of them only; all replies
+};
+std::vector<Disagreement> disagreements(const TaskRecord& task);
+
+// A table of scores, then a line for each pair of protocols that disagree.
+std::string format_scores(const std::vector<ScoreRow>& scores, const std::vector<TaskRecord>& tasks);
+
+}  // namespace attnlab

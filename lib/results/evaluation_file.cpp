@@ -1,0 +1,127 @@
+#include "results/evaluation_file.h"
+
+#include <algorithm>
+
+#include "core/errors.h"
+#include "core/files.h"
+#include "results/attributes.h"
+#include "results/run_layout.h"
+#include "results/table.h"
+
+namespace attnlab {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kFormat = "attnlab evaluation 1";
+
+int64_t width(size_t longest) { return std::clamp<int64_t>(static_cast<int64_t>(longest), 1, most_text_bytes); }
+
+// Each text column is as wide as its longest text.
+struct WidestTexts {
+  std::vector<int64_t> widths;
+  size_t column = 0;
+
+  template <class Number>
+  void operator()(const Key&, const Number&) {}
+  void operator()(const Key&, const std::string& text) {
+    if (column == widths.size()) widths.push_back(1);
+    widths[column] = std::max(widths[column], width(text.size()));
+    ++column;
+  }
+};
+
+template <class Row>
+void write_table(hid_t parent, const std::string& name, const std::vector<Row>& rows) {
+  WidestTexts widest;
+  Row::fields(Row{}, widest);
+  for (const auto& row : rows) {
+    widest.column = 0;
+    Row::fields(row, widest);
+  }
+  auto table = hdf5::Table::create(parent, name, columns_of<Row>(widest.widths), 64, true);
+  if (!rows.empty()) table.write(0, pack(table, rows.data(), rows.size()));
+  table.flush();
+}
+
+template <class Row>
+std::vector<Row> read_table(hid_t parent, const std::string& name) {
+  if (!hdf5::Table::exists(parent, name)) return {};
+  return read_rows<Row>(hdf5::Table::open(parent, name, columns_of<Row>()));
+}
+
+void write_task(hid_t tasks, const TaskRecord& task) {
+  const hdf5::Handle group = hdf5::create_group(tasks, task.label);
+  std::vector<std::string> protocols;
+  for (const auto& [protocol, rows] : task.judgements) protocols.push_back(protocol);
+  write_attribute(group, "protocols", protocols);
+  for (const auto& [key, value] : task.config) write_attribute(group, "config." + key, value);
+  if (!task.replies.empty()) write_table(group, "replies", task.replies);
+  for (const auto& [protocol, rows] : task.judgements) write_table(group, protocol, rows);
+  if (!task.choices.empty()) write_table(group, "choices", task.choices);
+}
+
+TaskRecord read_task(hid_t tasks, const std::string& label) {
+  const hdf5::Handle group = hdf5::open_group(tasks, label);
+  TaskRecord task{.label = label};
+  for (const auto& [key, value] : read_attributes(group))
+    if (key.starts_with("config.")) task.config.emplace_back(key.substr(7), value);
+  task.replies = read_table<ReplyRow>(group, "replies");
+  for (const auto& protocol : std::get<std::vector<std::string>>(read_attribute(group, "protocols")))
+    task.judgements.emplace_back(protocol, read_table<JudgementRow>(group, protocol));
+  task.choices = read_table<ChoiceRow>(group, "choices");
+  return task;
+}
+
+[[noreturn]] void refuse(const fs::path& path, const std::string& found) {
+  throw InputError(
+      BadInput{.file = path.string(), .found = found, .expected = "the HDF5 file of an evaluation"});
+}
+
+}  // namespace
+
+void write_evaluation(const fs::path& path, const EvaluationRecord& record) {
+  const fs::path temporary = path.string() + ".tmp";
+  try {
+    if (path.has_parent_path()) fs::create_directories(path.parent_path());
+    hdf5::Handle file = hdf5::open_file(temporary, hdf5::Mode::create);
+    write_attribute(file, "format", std::string(kFormat));
+    {
+      const hdf5::Handle provenance = hdf5::create_group(file, "provenance");
+      for (const auto& [key, value] : record.provenance) write_attribute(provenance, key, value);
+      const hdf5::Handle tasks = hdf5::create_group(file, "tasks");
+      std::vector<std::string> labels;
+      for (const auto& task : record.tasks) {
+        labels.push_back(task.label);
+        write_task(tasks, task);
+      }
+      write_attribute(tasks, "labels", labels);
+    }
+    write_table(file, "scores", record.scores);
+    file.close("cannot be closed");
+  } catch (const std::exception& error) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    throw RunError(path.string() + ": " + error.what());
+  }
+  publish_file(temporary, path);
+}
+
+EvaluationRecord read_evaluation(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) refuse(path, fs::exists(path, ignored) ? "no file" : "nothing");
+  try {
+    const hdf5::Handle file = hdf5::open_file(path, hdf5::Mode::read);
+    if (read_format(file) != kFormat) refuse(path, "format '" + read_format(file) + "'");
+    EvaluationRecord record{.path = path};
+    record.provenance = read_attributes(hdf5::open_group(file, "provenance"));
+    const hdf5::Handle tasks = hdf5::open_group(file, "tasks");
+    for (const auto& label : std::get<std::vector<std::string>>(read_attribute(tasks, "labels")))
+      record.tasks.push_back(read_task(tasks, label));
+    record.scores = read_table<ScoreRow>(file, "scores");
+    return record;
+  } catch (const hdf5::Error& error) {
+    refuse(path, error.what());
+  }
+}
+
+}  // namespace attnlab
