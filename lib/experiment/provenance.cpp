@@ -54,7 +54,7 @@ std::string device_name(torch::Device device) {
 
 }  // namespace
 
-FlatFields provenance_of(const Base& base, const Data& data, torch::Device device) {
+FlatFields machine_facts(torch::Device device) {
   return {{"revision", std::string(ATTNLAB_REVISION)},
           {"started", utc_now()},
           {"device", std::string(device.is_cuda() ? "cuda" : "cpu")},
@@ -66,10 +66,15 @@ FlatFields provenance_of(const Base& base, const Data& data, torch::Device devic
           {"eigen", fmt::format("{}.{}.{}", EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION)},
           {"boost", std::string(BOOST_LIB_VERSION)},
           {"hdf5", hdf5_version()},
-          {"compiler", std::string(__VERSION__)},
-          {"weights_sha256", base.weights_sha256},
-          {"tokenizer_sha256", base.tokenizer_sha256},
-          {"data_sha256", data.sha256}};
+          {"compiler", std::string(__VERSION__)}};
+}
+
+FlatFields provenance_of(const Base& base, const Data& data, torch::Device device) {
+  FlatFields facts = machine_facts(device);
+  facts.emplace_back("weights_sha256", base.weights_sha256);
+  facts.emplace_back("tokenizer_sha256", base.tokenizer_sha256);
+  facts.emplace_back("data_sha256", data.sha256);
+  return facts;
 }
 
 int64_t threads_in(const FlatFields& provenance) {

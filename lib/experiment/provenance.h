@@ -11,6 +11,9 @@ namespace attnlab {
 // Revision, compiler and library versions, hardware, threads, start time (UTC), hashes of data and weights.
 FlatFields provenance_of(const Base& base, const Data& data, torch::Device device);
 
+// Those of them that do not depend on a model or data.
+FlatFields machine_facts(torch::Device device);
+
 // The threads that a run was started with: the same number makes the same sums in the same order.
 int64_t threads_in(const FlatFields& provenance);
 

@@ -8,6 +8,7 @@
 #include "core/errors.h"
 #include "stats/intervals.h"
 #include "stats/pass_at_k.h"
+#include "stats/power.h"
 #include "tasks/choice_score.h"
 
 namespace attnlab {
@@ -158,6 +159,35 @@ std::vector<Disagreement> disagreements(const TaskRecord& task) {
       }
       out.push_back(pair);
     }
+  return out;
+}
+
+namespace {
+
+std::string detectable(int64_t n, double disagreement) {
+  const auto difference = minimum_detectable_difference({.n = n, .discordant_rate = disagreement});
+  return difference ? percent(*difference) : "none";
+}
+
+}  // namespace
+
+std::string describe_tasks(const std::vector<TaskData>& tasks) {
+  std::string out;
+  for (const auto& task : tasks) {
+    out += fmt::format("{}: {} {}", task.config.label(), task.size(),
+                       task.kind() == TaskKind::perplexity ? "documents"
+                       : task.kind() == TaskKind::choice   ? "items"
+                                                           : "problems");
+    for (const auto& protocol : task.protocols)
+      out += fmt::format("{}{}", &protocol == &task.protocols[0] ? ", " : " + ", name_of(protocol));
+    if (task.kind() != TaskKind::perplexity)
+      out += fmt::format(
+          "; smallest difference between two models that shows (80 % power at 5 %): {} if they disagree on 10 "
+          "% "
+          "of them, {} if on 33 %",
+          detectable(task.size(), 0.1), detectable(task.size(), 1.0 / 3));
+    out += "\n";
+  }
   return out;
 }
 

@@ -33,7 +33,6 @@ struct WidestTexts {
 template <class Row>
 void write_table(hid_t parent, const std::string& name, const std::vector<Row>& rows) {
   WidestTexts widest;
-  Row::fields(Row{}, widest);
   for (const auto& row : rows) {
     widest.column = 0;
     Row::fields(row, widest);
