@@ -1,0 +1,4 @@
+#include "sandbox/sandbox.h"
+
+#include "catch.h"
+TEST_CASE("x") {}
