@@ -39,10 +39,13 @@ Cell::Cell(const Walls& walls, const std::string& module, const std::string& arg
   const Descriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC)), filter = filter_pipe();
   auto [ours, theirs] = make_sockets();
   auto [info, info_end] = make_pipe();
-  what.descriptors = {nothing.get(), nothing.get(), nothing.get(), theirs.get(), filter.get(), info_end.get()};
+  auto [errors, errors_end] = make_pipe();
+  what.descriptors = {nothing.get(), nothing.get(), errors_end.get(),
+                      theirs.get(),  filter.get(),  info_end.get()};
   outside_ = launch(what);
   channel_ = std::move(ours);
   info_ = std::move(info);
+  errors_ = std::move(errors);
 }
 
 Cell::~Cell() {
@@ -57,8 +60,18 @@ Cell::~Cell() {
 
 void Cell::wait_ready() {
   if (!receive_ready(channel_.get(), Clock::now() + kStartTime))
-    throw RunError("a sandbox did not start; is there memory left, are there processes left?");
+    throw RunError("a sandbox did not start: " + complaint());
+  errors_.reset();
   read_inside();
+}
+
+// What bubblewrap or Python said before they ended.
+std::string Cell::complaint() {
+  kill(outside_, SIGKILL);
+  std::array<char, 1024> buffer;
+  if (!readable(errors_.get(), 1000)) return "no message";
+  const ssize_t n = read(errors_.get(), buffer.data(), buffer.size());
+  return n > 0 ? valid_utf8({buffer.data(), static_cast<size_t>(n)}, buffer.size()) : "no message";
 }
 
 void Cell::kill_all() {

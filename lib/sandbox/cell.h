@@ -29,7 +29,8 @@ class Cell {
 
  private:
   void read_inside();
-  Descriptor channel_, info_, handle_;
+  std::string complaint();
+  Descriptor channel_, info_, errors_, handle_;
   pid_t outside_ = 0;  // bubblewrap, a child of ours
   pid_t inside_ = 0;   // process 1 of the sandbox, as seen from here: with it the kernel ends all others
 };

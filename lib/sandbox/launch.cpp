@@ -21,6 +21,7 @@ namespace attnlab {
 namespace {
 
 constexpr int kNobody = 65534;
+constexpr size_t kMostOutput = 1 << 20;
 
 // Everything that the child needs, made before: between vfork and exec it may only call the system.
 struct Prepared {
@@ -99,7 +100,7 @@ void read_some(Descriptor& from, std::string& into) {
   std::array<char, 4096> buffer;
   const ssize_t n = read(from.get(), buffer.data(), buffer.size());
   if (n <= 0) return from.reset();
-  if (into.size() < 65536) into.append(buffer.data(), static_cast<size_t>(n));
+  if (into.size() < kMostOutput) into.append(buffer.data(), static_cast<size_t>(n));
 }
 
 }  // namespace

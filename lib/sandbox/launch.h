@@ -50,7 +50,7 @@ struct Finished {
   int status;  // of waitpid
   std::string output, errors;
 };
-// Runs it to its end (killed after `seconds`), with nothing to read and its output kept up to 64 KiB.
+// Runs it to its end (killed after `seconds`), with nothing to read and its output kept up to 1 MiB.
 // `descriptors` must be empty. Throws RunError.
 Finished run_to_end(Launch what, double seconds);
 

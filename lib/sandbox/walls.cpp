@@ -73,7 +73,7 @@ Words writable_folders(int64_t mib) {
 Words wall_words(const Walls& walls) {
   Words words{walls.bubblewrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc",
               "--unshare-uts", "--unshare-cgroup-try", "--disable-userns", "--uid", "1000", "--gid", "1000",
-              "--hostname", "sandbox", "--die-with-parent",
+              "--hostname", "sandbox", "--die-with-parent", "--as-pid-1",
               // Sets and dictionaries of text in the same order in every run.
               "--clearenv", "--setenv", "PYTHONHASHSEED", "0"};
   append(words, system_folders());

@@ -4,6 +4,7 @@ A server: it forks for each task, so that nothing carries over from one to the n
 """
 import ast
 import builtins
+import collections  # noqa: F401: here once, not in each child
 import io
 import os
 import socket
@@ -98,7 +99,7 @@ def transform(script, text, cap):
 def carry_out(task, descriptors):
     kind, *texts = [part.decode("utf-8", "replace") for part in task]
     if kind == "judge":
-        return judge(socket.socket(fileno=descriptors[0]), *texts)
+        return judge(descriptors[0], *texts)
     script, text, cap = texts
     return transform(script, text, int(cap))
 
@@ -155,6 +156,7 @@ def in_child(task, descriptors, control):
 
 
 def main(descriptor):
+    os.dup2(0, 2)  # /dev/null
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
     sys.stdin = sys.stdout = sys.stderr = io.StringIO()

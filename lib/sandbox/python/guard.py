@@ -7,15 +7,37 @@ import builtins
 import io
 import os
 import resource
-import shutil
-import subprocess
 import sys
+from _frozen_importlib_external import PathFinder  # importlib.machinery is slow to import
 
 FROM_OS = """kill system putenv remove removedirs rmdir fchdir setuid fork forkpty killpg rename renames truncate
 replace unlink fchmod fchown chmod chown chroot lchflags lchmod lchown getcwd chdir""".split()
-FROM_SHUTIL = ["rmtree", "move", "chown"]
 FROM_BUILTINS = ["exit", "quit", "help"]
+ON_IMPORT = {"shutil": ["rmtree", "move", "chown"], "subprocess": ["Popen"]}
 MODULES = ["ipdb", "joblib", "resource", "psutil", "tkinter"]
+
+
+def remove(holder, names):
+    for name in names:
+        setattr(holder, name, None)
+
+
+class OnImport:
+    """Takes away from modules that are slow to import when the program imports them."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        spec = PathFinder.find_spec(name, path, target) if name in ON_IMPORT else None
+        if spec is None:
+            return None
+        load = spec.loader.exec_module
+
+        def load_and_remove(module):
+            load(module)
+            remove(module, ON_IMPORT[name])
+
+        spec.loader.exec_module = load_and_remove
+        return spec
 
 
 class WriteOnlyStringIO(io.StringIO):
@@ -43,10 +65,9 @@ def limit_processes(count):
 def take_away():
     os.environ.clear()
     os.environ["OMP_NUM_THREADS"] = "1"
-    for holder, names in ((os, FROM_OS), (shutil, FROM_SHUTIL), (builtins, FROM_BUILTINS)):
-        for name in names:
-            setattr(holder, name, None)
-    subprocess.Popen = None
+    remove(os, FROM_OS)
+    remove(builtins, FROM_BUILTINS)
+    sys.meta_path.insert(0, OnImport)
     for name in MODULES:
         sys.modules[name] = None
     sys.stdin = sys.stdout = sys.stderr = WriteOnlyStringIO()

@@ -4,7 +4,9 @@ Plain values cross as copies, by exact type: a subclass with methods of its own 
 was made and crosses as a number. Nothing that is read is ever executed, so either side may lie to the other.
 """
 import struct
-from collections import Counter, OrderedDict, defaultdict, deque
+import sys
+from os import read, write
+from _collections import OrderedDict, defaultdict, deque  # `collections` itself is slow to import
 
 MAX_DEPTH = 100
 MAX_FRAME = 64 << 20
@@ -41,7 +43,20 @@ def _put_pairs(tag):
     return put
 
 
+# Classes that mean the same at both ends; no others cross, and none that makes or looks at code.
+CLASSES = {kind.__name__: kind for kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, set,
+                                            frozenset, dict, range, slice, object)}  # fmt: skip
+
+
+def _put_class(peer, out, value, depth):
+    if CLASSES.get(value.__name__) is value:
+        out += _sized(b"y", value.__name__.encode())
+    else:
+        peer.put_reference(out, value)
+
+
 PUT = {
+    type: _put_class,
     type(None): lambda peer, out, value, depth: out.extend(b"N"),
     bool: lambda peer, out, value, depth: out.extend(b"T" if value else b"F"),
     int: _put_int,
@@ -57,7 +72,6 @@ PUT = {
     deque: _put_items(b"q"),
     dict: _put_pairs(b"d"),
     OrderedDict: _put_pairs(b"O"),
-    Counter: _put_pairs(b"C"),
     defaultdict: _put_pairs(b"D"),
     range: lambda peer, out, value, depth: _put_items(b"r")(peer, out, (value.start, value.stop, value.step), depth),
     slice: lambda peer, out, value, depth: _put_items(b"S")(peer, out, (value.start, value.stop, value.step), depth),
@@ -66,20 +80,36 @@ MAKE_OF_ITEMS = {
     b"l": list, b"t": tuple, b"e": set, b"z": frozenset, b"q": deque,
     b"r": lambda items: range(*items), b"S": lambda items: slice(*items),
 }  # fmt: skip
+
+
+
+def _make_counter(pairs):
+    from collections import Counter
+
+    return Counter(dict(pairs))
+
+
+def _put_of(kind):
+    """How values of exactly this class are written; nothing if they stay where they are."""
+    if kind.__name__ == "Counter" and kind is getattr(sys.modules.get("collections"), "Counter", None):
+        return PUT_COUNTER
+    return PUT.get(kind)
+
+
+PUT_COUNTER = _put_pairs(b"C")
 MAKE_OF_PAIRS = {
-    b"d": dict, b"O": OrderedDict, b"C": lambda pairs: Counter(dict(pairs)),
-    b"D": lambda pairs: defaultdict(None, pairs),
+    b"d": dict, b"O": OrderedDict, b"C": _make_counter, b"D": lambda pairs: defaultdict(None, pairs),
 }  # fmt: skip
 MAKE_OF_BYTES = {
     b"i": lambda data: int.from_bytes(data, "little", signed=True),
     b"s": lambda data: data.decode("utf-8", "surrogatepass"),
-    b"b": bytes, b"B": bytearray,
+    b"b": bytes, b"B": bytearray, b"y": lambda data: CLASSES[data.decode()],
 }  # fmt: skip
 CONSTANTS = {b"N": None, b"T": True, b"F": False}
 
 
 class Peer:
-    """One end of the channel. `proxy(peer, number)` stands here for an object that lives at the other end."""
+    """One end of the channel, a descriptor. `proxy(peer, number)` stands here for an object at the other end."""
 
     def __init__(self, channel, proxy):
         self.channel, self.proxy, self.gone = channel, proxy, False
@@ -87,8 +117,10 @@ class Peer:
 
     def send(self, message):
         data = self.encode(message)
+        rest = memoryview(struct.pack("<I", len(data)) + data)
         try:
-            self.channel.sendall(struct.pack("<I", len(data)) + data)
+            while rest:
+                rest = rest[write(self.channel, rest) :]
         except OSError:
             self._fail()
 
@@ -118,15 +150,18 @@ class Peer:
         return value
 
     def put(self, out, value, depth):
-        put = PUT.get(type(value)) if depth < MAX_DEPTH else None
+        put = _put_of(type(value)) if depth < MAX_DEPTH else None
         if put:
             put(self, out, value, depth)
         elif type(value) is self.proxy:
             out += b"m" + struct.pack("<I", self.proxy.number_of(value))
         else:
-            out += b"h" + struct.pack("<I", self._number(value))
+            self.put_reference(out, value)
         if len(out) > MAX_FRAME:
             raise OverflowError("the value is too large to be examined")
+
+    def put_reference(self, out, value):
+        out += b"h" + struct.pack("<I", self._number(value))
 
     def mine(self, number):
         return self._mine[number]
@@ -177,7 +212,7 @@ class Peer:
         data = bytearray()
         while len(data) < size:
             try:
-                piece = self.channel.recv(min(size - len(data), 1 << 20))
+                piece = read(self.channel, min(size - len(data), 1 << 20))
             except OSError:
                 piece = b""
             if not piece:
