@@ -19,15 +19,10 @@ class Crew {
  public:
   using Task = std::function<void(Worker&, size_t index, bool more)>;
 
-  Crew(const Walls& walls, size_t tasks, Task task) : tasks_(tasks), task_(std::move(task)) {
-    const size_t wanted = walls.options.workers > 0 ? static_cast<size_t>(walls.options.workers)
-                                                    : std::max(1U, std::thread::hardware_concurrency());
-    // Signals are for the threads that the caller made.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (size_t i = 0; i < std::min(wanted, tasks); ++i) threads_.emplace_back([this, &walls] { work(walls); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  Crew(const Walls& walls, size_t tasks, Task task) : walls_(walls), tasks_(tasks), task_(std::move(task)) {
+    const size_t cores = std::max(1U, std::thread::hardware_concurrency());
+    const auto wanted = static_cast<size_t>(walls.options.workers);
+    workers_ = std::min(tasks, wanted > 0 ? wanted : cores);
   }
 
   // What is being judged is still finished; it has a time limit.
@@ -40,7 +35,8 @@ class Crew {
   }
 
   // Until all are finished, or one has failed: then it throws what that one threw.
-  void wait(const std::function<void(int64_t)>& done) {
+  void run(const std::function<void(int64_t)>& done) {
+    start();
     for (size_t told = 0; told < tasks_;) {
       {
         std::unique_lock lock(mutex_);
@@ -53,9 +49,18 @@ class Crew {
   }
 
  private:
-  void work(const Walls& walls) {
+  void start() {
+    // Signals are for the threads that the caller made.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (size_t i = 0; i < workers_; ++i) threads_.emplace_back([this] { work(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  void work() {
     try {
-      Worker worker(walls);
+      Worker worker(walls_);
       for (;;) {
         const auto [index, more] = take();
         if (index >= tasks_) return;
@@ -77,11 +82,13 @@ class Crew {
     const std::lock_guard lock(mutex_);
     if (next_ >= tasks_) return {tasks_, false};
     const size_t index = next_++;
-    return {index, next_ + threads_.size() <= tasks_ + 1};
+    return {index, next_ + workers_ <= tasks_ + 1};
   }
 
+  const Walls& walls_;
   const size_t tasks_;
   const Task task_;
+  size_t workers_;
   std::mutex mutex_;
   std::condition_variable changed_;
   size_t next_ = 0, finished_ = 0;
@@ -117,7 +124,7 @@ std::vector<CodeVerdict> Sandbox::judge(const std::vector<TestedProgram>& progra
   Crew crew(*walls_, programs.size(), [&](Worker& worker, size_t index, bool more) {
     verdicts[index] = worker.judge(programs[index], more);
   });
-  crew.wait(done);
+  crew.run(done);
   return verdicts;
 }
 
@@ -127,7 +134,7 @@ std::vector<std::optional<std::string>> Sandbox::transform(const std::string& sc
   Crew crew(*walls_, inputs.size(), [&](Worker& worker, size_t index, bool) {
     outputs[index] = worker.transform(script, inputs[index]);
   });
-  crew.wait({});
+  crew.run({});
   return outputs;
 }
 

@@ -32,12 +32,10 @@ Cell& Worker::examiner() {
   return *examiner_;
 }
 
-std::unique_ptr<Cell> Worker::take_candidate() {
+void Worker::start_spare() {
+  if (spare_) return;
   const std::string arguments = std::to_string(kChannel) + ", " + std::to_string(walls_.options.processes);
-  auto start = [&] { return std::make_unique<Cell>(walls_, "candidate", arguments); };
-  std::unique_ptr<Cell> candidate = spare_ ? std::move(spare_) : start();
-  candidate->wait_ready();
-  return candidate;
+  spare_ = std::make_unique<Cell>(walls_, "candidate", arguments);
 }
 
 void Worker::send(const Parts& task, int descriptor) {
@@ -66,12 +64,11 @@ std::optional<Parts> Worker::receive(Cell* candidate, double seconds, size_t cap
 }
 
 CodeVerdict Worker::judge(const TestedProgram& tested, bool more) {
+  start_spare();
   examiner();
-  const std::unique_ptr<Cell> candidate = take_candidate();
-  if (more) {
-    const std::string arguments = std::to_string(kChannel) + ", " + std::to_string(walls_.options.processes);
-    spare_ = std::make_unique<Cell>(walls_, "candidate", arguments);
-  }
+  const std::unique_ptr<Cell> candidate = std::move(spare_);
+  candidate->wait_ready();
+  if (more) start_spare();
   const Clock::time_point start = Clock::now();
   send({"judge", tested.tests, tested.entry_point, tested.program}, candidate->channel().get());
   candidate->channel().reset();

@@ -20,7 +20,7 @@ class Worker {
 
  private:
   Cell& examiner();
-  std::unique_ptr<Cell> take_candidate();
+  void start_spare();
   // Hands the task over. Throws RunError if a fresh examiner does not take it either.
   void send(const Parts& task, int descriptor);
   std::optional<Parts> receive(Cell* candidate, double seconds, size_t cap, bool& too_much);

@@ -7,6 +7,7 @@ import builtins
 import collections  # noqa: F401: here once, not in each child
 import io
 import os
+import random
 import socket
 import struct
 import sys
@@ -15,36 +16,35 @@ from remote import Remote, ask
 from wire import Peer, PeerGone
 
 # Modules that tests may use through a program's import: they get the real one, whatever the program made of it.
-SAFE_MODULES = """array bisect cmath collections copy datetime decimal fractions functools heapq itertools math
-operator random re statistics string sys typing""".split()
+SAFE_MODULES = frozenset("""array bisect cmath collections copy datetime decimal fractions functools heapq itertools math
+operator random re statistics string sys typing""".split())
 
 
 class Failed(Exception):
     pass
 
 
-def free_names(tests, entry_point):
-    """Names that the tests use and may have from the program, and those that they only use as modules."""
-    tree = ast.parse(tests)
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} | {entry_point}
-    as_module = {node.value.id for node in ast.walk(tree) if isinstance(node, ast.Attribute)
-                 and isinstance(node.value, ast.Name)}  # fmt: skip
-    bare = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    attributes = [node.value.id for node in ast.walk(tree) if isinstance(node, ast.Attribute)
-                  and isinstance(node.value, ast.Name)]  # fmt: skip
-    modules = {name for name in as_module if name in SAFE_MODULES and bare.count(name) == attributes.count(name)}
-    own = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+def names_from_program(tests, entry_point):
+    """Names that the tests may have from the program, and those by which they only use a module."""
+    nodes = list(ast.walk(ast.parse(tests)))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    loaded = {node.id for node in names if isinstance(node.ctx, ast.Load)} | {entry_point} - {""}
+    own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    own |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    before_dots = [node.value for node in nodes if isinstance(node, ast.Attribute)]
+    alone = {node.id for node in names if not any(node is value for value in before_dots)}
+    modules = (loaded - alone - own) & SAFE_MODULES
+    foreign = {name for name in loaded - modules - own if not hasattr(builtins, name)}
     # A program may not put its own abs() under the tests. Where they name nothing else, a built-in name is that of
     # the tested function.
-    foreign = {name for name in used if not hasattr(builtins, name)} - modules - own - {""}
-    builtin = set() if foreign else {name for name in used if hasattr(builtins, name)}
-    return foreign | builtin | ({entry_point} - {""}), modules
+    return foreign | {entry_point} - {""} or loaded - modules - own, modules
 
 
 def examine(peer, program, tests, entry_point):
     ask(peer, "run", (program,), {})
     code = compile(tests, "<tests>", "exec")
-    names, modules = free_names(tests, entry_point)
+    names, modules = names_from_program(tests, entry_point)
     found = ask(peer, "fetch", (sorted(names | modules),), {})
     if type(found) is not dict:
         raise Failed("no names")
@@ -62,21 +62,29 @@ def examine(peer, program, tests, entry_point):
 
 def judge(channel, tests, entry_point, program):
     peer = Peer(channel, Remote)
+    random.seed(0)  # tests draw the same numbers in each run
     try:
         examine(peer, program, tests, entry_point)
         outcome, text = "passed", "passed"
     except PeerGone:
         outcome, text = "timed out", "timed out"
     except BaseException as error:
-        outcome, text = "failed", "failed: " + printable(str(error) or type(error).__name__)
+        outcome, text = "failed", "failed: " + printable(text_of(error))
     if peer.gone:
         outcome, text = "timed out", "timed out"
     return outcome, text
 
 
+def text_of(error):
+    """An exception's text may hold an object of the program's, which may raise something when it is printed."""
+    try:
+        return str(error) or type(error).__name__
+    except BaseException:
+        return type(error).__name__
+
+
 def printable(text):
-    short = text[:200]
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:200])
 
 
 def transform(script, text, cap):
@@ -137,7 +145,7 @@ def receive(control):
 
 
 def in_child(task, descriptors, control):
-    """The packed answer of a process of its own."""
+    """The packed answer of a process of its own; empty if that died."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
