@@ -16,8 +16,8 @@ from remote import Remote, ask
 from wire import Peer, PeerGone
 
 # Modules that tests may use through a program's import: they get the real one, whatever the program made of it.
-SAFE_MODULES = frozenset("""array bisect cmath collections copy datetime decimal fractions functools heapq itertools math
-operator random re statistics string sys typing""".split())
+SAFE_MODULES = frozenset("""array bisect cmath collections copy datetime decimal fractions functools heapq itertools
+math operator random re statistics string sys typing""".split())
 
 
 class Failed(Exception):
@@ -32,8 +32,8 @@ def names_from_program(tests, entry_point):
     own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
     own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     own |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    before_dots = [node.value for node in nodes if isinstance(node, ast.Attribute)]
-    alone = {node.id for node in names if not any(node is value for value in before_dots)}
+    before_dots = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    alone = {node.id for node in names if id(node) not in before_dots}
     modules = (loaded - alone - own) & SAFE_MODULES
     foreign = {name for name in loaded - modules - own if not hasattr(builtins, name)}
     # A program may not put its own abs() under the tests. Where they name nothing else, a built-in name is that of

@@ -1,4 +1,0 @@
-#include "sandbox/sandbox.h"
-
-#include "catch.h"
-TEST_CASE("x") {}
