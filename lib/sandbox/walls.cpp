@@ -78,7 +78,7 @@ Words wall_words(const Walls& walls) {
               "--clearenv", "--setenv", "PYTHONHASHSEED", "0"};
   append(words, system_folders());
   append(words, python_folders(walls));
-  append(words, {"--proc", "/proc"});
+  append(words, {"--proc", "/proc", "--remount-ro", "/proc"});
   append(words, devices());
   append(words, writable_folders(walls.options.disk_mib));
   return words;
@@ -89,7 +89,7 @@ std::vector<std::pair<int, rlim_t>> limits(const SandboxOptions& options) {
   return {{RLIMIT_AS, bytes(options.memory_mib)},
           {RLIMIT_FSIZE, bytes(options.disk_mib)},
           {RLIMIT_NOFILE, 256},
-          {RLIMIT_CORE, 0},
+          {RLIMIT_CORE, 1},
           {RLIMIT_MEMLOCK, 0},
           {RLIMIT_MSGQUEUE, 0},
           {RLIMIT_RTPRIO, 0},

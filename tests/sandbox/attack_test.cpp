@@ -67,8 +67,7 @@ TEST_CASE("inside, nothing of the machine can be written, and nothing of the use
     std::string program = attack.program;
     if (const size_t at = program.find("SECRET_PATH"); at != std::string::npos)
       program.replace(at, 11, python_path);
-    // Each returns whether it got somewhere.
-    const CodeVerdict verdict = judge_one(program, "assert not escaped(), found\n");
+    const CodeVerdict verdict = judge_one(program, "got = escaped()\nassert not got, got\n");
     CHECK(verdict.result == "passed");
   }
   CHECK(read_file(secret) == "canary text");

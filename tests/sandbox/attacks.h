@@ -109,11 +109,11 @@ inline constexpr Attack kBombs[] = {
     {"kills process 1", "import posix\ndef f(n):\n    for s in (9, 15, 2, 19): posix.kill(1, s)\n"},
 };
 
-// `escaped` returns whether it got somewhere, and what in `found`.
+// `escaped` returns what it got hold of, or nothing.
 inline constexpr Attack kEscapes[] = {
     {"reading a file",
      "found = None\ndef escaped():\n    global found\n"
-     "    try: found = open(SECRET_PATH).read()\n    except OSError: return False\n    return True\n"},
+     "    try: found = open(SECRET_PATH).read()\n    except OSError: return None\n    return found\n"},
     {"writing anywhere",
      "import posix\nfound = []\ndef escaped():\n"
      "    for folder in ('/', '/dev', '/usr', '/usr/bin', '/etc', '/root', '/home', '/proc', "
@@ -125,26 +125,27 @@ inline constexpr Attack kEscapes[] = {
      "'/proc/sys/vm/overcommit_memory'):\n"
      "        try: posix.open(name, posix.O_WRONLY); found.append(name)\n"
      "        except OSError: pass\n"
-     "    return bool(found)\n"},
+     "    return found\n"},
     {"the environment",
      "import posix\nfound = ''\ndef escaped():\n    global found\n"
      "    for name in posix.listdir('/proc'):\n"
      "        if name.isdigit(): found += open('/proc/%s/environ' % name).read()\n"
-     "    return 'CANARY' in found\n"},
+     "    return found if 'CANARY' in found else None\n"},
     {"password hashes",
      "found = None\ndef escaped():\n    global found\n"
-     "    try: found = open('/etc/shadow').read()\n    except OSError: return False\n    return True\n"},
+     "    try: found = open('/etc/shadow').read()\n    except OSError: return None\n    return found\n"},
     {"network interfaces",
      "found = None\ndef escaped():\n    global found\n"
      "    found = [line.split(':')[0].strip() for line in open('/proc/net/dev').readlines()[2:]]\n"
-     "    return found not in ([], ['lo'])\n"},
+     "    return None if found in ([], ['lo']) else found\n"},
     {"descriptors of the harness",
      "import posix\nfound = None\ndef escaped():\n    global found\n"
      "    found = sorted(int(fd) for fd in posix.listdir('/proc/self/fd'))\n"
-     "    return found[:4] != [0, 1, 2, 3] or len(found) > 5\n"},
+     "    return found if found[:4] != [0, 1, 2, 3] or len(found) > 5 else None\n"},
     {"processes outside",
      "import posix\nfound = None\ndef escaped():\n    global found\n"
-     "    found = [n for n in posix.listdir('/proc') if n.isdigit()]\n    return len(found) != 2\n"},
+     "    found = [n for n in posix.listdir('/proc') if n.isdigit()]\n    return found if len(found) != 2 else "
+     "None\n"},
     {"namespaces",
      "import ctypes\nfound = None\ndef escaped():\n    global found\n"
      "    libc = ctypes.CDLL(None)\n"
@@ -153,14 +154,14 @@ inline constexpr Attack kEscapes[] = {
      "             libc.ptrace(16, 1, 0, 0), libc.setns(0, 0), libc.chroot(b'/tmp'), libc.sethostname(b'x', "
      "1),\n"
      "             libc.setuid(0), libc.shmget(0, 4096, 0o1600)]\n"
-     "    return found != [-1] * 9\n"},
+     "    return found if found != [-1] * 9 else None\n"},
     {"limits and priority",
      "import posix, _posixsubprocess, ctypes\nfound = None\ndef escaped():\n    global found\n"
      "    libc = ctypes.CDLL(None)\n"
      "    found = [libc.setrlimit(r, (ctypes.c_ulong * 2)(1 << 50, 1 << 50)) for r in (1, 4, 6, 7, 9)]\n"
      "    found.append(libc.setpriority(0, 0, -10))\n"
      "    found.append(libc.sched_setscheduler(0, 1, (ctypes.c_int * 1)(50)))\n"
-     "    return found != [-1] * 7\n"},
+     "    return found if found != [-1] * 7 else None\n"},
 };
 
 }  // namespace attnlab::test
