@@ -23,7 +23,9 @@ std::string boxed_answer(std::string_view reply) {
   return answer.value_or(std::string(kNoAnswer));
 }
 
-bool same_number(const std::string& answer, const Problem& p) { return same_number_text(answer, p.gold); }
+// lm_eval compares with the whole worked answer, but for gsm8k_cot.
+bool same_as_answer(const std::string& answer, const Problem& p) { return same_number_text(answer, p.answer); }
+bool same_as_gold(const std::string& answer, const Problem& p) { return same_number_text(answer, p.gold); }
 bool same_rounded(const std::string& answer, const Problem& p) { return same_rounded_number(answer, p.gold); }
 bool same_math(const std::string& answer, const Problem& p) {
   return answer != kNoAnswer && math_equivalent(answer, p.gold);
@@ -54,7 +56,7 @@ void add_gsm8k(Table& table) {
                       .shots = 5,
                       .stops = with_end({"Question:", "</s>", "<|im_end|>"}),
                       .extract = answer_after_hashes,
-                      .matches = same_number};
+                      .matches = same_as_answer};
   Preset cot = strict;
   cot.question = cot_question;
   cot.solution = cot_solution;
@@ -62,11 +64,13 @@ void add_gsm8k(Table& table) {
   cot.shots = 8;
   cot.stops = with_end({"Q:", "</s>", "<|im_end|>"});
   cot.extract = answer_before_any_character;
+  cot.matches = same_as_gold;
   Preset zeroshot = cot;
   zeroshot.question = cot_zeroshot_question;
   zeroshot.solution = nullptr;
   zeroshot.shot_source = ShotSource::none;
   zeroshot.shots = 0;
+  zeroshot.matches = same_as_answer;
   const auto flexible = [](Preset preset) {
     preset.extract = last_number;
     return preset;

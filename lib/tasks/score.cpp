@@ -1,5 +1,6 @@
 #include "tasks/score.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "core/errors.h"
@@ -81,6 +82,18 @@ std::vector<Score> score(const Preset& preset, const std::vector<Problem>& probl
   if (preset.matches) return score_answers(preset, problems, replies);
   ATTNLAB_CHECK(sandbox != nullptr);
   return score_programs(preset, problems, replies, *sandbox, done);
+}
+
+std::vector<size_t> disagreements(const std::vector<std::vector<Score>>& by_protocol) {
+  std::vector<size_t> places;
+  for (size_t i = 0; !by_protocol.empty() && i < by_protocol[0].size(); ++i) {
+    const auto differs = [&](const std::vector<Score>& scores) {
+      ATTNLAB_CHECK(scores.size() == by_protocol[0].size());
+      return scores[i].correct != by_protocol[0][i].correct;
+    };
+    if (std::any_of(by_protocol.begin(), by_protocol.end(), differs)) places.push_back(i);
+  }
+  return places;
 }
 
 }  // namespace attnlab

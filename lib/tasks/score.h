@@ -33,4 +33,8 @@ std::vector<Score> score(const Preset& preset, const std::vector<Problem>& probl
                          const std::vector<Reply>& replies, Sandbox* sandbox,
                          const std::function<void(int64_t)>& done = {});
 
+// Where protocols disagree: the replies that some call right and some wrong. `by_protocol`: the scores of the
+// same replies, once for each protocol.
+std::vector<size_t> disagreements(const std::vector<std::vector<Score>>& by_protocol);
+
 }  // namespace attnlab

@@ -1,6 +1,7 @@
 #include "support.h"
 #include "tasks/choice_score.h"
 #include "tasks/text_pair.h"
+#include "text/tokenizer.h"
 
 namespace attnlab {
 namespace {
@@ -80,7 +81,7 @@ TEST_CASE("examples stand before an item, answered") {
   CHECK_THAT(test::refusal([&] { with_shots({pool[0]}, pool, 2); }), ContainsSubstring("for one subject"));
 }
 
-TEST_CASE("choices and ids agree with lm_eval") {
+TEST_CASE("choices agree with lm_eval") {
   if (!test::all_there({test::fixture("mc_scoring.json")})) SKIP_TEST("no mc_scoring.json");
   const auto vectors = test::read_json(test::fixture("mc_scoring.json"));
   std::vector<ChoiceItem> items;
@@ -101,6 +102,31 @@ TEST_CASE("choices and ids agree with lm_eval") {
   CHECK(accuracy.acc == Approx(vectors["item_means"]["acc"].get<double>()));
   CHECK(accuracy.acc_norm == Approx(vectors["item_means"]["acc_norm"].get<double>()));
   CHECK(accuracy.acc_bytes == Approx(vectors["item_means"]["acc_bytes"].get<double>()));
+}
+
+TEST_CASE("texts become the ids of lm_eval") {
+  const auto folder = test::fixture("tiny_llama");
+  if (!test::all_there({test::fixture("mc_scoring.json"), folder})) SKIP_TEST("no mc_scoring.json");
+  const auto vectors = test::read_json(test::fixture("mc_scoring.json"));
+  const Tokenizer tokenizer = Tokenizer::load(folder);
+  const auto split = [&](const std::string& context, const std::string& continuation) {
+    return split_text_pair(context, continuation, vectors["prefix_token_id"],
+                           [&](const std::string& text) { return tokenizer.encode(text); });
+  };
+  REQUIRE(vectors["text_pairs"].size() >= 11);
+  for (const auto& row : vectors["text_pairs"]) {
+    CAPTURE(row["context"], row["continuation"]);
+    const IdPair pair = split(row["context"], row["continuation"]);
+    CHECK(pair.context == row["context_ids"].get<Ids>());
+    CHECK(pair.continuation == row["continuation_ids"].get<Ids>());
+  }
+  for (const auto& row : vectors["items"])
+    for (size_t i = 0; i < row["ids"].size(); ++i) {
+      CAPTURE(row["context"], row["continuations"][i]);
+      const IdPair pair = split(row["context"], row["continuations"][i]);
+      CHECK(pair.context == row["ids"][i]["context"].get<Ids>());
+      CHECK(pair.continuation == row["ids"][i]["continuation"].get<Ids>());
+    }
 }
 
 }  // namespace

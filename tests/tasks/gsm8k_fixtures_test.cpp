@@ -42,6 +42,15 @@ TEST_CASE("gsm8k_cot is scored as lm_eval scores it") {
   check_file("gsm8k_cot_scoring.jsonl", 634, Task::gsm8k_cot);
 }
 
+TEST_CASE("gold answers are read as each task reads them") {
+  const std::vector<Problem> problems{{.id = "0", .answer = "so\n####72", .gold = "72"}};
+  const auto right = [&](Task task, const char* reply) {
+    return score(preset_of(task, Protocol::lm_eval_flexible), problems, {{0, reply}}, nullptr)[0].correct;
+  };
+  CHECK_FALSE(right(Task::gsm8k, "72"));  // the whole answer, which has no "#### " to cut at
+  CHECK(right(Task::gsm8k_cot, "72"));
+}
+
 TEST_CASE("a reply has a result in words, and protocols disagree on it") {
   const std::vector<Problem> problems{{.id = "0", .answer = "so\n#### 72", .gold = "72"}};
   const std::vector<Reply> replies{{0, " 70 + 2 = 72"}, {0, "\n#### 72 of 80"}, {0, "#### 71"}};
@@ -55,6 +64,12 @@ TEST_CASE("a reply has a result in words, and protocols disagree on it") {
   CHECK(words(Protocol::lm_eval_strict) == Words{"no answer", "match", "no match"});
   CHECK(words(Protocol::lm_eval_flexible) == Words{"match", "no match", "no match"});
   CHECK(words(Protocol::lm_eval_cot) == Words{"no answer", "no answer", "no answer"});
+  std::vector<std::vector<Score>> scores;
+  for (const Protocol protocol : {Protocol::lm_eval_strict, Protocol::lm_eval_flexible})
+    scores.push_back(score(preset_of(Task::gsm8k, protocol), problems, replies, nullptr));
+  CHECK(disagreements(scores) == std::vector<size_t>{0, 1});
+  CHECK(disagreements({scores[0], scores[0]}).empty());
+  CHECK(disagreements({}).empty());
 }
 
 }  // namespace
