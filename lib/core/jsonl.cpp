@@ -1,6 +1,7 @@
 #include "core/jsonl.h"
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 #include "core/errors.h"
@@ -14,8 +15,16 @@ using nlohmann::json;
 
 json parse_object(const std::filesystem::path& path, int64_t line, std::string_view text) {
   json object;
+  // The parser would keep the last of equal keys and say nothing.
+  std::set<std::string> keys;
+  std::string repeated;
+  const auto watch = [&](int depth, json::parse_event_t event, const json& parsed) {
+    if (event == json::parse_event_t::key && depth == 1 && !keys.insert(parsed.get<std::string>()).second)
+      repeated = parsed.get<std::string>();
+    return true;
+  };
   try {
-    object = json::parse(text);
+    object = json::parse(text, watch);
   } catch (const json::parse_error& error) {
     throw InputError(BadInput{.file = path.string(),
                               .line = line,
@@ -27,6 +36,12 @@ json parse_object(const std::filesystem::path& path, int64_t line, std::string_v
                               .line = line,
                               .found = object.type_name(),
                               .expected = "one JSON object a line"});
+  if (!repeated.empty())
+    throw InputError(BadInput{.file = path.string(),
+                              .line = line,
+                              .key = repeated,
+                              .found = "the key twice",
+                              .expected = "each key once"});
   return object;
 }
 

@@ -24,7 +24,7 @@ struct Record {
 };
 
 // Calls `action` for each line that is not blank; the file may be gzipped. Throws InputError for what is no
-// JSON object, and if there is none at all.
+// JSON object, for an object that gives a key twice, and if there is none at all.
 void for_each_record(const std::filesystem::path& path, const std::function<void(const Record&)>& action);
 
 }  // namespace attnlab

@@ -1,0 +1,93 @@
+// Scores replies that any model wrote before, under a named protocol.
+#include <algorithm>
+#include <iostream>
+#include <optional>
+
+#include "core/files.h"
+#include "core/interrupt.h"
+#include "program.h"
+#include "sandbox/sandbox.h"
+#include "tasks/responses.h"
+
+namespace {
+
+using namespace attnlab;
+
+struct Options {
+  std::string task, protocol, data, in, out;
+  int64_t limit = 0, workers = 0;
+  double seconds = 3;
+};
+
+struct Job {
+  const Preset* preset = nullptr;
+  TaskKind kind = TaskKind::answer;
+  std::vector<Problem> problems;
+  Responses responses;
+};
+
+// Reads and checks everything, before anything is run or written.
+Job validate(const Options& o) {
+  require_given("--task", o.task, "one of " + join(all_names<Task>()));
+  const auto task = parse_name<Task>("--task", o.task);
+  require_given("--protocol", o.protocol, "one of " + join(all_names<Protocol>()));
+  Job job{.preset = &preset_of(task, parse_name<Protocol>("--protocol", o.protocol)), .kind = kind_of(task)};
+  require_given("--data", o.data, "the task's problems");
+  require_given("--in", o.in, "the replies");
+  require_given("--out", o.out, "the file to write");
+  require_range("--limit", o.limit, 0);
+  require_range("--workers", o.workers, 0, 1024);
+  if (!(o.seconds > 0 && o.seconds <= 3600))
+    throw InputError(BadInput{
+        .file = "--seconds", .found = std::to_string(o.seconds), .expected = "more than 0, at most 3600"});
+  job.problems = read_problems(task, o.data);
+  job.responses = read_responses(o.in, job.problems);
+  if (o.limit > 0 && o.limit < std::ssize(job.responses.replies)) {
+    job.responses.replies.resize(static_cast<size_t>(o.limit));
+    job.responses.ids.resize(static_cast<size_t>(o.limit));
+  }
+  return job;
+}
+
+void run(const Options& o) {
+  const Job job = validate(o);
+  std::optional<Sandbox> sandbox;
+  if (job.kind == TaskKind::code)
+    sandbox.emplace(SandboxOptions{.seconds = o.seconds, .workers = static_cast<int>(o.workers)});
+  catch_interrupts();
+  const auto scores =
+      score(*job.preset, job.problems, job.responses.replies, sandbox ? &*sandbox : nullptr, [](int64_t) {
+        if (interrupted()) throw Interrupted{};
+      });
+  write_file_atomic(o.out, score_lines(job.responses, scores));
+  const auto correct = std::count_if(scores.begin(), scores.end(), [](const Score& s) { return s.correct; });
+  std::cout << correct << " of " << scores.size() << " replies are right (" << o.task << ", " << o.protocol
+            << "), in " << o.out << '\n';
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  Program program(
+      {.name = "score_outputs",
+       .usage = "--task NAME --protocol NAME --data FILE --in FILE --out FILE [options]",
+       .about =
+           "Scores replies, JSONL of {\"id\", \"response\"}: the id is the problem's task_id, or its index in "
+           "the\n"
+           "data file from 0. Writes {\"id\", \"extracted\", \"correct\", \"result\"} for each, in order.\n"
+           "Programs run in the sandbox only; where there is none, tasks with programs are refused.",
+       .example = "score_outputs --task gsm8k --protocol lm_eval_strict --data test.jsonl --in responses.jsonl "
+                  "--out scores.jsonl",
+       .interrupted = "interrupted; nothing was written"});
+  program.option("task", o.task, "NAME", "gsm8k, gsm8k_cot, math, humaneval, mbpp, … (required)")
+      .option("protocol", o.protocol, "NAME",
+              "how replies are read; a wrong one lists those of the task (required)")
+      .option("data", o.data, "FILE", "the task's problems, as published (required)")
+      .option("in", o.in, "FILE", "replies (required)")
+      .option("out", o.out, "FILE", "file to write (required)")
+      .option("limit", o.limit, "N", "score the first N replies only; 0: all")
+      .option("seconds", o.seconds, "S", "time that a program has")
+      .option("workers", o.workers, "N", "programs at a time; 0: one a core");
+  return program.run(argc, argv, [&] { run(o); });
+}

@@ -1,0 +1,107 @@
+// score_outputs as a user calls it.
+#include <nlohmann/json.hpp>
+
+#include "run_program.h"
+#include "sandbox/sandbox.h"
+
+namespace attnlab {
+namespace {
+
+using nlohmann::json;
+using test::check_refused;
+using test::run_program;
+
+class Files {
+ public:
+  Files() {
+    write("gsm8k.jsonl", R"({"question": "q", "answer": "so\n#### 2,125"})"
+                         "\n"
+                         R"({"question": "r", "answer": "so\n#### 7"})"
+                         "\n");
+    write("humaneval.jsonl", json{{"task_id", "H/0"},
+                                  {"prompt", "def f(x):\n"},
+                                  {"entry_point", "f"},
+                                  {"test", "def check(f):\n    assert f(1) == 2\n"},
+                                  {"canonical_solution", "    return x + 1\n"}}
+                                 .dump());
+  }
+  void write(const std::string& name, const std::string& text) { write_file_atomic(path(name), text); }
+  std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
+  std::string command(const std::string& options, const std::string& data) const {
+    return "score_outputs " + options + " --data " + path(data) + " --in " + path("in.jsonl") + " --out " +
+           path("out.jsonl");
+  }
+  // Refused with the message, and nothing written.
+  void refused(const std::string& options, const std::string& data, const std::string& message) const {
+    check_refused(command(options, data), message);
+    CHECK_FALSE(std::filesystem::exists(path("out.jsonl")));
+    CHECK_FALSE(std::filesystem::exists(path("out.jsonl.tmp")));
+  }
+
+ private:
+  test::TemporaryFolder folder_;
+};
+
+const std::string strict = "--task gsm8k --protocol lm_eval_strict";
+
+TEST_CASE("score_outputs scores replies in their order") {
+  Files files;
+  files.write("in.jsonl",
+              "{\"id\": 1, \"response\": \"#### 7\"}\n{\"id\": \"0\", \"response\": \"#### 2125\"}\n"
+              "{\"id\": 1, \"response\": \"8\"}\n");
+  const auto outcome = run_program(files.command(strict, "gsm8k.jsonl"));
+  CHECK(outcome.code == 0);
+  CHECK_THAT(outcome.out, ContainsSubstring("2 of 3 replies are right (gsm8k, lm_eval_strict)"));
+  CHECK(read_file(files.path("out.jsonl")) ==
+        "{\"id\":1,\"extracted\":\"7\",\"correct\":true,\"result\":\"match\"}\n"
+        "{\"id\":\"0\",\"extracted\":\"2125\",\"correct\":true,\"result\":\"match\"}\n"
+        "{\"id\":1,\"extracted\":\"[invalid]\",\"correct\":false,\"result\":\"no answer\"}\n");
+  CHECK(run_program(files.command(strict + " --limit 1", "gsm8k.jsonl")).code == 0);
+  CHECK(read_file(files.path("out.jsonl")) ==
+        "{\"id\":1,\"extracted\":\"7\",\"correct\":true,\"result\":\"match\"}\n");
+}
+
+TEST_CASE("score_outputs runs programs where there is a sandbox") {
+  Files files;
+  files.write("in.jsonl",
+              "{\"id\": \"H/0\", \"response\": \"    return x + 1\\ndef g\"}\n"
+              "{\"id\": \"H/0\", \"response\": \"    return x\"}\n");
+  const auto outcome = run_program(files.command("--task humaneval --protocol lm_eval", "humaneval.jsonl"));
+  if (const auto reason = Sandbox::unavailable()) {
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, ContainsSubstring(*reason));
+    CHECK_FALSE(std::filesystem::exists(files.path("out.jsonl")));
+    SKIP_TEST(*reason);
+  }
+  CHECK(outcome.code == 0);
+  const std::string lines = read_file(files.path("out.jsonl"));
+  const json first = json::parse(lines.substr(0, lines.find('\n')));
+  CHECK(first["extracted"] == "    return x + 1");
+  CHECK(first["correct"] == true);
+  CHECK(first["result"] == "passed");
+  CHECK_THAT(lines, ContainsSubstring("\"correct\":false,\"result\":\"failed"));
+}
+
+TEST_CASE("score_outputs refuses bad input and writes nothing") {
+  Files files;
+  files.write("in.jsonl", "{\"id\": 0, \"response\": \"#### 7\"}\n{\"id\": 2, \"response\": \"\"}\n");
+  files.refused(strict, "gsm8k.jsonl", "in.jsonl:2: id: found 2, expected an id of the 2 problems, 0 to 1");
+  files.write("in.jsonl", "{\"id\": 0, \"response\": \"a\", \"response\": \"b\"}\n");
+  files.refused(strict, "gsm8k.jsonl", "in.jsonl:1: response: found the key twice");
+  files.write("in.jsonl", "{\"id\": 0, \"response\": \"a\"}\n");
+  files.refused(strict, "humaneval.jsonl", "humaneval.jsonl:1: question: found no such key");
+  files.refused(strict, "nowhere.jsonl", "nowhere.jsonl");
+  files.refused("--protocol lm_eval", "gsm8k.jsonl", "--task: found nothing, expected one of gsm8k");
+  files.refused("--task gsm8k", "gsm8k.jsonl", "--protocol: found nothing, expected one of lm_eval_strict");
+  files.refused("--task gms8k --protocol lm_eval", "gsm8k.jsonl", "did you mean 'gsm8k'?");
+  files.refused("--task gsm8k --protocol lm_eval_strcit", "gsm8k.jsonl", "did you mean 'lm_eval_strict'?");
+  files.refused("--task gsm8k --protocol bigcode", "gsm8k.jsonl", "for the task gsm8k");
+  files.refused("--task piqa --protocol lm_eval", "gsm8k.jsonl", "scored by likelihood");
+  files.refused(strict + " --seconds 0", "gsm8k.jsonl", "--seconds: found 0");
+  files.refused(strict + " --workers -1", "gsm8k.jsonl", "--workers: found -1");
+  files.refused(strict + " --limit -1", "gsm8k.jsonl", "--limit: found -1");
+  check_refused("score_outputs " + strict + " --data x --in y", "--out: found nothing");
+}
+
+}  // namespace
+}  // namespace attnlab
