@@ -9,6 +9,7 @@
 #include "core/interrupt.h"
 #include "experiment/dry_run.h"
 #include "experiment/rate_range.h"
+#include "experiment/run_tasks.h"
 #include "experiment/runner.h"
 #include "experiment/workers.h"
 #include "program.h"
@@ -54,7 +55,8 @@ int execute(Options o) {
   at::set_num_threads(static_cast<int>(threads));
   if (!o.worker) {
     const auto warnings = validate_plan(plan);
-    if (o.dry_run) fmt::print("{}{}", format_costs(plan, count_runs(plan)), describe_data(plan));
+    if (o.dry_run) 
+      fmt::print("{}{}{}", format_costs(plan, count_runs(plan)), describe_data(plan), describe_plan_tasks(plan));
     for (const auto& warning : warnings) fmt::print(stderr, "warning: {}\n", warning);
     if (o.dry_run) return 0;
     if (o.range_test) {

@@ -40,6 +40,11 @@ void Reporter::evaluating(int64_t step, int64_t answered, int64_t problems) {
       fmt::format("{}: step {}/{}, {}/{} problems answered", prefix(), step, last_, answered, problems));
 }
 
+void Reporter::asking(int64_t step, const std::string& task, const std::string& what, int64_t done,
+                      int64_t total) {
+  line_.update(fmt::format("{}: step {}/{}, {}: {} of {} {}", prefix(), step, last_, task, done, total, what));
+}
+
 void Reporter::evaluated(int64_t step, double heldout_loss, double accuracy, int64_t problems) {
   std::string text = fmt::format("{}: step {}/{}, held-out loss {:.4f}", prefix(), step, last_, heldout_loss);
   if (problems > 0) text += fmt::format(", accuracy {:.1f} % of {}", 100 * accuracy, problems);

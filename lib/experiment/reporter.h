@@ -18,6 +18,7 @@ class Reporter {
   void begin(size_t place, const PlannedRun& run, int64_t step);
   void step(int64_t step, double loss, double tokens_per_second);
   void evaluating(int64_t step, int64_t answered, int64_t problems);
+  void asking(int64_t step, const std::string& task, const std::string& what, int64_t done, int64_t total);
   void evaluated(int64_t step, double heldout_loss, double accuracy, int64_t problems);
   // A line that stays.
   void note(const std::string& text) { line_.note(text); }

@@ -14,6 +14,7 @@
 #include "experiment/provenance.h"
 #include "experiment/run_header.h"
 #include "experiment/run_state.h"
+#include "experiment/run_tasks.h"
 #include "results/run_file.h"
 #include "train/determinism.h"
 #include "train/finite_watch.h"
@@ -40,6 +41,7 @@ class RunSession {
         data_(inputs.data(config_.data)),
         stream_(inputs.stream(config_)),
         evaluator_(config_, base_, *data_),
+        tasks_(plan, run, base_),
         model_(make_model(plan, device)),
         writer_(open_writer(device)),  // compares with the base, in float32
         trainer_(in_precision(*model_.decoder, config_.train.precision), config_.train) {}
@@ -51,7 +53,9 @@ class RunSession {
         reporter_.begin(place, run_, progress_.step);
         if (stream_->truncated_examples() > 0)
           reporter_.note(run_name(run_) + ": " + describe_training(config_, *data_, *stream_));
+        for (const auto& note : tasks_.notes()) reporter_.note(run_name(run_) + ": " + note);
         evaluate_if_due();
+        if (progress_.step == 0 && config_.eval.before) evaluate_tasks();
         train();
       } catch (const Interrupted&) {
         save_state();
@@ -91,6 +95,7 @@ class RunSession {
       return RunWriter::resume(files_.results);
     }
     remove_states(files_.state);  // of a run whose file was deleted
+    remove_tasks_files(files_.results);
     return RunWriter::create(
         files_.results, make_run_header(run_, *base_, *data_, *stream_, model_, evaluator_, device, reporter_));
   }
@@ -117,6 +122,7 @@ class RunSession {
 
   void finish() {
     settle_nonfinite();
+    evaluate_tasks();
     if (config_.train.save_model) save_arm_model(files_.model, *model_.decoder, *base_);
     writer_->set_status(RunState::complete, progress_.step);
     remove_states(files_.state);
@@ -208,6 +214,18 @@ class RunSession {
     reporter_.evaluated(progress_.step, result.row.heldout_loss, result.row.accuracy, result.row.problems);
   }
 
+  // A file that is there already is not made again. The state is saved before, so that a kill costs no
+  // training.
+  void evaluate_tasks() {
+    if (config_.eval.tasks.empty() || run_.selects) return;
+    if (progress_.step == config_.train.steps) save_state();
+    const std::string scores = tasks_.evaluate(*model_.decoder, progress_.step, [&](const TaskProgress& now) {
+      reporter_.asking(progress_.step, now.label, now.what, now.done, now.total);
+      if (interrupted()) throw Interrupted{};
+    });
+    if (!scores.empty()) reporter_.note(fmt::format("{}: step {}: {}", run_name(run_), progress_.step, scores));
+  }
+
   const PlannedRun& run_;
   const RunConfig& config_;
   RunFiles files_;
@@ -217,6 +235,7 @@ class RunSession {
   std::shared_ptr<const Data> data_;
   std::shared_ptr<const BatchStream> stream_;
   Evaluator evaluator_;
+  RunTasks tasks_;
   ArmModel model_;
   std::optional<RunWriter> writer_;
   Trainer trainer_;

@@ -9,6 +9,8 @@
 #include "experiment/provenance.h"
 #include "experiment/rate_selection.h"
 #include "experiment/run_state.h"
+#include "experiment/run_tasks.h"
+#include "experiment/task_verdict.h"
 #include "experiment/verdict.h"
 
 namespace attnlab {
@@ -34,7 +36,9 @@ std::vector<std::string> validate_plan(const Plan& plan) {
       find_device(run.config.device);
       check_same_config(run);
     }
-    return parameter_warnings(count_runs(plan));
+    auto warnings = parameter_warnings(count_runs(plan));
+    for (const auto& line : check_tasks(plan)) warnings.push_back(line);
+    return warnings;
   } catch (const InputError& error) {
     throw located(error, plan.root);
   }
@@ -61,7 +65,8 @@ std::string verdict_of_plan(const Plan& plan) {
   const bool any = std::any_of(records.begin(), records.end(),
                                [](const auto& run) { return run.state == RunState::complete; });
   if (!any) return "No run is complete yet.\n";
-  return format_verdict(compare_arms(records), TableStyle::text);
+  return format_verdict(compare_arms(records), TableStyle::text) +
+         format_task_verdict(compare_tasks(records), TableStyle::text);
 }
 
 }  // namespace attnlab

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/errors.h"
@@ -98,6 +99,22 @@ std::vector<JudgementRow> judgement_rows(const TaskResult& result, size_t protoc
   return rows;
 }
 
+// Which choice each way of measuring takes; no reply is behind it.
+std::vector<std::pair<std::string, std::vector<JudgementRow>>> choice_judgements(const TaskResult& result) {
+  std::vector<std::pair<std::string, std::vector<JudgementRow>>> out{
+      {"acc", {}}, {"acc_norm", {}}, {"acc_bytes", {}}};
+  for (size_t i = 0; i < result.choices.size(); ++i) {
+    const auto& item = result.data.items[i];
+    const Choice chosen = choose(result.choices[i].log_likelihoods, item.choices);
+    const std::array<int64_t, 3> taken{chosen.by_sum, chosen.by_characters, chosen.by_bytes};
+    for (size_t m = 0; m < taken.size(); ++m)
+      out[m].second.push_back({.problem = static_cast<int64_t>(i),
+                               .correct = taken[m] == item.gold,
+                               .extracted = std::to_string(taken[m])});
+  }
+  return out;
+}
+
 std::string percent(double value) { return fmt::format("{:.2f} %", 100 * value); }
 
 std::string shown(const ScoreRow& row) {
@@ -138,6 +155,7 @@ TaskRecord task_record(const TaskResult& result) {
   for (size_t p = 0; p < result.judged.size(); ++p)
     record.judgements.emplace_back(name_of(result.data.protocols[p]),
                                    judgement_rows(result, p, record.replies));
+  if (!result.choices.empty()) record.judgements = choice_judgements(result);
   for (size_t i = 0; i < result.choices.size(); ++i)
     for (size_t c = 0; c < result.choices[i].log_likelihoods.size(); ++c)
       record.choices.push_back({static_cast<int64_t>(i), static_cast<int64_t>(c),
@@ -148,6 +166,7 @@ TaskRecord task_record(const TaskResult& result) {
 
 std::vector<Disagreement> disagreements(const TaskRecord& task) {
   std::vector<Disagreement> out;
+  if (!task.choices.empty()) return out;
   for (size_t a = 0; a < task.judgements.size(); ++a)
     for (size_t b = a + 1; b < task.judgements.size(); ++b) {
       const auto& [first, ours] = task.judgements[a];

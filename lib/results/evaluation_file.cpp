@@ -24,7 +24,6 @@ struct WidestTexts {
   template <class Number>
   void operator()(const Key&, const Number&) {}
   void operator()(const Key&, const std::string& text) {
-    if (column == widths.size()) widths.push_back(1);
     widths[column] = std::max(widths[column], width(text.size()));
     ++column;
   }
@@ -33,6 +32,8 @@ struct WidestTexts {
 template <class Row>
 void write_table(hid_t parent, const std::string& name, const std::vector<Row>& rows) {
   WidestTexts widest;
+  for (const auto& column : columns_of<Row>())
+    if (column.kind == hdf5::Column::Kind::text) widest.widths.push_back(1);
   for (const auto& row : rows) {
     widest.column = 0;
     Row::fields(row, widest);
@@ -65,7 +66,8 @@ TaskRecord read_task(hid_t tasks, const std::string& label) {
   for (const auto& [key, value] : read_attributes(group))
     if (key.starts_with("config.")) task.config.emplace_back(key.substr(7), value);
   task.replies = read_table<ReplyRow>(group, "replies");
-  for (const auto& protocol : std::get<std::vector<std::string>>(read_attribute(group, "protocols")))
+  const FieldValue protocols = read_attribute(group, "protocols");
+  for (const auto& protocol : std::get<std::vector<std::string>>(protocols))
     task.judgements.emplace_back(protocol, read_table<JudgementRow>(group, protocol));
   task.choices = read_table<ChoiceRow>(group, "choices");
   return task;
@@ -114,7 +116,8 @@ EvaluationRecord read_evaluation(const fs::path& path) {
     EvaluationRecord record{.path = path};
     record.provenance = read_attributes(hdf5::open_group(file, "provenance"));
     const hdf5::Handle tasks = hdf5::open_group(file, "tasks");
-    for (const auto& label : std::get<std::vector<std::string>>(read_attribute(tasks, "labels")))
+    const FieldValue labels = read_attribute(tasks, "labels");
+    for (const auto& label : std::get<std::vector<std::string>>(labels))
       record.tasks.push_back(read_task(tasks, label));
     record.scores = read_table<ScoreRow>(file, "scores");
     return record;

@@ -1,0 +1,31 @@
+// Arms compared by the problems that each got right.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "experiment/verdict.h"
+
+namespace attnlab {
+
+// One arm at one sweep point on one task, scored under one protocol (or, of multiple choice, by one measure).
+struct TaskComparison {
+  std::string task, protocol, arm, sweep_point;
+  bool is_baseline = false;
+  int64_t seeds = 0, problems = 0;
+  Interval value;       // share of problems that are right
+  Interval difference;  // to the baseline, over the seeds and problems that both have
+  double p = std::numeric_limits<double>::quiet_NaN();       // two-sided, that the difference is 0
+  double p_holm = std::numeric_limits<double>::quiet_NaN();  // adjusted for the arms of this task and protocol
+};
+
+// Reads the evaluations that lie beside the runs' files (run_tasks.h), after their last step; runs without one
+// are left out. The baseline is the first arm, as in compare_arms. Several seeds: seeds and problems are both
+// random (crossed_mean, stats/crossed.h). One seed: intervals over problems alone, Wilson's and the paired
+// bootstrap's (BCa), and p of McNemar's test (mid-p).
+std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs);
+
+// A table; "" if there is nothing to compare.
+std::string format_task_verdict(const std::vector<TaskComparison>& rows, TableStyle style);
+
+}  // namespace attnlab
