@@ -116,6 +116,7 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
   model_.emplace(TaskModel{.decoder = *decoder_,
                            .tokenizer = *tokenizer_,
                            .bos_id = bos,
+                           .prefix_id = bos.value_or(tokenizer_->bos_id().value_or(stops.front())),
                            .eos_id = stops.front(),
                            .stop_ids = stops,
                            .batch_rows = o.batch});

@@ -11,7 +11,7 @@ namespace attnlab {
 std::vector<int64_t> TaskModel::encode_prompt(const std::string& text) const {
   auto ids = tokenizer.encode(text);
   if (bos_id) ids.insert(ids.begin(), *bos_id);
-  if (ids.empty()) ids.push_back(eos_id);
+  if (ids.empty()) ids.push_back(prefix_id);
   return ids;
 }
 

@@ -8,6 +8,7 @@
 #include "core/jsonl.h"
 #include "data/code_functions.h"
 #include "data/word_problems.h"
+#include "tasks/prompts.h"
 
 namespace attnlab {
 namespace {
@@ -75,7 +76,7 @@ void load_problems(TaskData& data, const std::string& key) {
       throw InputError(
           BadInput{.file = config.path, .found = "no problem of the test split", .expected = "at least one"});
   }
-  for (const auto& name : config.protocols) data.protocols.push_back(parse_name<Protocol>(key, name));
+  for (const auto& name : config.protocols) data.protocols.push_back(*from_name<Protocol>(name));
   if (data.protocols.empty()) data.protocols = default_protocols(config.task);
   const Preset& asks = preset_of(config.task, data.protocols.front());
   // Before the cut: which examples a problem gets must not depend on how many are asked.

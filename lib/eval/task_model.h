@@ -15,7 +15,8 @@ struct TaskModel {
   Decoder& decoder;
   const Tokenizer& tokenizer;
   std::optional<int64_t> bos_id;  // stands before every prompt, if given
-  int64_t eos_id = 0;             // stands for an empty context; ends a reply
+  int64_t prefix_id = 0;  // stands for an empty context and before a text: bos if there is one, else eos
+  int64_t eos_id = 0;     // ends a reply
   std::vector<int64_t> stop_ids;  // end a reply, too
   Precision precision = Precision::float32;
   int64_t batch_rows = 32;      // sequences that are generated at a time

@@ -1,5 +1,7 @@
 #include "eval/text_scores.h"
 
+#include <optional>
+
 #include "eval/likelihood.h"
 #include "tasks/text_pair.h"
 #include "tasks/windows.h"
@@ -11,12 +13,14 @@ LikelihoodOptions options_of(const TaskModel& model) {
   return {.batch_tokens = model.batch_tokens, .precision = model.precision};
 }
 
-ScoredSequence choice_sequence(const TaskModel& model, const std::string& context,
-                               const std::string& continuation) {
+// Nothing where the continuation merges into the context's ids as a whole.
+std::optional<ScoredSequence> choice_sequence(const TaskModel& model, const std::string& context,
+                                              const std::string& continuation) {
   const auto encode = [&](const std::string& text) { return model.tokenizer.encode(text); };
-  auto pair = split_text_pair(context, continuation, model.bos_id.value_or(model.eos_id), encode);
+  auto pair = split_text_pair(context, continuation, model.prefix_id, encode);
   if (model.bos_id && pair.context.front() != *model.bos_id)
     pair.context.insert(pair.context.begin(), *model.bos_id);
+  if (pair.continuation.empty()) return std::nullopt;
   const ScoredIds scored = scored_ids(pair, model.window());
   ScoredSequence sequence{.ids = scored.input};
   sequence.ids.push_back(pair.continuation.back());
@@ -31,7 +35,7 @@ double window_sum(const TaskModel& model, const std::vector<int64_t>& ids, const
   for (const auto& window : windows) {
     ScoredSequence sequence{.first = window.context()};
     for (int64_t i = window.begin; i < window.end; ++i)
-      sequence.ids.push_back(i < 0 ? model.bos_id.value_or(model.eos_id) : ids[static_cast<size_t>(i)]);
+      sequence.ids.push_back(i < 0 ? model.prefix_id : ids[static_cast<size_t>(i)]);
     sequences.push_back(std::move(sequence));
   }
   double sum = 0;
@@ -44,21 +48,25 @@ double window_sum(const TaskModel& model, const std::vector<int64_t>& ids, const
 
 std::vector<ChoiceLikelihoods> choice_likelihoods(const TaskModel& model, const TaskData& data, int64_t first,
                                                   int64_t last) {
+  std::vector<ChoiceLikelihoods> out;
   std::vector<ScoredSequence> sequences;
+  std::vector<std::pair<size_t, size_t>> places;
   for (int64_t i = first; i < last; ++i) {
     const auto& item = data.items[static_cast<size_t>(i)];
-    for (size_t c = 0; c < item.continuations.size(); ++c)
-      sequences.push_back(choice_sequence(model, item.header + item.contexts[c], item.continuations[c]));
+    const size_t choices = item.continuations.size();
+    out.push_back({std::vector<double>(choices, 0), std::vector<bool>(choices, true)});
+    for (size_t c = 0; c < choices; ++c) {
+      auto sequence = choice_sequence(model, item.header + item.contexts[c], item.continuations[c]);
+      if (!sequence) continue;
+      sequences.push_back(std::move(*sequence));
+      places.emplace_back(out.size() - 1, c);
+    }
   }
   const auto likelihoods = log_likelihoods(model.decoder, sequences, options_of(model));
-  std::vector<ChoiceLikelihoods> out;
-  size_t at = 0;
-  for (int64_t i = first; i < last; ++i) {
-    out.emplace_back();
-    for (size_t c = 0; c < data.items[static_cast<size_t>(i)].continuations.size(); ++c, ++at) {
-      out.back().log_likelihoods.push_back(likelihoods[at].log_likelihood);
-      out.back().greedy.push_back(likelihoods[at].greedy);
-    }
+  for (size_t i = 0; i < places.size(); ++i) {
+    const auto& [item, choice] = places[i];
+    out[item].log_likelihoods[choice] = likelihoods[i].log_likelihood;
+    out[item].greedy[choice] = likelihoods[i].greedy;
   }
   return out;
 }

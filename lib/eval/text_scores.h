@@ -17,14 +17,14 @@ struct ChoiceLikelihoods {
 };
 
 // For the items [first, last). Contexts and continuations become ids as in lm_eval (tasks/text_pair.h), bos_id
-// before them if the model has one; an empty context is eos_id then. Throws InputError if a continuation is
+// before them if the model has one; an empty context is prefix_id. Throws InputError if a continuation is
 // longer than the model's window.
 std::vector<ChoiceLikelihoods> choice_likelihoods(const TaskModel& model, const TaskData& data, int64_t first,
                                                   int64_t last);
 
 // The likelihood of one text under both ways of cutting it (tasks/windows.h).
 struct TextScore {
-  TextLikelihood rolling;  // every token once, behind bos_id (eos_id without one)
+  TextLikelihood rolling;  // every token once, behind prefix_id
   double plain = 0;        // windows side by side, tail included
   int64_t plain_tokens = 0;
 };

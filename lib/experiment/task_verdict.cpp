@@ -184,7 +184,9 @@ std::string format_task_verdict(const std::vector<TaskComparison>& rows, TableSt
                                     std::isnan(row.p_holm) ? "" : fmt::format("{:.2g}", row.p_holm),
                                     compared ? std::string(name_of(verdict_of(row.difference))) : "baseline"}});
   }
-  return "\n" + (style == TableStyle::text ? as_text(grid) : as_markdown(grid)) +
+  std::string text = "\n";
+  text += style == TableStyle::text ? as_text(grid) : as_markdown(grid);
+  return text +
          "\nDifferences to the baseline in points, paired by problem. Several seeds: intervals and p for other "
          "seeds "
          "and other problems (two-way random effects). One seed: for other problems alone (Wilson, paired "

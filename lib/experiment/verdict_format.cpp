@@ -102,9 +102,11 @@ std::string format_verdict(const VerdictTable& table, TableStyle style) {
                                             "\nMean ± half of the {:g} % interval over seeds (Student's t). "
                                             "Cache (numbers) and FLOPs: per token.\n",
                                             100 * table.confidence);
-  if (has_difference(table))
-    text += "\n" + render(difference_grid(table)) +
-            "\nPaired t tests over equal seeds; p is not corrected for the number of comparisons.\n";
+  if (has_difference(table)) {
+    text += "\n";
+    text += render(difference_grid(table));
+    text += "\nPaired t tests over equal seeds; p is not corrected for the number of comparisons.\n";
+  }
   if (!table.notes.empty()) text += "\n";
   for (const auto& note : table.notes) text += (style == TableStyle::text ? "" : "- ") + note + "\n";
   if (!table.warnings.empty()) text += "\n";

@@ -1,0 +1,189 @@
+// Tasks from a model to scores: what is asked, what is kept, what a second call goes on from.
+#include "eval/task_run.h"
+
+#include "catch.h"
+#include "core/errors.h"
+#include "core/files.h"
+#include "support.h"
+
+namespace attnlab {
+namespace {
+
+struct Asked {
+  std::shared_ptr<Decoder> decoder;
+  std::shared_ptr<const Tokenizer> tokenizer = test::byte_tokenizer();
+
+  Asked() {
+    auto config = test::byte_config();
+    config.max_positions = 600;
+    decoder = test::make_decoder(config, test::lively_weights(config), MlaOrthogonal::Config{});
+  }
+  TaskModel model(int64_t rows = 4) const {
+    return {.decoder = *decoder,
+            .tokenizer = *tokenizer,
+            .prefix_id = test::eos_id,
+            .eos_id = test::eos_id,
+            .batch_rows = rows};
+  }
+};
+
+TaskConfig problems(int64_t size = 7) {
+  return {.task = Task::word_problems,
+          .protocols = {"lm_eval_strict", "lm_eval_flexible"},
+          .shots = 0,
+          .max_new_tokens = 12,
+          .size = size};
+}
+
+std::string error_of(const TaskConfig& config) {
+  try {
+    load_task(config, "eval.tasks.2");
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST_CASE("generated tasks are the same each time, and those of the test split") {
+  const TaskData data = load_task(problems(), "t");
+  REQUIRE(data.size() == 7);
+  CHECK(data.prompts == load_task(problems(), "t").prompts);
+  CHECK(data.sha256 == load_task(problems(), "t").sha256);
+  CHECK(data.prompts[0] == "Question: " + data.problems[0].question + "\nAnswer:");
+  TaskConfig fewer = problems();
+  fewer.limit = 3;
+  CHECK(load_task(fewer, "t").prompts == std::vector(data.prompts.begin(), data.prompts.begin() + 3));
+  TaskConfig shots = problems();
+  shots.shots = 2;
+  const auto prompt = load_task(shots, "t").prompts[1];
+  CHECK(prompt.ends_with("\n\n" + data.prompts[1]));
+  CHECK(prompt.find("#### ") != std::string::npos);
+}
+
+TEST_CASE("settings that a task cannot have are refused by their keys") {
+  TaskConfig config = problems();
+  config.protocols = {"lm_eval_strikt"};
+  CHECK_THAT(error_of(config), ContainsSubstring("eval.tasks.2.protocols: found 'lm_eval_strikt'") &&
+                                   ContainsSubstring("did you mean 'lm_eval_strict'"));
+  config = problems();
+  config.k = {1, 5};
+  CHECK_THAT(error_of(config), ContainsSubstring("eval.tasks.2.k: found 5"));
+  config = problems();
+  config.samples = 4;
+  CHECK_THAT(error_of(config), ContainsSubstring("eval.tasks.2.temperature: found 0"));
+  config = problems();
+  config.difficulty_min = 5;
+  CHECK_THAT(error_of(config), ContainsSubstring("eval.tasks.2.difficulty_min"));
+  CHECK_THAT(error_of({.task = Task::gsm8k}), ContainsSubstring("eval.tasks.2.path: found nothing"));
+  CHECK_THAT(error_of({.task = Task::piqa, .path = "x", .protocols = {"lm_eval"}}),
+             ContainsSubstring("eval.tasks.2.protocols"));
+  CHECK_THAT(error_of({.task = Task::gsm8k, .path = "/no/such.jsonl"}), ContainsSubstring("/no/such.jsonl"));
+}
+
+TEST_CASE("every problem gets its replies and a score under each protocol, whatever the batches") {
+  const Asked asked;
+  TaskConfig config = problems();
+  config.samples = 2;
+  config.temperature = 1;
+  const TaskData data = load_task(config, "t");
+  std::vector<TaskResult> results;
+  for (const int64_t rows : {1, 3, 20}) {
+    TaskLog log;
+    results.push_back(run_task(asked.model(rows), data, log, nullptr));
+  }
+  for (const auto& result : results) {
+    REQUIRE(result.replies.size() == 14);
+    REQUIRE(result.judged.size() == 2);
+    CHECK(result.judged[1].size() == 14);
+    for (size_t i = 0; i < 14; ++i) {
+      CHECK(result.replies[i].problem == i / 2);
+      CHECK(result.replies[i].text == results[0].replies[i].text);
+      CHECK(result.judged[0][i].result == results[0].judged[0][i].result);
+    }
+  }
+  CHECK(results[0].replies[0].text != results[0].replies[1].text);
+}
+
+TEST_CASE("a reply ends only where every protocol has found a stop string") {
+  const Asked asked;
+  TaskConfig config{.task = Task::code_functions, .shots = 0, .max_new_tokens = 20, .size = 4};
+  config.protocols = {"lm_eval", "human_eval"};  // human_eval has no stop strings
+  const TaskData data = load_task(config, "t");
+  std::vector<std::string> texts;
+  generate_replies(asked.model(), data, {},
+                   [&](ReplyPlace, const std::string& text) { texts.push_back(text); });
+  REQUIRE(texts.size() == 4);
+  for (const auto& text : texts) CHECK(text.size() == 20);  // one character a token, and no end token
+}
+
+TEST_CASE("a stopped evaluation goes on at the next problem, and gives what an undisturbed one gives") {
+  const Asked asked;
+  const TaskData data = load_task(problems(), "t");
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "log.jsonl";
+  TaskLog memory;
+  const auto whole = run_task(asked.model(), data, memory, nullptr);
+  struct Stop {};
+  int64_t stopped_at = 0;
+  {
+    TaskLog log(path, "model A");
+    CHECK_THROWS_AS(run_task(asked.model(), data, log, nullptr,
+                             [&](const TaskProgress& now) {
+                               stopped_at = now.done;
+                               if (now.done == 3) throw Stop{};
+                             }),
+                    Stop);
+  }
+  CHECK(stopped_at == 3);
+  // A crash may leave half a line.
+  write_file_atomic(path, read_file(path) + R"({"task":"word_problems","prob)");
+  TaskLog log(path, "model A");
+  CHECK(log.of("word_problems").replies.size() == 3);
+  std::vector<int64_t> heard;
+  const auto rest =
+      run_task(asked.model(), data, log, nullptr, [&](const TaskProgress& now) { heard.push_back(now.done); });
+  CHECK(heard == std::vector<int64_t>{3, 4, 5, 6, 7});
+  REQUIRE(rest.replies.size() == whole.replies.size());
+  for (size_t i = 0; i < rest.replies.size(); ++i) CHECK(rest.replies[i].text == whole.replies[i].text);
+  log.remove();
+  CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("a log of another evaluation, or no log, is refused and left alone") {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "log.jsonl";
+  { TaskLog log(path, "model A"); }
+  const std::string before = read_file(path);
+  CHECK_THROWS_WITH(TaskLog(path, "model B"), ContainsSubstring("another evaluation"));
+  CHECK(read_file(path) == before);
+  write_file_atomic(path, "{\"evaluation\": 3}\nno JSON\n");
+  CHECK_THROWS_AS(TaskLog(path, "model A"), InputError);
+  write_file_atomic(path, "not JSON\n");
+  CHECK_THROWS_WITH(TaskLog(path, "model A"),
+                    ContainsSubstring(":1: found a line that is not of an evaluation"));
+  CHECK_THROWS_AS(TaskLog(folder.path() / "no" / "log", "x"), RunError);
+}
+
+TEST_CASE("what is logged reads back") {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "log.jsonl";
+  {
+    TaskLog log(path, "x");
+    log.add("humaneval", {3, 1}, "a \"quoted\"\nreply \xE2\x82\xAC");
+    log.add("piqa", 5, ChoiceLikelihoods{{-1.25, -0.1}, {true, false}});
+    TextScore score{.plain = -7.5, .plain_tokens = 9};
+    score.rolling = {-8.125, 4, 21};
+    log.add("wiki", 0, score);
+  }
+  TaskLog log(path, "x");
+  CHECK(log.of("humaneval").replies.at({3, 1}) == "a \"quoted\"\nreply \xE2\x82\xAC");
+  CHECK(log.of("piqa").choices.at(5).log_likelihoods == std::vector<double>{-1.25, -0.1});
+  CHECK(log.of("piqa").choices.at(5).greedy == std::vector<bool>{true, false});
+  CHECK(log.of("wiki").texts.at(0).rolling.loglikelihood == -8.125);
+  CHECK(log.of("wiki").texts.at(0).rolling.bytes == 21);
+  CHECK(log.of("wiki").texts.at(0).plain_tokens == 9);
+  CHECK(log.of("other").replies.empty());
+}
+
+}  // namespace
+}  // namespace attnlab
