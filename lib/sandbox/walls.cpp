@@ -82,8 +82,7 @@ Words wall_words(const Walls& walls) {
   append(words, devices());
   append(words, writable_folders(walls.options.disk_mib));
   append(words, python_folders(walls));
-  // The folders that hold mount points, and /proc: where root may not become nobody, its files would be open to
-  // it.
+  // The folders that hold mount points, and /proc: to a root that may not become nobody, its files are open.
   append(words, {"--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"});
   return words;
 }
