@@ -38,7 +38,7 @@ struct CodeVerdict {
 
 // Limits are those of one program with all the processes that it starts.
 struct SandboxOptions {
-  double seconds = 3;         // wall time
+  double seconds = 3;         // wall time; one more of processor time for each process
   int64_t memory_mib = 2048;  // address space of a process, and resident memory of all together
   int64_t disk_mib = 64;      // /tmp and /dev/shm, each; also the largest file
   int64_t processes = 64;     // threads count

@@ -42,7 +42,9 @@ Words system_folders() {
   return words;
 }
 
-bool below_usr(const std::filesystem::path& path) { return path.string().starts_with("/usr"); }
+bool below_usr(const std::filesystem::path& path) {
+  return path == "/usr" || path.string().starts_with("/usr/");
+}
 
 // A Python of its own folder: its programs and libraries, not all that may lie beside them.
 Words python_folders(const Walls& walls) {
@@ -63,11 +65,10 @@ Words devices() {
   return words;
 }
 
-// Small, private, gone with the process. Everything else is read-only, the folders above mount points included.
+// Small, private, gone with the process.
 Words writable_folders(int64_t mib) {
   const std::string bytes = std::to_string(mib << 20);
-  return {"--size",  bytes,  "--tmpfs",      "/dev/shm", "--remount-ro", "/dev", "--size", bytes,
-          "--tmpfs", "/tmp", "--remount-ro", "/",        "--chdir",      "/tmp"};
+  return {"--size", bytes, "--tmpfs", "/dev/shm", "--size", bytes, "--tmpfs", "/tmp", "--chdir", "/tmp"};
 }
 
 Words wall_words(const Walls& walls) {
@@ -77,10 +78,12 @@ Words wall_words(const Walls& walls) {
               // Sets and dictionaries of text in the same order in every run.
               "--clearenv", "--setenv", "PYTHONHASHSEED", "0"};
   append(words, system_folders());
-  append(words, python_folders(walls));
-  append(words, {"--proc", "/proc", "--remount-ro", "/proc"});
+  append(words, {"--proc", "/proc"});
   append(words, devices());
   append(words, writable_folders(walls.options.disk_mib));
+  append(words, python_folders(walls));
+  // The folders that hold mount points, and /proc: to a root that may not become nobody, its files are open.
+  append(words, {"--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"});
   return words;
 }
 

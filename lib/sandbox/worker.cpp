@@ -1,5 +1,7 @@
 #include "sandbox/worker.h"
 
+#include <cmath>
+
 #include "core/errors.h"
 
 namespace attnlab {
@@ -34,7 +36,9 @@ Cell& Worker::examiner() {
 
 void Worker::start_spare() {
   if (spare_) return;
-  const std::string arguments = std::to_string(kChannel) + ", " + std::to_string(walls_.options.processes);
+  const int cpu_seconds = static_cast<int>(std::ceil(walls_.options.seconds)) + 1;
+  const std::string arguments = std::to_string(kChannel) + ", " + std::to_string(walls_.options.processes) +
+                                ", " + std::to_string(cpu_seconds);
   spare_ = std::make_unique<Cell>(walls_, "candidate", arguments);
 }
 

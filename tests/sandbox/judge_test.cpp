@@ -96,6 +96,7 @@ TEST_CASE("tests use whatever the program defines") {
       "def words():\n    yield 'a'\n    yield 'b'\n"
       "def apply(g, x):\n    return g(x) + 1\n"
       "def is_a(x, kind):\n    return isinstance(x, kind)\n"
+      "class Stack(list):\n    pass\n"
       "def refuse():\n    raise KeyError('no')\n";
   const std::string tests =
       "p = swap(Pair(1, [2]))\n"
@@ -105,6 +106,9 @@ TEST_CASE("tests use whatever the program defines") {
       "assert list(words()) == ['a', 'b']\n"
       "assert apply(lambda x: apply(lambda y: y * 2, x), 4) == 10\n"
       "assert is_a(1, int) and not is_a('1', (int, float))\n"
+      "s = Stack([1])\nassert isinstance(s, list) and not isinstance(s, dict) and s == [1] and [1] == s and "
+      "s[0] == 1\n"
+      "assert not isinstance(p, (list, int)) and p.__class__.__name__ == 'Pair'\n"
       "assert math.isclose(0.1 + 0.2, 0.3)\n"
       "try:\n    refuse()\n    assert False\nexcept KeyError as error:\n    assert 'no' in str(error)\n";
   CHECK(judge_one(program, tests).result == "passed");

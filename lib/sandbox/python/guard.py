@@ -57,9 +57,11 @@ class WriteOnlyStringIO(io.StringIO):
         return False
 
 
-def limit_processes(count):
-    """Inside the walls, where only what runs here is counted."""
-    resource.setrlimit(resource.RLIMIT_NPROC, (count, count))
+def limit(processes, cpu_seconds):
+    """Inside the walls, where only what runs here is counted. The harness's clock is what ends a program; this one
+    goes on should the harness be stopped."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
 
 
 def take_away():
