@@ -55,8 +55,9 @@ int execute(Options o) {
   at::set_num_threads(static_cast<int>(threads));
   if (!o.worker) {
     const auto warnings = validate_plan(plan);
-    if (o.dry_run) 
-      fmt::print("{}{}{}", format_costs(plan, count_runs(plan)), describe_data(plan), describe_plan_tasks(plan));
+    if (o.dry_run)
+      fmt::print("{}{}{}", format_costs(plan, count_runs(plan)), describe_data(plan),
+                 describe_plan_tasks(plan));
     for (const auto& warning : warnings) fmt::print(stderr, "warning: {}\n", warning);
     if (o.dry_run) return 0;
     if (o.range_test) {

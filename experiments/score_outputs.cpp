@@ -7,6 +7,7 @@
 #include "core/interrupt.h"
 #include "program.h"
 #include "sandbox/sandbox.h"
+#include "stored_responses.h"
 #include "tasks/responses.h"
 
 namespace {
@@ -14,7 +15,7 @@ namespace {
 using namespace attnlab;
 
 struct Options {
-  std::string task, protocol, data, in, out;
+  std::string task, protocol, data, in, run, out;
   int64_t limit = 0, workers = 0;
   double seconds = 3;
 };
@@ -26,6 +27,12 @@ struct Job {
   Responses responses;
 };
 
+Responses responses_of(const Options& o, const std::vector<Problem>& problems) {
+  if (!o.run.empty()) return stored_responses(evaluation_of(o.run), o.task, problems);
+  if (o.in.ends_with(".h5")) return stored_responses(o.in, o.task, problems);
+  return read_responses(o.in, problems);
+}
+
 // Reads and checks everything, before anything is run or written.
 Job validate(const Options& o) {
   require_given("--task", o.task, "one of " + join(all_names<Task>()));
@@ -33,7 +40,8 @@ Job validate(const Options& o) {
   require_given("--protocol", o.protocol, "one of " + join(all_names<Protocol>()));
   Job job{.preset = &preset_of(task, parse_name<Protocol>("--protocol", o.protocol)), .kind = kind_of(task)};
   require_given("--data", o.data, "the task's problems");
-  require_given("--in", o.in, "the replies");
+  if (o.in.empty() == o.run.empty())
+    throw InputError(std::string("--in FILE or --run FILE is needed, one of the two (see --help)"));
   require_given("--out", o.out, "the file to write");
   require_range("--limit", o.limit, 0);
   require_range("--workers", o.workers, 0, 1024);
@@ -41,7 +49,7 @@ Job validate(const Options& o) {
     throw InputError(BadInput{
         .file = "--seconds", .found = std::to_string(o.seconds), .expected = "more than 0, at most 3600"});
   job.problems = read_problems(task, o.data);
-  job.responses = read_responses(o.in, job.problems);
+  job.responses = responses_of(o, job.problems);
   if (o.limit > 0 && o.limit < std::ssize(job.responses.replies)) {
     job.responses.replies.resize(static_cast<size_t>(o.limit));
     job.responses.ids.resize(static_cast<size_t>(o.limit));
@@ -84,7 +92,8 @@ int main(int argc, char** argv) {
       .option("protocol", o.protocol, "NAME",
               "how replies are read; a wrong one lists those of the task (required)")
       .option("data", o.data, "FILE", "the task's problems, as published (required)")
-      .option("in", o.in, "FILE", "replies (required)")
+      .option("in", o.in, "FILE", "replies: JSONL, or the .h5 that eval_model wrote")
+      .option("run", o.run, "FILE", "instead: a run's seed<k>.h5 with eval.tasks, its last replies")
       .option("out", o.out, "FILE", "file to write (required)")
       .option("limit", o.limit, "N", "score the first N replies only; 0: all")
       .option("seconds", o.seconds, "S", "time that a program has")

@@ -117,11 +117,10 @@ TaskData load_task(const TaskConfig& config, const std::string& key) {
       load_problems(data, key);
       break;
     case TaskKind::choice: {
-      auto items = read_choices(config.task, config.path);
-      if (const int64_t shots = config.shots.value_or(0); shots > 0)
-        items = with_shots(
-            items, read_choices(config.task, config.shots_path.empty() ? config.path : config.shots_path),
-            shots);
+      const int64_t shots = config.shots.value_or(0);
+      const std::string& pool = config.shots_path.empty() ? config.path : config.shots_path;
+      auto items = with_shots(read_choices(config.task, config.path),
+                              shots > 0 ? read_choices(config.task, pool) : std::vector<ChoiceItem>{}, shots);
       cut_to(items, config.limit);
       data.items = std::move(items);
       break;

@@ -56,7 +56,7 @@ std::vector<ChoiceLikelihoods> choice_likelihoods(const TaskModel& model, const 
     const size_t choices = item.continuations.size();
     out.push_back({std::vector<double>(choices, 0), std::vector<bool>(choices, true)});
     for (size_t c = 0; c < choices; ++c) {
-      auto sequence = choice_sequence(model, item.header + item.contexts[c], item.continuations[c]);
+      auto sequence = choice_sequence(model, item.contexts[c], item.continuations[c]);
       if (!sequence) continue;
       sequences.push_back(std::move(*sequence));
       places.emplace_back(out.size() - 1, c);

@@ -1,6 +1,7 @@
 // score_outputs as a user calls it.
 #include <nlohmann/json.hpp>
 
+#include "results/evaluation_file.h"
 #include "run_program.h"
 #include "sandbox/sandbox.h"
 
@@ -101,6 +102,25 @@ TEST_CASE("score_outputs refuses bad input and writes nothing") {
   files.refused(strict + " --workers -1", "gsm8k.jsonl", "--workers: found -1");
   files.refused(strict + " --limit -1", "gsm8k.jsonl", "--limit: found -1");
   check_refused("score_outputs " + strict + " --data x --in y", "--out: found nothing");
+}
+
+TEST_CASE("score_outputs scores the replies that an evaluation kept, and names what is not in it") {
+  Files files;
+  EvaluationRecord record;
+  record.tasks = {{.label = "gsm8k", .replies = {{1, 0, "1", "#### 7"}, {0, 0, "0", "no"}}}};
+  write_evaluation(files.path("e.h5"), record);
+  write_evaluation(files.path("tasks.seed3.step20.h5"), record);
+  const std::string data = " --data " + files.path("gsm8k.jsonl") + " --out " + files.path("out.jsonl");
+  for (const std::string from : {" --in " + files.path("e.h5"), " --run " + files.path("seed3.h5")}) {
+    CHECK(run_program("score_outputs " + strict + from + data).code == 0);
+    CHECK_THAT(read_file(files.path("out.jsonl")), ContainsSubstring("\"id\":\"1\",\"extracted\":\"7\""));
+    std::filesystem::remove(files.path("out.jsonl"));
+  }
+  check_refused("score_outputs --task gsm8k_cot --protocol lm_eval_cot --in " + files.path("e.h5") + data,
+                "no task 'gsm8k_cot' (there are: gsm8k)");
+  check_refused("score_outputs " + strict + " --run " + files.path("seed4.h5") + data,
+                "no evaluation of tasks");
+  check_refused("score_outputs " + strict + data, "--in FILE or --run FILE");
 }
 
 }  // namespace

@@ -1,0 +1,114 @@
+// eval_model as a user calls it.
+#include <nlohmann/json.hpp>
+
+#include "results/evaluation_file.h"
+#include "run_program.h"
+#include "sandbox/sandbox.h"
+
+namespace attnlab {
+namespace {
+
+using test::check_refused;
+using test::run_program;
+
+struct Call {
+  test::TemporaryFolder folder;
+  std::string model = (test::source_dir() / "data" / "base_small").string();
+  std::filesystem::path out = folder.path() / "e.h5";
+
+  std::string with(const std::string& options) const {
+    return "eval_model --model " + model + " --out " + out.string() + " " + options;
+  }
+  // Refused with the message, and nothing written.
+  void refused(const std::string& options, const std::string& message) const {
+    check_refused(with(options), message);
+    CHECK(std::filesystem::is_empty(folder.path()));
+  }
+};
+
+const std::string few = "--tasks word_problems --limit 3 --shots 0 --max-new-tokens 40 --batch 2 ";
+
+TEST_CASE("eval_model asks, scores under each protocol, and keeps what the model wrote") {
+  const Call call;
+  const auto outcome = run_program(call.with(few + "--protocol lm_eval_flexible --protocol lm_eval_strict"));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.out, ContainsSubstring("word_problems  lm_eval_flexible  accuracy"));
+  CHECK_FALSE(std::filesystem::exists(call.out.string() + ".partial.jsonl"));
+  const auto record = read_evaluation(call.out);
+  REQUIRE(record.tasks.size() == 1);
+  CHECK(record.tasks[0].replies.size() == 3);
+  REQUIRE(record.tasks[0].judgements.size() == 2);
+  CHECK(record.tasks[0].judgements[0].first == "lm_eval_flexible");
+  CHECK(record.scores[0].n == 3);
+}
+
+TEST_CASE("eval_model that was killed goes on, and gives what an undisturbed call gives") {
+  const Call call, undisturbed;
+  const std::string options = "--tasks word_problems --limit 12 --shots 0 --max-new-tokens 40 --batch 1";
+  const std::string log = call.out.string() + ".partial.jsonl";
+  REQUIRE(run_program(undisturbed.with(options)).code == 0);
+  // Killed once three replies are in the log.
+  const std::string command = (test::bin_dir() / call.with(options)).string();
+  const std::string script = command + " 2>/dev/null & until [ \"$(cat " + log +
+                             " 2>/dev/null | wc -l)\" -ge 4 ]; do sleep 0.05; done; kill -KILL $!; wait $!";
+  CHECK(std::system(("bash -c '" + script + "' >/dev/null 2>&1").c_str()) != 0);
+  REQUIRE(std::filesystem::exists(log));
+  CHECK_FALSE(std::filesystem::exists(call.out));
+  REQUIRE(run_program(call.with(options)).code == 0);
+  CHECK_FALSE(std::filesystem::exists(log));
+  const auto expected = read_evaluation(undisturbed.out).tasks[0], found = read_evaluation(call.out).tasks[0];
+  REQUIRE(found.replies.size() == 12);
+  for (size_t i = 0; i < 12; ++i) CHECK(found.replies[i].text == expected.replies[i].text);
+}
+
+TEST_CASE("eval_model runs programs in the sandbox, or refuses to") {
+  const Call call;
+  const std::string code = "--tasks code_functions --limit 2 --max-new-tokens 60";
+  if (Sandbox::unavailable()) {
+    call.refused(code, "programs are never run without one");
+    SKIP_TEST(*Sandbox::unavailable());
+  }
+  const auto outcome = run_program(call.with(code));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.out, ContainsSubstring("code_functions  lm_eval   pass@1"));
+}
+
+TEST_CASE("without bubblewrap eval_model refuses code tasks before it loads a model") {
+  const Call call;
+  const auto err = call.folder.path() / "err";
+  const int status =
+      std::system(("PATH=/nowhere " + (test::bin_dir() / call.with("--tasks code_functions")).string() + " 2>" +
+                   err.string())
+                      .c_str());
+  CHECK(WEXITSTATUS(status) == 2);
+  CHECK_THAT(read_file(err), ContainsSubstring("no sandbox: ") && ContainsSubstring("programs are never run"));
+}
+
+TEST_CASE("eval_model --dry-run says what so many problems can show, and writes nothing") {
+  const Call call;
+  const auto outcome = run_program(call.with("--tasks word_problems --limit 100 --dry-run"));
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.out, ContainsSubstring("word_problems: 100 problems") &&
+                              ContainsSubstring("smallest difference between two models that shows"));
+  CHECK(std::filesystem::is_empty(call.folder.path()));
+}
+
+TEST_CASE("eval_model refuses bad options in one line and writes nothing") {
+  const Call call;
+  call.refused("--tasks word_problem", "did you mean 'word_problems'");
+  call.refused("--tasks gsm8k", "a folder that scripts/fetch_data.sh filled");
+  call.refused("--tasks word_problems --protocol human_eval", "lm_eval_strict");
+  call.refused("--tasks word_problems --protocol lm_eval_strikt", "did you mean 'lm_eval_strict'");
+  call.refused("--tasks word_problems --k 2", "found 2");
+  call.refused("--tasks word_problems --samples 2", "temperature");
+  call.refused("--tasks word_problems,word_problems", "another task has");
+  call.refused("--tasks word_problems --temperature -1", "--temperature");
+  call.refused("--tasks word_problems --run x.h5", "--model DIR or --run FILE");
+  check_refused("eval_model --run /no/such/seed0.h5 --tasks word_problems --out " + call.out.string(),
+                "/no/such/seed0.h5");
+}
+
+}  // namespace
+}  // namespace attnlab
