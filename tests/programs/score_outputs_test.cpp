@@ -111,7 +111,7 @@ TEST_CASE("score_outputs scores the replies that an evaluation kept, and names w
   write_evaluation(files.path("e.h5"), record);
   write_evaluation(files.path("tasks.seed3.step20.h5"), record);
   const std::string data = " --data " + files.path("gsm8k.jsonl") + " --out " + files.path("out.jsonl");
-  for (const std::string from : {" --in " + files.path("e.h5"), " --run " + files.path("seed3.h5")}) {
+  for (const std::string& from : {" --in " + files.path("e.h5"), " --run " + files.path("seed3.h5")}) {
     CHECK(run_program("score_outputs " + strict + from + data).code == 0);
     CHECK_THAT(read_file(files.path("out.jsonl")), ContainsSubstring("\"id\":\"1\",\"extracted\":\"7\""));
     std::filesystem::remove(files.path("out.jsonl"));
