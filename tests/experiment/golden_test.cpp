@@ -2,8 +2,8 @@
 // meant to change the numbers must leave them; one that is makes them anew and says so.
 //
 // Bits depend on torch's version and on which kernels the CPU can run. The runs are asked for the plainest
-// kernels (threads, ATen, MKL, oneDNN), and the file is chosen by torch's version and the CPU's capability. For
-// a pair that has no file the test skips and says how to make it.
+// kernels (threads, ATen, MKL, oneDNN), and the file is chosen by torch's version, the CPU's capability and its
+// maker. Where there is no file the test skips and says how to make it.
 #include <ATen/Version.h>
 #include <fmt/format.h>
 #include <torch/version.h>
@@ -65,6 +65,13 @@ std::string curves() {
   return lines;
 }
 
+std::string cpu_maker() {
+  std::istringstream in(read_file("/proc/cpuinfo"));
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("vendor_id")) return line.substr(line.find(": ") + 2);
+  return "unknown";
+}
+
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream in(text);
@@ -75,7 +82,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 TEST_CASE("golden loss curves: every arm in every precision gives the committed bits") {
   const std::string version = TORCH_VERSION, capability = at::get_cpu_capability();
-  const std::string key = fmt::format("torch-{}-{}", version, capability);
+  const std::string key = fmt::format("torch-{}-{}-{}", version, capability, cpu_maker());
   const auto file = test::source_dir() / "tests" / "experiment" / "golden" / (key + ".txt");
   const std::string name = "golden loss curves*";
   if (std::getenv("ATTNLAB_WRITE_GOLDEN") != nullptr) {
@@ -84,10 +91,10 @@ TEST_CASE("golden loss curves: every arm in every precision gives the committed 
     return;
   }
   if (!std::filesystem::exists(file))
-    SKIP_TEST(
-        fmt::format("no golden curves for torch {} on a CPU with {}; from a checkout whose numbers are right, "
-                    "ATTNLAB_WRITE_GOLDEN=1 ATTNLAB_SOURCE=$PWD build/bin/test_experiment '{}' makes {}",
-                    version, capability, name, file.string()));
+    SKIP_TEST(fmt::format(
+        "no golden curves for torch {} on a CPU with {} by {}; from a checkout whose numbers are right, "
+        "ATTNLAB_WRITE_GOLDEN=1 ATTNLAB_SOURCE=$PWD build/bin/test_experiment '{}' makes {}",
+        version, capability, cpu_maker(), name, file.string()));
   const auto expected = lines_of(read_file(file)), found = lines_of(curves());
   REQUIRE(found.size() == 7 * EnumNames<Precision>::rows.size() * 4);
   REQUIRE(expected.size() == found.size());
