@@ -55,6 +55,7 @@ TaskConfig task_config(const EvalOptions& o, const std::string& name) {
   if (o.shots >= 0) config.shots = o.shots;
   if (!o.k.empty()) config.k = o.k;
   config.limit = o.limit;
+  if (config.path.empty() && o.limit > 0) config.size = o.limit;  // generated: as many as are wanted
   config.samples = o.samples;
   config.temperature = o.temperature;
   config.top_p = o.top_p;

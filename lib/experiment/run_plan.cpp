@@ -13,6 +13,7 @@
 #include "experiment/run_state.h"
 #include "experiment/runner.h"
 #include "train/determinism.h"
+#include "train/state_file.h"
 
 namespace attnlab {
 namespace {
@@ -94,14 +95,20 @@ class PlanWorker {
     report_.complete_before += outcome == Outcome::complete_before && first;
   }
 
+  // A kill between a run's last write and the end of its state leaves the state.
+  static Outcome complete(const PlannedRun& run) {
+    remove_states(files_of(run).state);
+    return Outcome::complete_before;
+  }
+
   Outcome attempt(size_t place) {
     PlannedRun& run = plan_.runs[place];
     if (failed_.count(place)) return Outcome::failed;
-    if (is_settled(run)) return Outcome::complete_before;
+    if (is_settled(run)) return complete(run);
     if (run.rate_is_open && !find_rate(place)) return failed_.count(place) ? Outcome::failed : Outcome::waiting;
     FileLock lock(files_of(run).lock);
     if (!lock.try_lock()) return Outcome::taken;
-    if (is_settled(run)) return Outcome::complete_before;  // finished by another process just now
+    if (is_settled(run)) return complete(run);  // by another process, just now
     const auto failure = failure_of([&] {
       if (run.selection) check_same_config(run);
       run_one(plan_, run, inputs_, find_device(run.config.device), reporter_);

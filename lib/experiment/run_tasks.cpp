@@ -102,7 +102,11 @@ RunTasks::RunTasks(const Plan& plan, const PlannedRun& run, std::shared_ptr<cons
 std::string RunTasks::evaluate(Decoder& decoder, int64_t step,
                                const std::function<void(const TaskProgress&)>& progress) const {
   const auto file = tasks_file(run_.file, step);
-  if (evaluation_.tasks.empty() || std::filesystem::exists(file)) return "";
+  if (evaluation_.tasks.empty()) return "";
+  if (std::filesystem::exists(file)) {
+    std::filesystem::remove(log_of(file));  // of a call that was killed right behind the file's last byte
+    return "";
+  }
   TaskEvaluation evaluation = evaluation_;
   evaluation.provenance = machine_facts(decoder.device());
   for (const auto& [key, value] : flatten(run_.config)) {

@@ -38,6 +38,17 @@ TEST_CASE("kill -9 at ten random instants: nothing flushed is lost, the curve is
     check_equal(read_run(undisturbed.file(arm)), read_run(killed.file(arm)));
 }
 
+TEST_CASE("a state that a kill left behind a complete run goes at the next start") {
+  const TinyExperiment experiment;
+  REQUIRE(experiment.run().code == 0);
+  const auto left = experiment.out / "gqa" / "seed0.state.safetensors";
+  write_file_atomic(left, "x");
+  const auto again = experiment.run();
+  CHECK(again.code == 0);
+  CHECK_FALSE(std::filesystem::exists(left));
+  CHECK(read_run(experiment.file("gqa")).state == RunState::complete);
+}
+
 TEST_CASE("Ctrl-C saves and leaves with code 130, and the same command goes on") {
   const TinyExperiment undisturbed, stopped;
   REQUIRE(undisturbed.run("--set train.steps=400 --set train.checkpoint_every=1000").code == 0);

@@ -88,7 +88,7 @@ TEST_CASE("choices agree with lm_eval") {
   std::vector<std::vector<double>> sums;
   for (const auto& row : vectors["items"]) {
     const ChoiceItem item = choice_item(row["context"], row["choices"], row["gold"]);
-    CHECK(item.continuations == row["continuations"]);
+    CHECK(item.continuations == row["continuations"].get<std::vector<std::string>>());
     const auto sum = row["loglikelihood"].get<std::vector<double>>();
     const Choice chosen = choose(sum, item.choices);
     CHECK(chosen.by_sum == row["pred_acc"]);

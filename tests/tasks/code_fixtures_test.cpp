@@ -20,8 +20,9 @@ class HumanEvalRows {
   HumanEvalRows() : problems(read_problems(Task::humaneval, test::data_set("humaneval/HumanEval.jsonl.gz"))) {}
 
   size_t place(const json& row) const {
-    const auto found = std::find_if(problems.begin(), problems.end(),
-                                    [&](const Problem& p) { return p.id == row["task_id"]; });
+    const auto found = std::find_if(problems.begin(), problems.end(), [&](const Problem& p) {
+      return p.id == row["task_id"].get<std::string>();
+    });
     REQUIRE(found != problems.end());
     return static_cast<size_t>(found - problems.begin());
   }
@@ -50,15 +51,18 @@ TEST_CASE("completions of HumanEval are cut as the harnesses cut them") {
     const std::string raw = row["raw"];
     const Problem& problem = all.problems[all.place(row)];
     const auto preset = [](Protocol protocol) { return preset_of(Task::humaneval, protocol); };
-    if (row.contains("lm_eval")) CHECK(extract(preset(Protocol::lm_eval), raw) == row["lm_eval"]);
-    if (row.contains("bigcode")) CHECK(extract(preset(Protocol::bigcode), raw) == row["bigcode"]);
+    if (row.contains("lm_eval"))
+      CHECK(extract(preset(Protocol::lm_eval), raw) == row["lm_eval"].get<std::string>());
+    if (row.contains("bigcode"))
+      CHECK(extract(preset(Protocol::bigcode), raw) == row["bigcode"].get<std::string>());
     if (row.contains("lm_eval_instruct_program")) {
       const Preset instruct = preset(Protocol::lm_eval_instruct);
-      CHECK(instruct.program(problem, extract(instruct, raw)) == row["lm_eval_instruct_program"]);
+      CHECK(instruct.program(problem, extract(instruct, raw)) ==
+            row["lm_eval_instruct_program"].get<std::string>());
     }
     if (row["form"] != "instruct")
       CHECK(sanitize_input(problem, raw, row["form"] == "base", preset(Protocol::evalplus_base).stops) ==
-            row["evalplus_input"]);
+            row["evalplus_input"].get<std::string>());
   }
 }
 
@@ -91,7 +95,7 @@ TEST_CASE("programs are sanitised as evalplus does it") {
   const auto scores = all.run(rows, "evalplus_input", Protocol::evalplus, sandbox);
   for (size_t i = 0; i < rows.size(); ++i) {
     CAPTURE(rows[i]["id"], rows[i]["kind"]);
-    CHECK(scores[i].extracted == rows[i]["evalplus_program"]);
+    CHECK(scores[i].extracted == rows[i]["evalplus_program"].get<std::string>());
     CHECK(scores[i].correct == rows[i]["evalplus_passed"]);
   }
   // Chat replies are told from completions.
@@ -103,7 +107,7 @@ TEST_CASE("programs are sanitised as evalplus does it") {
     const auto raw = all.run(of_form, "raw", protocol, sandbox);
     for (size_t i = 0; i < of_form.size(); ++i) {
       CAPTURE(of_form[i]["id"], of_form[i]["kind"]);
-      CHECK(raw[i].extracted == of_form[i]["evalplus_program"]);
+      CHECK(raw[i].extracted == of_form[i]["evalplus_program"].get<std::string>());
       CHECK(raw[i].correct == of_form[i]["evalplus_passed"]);
     }
   }

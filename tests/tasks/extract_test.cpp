@@ -69,7 +69,7 @@ TEST_CASE("mbpp_instruct's extraction is that of lm_eval") {
   REQUIRE(rows.size() == 23);
   for (const auto& row : rows) {
     CAPTURE(row["id"]);
-    CHECK(first_fenced(row["response"].get<std::string>()) == row["extracted"]);
+    CHECK(first_fenced(row["response"].get<std::string>()) == row["extracted"].get<std::string>());
   }
 }
 

@@ -14,7 +14,7 @@ void check_file(const std::string& name, size_t rows_expected, Task task) {
   std::vector<Reply> replies;
   for (const auto& row : rows) {
     replies.push_back({row["doc_index"].get<size_t>(), row["response"]});
-    REQUIRE(problems[replies.back().problem].answer == row["gold_answer"]);
+    REQUIRE(problems[replies.back().problem].answer == row["gold_answer"].get<std::string>());
   }
   const Preset& strict = preset_of(task, Protocol::lm_eval_strict);
   const Preset& flexible = preset_of(task, Protocol::lm_eval_flexible);
@@ -22,10 +22,10 @@ void check_file(const std::string& name, size_t rows_expected, Task task) {
   const auto by_flexible = score(flexible, problems, replies, nullptr);
   for (size_t i = 0; i < rows.size(); ++i) {
     CAPTURE(rows[i]["id"], rows[i]["response"]);
-    CHECK(until_stop(replies[i].text, strict.stops) == rows[i]["truncated"]);
-    CHECK(by_strict[i].extracted == rows[i]["strict_extract"]);
+    CHECK(until_stop(replies[i].text, strict.stops) == rows[i]["truncated"].get<std::string>());
+    CHECK(by_strict[i].extracted == rows[i]["strict_extract"].get<std::string>());
     CHECK(by_strict[i].correct == (rows[i]["strict_match"] == 1));
-    CHECK(by_flexible[i].extracted == rows[i]["flexible_extract"]);
+    CHECK(by_flexible[i].extracted == rows[i]["flexible_extract"].get<std::string>());
     CHECK(by_flexible[i].correct == (rows[i]["flexible_match"] == 1));
   }
 }

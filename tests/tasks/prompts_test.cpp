@@ -81,7 +81,7 @@ TEST_CASE("GSM8K prompts are those of lm_eval") {
     CHECK(preset.max_new_tokens == row["max_gen_toks"]);
     const auto prompts = make_prompts(preset, problems, train,
                                       {.sampling = first ? ShotSampling::first : ShotSampling::lm_eval});
-    CHECK(prompts.at(row["doc_index"].get<size_t>()) == row["prompt"]);
+    CHECK(prompts.at(row["doc_index"].get<size_t>()) == row["prompt"].get<std::string>());
   }
 }
 
@@ -97,8 +97,8 @@ TEST_CASE("MBPP prompts are those of lm_eval") {
     const std::string id = row["task_id"].dump();
     const auto problem = std::find_if(all.begin(), all.end(), [&](const Problem& p) { return p.id == id; });
     const Preset& preset = preset_of(Task::mbpp, protocol);
-    CHECK(make_prompts(preset, {*problem}, all)[0] == row["prompt"]);
-    CHECK(problem->tests == row["reference"]);
+    CHECK(make_prompts(preset, {*problem}, all)[0] == row["prompt"].get<std::string>());
+    CHECK(problem->tests == row["reference"].get<std::string>());
     CHECK(preset.max_new_tokens == row["max_gen_toks"]);
   }
 }
