@@ -95,9 +95,10 @@ class PlanWorker {
     report_.complete_before += outcome == Outcome::complete_before && first;
   }
 
-  // A kill between a run's last write and the end of its state leaves the state.
+  // A kill between a run's last write and the end of its state leaves the state. A folder that can only be read
+  // keeps it.
   static Outcome complete(const PlannedRun& run) {
-    remove_states(files_of(run).state);
+    failure_of([&] { remove_states(files_of(run).state); });
     return Outcome::complete_before;
   }
 
