@@ -21,7 +21,7 @@ struct TaskResult {
   double seconds = 0;                      // of this call
 };
 
-// Where an evaluation stands: `what` is "replies", "programs", "items" or "documents".
+// Where an evaluation stands: `what` is "replies", "programs", "items", "documents" or "windows".
 struct TaskProgress {
   const std::string& label;
   const char* what;

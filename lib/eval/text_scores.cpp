@@ -72,13 +72,18 @@ std::vector<ChoiceLikelihoods> choice_likelihoods(const TaskModel& model, const 
 }
 
 TextScore text_score(const TaskModel& model, const std::string& text,
-                     const std::function<void(int64_t)>& done) {
+                     const std::function<void(int64_t, int64_t)>& done) {
   const auto ids = model.tokenizer.encode(text);
   const auto n = static_cast<int64_t>(ids.size());
-  const auto plain = plain_windows(n, model.window(), Tail::scored);
-  TextScore score{.rolling =
-                      text_likelihood(window_sum(model, ids, rolling_windows(n, model.window()), done), text)};
-  score.plain = window_sum(model, ids, plain, done);
+  const auto rolling = rolling_windows(n, model.window()),
+             plain = plain_windows(n, model.window(), Tail::scored);
+  const auto hear = [&](int64_t before) {
+    return [&done, before, all = std::ssize(rolling) + std::ssize(plain)](int64_t finished) {
+      if (done) done(before + finished, all);
+    };
+  };
+  TextScore score{.rolling = text_likelihood(window_sum(model, ids, rolling, hear(0)), text)};
+  score.plain = window_sum(model, ids, plain, hear(std::ssize(rolling)));
   for (const auto& window : plain) score.plain_tokens += window.targets();
   return score;
 }

@@ -29,7 +29,8 @@ struct TextScore {
   int64_t plain_tokens = 0;
 };
 
+// `done` hears how many of how many windows are finished, and may throw to stop.
 TextScore text_score(const TaskModel& model, const std::string& text,
-                     const std::function<void(int64_t)>& done = {});
+                     const std::function<void(int64_t done, int64_t windows)>& done = {});
 
 }  // namespace attnlab
