@@ -83,13 +83,17 @@ class Run {
     for (const auto& [item, likelihoods] : known().choices) result_.choices.push_back(likelihoods);
   }
 
+  // Of a single document the windows are counted.
   void read() {
     for (int64_t i = 0; i < data().size(); ++i) {
-      tell("documents", i, data().size());
+      const auto hear = [&](int64_t done, int64_t windows) {
+        if (data().size() == 1)
+          tell("windows", done, windows);
+        else
+          tell("documents", i, data().size());
+      };
       if (!known().texts.count(i))
-        log_.add(result_.label, i, text_score(model_, data().texts[static_cast<size_t>(i)], [&](int64_t) {
-                   tell("documents", i, data().size());
-                 }));
+        log_.add(result_.label, i, text_score(model_, data().texts[static_cast<size_t>(i)], hear));
     }
     tell("documents", data().size(), data().size());
     for (const auto& [document, score] : known().texts) result_.texts.push_back(score);
