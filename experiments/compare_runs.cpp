@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "experiment/verdict.h"
+#include "experiment/task_verdict.h"
 #include "program.h"
 #include "torch_program.h"
 
@@ -24,7 +24,9 @@ void compare(const Options& o) {
   for (const auto& folder : o.results)
     for (auto& run : read_runs(folder)) runs.push_back(std::move(run));
   const auto table = compare_arms(runs, o.baseline);
-  fmt::print("{}", format_verdict(table, o.markdown ? TableStyle::markdown : TableStyle::text));
+  const auto style = o.markdown ? TableStyle::markdown : TableStyle::text;
+  fmt::print("{}{}", format_verdict(table, style),
+             format_task_verdict(compare_tasks(runs, table.baseline), style));
 }
 
 }  // namespace

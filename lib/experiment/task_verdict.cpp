@@ -94,7 +94,7 @@ void compare(TaskComparison& row, const std::map<int64_t, Shares>& ours,
 
 class Collection {
  public:
-  explicit Collection(const std::vector<RunRecord>& runs) {
+  Collection(const std::vector<RunRecord>& runs, const std::string& baseline) : baseline_(baseline) {
     std::set<std::string> experiments;
     for (const auto& run : runs) experiments.insert(run.header.experiment);
     for (const auto& run : runs) add(run, experiments.size() > 1);
@@ -123,7 +123,9 @@ class Collection {
 
   void compare_group(const Group& group, std::vector<TaskComparison>& rows) const {
     const auto& arms = groups_.at(group);
-    const auto& baseline = arms.begin()->second;
+    const auto named =
+        std::find_if(arms.begin(), arms.end(), [&](const auto& arm) { return arm.second.arm == baseline_; });
+    const auto& baseline = (named == arms.end() ? arms.begin() : named)->second;
     const size_t first = rows.size();
     std::vector<double> p;
     for (const auto& [place, arm] : arms) {
@@ -143,6 +145,7 @@ class Collection {
     for (size_t i = 0; i < adjusted.size(); ++i) rows[first + i].p_holm = adjusted[i];
   }
 
+  std::string baseline_;
   std::vector<Group> order_;
   std::map<Group, std::map<std::pair<int64_t, std::string>, ArmScores>> groups_;
 };
@@ -161,8 +164,8 @@ std::string ends(const Interval& interval, bool sign) {
 
 }  // namespace
 
-std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs) {
-  return Collection(runs).compared();
+std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs, const std::string& baseline) {
+  return Collection(runs, baseline).compared();
 }
 
 std::string format_task_verdict(const std::vector<TaskComparison>& rows, TableStyle style) {

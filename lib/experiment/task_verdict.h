@@ -20,10 +20,10 @@ struct TaskComparison {
 };
 
 // Reads the evaluations that lie beside the runs' files (run_tasks.h), after their last step; runs without one
-// are left out. The baseline is the first arm, as in compare_arms. Several seeds: seeds and problems are both
-// random (crossed_mean, stats/crossed.h). One seed: intervals over problems alone, Wilson's and the paired
-// bootstrap's (BCa), and p of McNemar's test (mid-p).
-std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs);
+// are left out. The baseline is the arm with that label (VerdictTable::baseline), or the first arm. Several
+// seeds: seeds and problems are both random (crossed_mean, stats/crossed.h). One seed: intervals over problems
+// alone, Wilson's and the paired bootstrap's (BCa), and p of McNemar's test (mid-p).
+std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs, const std::string& baseline = "");
 
 // A table; "" if there is nothing to compare.
 std::string format_task_verdict(const std::vector<TaskComparison>& rows, TableStyle style);

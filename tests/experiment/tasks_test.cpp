@@ -148,6 +148,9 @@ TEST_CASE("several seeds are compared with seeds and problems random, and p is a
   CHECK(verdict_of(rows[1].difference) == Verdict::no_difference_shown);
   CHECK(verdict_of(rows[2].difference) == Verdict::higher);
   CHECK(rows[2].p_holm == Approx(2 * rows[2].p));
+  const auto other = compare_tasks(runs, "c");
+  CHECK(other[2].is_baseline);
+  CHECK(verdict_of(other[0].difference) == Verdict::lower);
 }
 
 }  // namespace
