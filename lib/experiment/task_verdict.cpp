@@ -170,8 +170,8 @@ std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs, co
 
 std::string format_task_verdict(const std::vector<TaskComparison>& rows, TableStyle style) {
   if (rows.empty()) return "";
-  Grid grid{.titles = {"task", "arm", "seeds", "problems", "right %", "95 % interval", "difference",
-                       "95 % interval", "p", "p (Holm)", "verdict"}};
+  Grid grid{.titles = {"arm", "seeds", "problems", "right %", "95 % interval", "difference", "95 % interval",
+                       "p", "p (Holm)", "verdict"}};
   std::string heading;
   for (const auto& row : rows) {
     const std::string task =
@@ -179,7 +179,7 @@ std::string format_task_verdict(const std::vector<TaskComparison>& rows, TableSt
     if (task != heading) grid.lines.push_back({.heading = task + ":"});
     heading = task;
     const bool compared = !row.is_baseline;
-    grid.lines.push_back({.cells = {"", row.arm, fmt::format("{}", row.seeds), fmt::format("{}", row.problems),
+    grid.lines.push_back({.cells = {row.arm, fmt::format("{}", row.seeds), fmt::format("{}", row.problems),
                                     percent(row.value.value, false), ends(row.value, false),
                                     compared ? percent(row.difference.value, true) : "",
                                     compared ? ends(row.difference, true) : "",
