@@ -123,12 +123,13 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
                            .batch_rows = o.batch});
   auto facts = machine_facts(device);
   facts.emplace_back("model", folder);
-  facts.emplace_back("weights_sha256", checkpoint.weights_sha256());
-  facts.emplace_back("tokenizer_sha256", sha256_file(tokenizer_file));
+  const std::string weights = checkpoint.weights_sha256(), tokens = sha256_file(tokenizer_file);
+  facts.emplace_back("weights_sha256", weights);
+  facts.emplace_back("tokenizer_sha256", tokens);
   facts.emplace_back("dtype", o.dtype);
   evaluation.provenance = facts;
-  evaluation.identity = fmt::format("{} {} {} {} {}", checkpoint.weights_sha256(), sha256_file(tokenizer_file),
-                                    o.dtype, bos.value_or(-1), device.is_cuda() ? "cuda" : "cpu");
+  evaluation.identity = fmt::format("{} {} {} {} {}", weights, tokens, o.dtype, bos.value_or(-1),
+                                    device.is_cuda() ? "cuda" : "cpu");
 }
 
 }  // namespace attnlab

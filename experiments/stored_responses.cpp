@@ -10,7 +10,7 @@
 namespace attnlab {
 
 std::filesystem::path evaluation_of(const std::filesystem::path& run) {
-  const std::string beginning = "tasks." + run.stem().string() + ".step";
+  const std::string beginning = tasks_prefix(run);
   std::filesystem::path found;
   int64_t last = -1;
   std::error_code ignored;

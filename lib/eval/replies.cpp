@@ -17,13 +17,16 @@ std::vector<int64_t> TaskModel::encode_prompt(const std::string& text) const {
 
 namespace {
 
-// A reply while it grows: its text, and for each protocol whether a stop string has come.
+// A reply while it grows: its text, and for each list of stop strings whether one has come.
 class Growing {
  public:
   Growing(const TaskModel& model, const TaskData& data, std::vector<int64_t> prompt)
       : text_(model.tokenizer, {}, prompt) {
-    for (const Protocol protocol : data.protocols)
-      until_.emplace_back(model.tokenizer, preset_of(data.config.task, protocol).stops, prompt);
+    std::set<std::vector<std::string>> watched;  // protocols often share theirs
+    for (const Protocol protocol : data.protocols) {
+      const auto& stops = preset_of(data.config.task, protocol).stops;
+      if (watched.insert(stops).second) until_.emplace_back(model.tokenizer, stops, prompt);
+    }
   }
   // True once nothing that comes can matter.
   bool feed(int64_t token) {

@@ -23,10 +23,6 @@ std::string in_words(const EvaluationRecord& record) {
 
 }  // namespace
 
-std::filesystem::path tasks_file(const std::filesystem::path& run_file, int64_t step) {
-  return run_file.parent_path() / fmt::format("tasks.{}.step{}.h5", run_file.stem().string(), step);
-}
-
 std::vector<TaskConfig> resolved_tasks(const Plan& plan, const EvalConfig& config) {
   auto tasks = config.tasks;
   for (auto& task : tasks)
@@ -37,7 +33,7 @@ std::vector<TaskConfig> resolved_tasks(const Plan& plan, const EvalConfig& confi
 }
 
 void remove_tasks_files(const std::filesystem::path& run_file) {
-  const std::string beginning = "tasks." + run_file.stem().string() + ".step";
+  const std::string beginning = tasks_prefix(run_file);
   std::error_code ignored;
   std::vector<std::filesystem::path> found;
   for (const auto& entry : std::filesystem::directory_iterator(run_file.parent_path(), ignored))

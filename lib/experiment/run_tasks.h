@@ -12,9 +12,6 @@
 
 namespace attnlab {
 
-// <arm>/tasks.seed0.step100.h5, for <arm>/seed0.h5.
-std::filesystem::path tasks_file(const std::filesystem::path& run_file, int64_t step);
-
 // Those of all steps, and what an evaluation that was stopped left.
 void remove_tasks_files(const std::filesystem::path& run_file);
 

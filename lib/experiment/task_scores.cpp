@@ -167,17 +167,14 @@ TaskRecord task_record(const TaskResult& result) {
 std::vector<Disagreement> disagreements(const TaskRecord& task) {
   std::vector<Disagreement> out;
   if (!task.choices.empty()) return out;
-  for (size_t a = 0; a < task.judgements.size(); ++a)
-    for (size_t b = a + 1; b < task.judgements.size(); ++b) {
-      const auto& [first, ours] = task.judgements[a];
-      const auto& [second, theirs] = task.judgements[b];
-      Disagreement pair{.first = first, .second = second, .replies = std::ssize(ours)};
-      for (size_t i = 0; i < ours.size(); ++i) {
-        pair.only_first += ours[i].correct > theirs[i].correct;
-        pair.only_second += ours[i].correct < theirs[i].correct;
-      }
-      out.push_back(pair);
-    }
+  std::vector<std::vector<uint8_t>> right;
+  for (const auto& [protocol, rows] : task.judgements) {
+    right.emplace_back();
+    for (const auto& row : rows) right.back().push_back(static_cast<uint8_t>(row.correct));
+  }
+  for (size_t a = 0; a < right.size(); ++a)
+    for (size_t b = a + 1; b < right.size(); ++b)
+      out.push_back({task.judgements[a].first, task.judgements[b].first, count_discordant(right[a], right[b])});
   return out;
 }
 
@@ -224,12 +221,12 @@ std::string format_scores(const std::vector<ScoreRow>& scores, const std::vector
                        protocol_width, row.metric, metric_width, row.n, shown(row));
   for (const auto& task : tasks)
     for (const auto& pair : disagreements(task))
-      if (pair.only_first + pair.only_second > 0)
+      if (pair.replies.total() > 0)
         out += fmt::format(
             "{}: {} and {} disagree on {} of {} replies ({} right under the first only, {} "
             "under the second only)\n",
-            task.label, pair.first, pair.second, pair.only_first + pair.only_second, pair.replies,
-            pair.only_first, pair.only_second);
+            task.label, pair.first, pair.second, pair.replies.total(), pair.replies.pairs, pair.replies.only_x,
+            pair.replies.only_y);
   return out;
 }
 

@@ -6,6 +6,7 @@
 
 #include "eval/task_run.h"
 #include "results/evaluation_file.h"
+#include "stats/mcnemar.h"
 
 namespace attnlab {
 
@@ -20,7 +21,7 @@ TaskRecord task_record(const TaskResult& result);
 // On how many replies two protocols disagree.
 struct Disagreement {
   std::string first, second;
-  int64_t only_first = 0, only_second = 0, replies = 0;  // right under one of them only; all replies
+  Discordant replies;  // x: right under the first, y: under the second
 };
 std::vector<Disagreement> disagreements(const TaskRecord& task);
 

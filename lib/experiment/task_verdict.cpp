@@ -8,11 +8,9 @@
 #include <set>
 
 #include "experiment/grid.h"
-#include "experiment/run_tasks.h"
 #include "results/evaluation_file.h"
 #include "stats/bootstrap.h"
 #include "stats/crossed.h"
-#include "stats/distributions.h"
 #include "stats/mcnemar.h"
 #include "stats/multiple_tests.h"
 
@@ -77,19 +75,15 @@ void compare(TaskComparison& row, const std::map<int64_t, Shares>& ours,
   if (x.size() > 1) {
     const CrossedMean mean = crossed_mean(crossed_difference(crossed(x), crossed(y)));
     row.difference = mean.interval;
-    if (mean.standard_error > 0)
-      row.p = 2 * (1 - student_t_cdf(std::abs(mean.interval.value) / mean.standard_error, mean.df));
+    row.p = mean.p;
     return;
   }
   const Shares &a = x.begin()->second, &b = y.begin()->second;
   row.difference = bootstrap_difference(a, b).bca;
   if (!all_or_nothing(a) || !all_or_nothing(b)) return;
-  int64_t only_a = 0, only_b = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    only_a += a[i] > b[i];
-    only_b += a[i] < b[i];
-  }
-  row.p = mcnemar(only_a, only_b).mid_p;
+  const std::vector<uint8_t> right_a(a.begin(), a.end()), right_b(b.begin(), b.end());
+  const Discordant pairs = count_discordant(right_a, right_b);
+  row.p = mcnemar(pairs.only_x, pairs.only_y).mid_p;
 }
 
 class Collection {

@@ -80,6 +80,12 @@ TaskRecord read_task(hid_t tasks, const std::string& label) {
 
 }  // namespace
 
+std::string tasks_prefix(const fs::path& run_file) { return "tasks." + run_file.stem().string() + ".step"; }
+
+fs::path tasks_file(const fs::path& run_file, int64_t step) {
+  return run_file.parent_path() / (tasks_prefix(run_file) + std::to_string(step) + ".h5");
+}
+
 void write_evaluation(const fs::path& path, const EvaluationRecord& record) {
   const fs::path temporary = path.string() + ".tmp";
   try {

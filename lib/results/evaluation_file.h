@@ -87,6 +87,11 @@ struct EvaluationRecord {
   std::filesystem::path path;
 };
 
+// Evaluations of a run's model lie beside its file: <arm>/tasks.seed0.step100.h5 for <arm>/seed0.h5. The
+// beginning of their names: "tasks.seed0.step".
+std::string tasks_prefix(const std::filesystem::path& run_file);
+std::filesystem::path tasks_file(const std::filesystem::path& run_file, int64_t step);
+
 // Replaces `path` as a whole. Texts longer than 14000 bytes are cut at a character. Throws RunError.
 void write_evaluation(const std::filesystem::path& path, const EvaluationRecord& record);
 // Throws InputError if there is no evaluation at `path`.

@@ -113,6 +113,7 @@ CrossedMean crossed_mean(const CrossedScores& scores, double confidence) {
   const double half = student_t_quantile((1 + confidence) / 2, result.df) * result.standard_error;
   result.interval.low -= half;
   result.interval.high += half;
+  result.p = 2 * student_t_cdf(-std::abs(means.all) / result.standard_error, result.df);
   return result;
 }
 

@@ -27,6 +27,7 @@ struct CrossedMean {
   Interval interval;  // its n counts seeds; one seed or one problem: no ends
   double standard_error = not_known;
   double df = not_known;  // crossed_mean only
+  double p = not_known;   // the same: two-sided, that the mean is 0
 };
 
 // The mean under y = μ + seed + problem + rest, all three random (two-way crossed random effects, one number a

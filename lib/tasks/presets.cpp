@@ -108,6 +108,19 @@ void add_math(Table& table) {
                                                 .matches = same_math};
 }
 
+// `stops`: the task's own.
+void add_evalplus(Table& table, Task task, const Stops& stops) {
+  Preset preset{.question = evalplus_base_question,
+                .max_new_tokens = 768,
+                .stops = evalplus_stops(stops),
+                .program = alone,
+                .sanitized = Preset::Sanitized::continuation};
+  table[{task, Protocol::evalplus_base}] = preset;
+  preset.question = evalplus_chat_question;
+  preset.sanitized = Preset::Sanitized::by_indentation;
+  table[{task, Protocol::evalplus}] = preset;
+}
+
 void add_humaneval(Table& table) {
   const auto add = [&](Protocol protocol, const Preset& preset) {
     table[{Task::humaneval, protocol}] = preset;
@@ -124,15 +137,7 @@ void add_humaneval(Table& table) {
   preset = plain;
   preset.stops = {"\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "\n```", "<file_sep>"};
   add(Protocol::bigcode, preset);
-  preset = {.question = evalplus_base_question,
-            .max_new_tokens = 768,
-            .stops = evalplus_stops({"\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert "}),
-            .program = alone,
-            .sanitized = Preset::Sanitized::continuation};
-  add(Protocol::evalplus_base, preset);
-  preset.question = evalplus_chat_question;
-  preset.sanitized = Preset::Sanitized::by_indentation;
-  add(Protocol::evalplus, preset);
+  add_evalplus(table, Task::humaneval, {"\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert "});
   preset = plain;
   preset.question = instruction_question;
   preset.max_new_tokens = 1024;
@@ -163,15 +168,7 @@ void add_mbpp(Table& table) {
                           .stops = {"\nclass", "\nassert", "\n\"\"\"", "\nprint", "\nif", "\n<|/", "\n```"},
                           .extract = as_it_is,
                           .program = behind_docstring});
-  preset = {.question = evalplus_base_question,
-            .max_new_tokens = 768,
-            .stops = evalplus_stops({"\n\"\"\"", "\nassert"}),
-            .program = alone,
-            .sanitized = Preset::Sanitized::continuation};
-  add(Protocol::evalplus_base, preset);
-  preset.question = evalplus_chat_question;
-  preset.sanitized = Preset::Sanitized::by_indentation;
-  add(Protocol::evalplus, preset);
+  add_evalplus(table, Task::mbpp, {"\n\"\"\"", "\nassert"});
   add(Protocol::transmla_v1,
       {.question = instruction_question, .max_new_tokens = 1024, .extract = code_of_reply, .program = alone});
 }
