@@ -4,9 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "experiment/task_verdict.h"
+#include "compare/task_verdict.h"
 #include "program.h"
-#include "torch_program.h"
 
 namespace {
 using namespace attnlab;
@@ -36,8 +35,7 @@ int main(int argc, char** argv) {
   Program program({.name = "compare_runs",
                    .usage = "RESULTS... [options]",
                    .about = "RESULTS: folders with runs (seed*.h5 at any depth) or single run files.",
-                   .example = "compare_runs results/quickstart --markdown",
-                   .message = torch_message});
+                   .example = "compare_runs results/quickstart --markdown"});
   program.positional("results", o.results)
       .flag("markdown", o.markdown, "print Markdown tables")
       .option("baseline", o.baseline, "ARM", "the arm that others are compared with (default: the first)");

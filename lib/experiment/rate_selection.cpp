@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
+#include "compare/verdict.h"
 #include "core/errors.h"
 #include "experiment/run_state.h"
-#include "experiment/verdict.h"
 
 namespace attnlab {
 namespace {
@@ -19,13 +19,6 @@ bool has_diverged(const RunRecord& run, Metric metric) {
 
 Metric metric_for(SelectBy by) {
   return by == SelectBy::heldout_loss ? Metric::heldout_loss : Metric::training_loss;
-}
-
-template <class T>
-const T* find_field(const FlatFields& fields, const std::string& key) {
-  for (const auto& [name, value] : fields)
-    if (name == key) return std::get_if<T>(&value);
-  return nullptr;
 }
 
 }  // namespace
@@ -83,25 +76,6 @@ void resolve_rates(Plan& plan) {
     for (auto& run : plan.runs)
       if (choice && run.selection == i && run.rate_is_open) resolve_rate(run, *choice);
   }
-}
-
-std::string rate_sentence(const FlatFields& config) {
-  const auto* rate = find_field<double>(config, "train.lr");
-  const auto* sweep = find_field<std::vector<double>>(config, "lr_selection.sweep");
-  const auto* seeds = find_field<std::vector<int64_t>>(config, "lr_selection.seeds");
-  const auto* by = find_field<std::string>(config, "lr_selection.select_by");
-  if (!rate || !sweep || !seeds || !by) return "";
-  return fmt::format("{}, chosen from {} by {} on seeds {}", *rate, fmt::join(*sweep, ", "), *by,
-                     fmt::join(*seeds, ", "));
-}
-
-std::string edge_of_sweep(const FlatFields& config) {
-  const auto* rate = find_field<double>(config, "train.lr");
-  const auto* sweep = find_field<std::vector<double>>(config, "lr_selection.sweep");
-  if (!rate || !sweep || sweep->empty()) return "";
-  const auto [low, high] = std::minmax_element(sweep->begin(), sweep->end());
-  if (*low == *high) return "";
-  return *rate == *high ? "the highest" : *rate == *low ? "the lowest" : "";
 }
 
 }  // namespace attnlab

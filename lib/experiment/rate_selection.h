@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "core/fields.h"
 #include "experiment/plan.h"
 
 namespace attnlab {
@@ -27,10 +26,5 @@ std::optional<RateChoice> choose_rate(const Plan& plan, const RateSelection& sel
 void resolve_rates(Plan& plan);
 // Puts the choice into a run.
 void resolve_rate(PlannedRun& run, const RateChoice& choice);
-
-// What a run's config (/config of its file) says of how its rate was chosen: "3e-4, chosen from …"; empty: not.
-std::string rate_sentence(const FlatFields& config);
-// "the highest", "the lowest" or nothing: where in the sweep the rate of such a config lies.
-std::string edge_of_sweep(const FlatFields& config);
 
 }  // namespace attnlab

@@ -10,8 +10,8 @@
 #include "experiment/rate_selection.h"
 #include "experiment/run_state.h"
 #include "experiment/run_tasks.h"
-#include "experiment/task_verdict.h"
-#include "experiment/verdict.h"
+#include "compare/task_verdict.h"
+#include "compare/verdict.h"
 
 namespace attnlab {
 

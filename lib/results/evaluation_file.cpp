@@ -1,53 +1,15 @@
 #include "results/evaluation_file.h"
 
-#include <algorithm>
-
 #include "core/errors.h"
 #include "core/files.h"
 #include "results/attributes.h"
-#include "results/run_layout.h"
-#include "results/table.h"
+#include "results/whole_table.h"
 
 namespace attnlab {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kFormat = "attnlab evaluation 1";
-
-int64_t width(size_t longest) { return std::clamp<int64_t>(static_cast<int64_t>(longest), 1, most_text_bytes); }
-
-// Each text column is as wide as its longest text.
-struct WidestTexts {
-  std::vector<int64_t> widths;
-  size_t column = 0;
-
-  template <class Number>
-  void operator()(const Key&, const Number&) {}
-  void operator()(const Key&, const std::string& text) {
-    widths[column] = std::max(widths[column], width(text.size()));
-    ++column;
-  }
-};
-
-template <class Row>
-void write_table(hid_t parent, const std::string& name, const std::vector<Row>& rows) {
-  WidestTexts widest;
-  for (const auto& column : columns_of<Row>())
-    if (column.kind == hdf5::Column::Kind::text) widest.widths.push_back(1);
-  for (const auto& row : rows) {
-    widest.column = 0;
-    Row::fields(row, widest);
-  }
-  auto table = hdf5::Table::create(parent, name, columns_of<Row>(widest.widths), 64, true);
-  if (!rows.empty()) table.write(0, pack(table, rows.data(), rows.size()));
-  table.flush();
-}
-
-template <class Row>
-std::vector<Row> read_table(hid_t parent, const std::string& name) {
-  if (!hdf5::Table::exists(parent, name)) return {};
-  return read_rows<Row>(hdf5::Table::open(parent, name, columns_of<Row>()));
-}
 
 void write_task(hid_t tasks, const TaskRecord& task) {
   const hdf5::Handle group = hdf5::create_group(tasks, task.label);

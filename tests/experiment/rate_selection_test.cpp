@@ -5,7 +5,7 @@
 
 #include "catch.h"
 #include "experiment/runner.h"
-#include "experiment/verdict.h"
+#include "compare/verdict.h"
 #include "tiny_experiment.h"
 
 namespace attnlab {

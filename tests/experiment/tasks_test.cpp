@@ -1,6 +1,6 @@
 // eval.tasks: from exp.yaml to files beside the runs and a verdict by problem.
 #include "catch.h"
-#include "experiment/task_verdict.h"
+#include "compare/task_verdict.h"
 #include "results/evaluation_file.h"
 #include "results/run_file.h"
 #include "sandbox/sandbox.h"

@@ -1,4 +1,4 @@
-#include "experiment/verdict.h"
+#include "compare/verdict.h"
 
 #include <algorithm>
 #include <cmath>

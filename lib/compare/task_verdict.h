@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "experiment/verdict.h"
+#include "compare/verdict.h"
 
 namespace attnlab {
 

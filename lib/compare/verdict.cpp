@@ -1,4 +1,4 @@
-#include "experiment/verdict.h"
+#include "compare/verdict.h"
 
 #include <fmt/format.h>
 
@@ -7,8 +7,8 @@
 #include <map>
 #include <set>
 
+#include "compare/rate_note.h"
 #include "core/errors.h"
-#include "experiment/rate_selection.h"
 
 namespace attnlab {
 namespace {

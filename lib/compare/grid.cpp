@@ -1,4 +1,4 @@
-#include "experiment/grid.h"
+#include "compare/grid.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "experiment/task_verdict.h"
+#include "compare/task_verdict.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-#include "experiment/grid.h"
+#include "compare/grid.h"
 #include "results/evaluation_file.h"
 #include "stats/bootstrap.h"
 #include "stats/crossed.h"

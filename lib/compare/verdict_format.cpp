@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compare/grid.h"
+#include "compare/verdict.h"
 #include "core/progress.h"
-#include "experiment/grid.h"
-#include "experiment/verdict.h"
 
 namespace attnlab {
 namespace {

@@ -1,0 +1,39 @@
+#include "compare/rate_note.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace attnlab {
+namespace {
+
+template <class T>
+const T* find_field(const FlatFields& fields, const std::string& key) {
+  for (const auto& [name, value] : fields)
+    if (name == key) return std::get_if<T>(&value);
+  return nullptr;
+}
+
+}  // namespace
+
+std::string rate_sentence(const FlatFields& config) {
+  const auto* rate = find_field<double>(config, "train.lr");
+  const auto* sweep = find_field<std::vector<double>>(config, "lr_selection.sweep");
+  const auto* seeds = find_field<std::vector<int64_t>>(config, "lr_selection.seeds");
+  const auto* by = find_field<std::string>(config, "lr_selection.select_by");
+  if (!rate || !sweep || !seeds || !by) return "";
+  return fmt::format("{}, chosen from {} by {} on seeds {}", *rate, fmt::join(*sweep, ", "), *by,
+                     fmt::join(*seeds, ", "));
+}
+
+std::string edge_of_sweep(const FlatFields& config) {
+  const auto* rate = find_field<double>(config, "train.lr");
+  const auto* sweep = find_field<std::vector<double>>(config, "lr_selection.sweep");
+  if (!rate || !sweep || sweep->empty()) return "";
+  const auto [low, high] = std::minmax_element(sweep->begin(), sweep->end());
+  if (*low == *high) return "";
+  return *rate == *high ? "the highest" : *rate == *low ? "the lowest" : "";
+}
+
+}  // namespace attnlab

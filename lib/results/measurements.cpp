@@ -1,0 +1,89 @@
+#include "results/measurements.h"
+
+#include <algorithm>
+
+#include "core/errors.h"
+#include "core/files.h"
+#include "results/attributes.h"
+#include "results/whole_table.h"
+
+namespace attnlab {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kFormat = "attnlab measurements 1";
+
+// Calls each(name, rows) for every kind of row.
+template <class Self, class Each>
+void each_table(Self& self, Each&& each) {
+  each("conversions", self.conversions);
+  each("norms", self.norms);
+  each("grams", self.grams);
+  each("decode_steps", self.decode_steps);
+  each("fits", self.fits);
+}
+
+bool is_measured(const fs::path& path) { return path.string().ends_with(measurements_ending); }
+
+[[noreturn]] void refuse(const fs::path& path, const std::string& found) {
+  throw InputError(BadInput{.file = path.string(), .found = found, .expected = "an HDF5 file of measurements"});
+}
+
+}  // namespace
+
+void write_measurements(const fs::path& path, const Measurements& measurements) {
+  if (!is_measured(path))
+    throw InputError(BadInput{.file = path.string(),
+                              .found = "this name",
+                              .expected = std::string("one that ends in ") + measurements_ending});
+  const fs::path temporary = path.string() + ".tmp";
+  try {
+    if (path.has_parent_path()) fs::create_directories(path.parent_path());
+    hdf5::Handle file = hdf5::open_file(temporary, hdf5::Mode::create);
+    write_attribute(file, "format", std::string(kFormat));
+    {
+      const hdf5::Handle provenance = hdf5::create_group(file, "provenance");
+      for (const auto& [key, value] : measurements.provenance) write_attribute(provenance, key, value);
+    }
+    each_table(measurements, [&](const char* name, const auto& rows) {
+      if (!rows.empty()) write_table(file, name, rows);
+    });
+    file.close("cannot be closed");
+  } catch (const std::exception& error) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    throw RunError(path.string() + ": " + error.what());
+  }
+  publish_file(temporary, path);
+}
+
+Measurements read_measurements(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) refuse(path, fs::exists(path, ignored) ? "no file" : "nothing");
+  try {
+    const hdf5::Handle file = hdf5::open_file(path, hdf5::Mode::read);
+    if (read_format(file) != kFormat) refuse(path, "format '" + read_format(file) + "'");
+    Measurements measurements{.path = path};
+    measurements.provenance = read_attributes(hdf5::open_group(file, "provenance"));
+    each_table(measurements, [&]<class Row>(const char* name, std::vector<Row>& rows) {
+      rows = read_table<Row>(file, name);
+    });
+    return measurements;
+  } catch (const hdf5::Error& error) {
+    refuse(path, error.what());
+  }
+}
+
+std::vector<Measurements> find_measurements(const fs::path& folder_or_file) {
+  std::vector<fs::path> paths;
+  if (is_measured(folder_or_file)) paths.push_back(folder_or_file);
+  if (fs::is_directory(folder_or_file))
+    for (const auto& entry : fs::recursive_directory_iterator(folder_or_file))
+      if (entry.is_regular_file() && is_measured(entry.path())) paths.push_back(entry.path());
+  std::sort(paths.begin(), paths.end());
+  std::vector<Measurements> found;
+  for (const auto& path : paths) found.push_back(read_measurements(path));
+  return found;
+}
+
+}  // namespace attnlab
