@@ -8,23 +8,33 @@
 
 #include "config/document.h"
 #include "experiment/rate_plan.h"
+#include "experiment/size.h"
 #include "experiment/sweep.h"
 
 namespace attnlab {
 namespace fs = std::filesystem;
 namespace {
 
-const std::vector<std::string> top_keys{"experiment", "base",  "data", "arms",  "sweep",
-                                        "seeds",      "train", "eval", "device"};
+const std::vector<std::string> top_keys{"experiment", "base", "data", "arms",  "sweep", "seeds",
+                                        "train",      "eval", "size", "sizes", "device"};
 
 [[noreturn]] void refuse(const Node& at, const std::string& key, const std::string& found,
                          const std::string& expected, const std::string& nearest = "") {
   throw InputError(BadInput{at.file, at.line, key, found, expected, nearest});
 }
 
-void apply_override(Node& root, const std::string& text) {
-  const auto [path, value] = parse_setting("--set", text);
-  set_path(root, with_arm_number(root, path), value);
+// The size first, so that --set overrides what it sets.
+void apply_overrides(Node& root, const std::vector<std::string>& texts) {
+  std::vector<std::pair<std::string, Node>> settings;
+  for (const auto& text : texts) settings.push_back(parse_setting("--set", text));
+  const auto set_all = [&](bool of_sizes) {
+    for (const auto& [path, value] : settings)
+      if ((path == "size" || path.starts_with("sizes.")) == of_sizes)
+        set_path(root, with_arm_number(root, path), value);
+  };
+  set_all(true);
+  apply_size(root, top_keys);
+  set_all(false);
 }
 
 void check_top_keys(const Node& root) {
@@ -167,7 +177,7 @@ std::string experiment_name(const Node& root, const fs::path& config) {
 Plan make_plan(const PlanOptions& options) {
   Plan plan{.config_file = options.config, .root = parse_yaml_file(options.config)};
   check_top_keys(plan.root);
-  for (const auto& text : options.overrides) apply_override(plan.root, text);
+  apply_overrides(plan.root, options.overrides);
   check_top_keys(plan.root);
   plan.experiment = experiment_name(plan.root, options.config);
   plan.results = options.results.empty() ? fs::path("results") / plan.experiment : fs::path(options.results);

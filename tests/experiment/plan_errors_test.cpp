@@ -32,6 +32,21 @@ std::string replaced(const std::string& from, const std::string& to) {
 
 TEST_CASE("the experiment of these tests is valid") { CHECK(refusal(test::tiny_yaml()) == "accepted"); }
 
+TEST_CASE("sizes: unknown ones, and unknown keys in them") {
+  const std::string sized = test::tiny_yaml() + "sizes:\n  small: {train.steps: 2}\n";
+  CHECK_THAT(refusal(sized, {"size=smal"}),
+             ContainsSubstring("--set size=smal: size: found 'smal', expected one of small") &&
+                 ContainsSubstring("did you mean 'small'?"));
+  CHECK_THAT(with("size=small"), ContainsSubstring("sizes: found nothing, expected a map"));
+  CHECK_THAT(refusal(test::tiny_yaml() + "sizes:\n  small: {trian.steps: 2}\n"),
+             ContainsSubstring("exp.yaml:15: sizes.small.trian.steps: found an unknown key") &&
+                 ContainsSubstring("did you mean 'train'?"));
+  CHECK_THAT(refusal(test::tiny_yaml() + "sizes:\n  small: {size: large}\n"),
+             ContainsSubstring("an unknown key"));
+  CHECK_THAT(refusal(test::tiny_yaml() + "sizes: {small: 3}\n"),
+             ContainsSubstring("sizes.small: found '3', expected a map from dotted keys"));
+}
+
 TEST_CASE("unknown keys, with the nearest") {
   CHECK_THAT(replaced("train: {steps", "train: {step"),
              ContainsSubstring("exp.yaml:11: train.step: found an unknown key") &&

@@ -68,6 +68,23 @@ TEST_CASE("the option --set overrides, arms by number or name, scopes with or wi
   CHECK(std::get<MlaOrthogonal::Config>(plan.runs[1].config.arm.options).split == SingularSplit::left);
 }
 
+TEST_CASE("a size sets its keys, below what the option --set says") {
+  const test::TinyExperiment experiment(
+      test::tiny_yaml() +
+      "sizes:\n  small: {train.steps: 2, seeds: [5], arms.orthogonal.train.lr: 4e-3, experiment: tiny_small}\n"
+      "  large: {train.steps: 9}\n");
+  CHECK(plan_of(experiment).runs[0].config.train.steps == 6);
+  const Plan small = plan_of(experiment, {"data.difficulty_max=2", "size=small"});
+  REQUIRE(small.runs.size() == 2);
+  CHECK(small.experiment == "tiny_small");
+  CHECK(small.runs[0].config.train.steps == 2);
+  CHECK(small.runs[0].config.seed == 5);
+  CHECK(small.runs[1].config.train.lr == 4e-3);
+  CHECK(small.runs[0].config.data.difficulty_max == 2);
+  CHECK(plan_of(experiment, {"train.steps=3", "size=small"}).runs[0].config.train.steps == 3);
+  CHECK(plan_of(experiment, {"size=large"}).runs[0].config.train.steps == 9);
+}
+
 TEST_CASE("without a name, the experiment is called after its folder") {
   std::string yaml = test::tiny_yaml();
   yaml.erase(0, yaml.find('\n') + 1);
