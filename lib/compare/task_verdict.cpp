@@ -8,6 +8,7 @@
 #include <set>
 
 #include "compare/grid.h"
+#include "results/archive.h"
 #include "results/evaluation_file.h"
 #include "stats/bootstrap.h"
 #include "stats/crossed.h"
@@ -103,7 +104,7 @@ class Collection {
  private:
   void add(const RunRecord& run, bool several) {
     const auto file = tasks_file(run.path, run.last_step);
-    if (run.state != RunState::complete || !std::filesystem::exists(file)) return;
+    if (run.state != RunState::complete || !result_exists(file)) return;
     const std::string label = several ? run.header.experiment + "/" + run.header.arm : run.header.arm;
     for (const auto& task : read_evaluation(file).tasks)
       for (const auto& [protocol, judgements] : task.judgements) {

@@ -2,6 +2,7 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "results/archive.h"
 #include "results/attributes.h"
 #include "results/whole_table.h"
 
@@ -77,7 +78,7 @@ void write_evaluation(const fs::path& path, const EvaluationRecord& record) {
 
 EvaluationRecord read_evaluation(const fs::path& path) {
   std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored)) refuse(path, fs::exists(path, ignored) ? "no file" : "nothing");
+  if (!result_exists(path)) refuse(path, fs::exists(path, ignored) ? "no file" : "nothing");
   try {
     const hdf5::Handle file = hdf5::open_file(path, hdf5::Mode::read);
     if (read_format(file) != kFormat) refuse(path, "format '" + read_format(file) + "'");

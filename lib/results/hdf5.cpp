@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "results/archive.h"
+
 namespace attnlab::hdf5 {
 namespace {
 
@@ -57,6 +59,15 @@ Handle create_file(const std::filesystem::path& path, hid_t access) {
   check(H5Pset_file_space_strategy(creation, H5F_FSPACE_STRATEGY_PAGE, false, 1), "cannot set paging");
   check(H5Pset_file_space_page_size(creation, 4096), "cannot set the page size");
   return Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, "cannot create");
+}
+
+// A file whose bytes are in memory. Such a file is not being written.
+Handle open_image(const std::filesystem::path& path, std::string bytes, Mode mode) {
+  if (mode == Mode::swmr_read) throw Error("nothing is written inside an archive");
+  const Handle access = file_access();
+  check(H5Pset_fapl_core(access, 1 << 16, false), "cannot read from memory");
+  check(H5Pset_file_image(access, bytes.data(), bytes.size()), "cannot read from memory");
+  return Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose, "cannot open");
 }
 
 Handle compound_type(const std::vector<Column>& columns, size_t row_bytes) {
@@ -111,6 +122,9 @@ std::string library_version() {
 
 Handle open_file(const std::filesystem::path& path, Mode mode) {
   quiet();
+  if (mode == Mode::read || mode == Mode::swmr_read)
+    if (const auto place = place_in_archive(path); place && !place->member.empty())
+      return open_image(path, read_member(*place), mode);
   const Handle access = file_access();
   if (mode == Mode::create) return create_file(path, access);
   unsigned flags = H5F_ACC_RDONLY;

@@ -1,9 +1,8 @@
 #include "results/measurements.h"
 
-#include <algorithm>
-
 #include "core/errors.h"
 #include "core/files.h"
+#include "results/archive.h"
 #include "results/attributes.h"
 #include "results/whole_table.h"
 
@@ -59,7 +58,7 @@ void write_measurements(const fs::path& path, const Measurements& measurements) 
 
 Measurements read_measurements(const fs::path& path) {
   std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored)) refuse(path, fs::exists(path, ignored) ? "no file" : "nothing");
+  if (!result_exists(path)) refuse(path, fs::exists(path, ignored) ? "no file" : "nothing");
   try {
     const hdf5::Handle file = hdf5::open_file(path, hdf5::Mode::read);
     if (read_format(file) != kFormat) refuse(path, "format '" + read_format(file) + "'");
@@ -75,12 +74,8 @@ Measurements read_measurements(const fs::path& path) {
 }
 
 std::vector<Measurements> find_measurements(const fs::path& folder_or_file) {
-  std::vector<fs::path> paths;
-  if (is_measured(folder_or_file)) paths.push_back(folder_or_file);
-  if (fs::is_directory(folder_or_file))
-    for (const auto& entry : fs::recursive_directory_iterator(folder_or_file))
-      if (entry.is_regular_file() && is_measured(entry.path())) paths.push_back(entry.path());
-  std::sort(paths.begin(), paths.end());
+  std::vector<fs::path> paths = result_files(folder_or_file);
+  std::erase_if(paths, [](const fs::path& path) { return !is_measured(path) || !result_exists(path); });
   std::vector<Measurements> found;
   for (const auto& path : paths) found.push_back(read_measurements(path));
   return found;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/errors.h"
+#include "results/archive.h"
 #include "results/run_layout.h"
 #include "results/table.h"
 
@@ -19,6 +20,7 @@ namespace {
 }
 
 void check_is_hdf5(const fs::path& path) {
+  if (result_exists(path) && place_in_archive(path)) return;
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) not_a_run(path, "a folder");
   std::ifstream in(path, std::ios::binary);
@@ -129,13 +131,14 @@ RunState read_state(const fs::path& path) { return read_patiently(path, Extent::
 
 std::vector<RunRecord> read_runs(const fs::path& folder_or_file, bool with_problems) {
   std::error_code ignored;
-  if (!fs::is_directory(folder_or_file, ignored)) return {read_run(folder_or_file, with_problems)};
-  std::vector<fs::path> paths;
-  for (const auto& entry : fs::recursive_directory_iterator(folder_or_file))
-    if (entry.is_regular_file() && is_run_name(entry.path())) paths.push_back(entry.path());
+  const auto place = place_in_archive(folder_or_file);
+  const bool whole_archive = place && place->member.empty();
+  if (!fs::is_directory(folder_or_file, ignored) && !whole_archive)
+    return {read_run(folder_or_file, with_problems)};
+  std::vector<fs::path> paths = result_files(folder_or_file);
+  std::erase_if(paths, [](const fs::path& path) { return !is_run_name(path); });
   if (paths.empty())
     throw InputError({.file = folder_or_file.string(), .found = "no run", .expected = "files seed*.h5"});
-  std::sort(paths.begin(), paths.end());
   std::vector<RunRecord> records;
   for (const auto& path : paths) records.push_back(read_run(path, with_problems));
   return records;

@@ -1,0 +1,144 @@
+#include "results/archive.h"
+
+#include <algorithm>
+#include <system_error>
+
+#include "core/errors.h"
+#include "core/files.h"
+#include "results/attributes.h"
+#include "results/run_layout.h"
+
+namespace attnlab {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kFormat = "attnlab archive 1";
+constexpr hsize_t largest_chunk = 1 << 20;
+
+bool is_archive_name(const fs::path& path) { return path.string().ends_with(archive_ending); }
+bool is_archive_file(const fs::path& path) {
+  std::error_code ignored;
+  return is_archive_name(path) && fs::is_regular_file(path, ignored);
+}
+
+void write_member(hid_t file, const std::string& name, const std::string& bytes) {
+  const hsize_t size = bytes.size(), chunk = std::clamp<hsize_t>(size, 1, largest_chunk);
+  const hdf5::Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose, "cannot make a link list");
+  hdf5::check(H5Pset_create_intermediate_group(links, 1), "cannot make folders");
+  const hdf5::Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "cannot make a creation list");
+  hdf5::check(H5Pset_chunk(creation, 1, &chunk), "cannot set the chunk");
+  hdf5::check(H5Pset_deflate(creation, 9), "cannot set deflate");
+  hdf5::check(H5Pset_obj_track_times(creation, false), "cannot leave the times out");
+  const hdf5::Handle space(H5Screate_simple(1, &size, nullptr), H5Sclose, "cannot make a member");
+  const hdf5::Handle data(H5Dcreate2(file, name.c_str(), H5T_NATIVE_UINT8, space, links, creation, H5P_DEFAULT),
+                          H5Dclose, "cannot make a member");
+  hdf5::check(H5Dwrite(data, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()), "cannot write");
+}
+
+hdf5::Handle open_archive(const fs::path& path) {
+  hdf5::Handle file = hdf5::open_file(path, hdf5::Mode::read);
+  const std::string format = read_format(file);
+  if (format != kFormat)
+    throw InputError(BadInput{.file = path.string(),
+                              .found = "format '" + format + "'",
+                              .expected = std::string("'") + kFormat + "'"});
+  return file;
+}
+
+herr_t add_name(hid_t, const char* name, const H5O_info_t* info, void* names) {
+  if (info->type == H5O_TYPE_DATASET) static_cast<std::vector<std::string>*>(names)->emplace_back(name);
+  return 0;
+}
+
+std::vector<fs::path> members_of(const fs::path& archive) {
+  const hdf5::Handle file = open_archive(archive);
+  std::vector<std::string> names;
+#if H5_VERSION_GE(1, 10, 3)
+  hdf5::check(H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_INC, add_name, &names, H5O_INFO_BASIC), "cannot list");
+#else
+  hdf5::check(H5Ovisit(file, H5_INDEX_NAME, H5_ITER_INC, add_name, &names), "cannot list");
+#endif
+  std::vector<fs::path> paths;
+  for (const auto& name : names) paths.push_back(archive / name);
+  return paths;
+}
+
+}  // namespace
+
+int64_t write_archive(const fs::path& path, const fs::path& folder) {
+  if (!is_archive_name(path))
+    throw InputError(BadInput{.file = path.string(),
+                              .found = "this name",
+                              .expected = std::string("one that ends in ") + archive_ending});
+  std::vector<fs::path> files = result_files(folder);
+  std::erase_if(files, [](const fs::path& file) { return place_in_archive(file).has_value(); });
+  if (!fs::is_directory(folder) || files.empty())
+    throw InputError(BadInput{.file = folder.string(), .found = "no results", .expected = "files *.h5"});
+  const fs::path temporary = path.string() + ".tmp";
+  try {
+    if (path.has_parent_path()) fs::create_directories(path.parent_path());
+    hdf5::Handle file = hdf5::open_file(temporary, hdf5::Mode::create);
+    write_attribute(file, "format", std::string(kFormat));
+    for (const auto& member : files)
+      write_member(file, member.lexically_relative(folder).generic_string(), read_file(member));
+    file.close("cannot be closed");
+  } catch (const std::exception& error) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    throw RunError(path.string() + ": " + error.what());
+  }
+  publish_file(temporary, path);
+  return static_cast<int64_t>(files.size());
+}
+
+std::optional<ArchivePlace> place_in_archive(const fs::path& path) {
+  fs::path prefix;
+  for (auto part = path.begin(); part != path.end(); ++part) {
+    prefix /= *part;
+    if (!is_archive_name(prefix) || !is_archive_file(prefix)) continue;
+    fs::path member;
+    for (++part; part != path.end(); ++part) member /= *part;
+    return ArchivePlace{.archive = prefix, .member = member.generic_string()};
+  }
+  return std::nullopt;
+}
+
+std::string read_member(const ArchivePlace& place) {
+  const hdf5::Handle file = open_archive(place.archive);
+  const hdf5::Handle data(H5Dopen2(file, place.member.c_str(), H5P_DEFAULT), H5Dclose,
+                          "no such file in the archive");
+  const hdf5::Handle space(H5Dget_space(data), H5Sclose, "cannot read a member's size");
+  hsize_t size = 0;
+  hdf5::check(H5Sget_simple_extent_dims(space, &size, nullptr), "cannot read a member's size");
+  std::string bytes(size, '\0');
+  hdf5::check(H5Dread(data, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()), "cannot read");
+  return bytes;
+}
+
+std::vector<fs::path> result_files(const fs::path& folder_or_file) {
+  if (is_archive_file(folder_or_file)) return members_of(folder_or_file);
+  std::error_code ignored;
+  if (!fs::is_directory(folder_or_file, ignored)) return {folder_or_file};
+  std::vector<fs::path> paths;
+  for (const auto& entry : fs::recursive_directory_iterator(folder_or_file)) {
+    if (!entry.is_regular_file() || entry.path().extension() != ".h5") continue;
+    if (!is_archive_name(entry.path())) {
+      paths.push_back(entry.path());
+      continue;
+    }
+    for (auto& member : members_of(entry.path())) paths.push_back(std::move(member));
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+bool result_exists(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_regular_file(path, ignored)) return true;
+  const auto place = place_in_archive(path);
+  if (!place || place->member.empty()) return false;
+  const auto members = members_of(place->archive);
+  return std::find(members.begin(), members.end(), path) != members.end();
+}
+
+}  // namespace attnlab
