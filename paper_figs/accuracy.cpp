@@ -196,12 +196,12 @@ Figure accuracy(const RunSet& runs) {
   const std::vector<Bar> bars = bars_of(runs);
   if (bars.empty()) return {.drawings = {}, .missing = "no evaluation after training has an accuracy"};
   const size_t arms = runs.arms.size();
-  Drawing drawing{.name = "accuracy"};
+  Drawing drawing{.name = file_name("accuracy", runs)};
   drawing.script = data_blocks(bars, arms);
   const Groups groups = name_groups(runs);
   const bool before =
       std::any_of(bars.begin(), bars.end(), [](const Bar& bar) { return !std::isnan(bar.before); });
-  const style::Frame frame = style::frame(drawing.script, "Accuracy", caption_of(runs, bars),
+  const style::Frame frame = style::frame(drawing.script, title_of("Accuracy", runs), caption_of(runs, bars),
                                           arms + (before ? 1 : 0), 1.45, groups.height_in);
   drawing.height_in = frame.height_in;
   const double top = top_of(bars), width = static_cast<double>(runs.points.size() * (arms + 1)) - 1;

@@ -122,7 +122,7 @@ void write_script(Drawing& drawing, const RunSet& runs, const Panel& panel, size
   const auto cells = runs.cells_at(place);
   const bool two = has_differences(panel);
   const double upper_in = 1.45, gap_in = 0.12, lower_in = two ? 0.85 : 0;
-  const std::string title = figure.title + (runs.points[place].empty() ? "" : ", " + runs.points[place]);
+  const std::string title = title_of(figure.title, runs, runs.points[place]);
   std::string& script = drawing.script;
   script = data_blocks(panel, shift_of(figure, axes));
   const style::Frame frame = style::frame(script, title, caption_of(cells, figure), panel.size(),

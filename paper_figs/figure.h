@@ -1,10 +1,11 @@
-// A figure: runs in, gnuplot commands out. A new figure is one .cpp file with one function declared here, and
-// one row in the table of make_figures.cpp.
+// A figure: runs or measurements in, gnuplot commands out. A new figure is one .cpp file with one function
+// declared here, and one row in figure_table.cpp.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "results/measurements.h"
 #include "run_set.h"
 
 namespace attnlab {
@@ -22,6 +23,7 @@ struct Figure {
   std::string missing;  // why there is nothing to draw
 };
 
+// Of the runs of one experiment.
 Figure training_loss(const RunSet& runs);
 Figure heldout_loss(const RunSet& runs);
 Figure accuracy(const RunSet& runs);

@@ -122,19 +122,29 @@ std::vector<int64_t> common_steps(const Cell& cell,
   return common;
 }
 
+std::string plain_name(std::string text) {
+  for (char& c : text)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-') c = '_';
+  return text;
+}
+
+std::string file_name(const std::string& name, const RunSet& runs) { return runs.file_prefix + name; }
+
 std::string file_name(const std::string& name, const RunSet& runs, size_t point) {
-  if (runs.points.size() == 1) return name;
-  const auto plain = [&](size_t place) {
-    std::string text = runs.points[place];
-    for (char& c : text)
-      if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-') c = '_';
-    return text;
-  };
+  if (runs.points.size() == 1) return file_name(name, runs);
   // Two points that differ only in what was replaced are told apart by their number.
-  std::string suffix = plain(point);
+  std::string suffix = plain_name(runs.points[point]);
   for (size_t other = 0; other < point; ++other)
-    if (plain(other) == plain(point)) suffix = fmt::format("{}-{}", plain(point), point + 1);
-  return name + "-" + suffix;
+    if (plain_name(runs.points[other]) == plain_name(runs.points[point]))
+      suffix = fmt::format("{}-{}", plain_name(runs.points[point]), point + 1);
+  return fmt::format("{}-{}", file_name(name, runs), suffix);
+}
+
+std::string title_of(const std::string& title, const RunSet& runs, const std::string& point) {
+  std::string text = title;
+  for (const std::string& part : {runs.experiment, point})
+    if (!part.empty()) text += ", " + part;
+  return text;
 }
 
 std::string csv_text(const std::string& text) {

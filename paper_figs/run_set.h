@@ -22,6 +22,8 @@ struct RunSet {
   std::vector<std::string> points;  // sweep points in order of their files; {""} without a sweep
   std::vector<Cell> cells;          // by sweep point, then by arm
   std::vector<std::string> notes;   // runs that were left out, and why
+  // Where several experiments are drawn apart: this one's name for titles, and for files with a '-' behind it.
+  std::string experiment, file_prefix;
 
   RunSet() = default;
   RunSet(RunSet&&) = default;  // cells point into records: movable, not copyable
@@ -45,8 +47,15 @@ std::string count_seeds(const std::vector<const Cell*>& cells);
 std::vector<int64_t> common_steps(const Cell& cell,
                                   const std::function<std::vector<int64_t>(const RunRecord&)>& list);
 
-// "NAME" or, with a sweep, "NAME-POINT" with all but letters, digits, '.', '_' and '-' replaced.
+// All but letters, digits, '.' and '-' replaced by '_'.
+std::string plain_name(std::string text);
+
+// "NAME" or, with a sweep, "NAME-POINT" in plain letters; behind the experiment's prefix, if it has one.
 std::string file_name(const std::string& name, const RunSet& runs, size_t point);
+// The same for a drawing of all sweep points.
+std::string file_name(const std::string& name, const RunSet& runs);
+// "TITLE", "TITLE, EXPERIMENT", "TITLE, POINT" or "TITLE, EXPERIMENT, POINT".
+std::string title_of(const std::string& title, const RunSet& runs, const std::string& point = "");
 
 // A text as a CSV field, quoted where it must be.
 std::string csv_text(const std::string& text);

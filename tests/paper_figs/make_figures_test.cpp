@@ -1,6 +1,7 @@
 #include <set>
 
 #include "csv.h"
+#include "results/measurements.h"
 #include "stats/intervals.h"
 
 using namespace attnlab;
@@ -41,7 +42,8 @@ TEST_CASE("every figure comes in every format, and drawing it again gives the sa
   test::write_experiment(folder.path());
   const test::Called called = make_figures(folder.path().string());
   REQUIRE(called.status == 0);
-  CHECK(called.err.empty());
+  for (const char* name : {"training_loss", "heldout_loss", "accuracy"})
+    CHECK(called.err.find(std::string(name) + " skipped") == std::string::npos);
   const auto figures = folder.path() / "figures";
   std::map<std::string, std::string> bytes;
   for (const char* name : {"training_loss", "heldout_loss", "accuracy"})
@@ -150,28 +152,51 @@ TEST_CASE("one seed has no interval over seeds, and its accuracy has one over pr
   CHECK(bar.at("before_training_percent").empty());
 }
 
-TEST_CASE("each sweep point has its curves, and arms of several experiments are told apart") {
+TEST_CASE("each sweep point has its curves") {
   if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
   const test::TemporaryFolder folder;
-  const auto sweep = folder.path() / "sweep", other = folder.path() / "other";
   for (const char* point : {"train.lr=0.001", "train.lr=0.003"})
-    test::write_run(sweep, {.sweep_point = point, .experiment = "a"});
-  REQUIRE(make_figures(sweep.string()).status == 0);
+    test::write_run(folder.path(), {.sweep_point = point, .experiment = "a"});
+  REQUIRE(make_figures(folder.path().string()).status == 0);
   for (const char* name : {"training_loss-train.lr_0.001.png", "training_loss-train.lr_0.003.png",
                            "heldout_loss-train.lr_0.001.svg", "accuracy.pdf"})
-    CHECK(fs::exists(sweep / "figures" / name));
-  CHECK(test::read_csv(sweep / "figures" / "accuracy.csv").size() == 2);
+    CHECK(fs::exists(folder.path() / "figures" / name));
+  CHECK(test::read_csv(folder.path() / "figures" / "accuracy.csv").size() == 2);
+}
 
-  test::write_run(other / "x", {.experiment = "a, b"});
-  test::write_run(other / "y", {.experiment = "it's \"c\""});
-  const auto out = folder.path() / "out";
-  REQUIRE(
-      make_figures((other / "x").string() + " " + (other / "y").string() + " --out " + out.string()).status ==
-      0);
-  std::set<std::string> arms;
-  for (const auto& row : test::read_csv(out / "accuracy.csv")) arms.insert(row.at("arm"));
-  CHECK(arms.count("a, b/gqa") == 1);
-  CHECK(arms.size() == 2);
+TEST_CASE("several experiments have files and titles of their own") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_run(folder.path() / "x", {.experiment = "a, b"});
+  test::write_run(folder.path() / "y", {.experiment = "it's \"c\""});
+  test::write_run(folder.path() / "z", {.experiment = "a; b"});
+  test::write_run(folder.path() / "w", {.experiment = "d", .state = RunState::running});
+  const test::Called called = make_figures(folder.path().string());
+  REQUIRE(called.status == 0);
+  CHECK_THAT(called.err, ContainsSubstring("experiment d is left out: no finished run"));
+  const auto figures = folder.path() / "figures";
+  for (const char* name : {"a__b-2-", "it_s__c_-", "a__b-"}) {
+    INFO(name);
+    const auto rows = test::read_csv(figures / (std::string(name) + "accuracy.csv"));
+    CHECK(rows.size() == 1);
+    CHECK(rows.front().at("arm") == "gqa");
+  }
+  CHECK_THAT(read_file(figures / "a__b-training_loss.svg"), ContainsSubstring("Training loss, a, b"));
+  CHECK_FALSE(fs::exists(figures / "accuracy.csv"));
+}
+
+TEST_CASE("measurements without runs are no error, and figures of runs are skipped") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  write_measurements(folder.path() / "one.measured.h5", {.fits = {{.error = 1, .student = "gqa"}}});
+  const test::Called called = make_figures(folder.path().string() + " --only accuracy");
+  CHECK(called.status == 1);
+  CHECK(called.err ==
+        "make_figures: accuracy skipped: no runs; made by: build/bin/run_ablation --config "
+        "experiments/quickstart/exp.yaml\n");
+  CHECK_FALSE(fs::exists(folder.path() / "figures"));
+  test::write_run(folder.path() / "runs", {});
+  CHECK(make_figures(folder.path().string() + " --only accuracy").status == 0);
 }
 
 TEST_CASE("runs that are not finished are left out with a note, or drawn if asked for") {
