@@ -1,5 +1,6 @@
-// Curves over steps: one per arm, summed up over seeds, with each arm's difference to the first arm on the
-// same seed. Arms see the same tokens in the same order, so what seeds and data add cancels in the difference.
+// Curves, over steps or whatever else grows: one per arm, summed up over seeds, with each arm's difference to
+// the first arm on the same seed. Arms see the same tokens in the same order, so what seeds and data add
+// cancels in the difference.
 #pragma once
 
 #include <map>
@@ -9,17 +10,18 @@
 
 namespace attnlab {
 
-using SeedCurves = std::map<int64_t, std::map<int64_t, double>>;  // seed → step → value
+using SeedCurves = std::map<int64_t, std::map<double, double>>;  // seed → x → value
 
 struct CurvePoint {
-  int64_t step = 0;
+  double x = 0;
   Spread value;
-  std::optional<Spread> difference;
+  std::optional<Spread> difference = {};
+  bool marked = false;  // with a ring
 };
 
 struct Curve {
   size_t arm = 0, seeds = 0;
-  std::vector<CurvePoint> points;  // at the steps that all seeds have
+  std::vector<CurvePoint> points;  // at the places that all seeds have
 };
 
 enum class Ends { band, bars };
@@ -30,12 +32,18 @@ struct CurveFigure {
   std::string summary;  // what line and ends are, where there are several seeds
   std::string note;     // how values were made; may be empty
   Ends ends = Ends::band;
-  double settled = 0;  // axes need not show what lies before this share of the steps
+  double settled = 0;  // axes need not show what lies before this share of the x axis
+  bool differences = true;
+  std::string x_label = "step", x_column = "step";  // on the axis, and in the CSV
+  double x_unit = 1;                                // the axis shows x over this
+  bool log_x = false;                               // with a tic at each x that has a point
+  std::string mark = "";                            // what a ring means
 };
 
 using Summary = Spread (*)(const std::vector<double>& over_seeds);
 
-// The curves of one sweep point; values[i] belong to cells[i]. Arms without values are left out.
+// The curves of one sweep point; values[i] belong to the cells[i]. The seeds of an arm share their x. Arms
+// without values are left out.
 std::vector<Curve> make_curves(const std::vector<const Cell*>& cells, const std::vector<SeedCurves>& values,
                                Summary summary);
 

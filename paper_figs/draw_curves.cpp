@@ -1,8 +1,9 @@
-// Two panels on one axis of steps: the values above, the differences to the first arm below.
+// Two panels on one x axis: the values above, the differences to the first arm below.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "curves.h"
 #include "style.h"
@@ -13,7 +14,7 @@ namespace {
 using Panel = std::vector<Curve>;
 
 struct Axes {
-  int64_t first_step = 0, last_step = 0;
+  double first_x = INFINITY, last_x = 0;
   Spread values{.low = INFINITY, .high = -INFINITY}, differences;
 };
 
@@ -23,17 +24,20 @@ void widen(Spread& range, const Spread& value) {
   range.high = std::max({range.high, value.mean, std::isnan(value.high) ? value.mean : value.high});
 }
 
-// Lowest to highest over all sweep points, from the share `settled` of the steps on: the fall at the start
+// Lowest to highest over all sweep points, from the share `settled` of the x axis on: the fall at the start
 // would flatten all that follows. What lies below is always shown.
 Axes axes_of(const std::vector<Panel>& panels, double settled) {
   Axes axes;
   for (const auto& panel : panels)
-    for (const auto& curve : panel) axes.last_step = std::max(axes.last_step, curve.points.back().step);
-  const double from = settled * static_cast<double>(axes.last_step);
+    for (const auto& curve : panel) {
+      axes.first_x = std::min(axes.first_x, curve.points.front().x);
+      axes.last_x = std::max(axes.last_x, curve.points.back().x);
+    }
+  const double from = settled * axes.last_x;
   for (const auto& panel : panels)
     for (const auto& curve : panel)
       for (const auto& point : curve.points) {
-        if (static_cast<double>(point.step) < from && &point != &curve.points.back()) continue;
+        if (point.x < from && &point != &curve.points.back()) continue;
         widen(axes.values, point.value);
         if (point.difference) widen(axes.differences, *point.difference);
       }
@@ -47,28 +51,72 @@ bool has_differences(const Panel& panel) {
   });
 }
 
-// "x mean low high" a row; x is shifted by `shift` steps.
-std::string data_blocks(const Panel& panel, double shift_per_arm) {
-  std::string out;
+// Points of different arms at one x stand side by side, else error bars hide each other: `place` is how many
+// arms to the right of the middle this one is.
+double shifted(double x, double place, const CurveFigure& figure, const Axes& axes) {
+  const double shift = figure.ends == Ends::bars ? 0.012 * place : 0;
+  if (figure.log_x) return x * std::pow(axes.last_x / axes.first_x, shift) / figure.x_unit;
+  return (x + shift * axes.last_x) / figure.x_unit;
+}
+
+std::string x_range(const CurveFigure& figure, const Axes& axes) {
+  const double unit = figure.x_unit, room = figure.ends == Ends::bars ? 0.03 : 0;
+  if (!figure.log_x)
+    return fmt::format("set xrange [{}:{}]\n", -room * axes.last_x / unit, (1 + room) * axes.last_x / unit);
+  const double factor = std::pow(axes.last_x / axes.first_x, 2 * room);
+  return fmt::format("set logscale x\nset xrange [{}:{}]\n", axes.first_x / factor / unit,
+                     axes.last_x * factor / unit);
+}
+
+// "3e-4" for 0.0003.
+std::string short_number(double value) {
+  const int exponent = static_cast<int>(std::floor(std::log10(value) + 1e-9));
+  return fmt::format("{:.3g}e{}", value / std::pow(10, exponent), exponent);
+}
+
+std::string x_axis(const Panel& panel, const CurveFigure& figure) {
+  std::string out = style::x_name(figure.x_label);
+  if (!figure.log_x) return out;
+  std::set<double> places;
+  for (const auto& curve : panel)
+    for (const auto& point : curve.points) places.insert(point.x);
+  std::vector<std::string> tics;
+  for (const double x : places) tics.push_back(fmt::format("'{}' {}", short_number(x), x / figure.x_unit));
+  return out + fmt::format("set xtics ({})\n", fmt::join(tics, ", "));
+}
+
+bool has_marks(const Panel& panel) {
+  return std::any_of(panel.begin(), panel.end(), [](const Curve& curve) {
+    return std::any_of(curve.points.begin(), curve.points.end(),
+                       [](const CurvePoint& point) { return point.marked; });
+  });
+}
+
+// "x mean low high" a row.
+std::string data_blocks(const Panel& panel, const CurveFigure& figure, const Axes& axes) {
+  std::string out, marks;
   const auto add = [&](double x, const Spread& value) {
     out += fmt::format("{} {} {} {}\n", x, value.mean, value.low, value.high);
   };
   for (size_t i = 0; i < panel.size(); ++i) {
     const Curve& curve = panel[i];
     const double place = static_cast<double>(i) - static_cast<double>(panel.size() - 1) / 2;
-    const auto x = [&](const CurvePoint& p) { return static_cast<double>(p.step) + place * shift_per_arm; };
+    const auto x = [&](const CurvePoint& point) { return shifted(point.x, place, figure, axes); };
     out += fmt::format("$value{} << EOD\n", curve.arm);
     for (const auto& point : curve.points) add(x(point), point.value);
+    for (const auto& point : curve.points)
+      if (point.marked) marks += fmt::format("{} {}\n", x(point), point.value.mean);
     out += fmt::format("EOD\n$difference{} << EOD\n", curve.arm);
     for (const auto& point : curve.points)
       if (point.difference) add(x(point), *point.difference);
     out += "EOD\n";
   }
-  return out;
+  return marks.empty() ? out : out + "$marks << EOD\n" + marks + "EOD\n";
 }
 
 // Ends first, then lines, in the arms' order: the first arm lies undermost.
-std::string plot_command(const RunSet& runs, const Panel& panel, Ends ends, bool differences) {
+std::string plot_command(const RunSet& runs, const Panel& panel, const CurveFigure& figure, bool differences) {
+  const Ends ends = figure.ends;
   std::vector<std::string> parts;
   if (differences) parts.push_back("0 notitle with lines " + style::line(panel.front().arm));
   const char* block = differences ? "difference" : "value";
@@ -88,6 +136,8 @@ std::string plot_command(const RunSet& runs, const Panel& panel, Ends ends, bool
         "${}{} using 1:2 {} with {}", block, arm, title,
         ends == Ends::band ? "lines " + style::line(arm) : "linespoints " + style::line_and_point(arm)));
   }
+  if (!differences && has_marks(panel))
+    parts.push_back("$marks using 1:2 title " + style::quoted(figure.mark) + " with points " + style::ring);
   return fmt::format("plot {}\n", fmt::join(parts, ", "));
 }
 
@@ -95,46 +145,47 @@ std::string lower_panel(const RunSet& runs, const Panel& panel, const CurveFigur
                         double top, double bottom) {
   const std::string& first = runs.arms[panel.front().arm];
   return fmt::format(
-      "unset label\nunset key\nset format x '%.0f'\nset xlabel 'step' offset 0,0.6\n"
+      "unset label\nunset key\nset format x '%.0f'\n{}"
       "set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n{}{}unset multiplot\n",
-      top, bottom,
+      x_axis(panel, figure), top, bottom,
       style::y_axis(3, first.size() <= 12 ? "minus " + first : "difference", (top + bottom) / 2,
                     axes.differences.low, axes.differences.high, 6),
-      plot_command(runs, panel, figure.ends, true));
+      plot_command(runs, panel, figure, true));
 }
 
-// Points of different arms at one step stand side by side, else error bars hide each other.
-double shift_of(const CurveFigure& figure, const Axes& axes) {
-  return figure.ends == Ends::bars ? 0.012 * static_cast<double>(axes.last_step) : 0;
+std::vector<std::string> key_of(const RunSet& runs, const Panel& panel, const CurveFigure& figure) {
+  std::vector<std::string> names;
+  for (const Curve& curve : panel) names.push_back(runs.arms[curve.arm]);
+  if (has_marks(panel)) names.push_back(figure.mark);
+  return names;
 }
 
-std::string caption_of(const std::vector<const Cell*>& cells, const CurveFigure& figure) {
-  const bool several =
-      std::any_of(cells.begin(), cells.end(), [](const Cell* cell) { return cell->runs.size() > 1; });
-  std::string caption = count_seeds(cells);
-  if (several) caption += "; " + figure.summary;
+std::string caption_of(const Panel& panel, const CurveFigure& figure) {
+  std::vector<size_t> counts;
+  for (const Curve& curve : panel) counts.push_back(curve.seeds);
+  std::string caption = count_seeds(counts);
+  if (*std::max_element(counts.begin(), counts.end()) > 1) caption += "; " + figure.summary;
   if (!figure.note.empty()) caption += "; " + figure.note;
   return caption;
 }
 
 void write_script(Drawing& drawing, const RunSet& runs, const Panel& panel, size_t place,
                   const CurveFigure& figure, const Axes& axes) {
-  const auto cells = runs.cells_at(place);
-  const bool two = has_differences(panel);
+  const bool two = figure.differences && has_differences(panel);
   const double upper_in = 1.45, gap_in = 0.12, lower_in = two ? 0.85 : 0;
   const std::string title = title_of(figure.title, runs, runs.points[place]);
   std::string& script = drawing.script;
-  script = data_blocks(panel, shift_of(figure, axes));
-  const style::Frame frame = style::frame(script, title, caption_of(cells, figure), panel.size(),
-                                          upper_in + (two ? gap_in + lower_in : 0));
+  script = data_blocks(panel, figure, axes);
+  const style::Frame frame =
+      style::frame(script, title, caption_of(panel, figure), style::key_rows(key_of(runs, panel, figure)),
+                   upper_in + (two ? gap_in + lower_in : 0));
   drawing.height_in = frame.height_in;
-  const double room = figure.ends == Ends::bars ? 0.03 * static_cast<double>(axes.last_step) : 0;
-  script += fmt::format("set xrange [{}:{}]\n", -room, static_cast<double>(axes.last_step) + room);
+  script += x_range(figure, axes);
   script += style::y_axis(3, figure.y_label, frame.top - style::from_bottom(frame, upper_in / 2),
                           axes.values.low, axes.values.high, 8);
-  const std::string upper = plot_command(runs, panel, figure.ends, false);
+  const std::string upper = plot_command(runs, panel, figure, false);
   if (!two) {
-    script += "set xlabel 'step' offset 0,0.6\n" + upper;
+    script += x_axis(panel, figure) + upper;
     return;
   }
   const double split = frame.bottom + style::from_bottom(frame, lower_in);
@@ -149,13 +200,16 @@ std::string csv_fields(const Spread& value) {
   return fmt::format("{},{},{}", value.mean, value.low, value.high);
 }
 
-std::string csv_of(const RunSet& runs, const Panel& panel, size_t place) {
-  std::string csv = "arm,sweep_point,seeds,step,mean,low,high,difference,difference_low,difference_high\n";
+std::string csv_of(const RunSet& runs, const Panel& panel, size_t place, const CurveFigure& figure) {
+  std::string csv = fmt::format("arm,sweep_point,seeds,{},mean,low,high", figure.x_column);
+  csv += figure.differences ? ",difference,difference_low,difference_high\n" : "\n";
   for (const auto& curve : panel)
-    for (const auto& point : curve.points)
-      csv += fmt::format("{},{},{},{},{},{}\n", csv_text(runs.arms[curve.arm]), csv_text(runs.points[place]),
-                         curve.seeds, point.step, csv_fields(point.value),
-                         point.difference ? csv_fields(*point.difference) : ",,");
+    for (const auto& point : curve.points) {
+      csv += fmt::format("{},{},{},{},{}", csv_text(runs.arms[curve.arm]), csv_text(runs.points[place]),
+                         curve.seeds, point.x, csv_fields(point.value));
+      if (figure.differences) csv += "," + (point.difference ? csv_fields(*point.difference) : ",,");
+      csv += "\n";
+    }
   return csv;
 }
 
@@ -170,7 +224,7 @@ std::vector<Drawing> draw_curves(const RunSet& runs, const std::vector<Panel>& c
     Drawing& drawing = drawings.emplace_back();
     drawing.name = file_name(figure.name, runs, place);
     write_script(drawing, runs, curves[place], place, figure, axes);
-    drawing.csv = csv_of(runs, curves[place], place);
+    drawing.csv = csv_of(runs, curves[place], place, figure);
   }
   return drawings;
 }

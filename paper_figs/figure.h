@@ -27,5 +27,10 @@ struct Figure {
 Figure training_loss(const RunSet& runs);
 Figure heldout_loss(const RunSet& runs);
 Figure accuracy(const RunSet& runs);
+Figure tasks(const RunSet& runs);
+Figure ablation(const RunSet& runs);
+Figure accuracy_cache(const RunSet& runs);
+Figure loss_flops(const RunSet& runs);
+Figure learning_rate(const RunSet& runs);
 
 }  // namespace attnlab

@@ -8,9 +8,20 @@ namespace {
 
 constexpr const char* quickstart = "build/bin/run_ablation --config experiments/quickstart/exp.yaml";
 
-constexpr std::array<FigureRow, 3> rows{{{"training_loss", training_loss, quickstart},
-                                         {"heldout_loss", heldout_loss, quickstart},
-                                         {"accuracy", accuracy, quickstart}}};
+constexpr const char* rate_sweep =
+    "build/bin/run_ablation --config experiments/quickstart/exp.yaml --set "
+    "'train.lr={sweep: [3e-5, 1e-4, 3e-4], seeds: [100, 101]}'";
+
+constexpr std::array<FigureRow, 8> rows{{
+    {"training_loss", training_loss, quickstart},
+    {"heldout_loss", heldout_loss, quickstart},
+    {"accuracy", accuracy, quickstart},
+    {"tasks", tasks, quickstart},
+    {"ablation", ablation, quickstart},
+    {"accuracy_cache", accuracy_cache, quickstart},
+    {"loss_flops", loss_flops, quickstart},
+    {"learning_rate", learning_rate, rate_sweep},
+}};
 
 void add(Figure& all, Figure&& more) {
   all.drawings.insert(all.drawings.end(), std::make_move_iterator(more.drawings.begin()),

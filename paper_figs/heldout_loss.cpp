@@ -22,7 +22,7 @@ SeedCurves losses_of(const Cell& cell) {
   for (const RunRecord* run : cell.runs)
     for (const auto& row : run->evaluations)
       if (std::binary_search(steps.begin(), steps.end(), row.step))
-        curves[run->header.seed][row.step] = row.heldout_loss;
+        curves[run->header.seed][static_cast<double>(row.step)] = row.heldout_loss;
   return curves;
 }
 

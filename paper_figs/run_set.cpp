@@ -100,14 +100,16 @@ Spread spread_of(const std::vector<double>& values) {
   return {.mean = sum / static_cast<double>(values.size()), .low = *low, .high = *high};
 }
 
+std::string count_seeds(const std::vector<size_t>& counts) {
+  const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
+  if (*least != *most) return fmt::format("n = {} to {} seeds", *least, *most);
+  return fmt::format("n = {} seed{}", *most, *most == 1 ? "" : "s");
+}
+
 std::string count_seeds(const std::vector<const Cell*>& cells) {
-  size_t least = cells.front()->runs.size(), most = least;
-  for (const Cell* cell : cells) {
-    least = std::min(least, cell->runs.size());
-    most = std::max(most, cell->runs.size());
-  }
-  if (least != most) return fmt::format("n = {} to {} seeds", least, most);
-  return fmt::format("n = {} seed{}", most, most == 1 ? "" : "s");
+  std::vector<size_t> counts;
+  for (const Cell* cell : cells) counts.push_back(cell->runs.size());
+  return count_seeds(counts);
 }
 
 std::vector<int64_t> common_steps(const Cell& cell,

@@ -40,7 +40,8 @@ struct Spread {
 };
 Spread spread_of(const std::vector<double>& values);
 
-// "n = 3 seeds", "n = 2 to 3 seeds".
+// "n = 3 seeds", "n = 2 to 3 seeds". `counts` are not empty.
+std::string count_seeds(const std::vector<size_t>& counts);
 std::string count_seeds(const std::vector<const Cell*>& cells);
 
 // Steps that all runs of a cell have, ascending; `list` gives a run's steps, ascending.

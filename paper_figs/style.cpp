@@ -48,6 +48,11 @@ std::string line_and_point(size_t arm) {
   return fmt::format("{} pt {} ps 0.35", line(arm), look_of(arm).point);
 }
 
+std::string mark(size_t arm) {
+  const Look& look = look_of(arm);
+  return fmt::format("pt {} ps 0.5 lw 1 lc rgb '{}'", look.point, look.colour);
+}
+
 std::string bar(size_t arm) {
   return fmt::format("{} lc rgb '{}' lw 0.8 dt solid", end_bars, look_of(arm).colour);
 }
@@ -78,26 +83,64 @@ std::string quoted_lines(const std::string& text) {
   return out + '"';
 }
 
+std::vector<std::string> wrapped(const std::string& text, size_t most) {
+  std::vector<std::string> lines;
+  std::string rest = text;
+  while (rest.size() > most) {
+    // A break between parts, unless it leaves the line half empty.
+    size_t space = rest.rfind("; ", most - 1);
+    if (space == std::string::npos || space < most / 2)
+      space = rest.rfind(' ', most);
+    else
+      ++space;
+    if (space == std::string::npos || space == 0) break;
+    lines.push_back(rest.substr(0, space));
+    rest.erase(0, space + 1);
+  }
+  lines.push_back(rest);
+  return lines;
+}
+
+size_t key_rows(const std::vector<std::string>& names) {
+  size_t longest = 0;
+  for (const std::string& name : names) longest = std::max(longest, name.size());
+  return names.size() > 3 && longest <= 18 ? (names.size() + 1) / 2 : names.size();
+}
+
 Frame frame(std::string& script, const std::string& title, const std::string& caption, size_t key_rows,
             double body_in, double axis_in) {
-  const double head_in = 0.36, row_in = 0.13;
+  const double row_in = 0.13;
+  const auto titles = wrapped(title, 42), captions = wrapped(caption, 56);
+  const double gap_in = 0.015,
+               head_in = 0.10 + gap_in + row_in * static_cast<double>(titles.size() + captions.size());
   const double foot_in = axis_in + row_in * static_cast<double>(key_rows) + 0.03;
   Frame made{.height_in = head_in + body_in + foot_in};
   made.top = 1 - head_in / made.height_in;
   made.bottom = foot_in / made.height_in;
+  double down_in = 0.11;
+  int number = 101;
+  const auto write = [&](const std::string& text, double points) {
+    script += fmt::format("set label {} {} at screen 0.5, screen {:.4f} center font '{},{}'\n", number++,
+                          quoted(text), 1 - down_in / made.height_in, font, points);
+    down_in += row_in;
+  };
+  for (const std::string& line : titles) write(line, font_pt + 1);
+  down_in += gap_in;
+  for (const std::string& line : captions) write(line, small_font_pt);
   script += fmt::format(
-      "set label 1 {} at screen 0.5, screen {:.4f} center font '{},{}'\n"
-      "set label 2 {} at screen 0.5, screen {:.4f} center font '{},{}'\n"
       "set lmargin at screen 0.195\nset rmargin at screen 0.97\n"
       "set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n"
       "set border 3 lw 0.6\nset tics nomirror out scale 0.5\nset grid ytics lc rgb '#d9d9d9' lw 0.4 dt solid\n"
-      "set ytics font '{},{}'\nset xtics font '{},{}'\n"
+      "set format '%g'\nset ytics font '{},{}'\nset xtics font '{},{}' offset 0,0.3\n"
       "set key at screen 0.5, screen {:.4f} center bottom vertical maxrows {} Left reverse samplen 3 "
       "spacing 1.0 width 0 font '{},{}'\n",
-      quoted(title), 1 - 0.11 / made.height_in, font, font_pt + 1, quoted(caption), 1 - 0.25 / made.height_in,
-      font, small_font_pt, made.top, made.bottom, font, small_font_pt, font, small_font_pt,
-      0.03 / made.height_in, key_rows, font, small_font_pt);
+      made.top, made.bottom, font, small_font_pt, font, small_font_pt, 0.03 / made.height_in, key_rows, font,
+      small_font_pt);
   return made;
+}
+
+std::string x_name(const std::string& name) {
+  return fmt::format("set xlabel {} offset 0,0.95\n", quoted(name));
 }
 
 double from_bottom(const Frame& frame, double inches) { return inches / frame.height_in; }

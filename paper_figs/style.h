@@ -17,6 +17,9 @@ inline constexpr double small_font_pt = 6;
 // what lies below their middle.)
 inline constexpr const char* end_bars = "with vectors heads nofilled size graph 0.009,90";
 
+// Around a point that is told apart from others of its arm.
+inline constexpr const char* ring = "pt 6 ps 1.1 lw 0.8 lc rgb '#000000'";
+
 // Gnuplot options of a line, a point, an interval or a box, for the arm in this place of the config.
 //
 // Colours are Okabe and Ito's ("Color universal design", 2008), told apart by colour-blind readers; dashes,
@@ -24,6 +27,7 @@ inline constexpr const char* end_bars = "with vectors heads nofilled size graph 
 // and dashed, so that curves which coincide are all seen.
 std::string line(size_t arm);
 std::string line_and_point(size_t arm);
+std::string mark(size_t arm);  // a point without a line
 std::string bar(size_t arm);
 std::string band(size_t arm);
 std::string box(size_t arm);
@@ -38,13 +42,20 @@ struct Frame {
   double height_in = 0;
   double top = 0, bottom = 0;  // of the drawing area
 };
-// Title, a line below it, frame and grid, and a key of `key_rows` rows under the drawing area, for which the
-// height grows. `body_in` is the height of the drawing area, `axis_in` that of the texts below it.
+// Title, a caption below it, both wrapped where they are too long for the width, frame and grid, and a key of
+// `key_rows` rows under the drawing area, for which the height grows. `body_in` is the height of the drawing
+// area, `axis_in` that of the texts below it.
 Frame frame(std::string& script, const std::string& title, const std::string& caption, size_t key_rows,
             double body_in, double axis_in = 0.36);
+// The rows that a key of these names takes: short names stand in two columns.
+size_t key_rows(const std::vector<std::string>& names);
+// A text in lines of at most `most` characters, broken at spaces, best behind a "; ".
+std::vector<std::string> wrapped(const std::string& text, size_t most);
 // The share of the height at which something stands `inches` below the top, or above the bottom.
 double from_bottom(const Frame& frame, double inches);
 
+// The name of the x axis, below its tics.
+std::string x_name(const std::string& name);
 // An axis' name at the left edge of the page around the height `middle` (a share), as label `number`.
 std::string y_name(int number, const std::string& name, double middle);
 // The y axis over [low, high] and a margin on both sides, never empty, with at most `tics` + 1 labelled tics,

@@ -8,6 +8,7 @@
 #include "catch.h"
 #include "core/files.h"
 #include "core/random.h"
+#include "results/evaluation_file.h"
 #include "results/run_file.h"
 
 namespace attnlab::test {
@@ -22,6 +23,9 @@ struct SampleRun {
   bool at_start = true;  // an evaluation at step 0
   int64_t problems = 200;
   RunState state = RunState::complete;
+  int64_t cached = 128;     // numbers per token
+  FlatFields config = {};   // of the file
+  bool with_tasks = false;  // an evaluation of two tasks beside the file
 };
 
 inline RunHeader header_of(const SampleRun& run) {
@@ -33,8 +37,9 @@ inline RunHeader header_of(const SampleRun& run) {
           .seed = run.seed,
           .parameters_total = 2'000'000,
           .parameters_trainable = 100'000,
-          .cached_numbers_per_token = 128,
-          .flops_per_token = 4e6};
+          .cached_numbers_per_token = run.cached,
+          .flops_per_token = 4e6,
+          .config = run.config};
 }
 
 // A loss that falls, with noise that is the same in all arms of a seed, as the same data give.
@@ -66,9 +71,23 @@ inline EvaluationRow evaluation_row(const SampleRun& run, int64_t step) {
           .seconds = 1};
 }
 
-// Writes RESULTS/ARM[/POINT]/seedK.h5.
-inline void write_run(const std::filesystem::path& results, const SampleRun& run) {
-  const auto path = results / run.arm / run.sweep_point / ("seed" + std::to_string(run.seed) + ".h5");
+// Whether the run solves a problem of a task; arms behind the first solve more.
+inline bool solves(const SampleRun& run, const std::string& task, int64_t problem) {
+  return (problem * 7 + run.seed * 3 + std::ssize(task)) % 10 < 4 + run.arm_index;
+}
+
+inline void write_tasks(const std::filesystem::path& run_file, const SampleRun& run) {
+  EvaluationRecord record;
+  for (const std::string task : {"gsm8k", "humaneval"}) {
+    std::vector<JudgementRow> rows;
+    for (int64_t problem = 0; problem < 30; ++problem)
+      rows.push_back({.problem = problem, .correct = solves(run, task, problem)});
+    record.tasks.push_back({.label = task, .judgements = {{"plain", rows}}});
+  }
+  write_evaluation(tasks_file(run_file, run.steps), record);
+}
+
+inline void write_run_file(const std::filesystem::path& path, const SampleRun& run) {
   RunWriter writer = RunWriter::create(path, header_of(run));
   for (int64_t step = 0; step <= run.steps; ++step) {
     if (step > 0) writer.put_train(train_row(run, step));
@@ -80,6 +99,14 @@ inline void write_run(const std::filesystem::path& results, const SampleRun& run
     writer.put_evaluation(row, problems);
   }
   if (run.state != RunState::running) writer.set_status(run.state, run.steps, "by the test");
+  if (run.with_tasks) write_tasks(path, run);
+}
+
+// Writes RESULTS/ARM[/POINT]/seedK.h5.
+inline std::filesystem::path write_run(const std::filesystem::path& results, const SampleRun& run) {
+  const auto path = results / run.arm / run.sweep_point / ("seed" + std::to_string(run.seed) + ".h5");
+  write_run_file(path, run);
+  return path;
 }
 
 // Three arms with three seeds each.

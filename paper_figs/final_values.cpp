@@ -1,0 +1,71 @@
+#include "final_values.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace attnlab {
+namespace {
+
+std::vector<double> percents(const Cell& cell, bool at_start) {
+  std::vector<double> values;
+  for (const RunRecord* run : cell.runs) {
+    if (run->evaluations.empty()) continue;
+    const EvaluationRow& row = at_start ? run->evaluations.front() : run->evaluations.back();
+    if (row.problems > 0 && (row.step == 0) == at_start) values.push_back(100 * row.accuracy);
+  }
+  return values;
+}
+
+std::string field(double value) { return std::isnan(value) ? "" : fmt::format("{}", value); }
+
+}  // namespace
+
+Interval final_loss(const Cell& cell) {
+  std::vector<double> values;
+  for (const RunRecord* run : cell.runs) values.push_back(metric_of(*run, Metric::heldout_loss));
+  return mean_interval(values);
+}
+
+Interval final_accuracy(const Cell& cell) {
+  const std::vector<double> after = percents(cell, false);
+  if (after.empty() || cell.runs.size() > 1) return mean_interval(after);
+  const EvaluationRow& row = cell.runs.front()->evaluations.back();
+  return in_percent(wilson_interval(row.correct, row.problems));
+}
+
+double accuracy_before(const Cell& cell) {
+  const std::vector<double> before = percents(cell, true);
+  return before.empty() ? not_known : spread_of(before).mean;
+}
+
+int64_t problems_asked(const Cell& cell) {
+  const auto& evaluations = cell.runs.front()->evaluations;
+  return evaluations.empty() ? 0 : evaluations.back().problems;
+}
+
+Interval in_percent(Interval share) {
+  for (double* value : {&share.value, &share.low, &share.high}) *value *= 100;
+  return share;
+}
+
+Interval cut_to_percents(Interval percent) {
+  if (!percent.has_ends()) return percent;
+  percent.low = std::max(0.0, percent.low);
+  percent.high = std::min(100.0, percent.high);
+  return percent;
+}
+
+std::string config_text(const RunRecord& run, const std::string& key) {
+  for (const auto& [name, value] : run.header.config)
+    if (name == key)
+      if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  return "";
+}
+
+std::string csv_fields(const Interval& value) {
+  return fmt::format("{},{},{}", field(value.value), field(value.low), field(value.high));
+}
+
+}  // namespace attnlab

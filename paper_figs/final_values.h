@@ -1,0 +1,31 @@
+// What the runs of a cell reached at their last evaluation, as the mean over seeds with its 95 % interval.
+#pragma once
+
+#include <string>
+
+#include "compare/verdict.h"
+#include "run_set.h"
+
+namespace attnlab {
+
+// NaN where a run of the cell has none. Nats per token.
+Interval final_loss(const Cell& cell);
+// Percent, over the seeds that were asked problems after training; NaN if none was. One seed gives no interval
+// over seeds; the problems that it was asked do (Wilson's).
+Interval final_accuracy(const Cell& cell);
+// Percent, mean over the seeds that were asked at step 0; NaN if none was.
+double accuracy_before(const Cell& cell);
+// By the last evaluation of the first seed; 0 without one.
+int64_t problems_asked(const Cell& cell);
+
+Interval in_percent(Interval share);
+// An interval over few seeds may reach beyond what a share can be; figures show it cut to 0 and 100.
+Interval cut_to_percents(Interval percent);
+
+// A text of a run's config; "" if it has none.
+std::string config_text(const RunRecord& run, const std::string& key);
+
+// "VALUE,LOW,HIGH"; what there is not stays empty.
+std::string csv_fields(const Interval& value);
+
+}  // namespace attnlab

@@ -1,0 +1,151 @@
+// Held-out loss after training against the learning rate, per arm: mean and range over seeds. From sweeps over
+// train.lr, and from the runs that choose a rate (train.lr: {sweep: ...}), which lie beside the runs that use
+// it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "compare/verdict.h"
+#include "curves.h"
+
+namespace attnlab {
+namespace {
+namespace fs = std::filesystem;
+
+// A sweep point without its learning rate, and that rate.
+struct RatedPoint {
+  std::string rest;
+  double rate = 0;
+};
+
+std::optional<RatedPoint> rated_point(const std::string& sweep_point) {
+  RatedPoint found;
+  std::istringstream parts(sweep_point);
+  for (std::string part; std::getline(parts, part, ',');) {
+    const size_t equals = part.find('=');
+    const std::string key = part.substr(0, equals);
+    if (key == "train.lr" || key == "lr")
+      found.rate = std::strtod(part.c_str() + equals + 1, nullptr);
+    else
+      found.rest += (found.rest.empty() ? "" : ",") + part;
+  }
+  if (!(found.rate > 0)) return std::nullopt;
+  return found;
+}
+
+// By sweep point without the rate, arm, rate, seed; a loss that is not finite stands for a run that diverged.
+using Losses = std::map<std::string, std::map<size_t, std::map<double, std::map<int64_t, double>>>>;
+
+void add(Losses& losses, const RunRecord& run, size_t arm) {
+  const auto point = rated_point(run.header.sweep_point);
+  const bool diverged = run.state == RunState::failed && !run.nonfinite.empty();
+  if (!point || (run.state != RunState::complete && !diverged)) return;
+  if (!diverged && (run.evaluations.empty() || run.evaluations.back().heldout_tokens == 0)) return;
+  losses[point->rest][arm][point->rate][run.header.seed] =
+      diverged ? not_known : metric_of(run, Metric::heldout_loss);
+}
+
+// The runs below lr_selection/ beside the files of a cell.
+void add_selection(Losses& losses, const Cell& cell) {
+  std::set<fs::path> files;
+  for (const RunRecord* run : cell.runs) {
+    const fs::path folder = run->path.parent_path() / "lr_selection";
+    if (!fs::is_directory(folder)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(folder))
+      if (entry.path().extension() == ".h5") files.insert(entry.path());
+  }
+  for (const fs::path& file : files) add(losses, read_run(file, false), cell.arm);
+}
+
+// The rate that a cell's runs took from a selection; 0: none.
+double chosen_rate(const Cell& cell) {
+  const FlatFields& config = cell.runs.front()->header.config;
+  const auto find = [&](const char* key) {
+    return std::find_if(config.begin(), config.end(), [&](const auto& field) { return field.first == key; });
+  };
+  const auto rate = find("train.lr");
+  if (rate == config.end() || find("lr_selection.sweep") == config.end()) return 0;
+  const auto* value = std::get_if<double>(&rate->second);
+  return value ? *value : 0;
+}
+
+// Rates at which a seed diverged have no point, and are counted.
+Curve curve_of(size_t arm, const std::map<double, std::map<int64_t, double>>& rates, size_t& diverged) {
+  Curve curve{.arm = arm};
+  for (const auto& [rate, seeds] : rates) {
+    std::vector<double> values;
+    for (const auto& [seed, loss] : seeds) values.push_back(loss);
+    curve.seeds = std::max(curve.seeds, values.size());
+    if (std::all_of(values.begin(), values.end(), [](double loss) { return std::isfinite(loss); }))
+      curve.points.push_back({.x = rate, .value = spread_of(values)});
+    else
+      ++diverged;
+  }
+  return curve;
+}
+
+size_t count_rates(const std::vector<Curve>& curves) {
+  std::set<double> rates;
+  for (const Curve& curve : curves)
+    for (const CurvePoint& point : curve.points) rates.insert(point.x);
+  return rates.size();
+}
+
+void mark_chosen(std::vector<Curve>& curves, const RunSet& runs, const std::string& sweep_point) {
+  for (const Cell& cell : runs.cells)
+    for (Curve& curve : curves)
+      for (CurvePoint& point : curve.points)
+        if (cell.arm == curve.arm && runs.points[cell.point] == sweep_point)
+          point.marked = point.marked || point.x == chosen_rate(cell);
+}
+
+}  // namespace
+
+Figure learning_rate(const RunSet& runs) {
+  Losses losses;
+  for (const Cell& cell : runs.cells) {
+    for (const RunRecord* run : cell.runs) add(losses, *run, cell.arm);
+    add_selection(losses, cell);
+  }
+  RunSet rated;  // its sweep points are those of `runs` without the rates
+  rated.arms = runs.arms;
+  rated.experiment = runs.experiment;
+  rated.file_prefix = runs.file_prefix;
+  size_t diverged = 0;
+  std::vector<std::vector<Curve>> curves;
+  for (const auto& [rest, arms] : losses) {
+    std::vector<Curve> of_point;
+    for (const auto& [arm, rates] : arms) {
+      Curve curve = curve_of(arm, rates, diverged);
+      if (!curve.points.empty()) of_point.push_back(std::move(curve));
+    }
+    if (count_rates(of_point) < 2) continue;
+    mark_chosen(of_point, runs, rest);
+    rated.points.push_back(rest);
+    curves.push_back(std::move(of_point));
+  }
+  if (curves.empty())
+    return {.drawings = {}, .missing = "no run has a held-out loss at several learning rates"};
+  return {.drawings = draw_curves(rated, curves,
+                                  {.name = "learning_rate",
+                                   .title = "Learning rate",
+                                   .y_label = "held-out nats per token",
+                                   .summary = "mean and range",
+                                   .note = diverged ? fmt::format("{} diverged", diverged) : "",
+                                   .ends = Ends::bars,
+                                   .differences = false,
+                                   .x_label = "peak learning rate",
+                                   .x_column = "learning_rate",
+                                   .log_x = true,
+                                   .mark = "chosen for the arm"}),
+          .missing = ""};
+}
+
+}  // namespace attnlab

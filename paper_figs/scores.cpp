@@ -1,0 +1,77 @@
+#include "scores.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <tuple>
+
+#include "compare/task_verdict.h"
+#include "final_values.h"
+
+namespace attnlab {
+namespace {
+
+size_t place_of(const std::vector<std::string>& list, const std::string& text) {
+  return static_cast<size_t>(std::find(list.begin(), list.end(), text) - list.begin());
+}
+
+Interval answers_difference(const VerdictTable& table, const RunSet& runs, const Cell& cell) {
+  for (const ArmSummary& row : table.rows)
+    if (row.arm == runs.arms[cell.arm] && row.sweep_point == runs.points[cell.point] && !row.is_baseline)
+      return in_percent(row.difference(Metric::accuracy).difference);
+  return {};
+}
+
+void add_answers(std::vector<Score>& scores, const RunSet& runs) {
+  const VerdictTable table = compare_arms(runs.records);
+  for (const Cell& cell : runs.cells) {
+    const Interval value = final_accuracy(cell);
+    if (std::isnan(value.value)) continue;
+    const std::string kind = config_text(*cell.runs.front(), "data.kind");
+    scores.push_back({.task = kind.empty() ? "answers" : kind,
+                      .arm = cell.arm,
+                      .point = cell.point,
+                      .seeds = std::ssize(cell.runs),
+                      .problems = problems_asked(cell),
+                      .value = value,
+                      .difference = answers_difference(table, runs, cell)});
+  }
+}
+
+void add_tasks(std::vector<Score>& scores, const RunSet& runs) {
+  const std::vector<TaskComparison> rows = compare_tasks(runs.records, runs.arms.front());
+  // Where the first arm was not asked a task, compare_tasks takes another one in its place.
+  std::set<std::tuple<std::string, std::string, std::string>> compared;
+  for (const TaskComparison& row : rows)
+    if (row.is_baseline && row.arm == runs.arms.front())
+      compared.insert({row.task, row.protocol, row.sweep_point});
+  for (const TaskComparison& row : rows) {
+    const bool has_first = compared.count({row.task, row.protocol, row.sweep_point}) > 0;
+    scores.push_back({.task = row.task,
+                      .protocol = row.protocol,
+                      .arm = place_of(runs.arms, row.arm),
+                      .point = place_of(runs.points, row.sweep_point),
+                      .seeds = row.seeds,
+                      .problems = row.problems,
+                      .value = in_percent(row.value),
+                      .difference = has_first ? in_percent(row.difference) : Interval{}});
+  }
+}
+
+}  // namespace
+
+std::vector<Score> scores_of(const RunSet& runs) {
+  std::vector<Score> scores;
+  add_answers(scores, runs);
+  add_tasks(scores, runs);
+  return scores;
+}
+
+std::string score_name(const Score& score, const std::vector<Score>& all) {
+  const bool several = std::any_of(all.begin(), all.end(), [&](const Score& other) {
+    return other.task == score.task && other.protocol != score.protocol && !other.protocol.empty();
+  });
+  return several && !score.protocol.empty() ? score.task + ", " + score.protocol : score.task;
+}
+
+}  // namespace attnlab

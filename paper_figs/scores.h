@@ -1,0 +1,27 @@
+// What runs solve: the answers to problems of their own data, and tasks whose evaluations lie beside them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "run_set.h"
+
+namespace attnlab {
+
+// One arm at one sweep point on one task.
+struct Score {
+  std::string task, protocol;  // answers: the kind of the data, and ""
+  size_t arm = 0, point = 0;   // places in RunSet's lists
+  int64_t seeds = 0, problems = 0;
+  Interval value;       // percent
+  Interval difference;  // points, to the first arm on the same seeds and problems; NaN: of the first arm
+};
+
+// Answers first, then tasks; by sweep point, then by arm. Intervals of answers are over seeds (of one seed over
+// problems, and its difference has none), those of tasks over seeds and problems (compare_tasks).
+std::vector<Score> scores_of(const RunSet& runs);
+
+// "TASK", or "TASK, PROTOCOL" where the task was scored under several.
+std::string score_name(const Score& score, const std::vector<Score>& all);
+
+}  // namespace attnlab

@@ -1,0 +1,132 @@
+// learning_rate and loss_flops.
+#include "csv.h"
+#include "stats/intervals.h"
+
+using namespace attnlab;
+using test::make_figures;
+using test::number;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// As in make_figures_test.cpp; FLOPs are whole numbers below 2^53.
+constexpr double rounding = 1e-12;
+bool near(double a, double b) { return std::abs(a - b) <= rounding; }
+
+// A run that chooses a rate: GQA/lr_selection/lr=RATE/selectK.h5.
+fs::path write_selecting(const fs::path& results, const std::string& rate, int64_t seed,
+                         RunState state = RunState::complete) {
+  const test::SampleRun run{
+      .seed = seed, .sweep_point = "lr=" + rate, .at_start = false, .problems = 0, .state = state};
+  const fs::path path =
+      results / "gqa" / "lr_selection" / run.sweep_point / ("select" + std::to_string(seed) + ".h5");
+  test::write_run_file(path, run);
+  return path;
+}
+
+FlatFields chosen(double rate) {
+  return {{"train.lr", rate}, {"lr_selection.sweep", std::vector<double>{0.001, 0.003}}};
+}
+
+std::vector<double> losses(const std::vector<fs::path>& files) {
+  std::vector<double> values;
+  for (const fs::path& file : files) values.push_back(read_run(file).evaluations.back().heldout_loss);
+  return values;
+}
+
+void check_spread(const test::CsvRow& row, const std::vector<double>& values) {
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  CHECK(near(number(row, "mean"), (values[0] + values[1]) / 2));
+  CHECK(near(number(row, "low"), *low));
+  CHECK(near(number(row, "high"), *high));
+}
+
+}  // namespace
+
+TEST_CASE("the runs that choose a learning rate are drawn, and the chosen rate is marked") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_run(folder.path(), {.config = chosen(0.003)});
+  std::map<std::string, std::vector<fs::path>> files;
+  for (const std::string rate : {"0.001", "0.003"})
+    for (const int64_t seed : {100, 101}) files[rate].push_back(write_selecting(folder.path(), rate, seed));
+  REQUIRE(make_figures(folder.path().string() + " --only learning_rate").status == 0);
+  const auto rows = test::read_csv(folder.path() / "figures" / "learning_rate.csv");
+  REQUIRE(rows.size() == 2);
+  for (const auto& row : rows) {
+    CHECK(row.at("arm") == "gqa");
+    CHECK(row.at("seeds") == "2");
+    check_spread(row, losses(files.at(row.at("learning_rate"))));
+  }
+  const std::string svg = read_file(folder.path() / "figures" / "learning_rate.svg");
+  for (const char* text : {"n = 2 seeds; mean and range", "chosen for the arm", "1e-3", "3e-3"})
+    CHECK_THAT(svg, ContainsSubstring(text));
+}
+
+TEST_CASE("a rate at which a run diverged has no point and is counted") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_run(folder.path(), {});
+  for (const std::string rate : {"0.001", "0.003", "0.01"}) write_selecting(folder.path(), rate, 100);
+  const fs::path path = folder.path() / "gqa" / "lr_selection" / "lr=0.01" / "select101.h5";
+  {
+    RunWriter writer = RunWriter::create(path, test::header_of({.seed = 101, .sweep_point = "lr=0.01"}));
+    writer.put_nonfinite({.step = 3, .loss = NAN, .gradient_norm = NAN});
+    writer.set_status(RunState::failed, 3, "the loss is not finite");
+  }
+  REQUIRE(make_figures(folder.path().string() + " --only learning_rate").status == 0);
+  CHECK(test::read_csv(folder.path() / "figures" / "learning_rate.csv").size() == 2);
+  CHECK_THAT(read_file(folder.path() / "figures" / "learning_rate.svg"), ContainsSubstring("1 diverged"));
+}
+
+TEST_CASE("a sweep over train.lr is drawn by the other keys of its points") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  std::vector<fs::path> files;
+  for (const std::string point :
+       {"train.lr=0.001,train.steps=60", "train.lr=0.003,train.steps=60", "train.lr=0.001,train.steps=20"})
+    for (const int64_t seed : {0, 1})
+      files.push_back(test::write_run(folder.path(), {.seed = seed, .sweep_point = point}));
+  REQUIRE(make_figures(folder.path().string() + " --only learning_rate").status == 0);
+  // The point with one rate alone is no curve.
+  const auto rows = test::read_csv(folder.path() / "figures" / "learning_rate.csv");
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].at("sweep_point") == "train.steps=60");
+  check_spread(rows[0], losses({files[0], files[1]}));
+  check_spread(rows[1], losses({files[2], files[3]}));
+}
+
+TEST_CASE("runs at one learning rate are skipped with the command that sweeps") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_run(folder.path(), {});
+  const test::Called called = make_figures(folder.path().string() + " --only learning_rate");
+  CHECK(called.status == 1);
+  CHECK(called.err ==
+        "make_figures: learning_rate skipped: no run has a held-out loss at several learning rates; made by: "
+        "build/bin/run_ablation --config experiments/quickstart/exp.yaml --set "
+        "'train.lr={sweep: [3e-5, 1e-4, 3e-4], seeds: [100, 101]}'\n");
+}
+
+TEST_CASE("the training loss is shown against three forward passes of its tokens") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path(), {.steps = 60});
+  REQUIRE(make_figures(folder.path().string() + " --only loss_flops").status == 0);
+  const auto rows = test::read_csv(folder.path() / "figures" / "loss_flops.csv");
+  CHECK(rows.size() == 3 * 60);
+  const double flops = 3.0 * 4e6 * 4096 * 37;
+  bool found = false;
+  for (const auto& row : rows) {
+    if (row.at("arm") != "mla_identity" || number(row, "flops") != flops) continue;
+    found = true;
+    double sum = 0;
+    for (const RunRecord& run : read_runs(folder.path() / "mla_identity")) sum += run.train.at(36).loss;
+    CHECK(near(number(row, "mean"), sum / 3));
+  }
+  CHECK(found);
+  // 3 · 4e6 · 4096 · 60 = 2.9e12
+  CHECK_THAT(read_file(folder.path() / "figures" / "loss_flops.svg"),
+             ContainsSubstring("training compute, 3 × forward (TFLOP)"));
+}

@@ -1,0 +1,161 @@
+// tasks, ablation and accuracy_cache: the numbers in their CSV against ones computed here from the files.
+#include "compare/task_verdict.h"
+#include "csv.h"
+#include "stats/intervals.h"
+
+using namespace attnlab;
+using test::make_figures;
+using test::number;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Sums of at most 15 percents below 100 in another order: 15 · 100 · 2^-53 = 2e-13.
+constexpr double rounding = 1e-12;
+bool near(double a, double b) { return std::abs(a - b) <= rounding; }
+
+const FlatFields float32_words{{"train.precision", std::string("float32")},
+                               {"data.kind", std::string("word_problems")}};
+
+std::vector<test::CsvRow> rows_of(const fs::path& csv, const std::string& column, const std::string& value) {
+  std::vector<test::CsvRow> rows;
+  for (const auto& row : test::read_csv(csv))
+    if (row.at(column) == value) rows.push_back(row);
+  return rows;
+}
+
+void check_interval(const test::CsvRow& row, const std::vector<std::string>& columns, const Interval& expected,
+                    double factor = 1) {
+  CHECK(near(number(row, columns[0]), factor * expected.value));
+  CHECK(near(number(row, columns[1]), factor * expected.low));
+  CHECK(near(number(row, columns[2]), factor * expected.high));
+}
+
+std::vector<double> last_values(const fs::path& folder, double EvaluationRow::*value, double factor = 1) {
+  std::vector<double> values;
+  for (const RunRecord& run : read_runs(folder)) values.push_back(factor * (run.evaluations.back().*value));
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("tasks stand beside the answers, with intervals over seeds and problems") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path(), {.config = float32_words, .with_tasks = true});
+  REQUIRE(make_figures(folder.path().string() + " --only tasks").status == 0);
+  const auto csv = folder.path() / "figures" / "tasks.csv";
+  CHECK(test::read_csv(csv).size() == 3 * 3);
+
+  const auto answers = test::row_of(rows_of(csv, "task", "word_problems"), "mla_identity");
+  CHECK(answers.at("problems") == "200");
+  check_interval(answers, {"percent", "low", "high"},
+                 mean_interval(last_values(folder.path() / "mla_identity", &EvaluationRow::accuracy, 100)));
+
+  const auto task = test::row_of(rows_of(csv, "task", "humaneval"), "mla_identity");
+  CHECK(task.at("protocol") == "plain");
+  CHECK(task.at("seeds") == "3");
+  CHECK(task.at("problems") == "30");
+  int64_t right = 0;
+  for (int64_t seed = 0; seed < 3; ++seed)
+    for (int64_t problem = 0; problem < 30; ++problem)
+      right += test::solves({.arm_index = 1, .seed = seed}, "humaneval", problem);
+  CHECK(near(number(task, "percent"), 100.0 * static_cast<double>(right) / 90));
+  for (const TaskComparison& row : compare_tasks(read_runs(folder.path())))
+    if (row.task == "humaneval" && row.arm == "mla_identity") {
+      check_interval(task, {"percent", "low", "high"}, row.value, 100);
+      check_interval(task, {"difference", "difference_low", "difference_high"}, row.difference, 100);
+    }
+  CHECK(test::row_of(rows_of(csv, "task", "humaneval"), "gqa").at("difference").empty());
+  CHECK_THAT(read_file(folder.path() / "figures" / "tasks.svg"), ContainsSubstring("gsm8k") &&
+                                                                     ContainsSubstring("30 problems") &&
+                                                                     ContainsSubstring("n = 3 seeds"));
+}
+
+TEST_CASE(
+    "runs without evaluations of tasks have no figure of tasks, and the command that makes them is named") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_run(folder.path(), {});
+  const test::Called called = make_figures(folder.path().string() + " --only tasks --only ablation");
+  CHECK(called.status == 1);
+  CHECK(called.out.empty());
+  CHECK(called.err ==
+        "make_figures: tasks skipped: no run has an evaluation of tasks; made by: build/bin/run_ablation "
+        "--config "
+        "experiments/quickstart/exp.yaml\n"
+        "make_figures: ablation skipped: no second arm shares a seed with the first; made by: "
+        "build/bin/run_ablation --config experiments/quickstart/exp.yaml\n");
+}
+
+TEST_CASE("the ablation shows paired differences to the first arm") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path(), {.config = float32_words, .with_tasks = true});
+  REQUIRE(make_figures(folder.path().string() + " --only ablation").status == 0);
+  const auto csv = folder.path() / "figures" / "ablation.csv";
+  CHECK(test::read_csv(csv).size() == 4 * 2);  // loss, answers and two tasks of two arms
+  const auto difference = [&](double EvaluationRow::*value, double factor) {
+    return paired_difference(last_values(folder.path() / "mla_orthogonal", value, factor),
+                             last_values(folder.path() / "gqa", value, factor))
+        .difference;
+  };
+  const auto loss = test::row_of(rows_of(csv, "measure", "held-out loss"), "mla_orthogonal");
+  check_interval(loss, {"difference", "low", "high"}, difference(&EvaluationRow::heldout_loss, 1));
+  CHECK(loss.at("unit") == "nats per token");
+  CHECK(loss.at("minus") == "gqa");
+  CHECK(number(loss, "difference") < 0);
+  const auto answers = test::row_of(rows_of(csv, "measure", "word_problems"), "mla_orthogonal");
+  check_interval(answers, {"difference", "low", "high"}, difference(&EvaluationRow::accuracy, 100));
+  CHECK(answers.at("unit") == "points");
+  CHECK(number(test::row_of(rows_of(csv, "measure", "gsm8k"), "mla_orthogonal"), "difference") > 0);
+}
+
+TEST_CASE("a task that the first arm was not asked has no difference") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_run(folder.path(), {.problems = 0});
+  for (int64_t arm = 1; arm < 3; ++arm)
+    test::write_run(folder.path(),
+                    {.arm = "arm" + std::to_string(arm), .arm_index = arm, .problems = 0, .with_tasks = true});
+  REQUIRE(make_figures(folder.path().string() + " --only tasks --only ablation").status == 0);
+  for (const auto& row : test::read_csv(folder.path() / "figures" / "tasks.csv"))
+    CHECK(row.at("difference").empty());
+  for (const auto& row : test::read_csv(folder.path() / "figures" / "ablation.csv"))
+    CHECK(row.at("measure") == "held-out loss");
+}
+
+TEST_CASE("scores and loss are shown against the bytes that a token takes in the cache") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  for (int64_t seed = 0; seed < 3; ++seed) {
+    test::write_run(folder.path(), {.seed = seed, .cached = 768, .config = float32_words});
+    test::write_run(folder.path(), {.arm = "mla_identity", .arm_index = 1, .seed = seed, .cached = 96});
+  }
+  REQUIRE(make_figures(folder.path().string() + " --only accuracy_cache").status == 0);
+  const auto csv = folder.path() / "figures" / "accuracy_cache.csv";
+  CHECK(test::read_csv(csv).size() == 2 * 2);
+  const auto loss = test::row_of(rows_of(csv, "measure", "held-out loss"), "gqa");
+  CHECK(loss.at("cached_bytes_per_token") == "3072");
+  check_interval(loss, {"value", "low", "high"},
+                 mean_interval(last_values(folder.path() / "gqa", &EvaluationRow::heldout_loss)));
+  // No precision in the config: two bytes a number, as the caption says.
+  const auto answers = test::row_of(rows_of(csv, "measure", "answers"), "mla_identity");
+  CHECK(answers.at("cached_bytes_per_token") == "192");
+  check_interval(answers, {"value", "low", "high"},
+                 mean_interval(last_values(folder.path() / "mla_identity", &EvaluationRow::accuracy, 100)));
+  CHECK_THAT(read_file(folder.path() / "figures" / "accuracy_cache.svg"),
+             ContainsSubstring("2 bytes a number, float32"));
+}
+
+TEST_CASE("without problems of their own, runs are shown by their tasks against the cache") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path(), {.problems = 0, .with_tasks = true});
+  REQUIRE(make_figures(folder.path().string() + " --only accuracy_cache").status == 0);
+  std::map<std::string, int> rows;
+  for (const auto& row : test::read_csv(folder.path() / "figures" / "accuracy_cache.csv"))
+    ++rows[row.at("measure")];
+  CHECK(rows == std::map<std::string, int>{{"gsm8k", 3}, {"humaneval", 3}, {"held-out loss", 3}});
+}

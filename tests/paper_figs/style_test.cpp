@@ -1,0 +1,20 @@
+#include "style.h"
+
+#include "catch.h"
+
+using namespace attnlab;
+
+TEST_CASE("long captions are broken between their parts, else at spaces") {
+  using Lines = std::vector<std::string>;
+  CHECK(style::wrapped("short", 10) == Lines{"short"});
+  CHECK(style::wrapped("n = 3 seeds; mean and range", 20) == Lines{"n = 3 seeds;", "mean and range"});
+  CHECK(style::wrapped("n = 3; mean and range over seeds", 20) == Lines{"n = 3; mean and", "range over seeds"});
+  CHECK(style::wrapped("unbroken_as_it_has_no_space", 10) == Lines{"unbroken_as_it_has_no_space"});
+}
+
+TEST_CASE("a key of many short names has two columns, one of few or long names has one") {
+  CHECK(style::key_rows({"a", "b", "c"}) == 3);
+  CHECK(style::key_rows({"a", "b", "c", "d"}) == 2);
+  CHECK(style::key_rows({"a", "b", "c", "d", "e"}) == 3);
+  CHECK(style::key_rows({"a", "b", "c", "a_name_that_is_much_too_long"}) == 4);
+}
