@@ -14,6 +14,7 @@ namespace {
 using Panel = std::vector<Curve>;
 
 struct Axes {
+  size_t arms = 0;  // most in one panel
   double first_x = INFINITY, last_x = 0;
   Spread values{.low = INFINITY, .high = -INFINITY}, differences;
 };
@@ -28,11 +29,13 @@ void widen(Spread& range, const Spread& value) {
 // would flatten all that follows. What lies below is always shown.
 Axes axes_of(const std::vector<Panel>& panels, double settled) {
   Axes axes;
-  for (const auto& panel : panels)
+  for (const auto& panel : panels) {
+    axes.arms = std::max(axes.arms, panel.size());
     for (const auto& curve : panel) {
       axes.first_x = std::min(axes.first_x, curve.points.front().x);
       axes.last_x = std::max(axes.last_x, curve.points.back().x);
     }
+  }
   const double from = settled * axes.last_x;
   for (const auto& panel : panels)
     for (const auto& curve : panel)
@@ -53,14 +56,16 @@ bool has_differences(const Panel& panel) {
 
 // Points of different arms at one x stand side by side, else error bars hide each other: `place` is how many
 // arms to the right of the middle this one is.
+constexpr double shift_per_arm = 0.012;  // shares of the x axis
 double shifted(double x, double place, const CurveFigure& figure, const Axes& axes) {
-  const double shift = figure.ends == Ends::bars ? 0.012 * place : 0;
+  const double shift = figure.ends == Ends::bars ? shift_per_arm * place : 0;
   if (figure.log_x) return x * std::pow(axes.last_x / axes.first_x, shift) / figure.x_unit;
   return (x + shift * axes.last_x) / figure.x_unit;
 }
 
 std::string x_range(const CurveFigure& figure, const Axes& axes) {
-  const double unit = figure.x_unit, room = figure.ends == Ends::bars ? 0.03 : 0;
+  const double unit = figure.x_unit, shifts = shift_per_arm * static_cast<double>(axes.arms) / 2;
+  const double room = figure.ends == Ends::bars ? 0.015 + shifts : 0;
   if (!figure.log_x)
     return fmt::format("set xrange [{}:{}]\n", -room * axes.last_x / unit, (1 + room) * axes.last_x / unit);
   const double factor = std::pow(axes.last_x / axes.first_x, 2 * room);

@@ -136,7 +136,7 @@ Figure learning_rate(const RunSet& runs) {
   return {.drawings = draw_curves(rated, curves,
                                   {.name = "learning_rate",
                                    .title = "Learning rate",
-                                   .y_label = "held-out nats per token",
+                                   .y_label = "held-out loss (nats)",
                                    .summary = "mean and range",
                                    .note = diverged ? fmt::format("{} diverged", diverged) : "",
                                    .ends = Ends::bars,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -20,6 +21,22 @@ size_t place_in(std::vector<T>& list, const T& value) {
   if (found != list.end()) return static_cast<size_t>(found - list.begin());
   list.push_back(value);
   return list.size() - 1;
+}
+
+// Numbers within the texts count as numbers: "rank=16" stands before "rank=128".
+bool is_before(const std::string& a, const std::string& b) {
+  const char *x = a.c_str(), *y = b.c_str();
+  while (*x && *y) {
+    char *x_end = nullptr, *y_end = nullptr;
+    const bool digits =
+        std::isdigit(static_cast<unsigned char>(*x)) && std::isdigit(static_cast<unsigned char>(*y));
+    const double number_x = digits ? std::strtod(x, &x_end) : 0, number_y = digits ? std::strtod(y, &y_end) : 0;
+    if (number_x != number_y) return number_x < number_y;
+    if (!digits && *x != *y) return *x < *y;
+    x = digits ? x_end : x + 1;
+    y = digits ? y_end : y + 1;
+  }
+  return !*x && *y;
 }
 
 std::string why_unfinished(const RunRecord& run) {
@@ -77,6 +94,7 @@ RunSet sort_runs(std::vector<RunRecord> records, bool unfinished) {
     order.emplace(std::tuple(experiment, run.header.arm_index, run.header.arm), &run);
     place_in(set.points, run.header.sweep_point);
   }
+  std::stable_sort(set.points.begin(), set.points.end(), is_before);
   for (const auto& [key, run] : order) place_in(set.arms, label(run->header));
 
   std::map<std::pair<size_t, size_t>, std::map<int64_t, const RunRecord*>> by_cell;

@@ -19,7 +19,7 @@ struct Cell {
 struct RunSet {
   std::vector<RunRecord> records;
   std::vector<std::string> arms;  // in the config's order; "experiment/arm" where there are several experiments
-  std::vector<std::string> points;  // sweep points in order of their files; {""} without a sweep
+  std::vector<std::string> points;  // sweep points, ascending by the numbers in them; {""} without a sweep
   std::vector<Cell> cells;          // by sweep point, then by arm
   std::vector<std::string> notes;   // runs that were left out, and why
   // Where several experiments are drawn apart: this one's name for titles, and for files with a '-' behind it.

@@ -69,9 +69,10 @@ std::vector<Score> scores_of(const RunSet& runs) {
 
 std::string score_name(const Score& score, const std::vector<Score>& all) {
   const bool several = std::any_of(all.begin(), all.end(), [&](const Score& other) {
-    return other.task == score.task && other.protocol != score.protocol && !other.protocol.empty();
+    return other.task == score.task && other.protocol != score.protocol;
   });
-  return several && !score.protocol.empty() ? score.task + ", " + score.protocol : score.task;
+  if (!several) return score.task;
+  return score.task + ", " + (score.protocol.empty() ? "answers" : score.protocol);
 }
 
 }  // namespace attnlab

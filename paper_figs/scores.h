@@ -21,7 +21,8 @@ struct Score {
 // problems, and its difference has none), those of tasks over seeds and problems (compare_tasks).
 std::vector<Score> scores_of(const RunSet& runs);
 
-// "TASK", or "TASK, PROTOCOL" where the task was scored under several.
+// "TASK", or "TASK, PROTOCOL" where the task was scored under several; answers beside a task of their name are
+// "TASK, answers".
 std::string score_name(const Score& score, const std::vector<Score>& all);
 
 }  // namespace attnlab

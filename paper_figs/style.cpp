@@ -87,9 +87,9 @@ std::vector<std::string> wrapped(const std::string& text, size_t most) {
   std::vector<std::string> lines;
   std::string rest = text;
   while (rest.size() > most) {
-    // A break between parts, unless it leaves the line half empty.
+    // A break between parts, unless it leaves most of the line empty.
     size_t space = rest.rfind("; ", most - 1);
-    if (space == std::string::npos || space < most / 2)
+    if (space == std::string::npos || space < most / 3)
       space = rest.rfind(' ', most);
     else
       ++space;
@@ -111,22 +111,22 @@ Frame frame(std::string& script, const std::string& title, const std::string& ca
             double body_in, double axis_in) {
   const double row_in = 0.13;
   const auto titles = wrapped(title, 42), captions = wrapped(caption, 56);
-  const double gap_in = 0.015,
-               head_in = 0.10 + gap_in + row_in * static_cast<double>(titles.size() + captions.size());
+  const double title_in = 0.145;
+  const double head_in =
+      0.10 + title_in * static_cast<double>(titles.size()) + row_in * static_cast<double>(captions.size());
   const double foot_in = axis_in + row_in * static_cast<double>(key_rows) + 0.03;
   Frame made{.height_in = head_in + body_in + foot_in};
   made.top = 1 - head_in / made.height_in;
   made.bottom = foot_in / made.height_in;
   double down_in = 0.11;
   int number = 101;
-  const auto write = [&](const std::string& text, double points) {
+  const auto write = [&](const std::string& text, double points, double height_in) {
     script += fmt::format("set label {} {} at screen 0.5, screen {:.4f} center font '{},{}'\n", number++,
                           quoted(text), 1 - down_in / made.height_in, font, points);
-    down_in += row_in;
+    down_in += height_in;
   };
-  for (const std::string& line : titles) write(line, font_pt + 1);
-  down_in += gap_in;
-  for (const std::string& line : captions) write(line, small_font_pt);
+  for (const std::string& line : titles) write(line, font_pt + 1, title_in);
+  for (const std::string& line : captions) write(line, small_font_pt, row_in);
   script += fmt::format(
       "set lmargin at screen 0.195\nset rmargin at screen 0.97\n"
       "set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n"

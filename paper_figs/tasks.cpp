@@ -50,7 +50,7 @@ std::string caption_of(const RunSet& runs, size_t point, const Scores& scores) {
   std::string caption = count_seeds(runs.cells_at(point)) + "; 95 % interval over ";
   if (!several) return caption + "problems";
   if (!answers) return caption + "seeds and problems";
-  return caption + fmt::format("seeds and problems ({}: over seeds)", scores.front().task);
+  return caption + fmt::format("seeds and problems ({}: over seeds)", score_name(scores.front(), scores));
 }
 
 std::string csv_of(const RunSet& runs, const Scores& scores) {

@@ -2,6 +2,7 @@
 
 #include "csv.h"
 #include "results/measurements.h"
+#include "run_set.h"
 #include "stats/intervals.h"
 
 using namespace attnlab;
@@ -225,4 +226,16 @@ TEST_CASE("a figure without data is skipped with a reason, the others are drawn"
                              ContainsSubstring("heldout_loss skipped"));
   CHECK(fs::exists(folder.path() / "figures" / "training_loss.png"));
   CHECK_FALSE(fs::exists(folder.path() / "figures" / "accuracy.csv"));
+}
+
+TEST_CASE("sweep points stand in the order of the numbers in them") {
+  std::vector<RunRecord> records;
+  for (const char* point : {"rank=128,lr=0.0001", "rank=16,lr=1e-3", "rank=16,lr=3e-05", "rank=32"}) {
+    RunRecord& run = records.emplace_back();
+    run.header = test::header_of({.sweep_point = point});
+    run.state = RunState::complete;
+    run.path = point;
+  }
+  CHECK(sort_runs(std::move(records), false).points ==
+        std::vector<std::string>{"rank=16,lr=3e-05", "rank=16,lr=1e-3", "rank=32", "rank=128,lr=0.0001"});
 }

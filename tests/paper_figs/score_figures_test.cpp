@@ -1,4 +1,6 @@
 // tasks, ablation and accuracy_cache: the numbers in their CSV against ones computed here from the files.
+#include <set>
+
 #include "compare/task_verdict.h"
 #include "csv.h"
 #include "stats/intervals.h"
@@ -158,4 +160,36 @@ TEST_CASE("without problems of their own, runs are shown by their tasks against 
   for (const auto& row : test::read_csv(folder.path() / "figures" / "accuracy_cache.csv"))
     ++rows[row.at("measure")];
   CHECK(rows == std::map<std::string, int>{{"gsm8k", 3}, {"humaneval", 3}, {"held-out loss", 3}});
+}
+
+TEST_CASE("answers and a task of the same name are told apart") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path(), {.config = {{"data.kind", std::string("gsm8k")}}, .with_tasks = true});
+  REQUIRE(make_figures(folder.path().string() + " --only ablation").status == 0);
+  std::set<std::string> measures;
+  for (const auto& row : test::read_csv(folder.path() / "figures" / "ablation.csv"))
+    measures.insert(row.at("measure"));
+  CHECK(measures == std::set<std::string>{"gsm8k, answers", "gsm8k, plain", "held-out loss", "humaneval"});
+}
+
+TEST_CASE("figures of scores and rates give the same bytes each time") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  for (const std::string point : {"train.lr=0.001", "train.lr=0.003"})
+    test::write_experiment(folder.path(), {.sweep_point = point, .with_tasks = true});
+  const auto draw = [&] {
+    const test::Called called = make_figures(folder.path().string());
+    REQUIRE(called.status == 0);
+    std::istringstream paths(called.out);
+    std::map<std::string, std::string> drawn;
+    for (std::string path; std::getline(paths, path);) drawn[path] = read_file(path);
+    return drawn;
+  };
+  const auto first = draw(), second = draw();
+  for (const char* name : {"tasks-train.lr_0.001", "ablation-train.lr_0.003", "accuracy_cache", "learning_rate",
+                           "loss_flops-train.lr_0.001"})
+    for (const char* ending : {".png", ".pdf", ".svg", ".csv"})
+      CHECK(first.count((folder.path() / "figures" / (std::string(name) + ending)).string()) == 1);
+  CHECK(first == second);
 }
