@@ -3,9 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
-#include "curves.h"
+#include "curve_axes.h"
 #include "style.h"
 
 namespace attnlab {
@@ -13,81 +12,11 @@ namespace {
 
 using Panel = std::vector<Curve>;
 
-struct Axes {
-  size_t arms = 0;  // most in one panel
-  double first_x = INFINITY, last_x = 0;
-  Spread values{.low = INFINITY, .high = -INFINITY}, differences;
-};
-
-void widen(Spread& range, const Spread& value) {
-  // A bare value has ends that are NaN, which compare as false and leave the range as it is.
-  range.low = std::min({range.low, value.mean, std::isnan(value.low) ? value.mean : value.low});
-  range.high = std::max({range.high, value.mean, std::isnan(value.high) ? value.mean : value.high});
-}
-
-// Lowest to highest over all sweep points, from the share `settled` of the x axis on: the fall at the start
-// would flatten all that follows. What lies below is always shown.
-Axes axes_of(const std::vector<Panel>& panels, double settled) {
-  Axes axes;
-  for (const auto& panel : panels) {
-    axes.arms = std::max(axes.arms, panel.size());
-    for (const auto& curve : panel) {
-      axes.first_x = std::min(axes.first_x, curve.points.front().x);
-      axes.last_x = std::max(axes.last_x, curve.points.back().x);
-    }
-  }
-  const double from = settled * axes.last_x;
-  for (const auto& panel : panels)
-    for (const auto& curve : panel)
-      for (const auto& point : curve.points) {
-        if (point.x < from && &point != &curve.points.back()) continue;
-        widen(axes.values, point.value);
-        if (point.difference) widen(axes.differences, *point.difference);
-      }
-  return axes;
-}
-
 bool has_differences(const Panel& panel) {
   return std::any_of(panel.begin(), panel.end(), [](const Curve& curve) {
     return std::any_of(curve.points.begin(), curve.points.end(),
                        [](const CurvePoint& point) { return point.difference.has_value(); });
   });
-}
-
-// Points of different arms at one x stand side by side, else error bars hide each other: `place` is how many
-// arms to the right of the middle this one is.
-constexpr double shift_per_arm = 0.012;  // shares of the x axis
-double shifted(double x, double place, const CurveFigure& figure, const Axes& axes) {
-  const double shift = figure.ends == Ends::bars ? shift_per_arm * place : 0;
-  if (figure.log_x) return x * std::pow(axes.last_x / axes.first_x, shift) / figure.x_unit;
-  return (x + shift * axes.last_x) / figure.x_unit;
-}
-
-std::string x_range(const CurveFigure& figure, const Axes& axes) {
-  const double unit = figure.x_unit, shifts = shift_per_arm * static_cast<double>(axes.arms) / 2;
-  const double room = figure.ends == Ends::bars ? 0.015 + shifts : 0;
-  if (!figure.log_x)
-    return fmt::format("set xrange [{}:{}]\n", -room * axes.last_x / unit, (1 + room) * axes.last_x / unit);
-  const double factor = std::pow(axes.last_x / axes.first_x, 2 * room);
-  return fmt::format("set logscale x\nset xrange [{}:{}]\n", axes.first_x / factor / unit,
-                     axes.last_x * factor / unit);
-}
-
-// "3e-4" for 0.0003.
-std::string short_number(double value) {
-  const int exponent = static_cast<int>(std::floor(std::log10(value) + 1e-9));
-  return fmt::format("{:.3g}e{}", value / std::pow(10, exponent), exponent);
-}
-
-std::string x_axis(const Panel& panel, const CurveFigure& figure) {
-  std::string out = style::x_name(figure.x_label);
-  if (!figure.log_x) return out;
-  std::set<double> places;
-  for (const auto& curve : panel)
-    for (const auto& point : curve.points) places.insert(point.x);
-  std::vector<std::string> tics;
-  for (const double x : places) tics.push_back(fmt::format("'{}' {}", short_number(x), x / figure.x_unit));
-  return out + fmt::format("set xtics ({})\n", fmt::join(tics, ", "));
 }
 
 bool has_marks(const Panel& panel) {
@@ -98,7 +27,7 @@ bool has_marks(const Panel& panel) {
 }
 
 // "x mean low high" a row.
-std::string data_blocks(const Panel& panel, const CurveFigure& figure, const Axes& axes) {
+std::string data_blocks(const Panel& panel, const CurveFigure& figure, const CurveAxes& axes) {
   std::string out, marks;
   const auto add = [&](double x, const Spread& value) {
     out += fmt::format("{} {} {} {}\n", x, value.mean, value.low, value.high);
@@ -146,8 +75,8 @@ std::string plot_command(const RunSet& runs, const Panel& panel, const CurveFigu
   return fmt::format("plot {}\n", fmt::join(parts, ", "));
 }
 
-std::string lower_panel(const RunSet& runs, const Panel& panel, const CurveFigure& figure, const Axes& axes,
-                        double top, double bottom) {
+std::string lower_panel(const RunSet& runs, const Panel& panel, const CurveFigure& figure,
+                        const CurveAxes& axes, double top, double bottom) {
   const std::string& first = runs.arms[panel.front().arm];
   return fmt::format(
       "unset label\nunset key\nset format x '%.0f'\n{}"
@@ -175,7 +104,7 @@ std::string caption_of(const Panel& panel, const CurveFigure& figure) {
 }
 
 void write_script(Drawing& drawing, const RunSet& runs, const Panel& panel, size_t place,
-                  const CurveFigure& figure, const Axes& axes) {
+                  const CurveFigure& figure, const CurveAxes& axes) {
   const bool two = figure.differences && has_differences(panel);
   const double upper_in = 1.45, gap_in = 0.12, lower_in = two ? 0.85 : 0;
   const std::string title = title_of(figure.title, runs, runs.points[place]);
@@ -222,7 +151,7 @@ std::string csv_of(const RunSet& runs, const Panel& panel, size_t place, const C
 
 std::vector<Drawing> draw_curves(const RunSet& runs, const std::vector<Panel>& curves,
                                  const CurveFigure& figure) {
-  const Axes axes = axes_of(curves, figure.settled);
+  const CurveAxes axes = axes_of(curves, figure);
   std::vector<Drawing> drawings;
   for (size_t place = 0; place < curves.size(); ++place) {
     if (curves[place].empty()) continue;

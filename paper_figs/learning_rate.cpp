@@ -106,6 +106,31 @@ void mark_chosen(std::vector<Curve>& curves, const RunSet& runs, const std::stri
           point.marked = point.marked || point.x == chosen_rate(cell);
 }
 
+struct RateCurves {
+  RunSet runs;  // without runs; its sweep points are those that were drawn, without their rates
+  std::vector<std::vector<Curve>> curves;
+  size_t diverged = 0;
+};
+
+RateCurves curves_of(const RunSet& runs, const Losses& losses) {
+  RateCurves made;
+  made.runs.arms = runs.arms;
+  made.runs.experiment = runs.experiment;
+  made.runs.file_prefix = runs.file_prefix;
+  for (const auto& [rest, arms] : losses) {
+    std::vector<Curve> curves;
+    for (const auto& [arm, rates] : arms) {
+      Curve curve = curve_of(arm, rates, made.diverged);
+      if (!curve.points.empty()) curves.push_back(std::move(curve));
+    }
+    if (count_rates(curves) < 2) continue;
+    mark_chosen(curves, runs, rest);
+    made.runs.points.push_back(rest);
+    made.curves.push_back(std::move(curves));
+  }
+  return made;
+}
+
 }  // namespace
 
 Figure learning_rate(const RunSet& runs) {
@@ -114,31 +139,15 @@ Figure learning_rate(const RunSet& runs) {
     for (const RunRecord* run : cell.runs) add(losses, *run, cell.arm);
     add_selection(losses, cell);
   }
-  RunSet rated;  // its sweep points are those of `runs` without the rates
-  rated.arms = runs.arms;
-  rated.experiment = runs.experiment;
-  rated.file_prefix = runs.file_prefix;
-  size_t diverged = 0;
-  std::vector<std::vector<Curve>> curves;
-  for (const auto& [rest, arms] : losses) {
-    std::vector<Curve> of_point;
-    for (const auto& [arm, rates] : arms) {
-      Curve curve = curve_of(arm, rates, diverged);
-      if (!curve.points.empty()) of_point.push_back(std::move(curve));
-    }
-    if (count_rates(of_point) < 2) continue;
-    mark_chosen(of_point, runs, rest);
-    rated.points.push_back(rest);
-    curves.push_back(std::move(of_point));
-  }
-  if (curves.empty())
+  const RateCurves rates = curves_of(runs, losses);
+  if (rates.curves.empty())
     return {.drawings = {}, .missing = "no run has a held-out loss at several learning rates"};
-  return {.drawings = draw_curves(rated, curves,
+  return {.drawings = draw_curves(rates.runs, rates.curves,
                                   {.name = "learning_rate",
                                    .title = "Learning rate",
                                    .y_label = "held-out loss (nats)",
                                    .summary = "mean and range",
-                                   .note = diverged ? fmt::format("{} diverged", diverged) : "",
+                                   .note = rates.diverged ? fmt::format("{} diverged", rates.diverged) : "",
                                    .ends = Ends::bars,
                                    .differences = false,
                                    .x_label = "peak learning rate",

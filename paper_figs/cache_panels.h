@@ -1,0 +1,28 @@
+// Panels over one axis of cached bytes per token.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "figure.h"
+
+namespace attnlab {
+
+struct CachePoint {
+  size_t arm = 0, point = 0;
+  int64_t seeds = 0, problems = 0;
+  double bytes = 0;       // per token
+  Interval value, shown;  // shown: as it can be drawn
+};
+
+struct CachePanel {
+  std::string measure, y_label;
+  std::vector<CachePoint> points;
+};
+
+// A point per arm and sweep point, with its interval; a line joins the points of an arm that a sweep gave
+// several sizes. The drawing has no name and no CSV yet.
+Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& panels, const std::string& title,
+                          const std::string& caption);
+
+}  // namespace attnlab

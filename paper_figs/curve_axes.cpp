@@ -1,0 +1,76 @@
+#include "curve_axes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "style.h"
+
+namespace attnlab {
+namespace {
+
+constexpr double shift_per_arm = 0.012;  // shares of the x axis
+
+void widen(Spread& range, const Spread& value) {
+  // A bare value has ends that are NaN, which compare as false and leave the range as it is.
+  range.low = std::min({range.low, value.mean, std::isnan(value.low) ? value.mean : value.low});
+  range.high = std::max({range.high, value.mean, std::isnan(value.high) ? value.mean : value.high});
+}
+
+// "3e-4" for 0.0003.
+std::string short_number(double value) {
+  const int exponent = static_cast<int>(std::floor(std::log10(value) + 1e-9));
+  return fmt::format("{:.3g}e{}", value / std::pow(10, exponent), exponent);
+}
+
+}  // namespace
+
+CurveAxes axes_of(const std::vector<std::vector<Curve>>& panels, const CurveFigure& figure) {
+  CurveAxes axes;
+  for (const auto& panel : panels) {
+    axes.arms = std::max(axes.arms, panel.size());
+    for (const auto& curve : panel) {
+      axes.first_x = std::min(axes.first_x, curve.points.front().x);
+      axes.last_x = std::max(axes.last_x, curve.points.back().x);
+    }
+  }
+  const double from = figure.settled * axes.last_x;
+  for (const auto& panel : panels)
+    for (const auto& curve : panel)
+      for (const auto& point : curve.points) {
+        if (point.x < from && &point != &curve.points.back()) continue;
+        widen(axes.values, point.value);
+        if (point.difference) widen(axes.differences, *point.difference);
+      }
+  return axes;
+}
+
+double shifted(double x, double place, const CurveFigure& figure, const CurveAxes& axes) {
+  const double shift = figure.ends == Ends::bars ? shift_per_arm * place : 0;
+  if (figure.log_x) return x * std::pow(axes.last_x / axes.first_x, shift) / figure.x_unit;
+  return (x + shift * axes.last_x) / figure.x_unit;
+}
+
+std::string x_range(const CurveFigure& figure, const CurveAxes& axes) {
+  const double unit = figure.x_unit, shifts = shift_per_arm * static_cast<double>(axes.arms) / 2;
+  const double room = figure.ends == Ends::bars ? 0.015 + shifts : 0;
+  if (!figure.log_x)
+    return fmt::format("set xrange [{}:{}]\n", -room * axes.last_x / unit, (1 + room) * axes.last_x / unit);
+  const double factor = std::pow(axes.last_x / axes.first_x, 2 * room);
+  return fmt::format("set logscale x\nset xrange [{}:{}]\n", axes.first_x / factor / unit,
+                     axes.last_x * factor / unit);
+}
+
+std::string x_axis(const std::vector<Curve>& panel, const CurveFigure& figure) {
+  std::string out = style::x_name(figure.x_label);
+  if (!figure.log_x) return out;
+  std::set<double> places;
+  for (const auto& curve : panel)
+    for (const auto& point : curve.points) places.insert(point.x);
+  std::vector<std::string> tics;
+  for (const double x : places) tics.push_back(fmt::format("'{}' {}", short_number(x), x / figure.x_unit));
+  return out + fmt::format("set xtics ({})\n", fmt::join(tics, ", "));
+}
+
+}  // namespace attnlab

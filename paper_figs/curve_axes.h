@@ -1,0 +1,30 @@
+// The axes that the curves of all sweep points share.
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "curves.h"
+
+namespace attnlab {
+
+struct CurveAxes {
+  size_t arms = 0;  // most in one panel
+  double first_x = INFINITY, last_x = 0;
+  Spread values{.low = INFINITY, .high = -INFINITY}, differences;
+};
+
+// Lowest to highest over all sweep points, from the share `settled` of the x axis on: the fall at the start
+// would flatten all that follows. What lies below is always shown.
+CurveAxes axes_of(const std::vector<std::vector<Curve>>& panels, const CurveFigure& figure);
+
+// Points of different arms at one x stand side by side, else error bars hide each other: `place` is how many
+// arms to the right of the middle this one is.
+double shifted(double x, double place, const CurveFigure& figure, const CurveAxes& axes);
+
+// Gnuplot commands: the x axis' range; its name and tics.
+std::string x_range(const CurveFigure& figure, const CurveAxes& axes);
+std::string x_axis(const std::vector<Curve>& panel, const CurveFigure& figure);
+
+}  // namespace attnlab
