@@ -69,7 +69,13 @@ std::string x_axis(const std::vector<Curve>& panel, const CurveFigure& figure) {
   for (const auto& curve : panel)
     for (const auto& point : curve.points) places.insert(point.x);
   std::vector<std::string> tics;
-  for (const double x : places) tics.push_back(fmt::format("'{}' {}", short_number(x), x / figure.x_unit));
+  const double width = std::log(*places.rbegin() / *places.begin());
+  double last = 0;
+  for (const double x : places) {  // a label that would touch the one before is left out
+    const bool fits = last == 0 || std::log(x / last) > 0.12 * width;
+    tics.push_back(fmt::format("'{}' {}", fits ? short_number(x) : "", x / figure.x_unit));
+    if (fits) last = x;
+  }
   return out + fmt::format("set xtics ({})\n", fmt::join(tics, ", "));
 }
 

@@ -37,6 +37,7 @@ struct CurveFigure {
   std::string x_label = "step", x_column = "step";  // on the axis, and in the CSV
   double x_unit = 1;                                // the axis shows x over this
   bool log_x = false;                               // with a tic at each x that has a point
+  bool log_y = false;                               // where values differ by more than a factor of 4
   std::string mark = "";                            // what a ring means
 };
 

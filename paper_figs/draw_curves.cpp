@@ -103,6 +103,12 @@ std::string caption_of(const Panel& panel, const CurveFigure& figure) {
   return caption;
 }
 
+std::string upper_y_axis(const CurveFigure& figure, const CurveAxes& axes, double middle) {
+  const double low = axes.values.low, high = axes.values.high;
+  if (figure.log_y && low > 0 && high > 4 * low) return style::y_axis_log(3, figure.y_label, middle, low, high);
+  return style::y_axis(3, figure.y_label, middle, low, high, 8);
+}
+
 void write_script(Drawing& drawing, const RunSet& runs, const Panel& panel, size_t place,
                   const CurveFigure& figure, const CurveAxes& axes) {
   const bool two = figure.differences && has_differences(panel);
@@ -115,8 +121,7 @@ void write_script(Drawing& drawing, const RunSet& runs, const Panel& panel, size
                    upper_in + (two ? gap_in + lower_in : 0));
   drawing.height_in = frame.height_in;
   script += x_range(figure, axes);
-  script += style::y_axis(3, figure.y_label, frame.top - style::from_bottom(frame, upper_in / 2),
-                          axes.values.low, axes.values.high, 8);
+  script += upper_y_axis(figure, axes, frame.top - style::from_bottom(frame, upper_in / 2));
   const std::string upper = plot_command(runs, panel, figure, false);
   if (!two) {
     script += x_axis(panel, figure) + upper;

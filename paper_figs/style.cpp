@@ -158,4 +158,17 @@ std::string y_axis(int number, const std::string& name, double middle, double lo
          y_name(number, name, middle);
 }
 
+std::string y_axis_log(int number, const std::string& name, double middle, double low, double high) {
+  const bool short_range = high < 50 * low;
+  const double margin = std::pow(high / low, 0.06);
+  std::string tics;
+  for (double power = std::pow(10, std::floor(std::log10(low / margin))); power < high * margin; power *= 10)
+    for (const double factor : {1.0, 2.0, 5.0})
+      if (factor == 1 || short_range)
+        tics += fmt::format("{}'{:g}' {:g}", tics.empty() ? "" : ", ", factor * power, factor * power);
+  return fmt::format("set logscale y\nset yrange [{}:{}]\nset ytics ({})\n", low / margin, high * margin,
+                     tics) +
+         y_name(number, name, middle);
+}
+
 }  // namespace attnlab::style

@@ -61,5 +61,7 @@ std::string y_name(int number, const std::string& name, double middle);
 // The y axis over [low, high] and a margin on both sides, never empty, with at most `tics` + 1 labelled tics,
 // and its name.
 std::string y_axis(int number, const std::string& name, double middle, double low, double high, int tics);
+// The same with a logarithmic scale; low > 0.
+std::string y_axis_log(int number, const std::string& name, double middle, double low, double high);
 
 }  // namespace attnlab::style

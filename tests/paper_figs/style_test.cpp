@@ -18,3 +18,10 @@ TEST_CASE("a key of many short names has two columns, one of few or long names h
   CHECK(style::key_rows({"a", "b", "c", "d", "e"}) == 3);
   CHECK(style::key_rows({"a", "b", "c", "a_name_that_is_much_too_long"}) == 4);
 }
+
+TEST_CASE("a logarithmic axis has tics at 1, 2 and 5 where it is short, and at powers of 10 where it is long") {
+  CHECK_THAT(style::y_axis_log(3, "loss", 0.5, 0.1, 1),
+             ContainsSubstring("'0.1' 0.1, '0.2' 0.2, '0.5' 0.5, '1' 1") && ContainsSubstring("'loss'"));
+  const std::string wide = style::y_axis_log(3, "loss", 0.5, 0.001, 10);
+  CHECK_THAT(wide, ContainsSubstring("'0.001' 0.001, '0.01' 0.01, '0.1' 0.1, '1' 1, '10' 10"));
+}
