@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "compare/grid.h"
 #include "results/measurements.h"
 #include "run_set.h"
 
@@ -18,9 +19,20 @@ struct Drawing {
   std::string csv;     // the plotted numbers
 };
 
+// One table, to be written in each format.
+struct Table {
+  std::string name;  // of the file, without an ending
+  std::string caption;
+  Grid grid;
+  std::vector<std::string> notes;  // sentences under it
+};
+
 struct Figure {
   std::vector<Drawing> drawings;
   std::string missing;  // why there is nothing to draw
+  std::vector<Table> tables = {};
+
+  bool empty() const { return drawings.empty() && tables.empty(); }
 };
 
 // Of the runs of one experiment.

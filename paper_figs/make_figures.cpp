@@ -7,6 +7,7 @@
 #include "figure_table.h"
 #include "program.h"
 #include "render.h"
+#include "tables.h"
 
 namespace {
 using namespace attnlab;
@@ -42,10 +43,12 @@ int draw(const Options& options) {
   for (const auto& row : figure_table()) {
     if (!is_wanted(options, row.name)) continue;
     const Figure figure = draw_figure(row, inputs);
-    if (figure.drawings.empty()) fmt::print(stderr, "make_figures: {} skipped: {}\n", row.name, figure.missing);
+    if (figure.empty()) fmt::print(stderr, "make_figures: {} skipped: {}\n", row.name, figure.missing);
     for (const auto& drawing : figure.drawings)
       for (const auto& path : render(drawing, output_folder(options))) fmt::print("{}\n", path.string());
-    if (!figure.drawings.empty()) code = 0;
+    for (const auto& table : figure.tables)
+      for (const auto& path : write_table(table, output_folder(options))) fmt::print("{}\n", path.string());
+    if (!figure.empty()) code = 0;
   }
   return code;
 }
@@ -60,8 +63,8 @@ int main(int argc, char** argv) {
                    .about =
                        "RESULTS: folders with runs (seed*.h5 at any depth) or measurements "
                        "(*.measured.h5), or single\n"
-                       "files. Writes each figure as PNG, PDF and SVG, and the plotted numbers as CSV. With "
-                       "several\n"
+                       "files. Writes each figure as PNG, PDF and SVG, and the plotted numbers as CSV; tables "
+                       "as\nMarkdown, LaTeX and CSV. With several\n"
                        "experiments each has its own files, EXPERIMENT-FIGURE.png and so on.",
                    .example = "make_figures results/quickstart --only accuracy",
                    .exits = "0 done, 1 nothing to draw or failed while running, 2 bad input"});

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "compare/grid.h"  // csv_text
 #include "results/run_file.h"
 #include "stats/intervals.h"
 
@@ -57,8 +58,5 @@ std::string file_name(const std::string& name, const RunSet& runs, size_t point)
 std::string file_name(const std::string& name, const RunSet& runs);
 // "TITLE", "TITLE, EXPERIMENT", "TITLE, POINT" or "TITLE, EXPERIMENT, POINT".
 std::string title_of(const std::string& title, const RunSet& runs, const std::string& point = "");
-
-// A text as a CSV field, quoted where it must be.
-std::string csv_text(const std::string& text);
 
 }  // namespace attnlab

@@ -1,6 +1,9 @@
 #include "compare/grid.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
 
 #include "core/names.h"
 
@@ -22,6 +25,66 @@ std::string text_line(const std::vector<std::string>& cells, const std::vector<s
   return line + "\n";
 }
 
+std::string markdown_character(char c) {
+  switch (c) {
+    case '|':
+      return "\\|";
+    case '<':
+      return "&lt;";
+    case '\n':
+      return "<br>";
+    default:
+      return {c};
+  }
+}
+
+std::string latex_character(char c) {
+  switch (c) {
+    case '\\':
+      return "\\textbackslash{}";
+    case '~':
+      return "\\textasciitilde{}";
+    case '^':
+      return "\\textasciicircum{}";
+    case '<':
+      return "\\textless{}";
+    case '>':
+      return "\\textgreater{}";
+    case '|':
+      return "\\textbar{}";
+    case '\n':
+      return "\\newline ";
+    case '%':
+    case '&':
+    case '#':
+    case '$':
+    case '_':
+    case '{':
+    case '}':
+      return {'\\', c};
+    default:
+      return {c};
+  }
+}
+
+// Characters of our tables that old LaTeX does not know.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 4> unicode_commands{
+    {{"±", "$\\pm$"}, {"Δ", "$\\Delta$"}, {"…", "\\ldots{}"}, {"×", "$\\times$"}}};
+
+using Escape = std::string (*)(char);
+
+std::string escaped(const std::string& text, Escape escape) {
+  std::string out;
+  for (const char c : text) out += escape(c);
+  return out;
+}
+
+std::vector<std::string> escaped(const std::vector<std::string>& texts, Escape escape) {
+  std::vector<std::string> out;
+  for (const auto& text : texts) out.push_back(escaped(text, escape));
+  return out;
+}
+
 }  // namespace
 
 std::string as_text(const Grid& grid) {
@@ -39,18 +102,82 @@ std::string as_text(const Grid& grid) {
 
 std::string as_markdown(const Grid& grid) {
   const auto row = [](const std::vector<std::string>& cells) { return "| " + join(cells, " | ") + " |\n"; };
-  std::vector<std::string> rule(grid.titles.size(), "---:");
+  std::vector<std::string> rule(grid.titles.size(), grid.columns == Columns::numbers ? "---:" : "---");
   rule[0] = "---";
-  std::string text = row(grid.titles) + row(rule);
+  std::string text = row(escaped(grid.titles, markdown_character)) + row(rule);
   for (const auto& line : grid.lines) {
-    std::vector<std::string> cells = line.cells;
+    std::vector<std::string> cells = escaped(line.cells, markdown_character);
     if (cells.empty()) {
       cells.resize(grid.titles.size());
-      cells[0] = "**" + line.heading + "**";
+      cells[0] = "**" + escaped(line.heading, markdown_character) + "**";
     }
     text += row(cells);
   }
   return text;
+}
+
+std::string as_latex(const Grid& grid) {
+  const auto row = [](const std::vector<std::string>& cells) {
+    std::vector<std::string> escaped_cells;
+    for (const auto& cell : cells) escaped_cells.push_back(latex_text(cell));
+    std::string text = join(escaped_cells, " & ");
+    if (text.starts_with('[')) text = "{}" + text;  // behind a line's end a bracket would be its argument
+    return text + " \\\\\n";
+  };
+  const size_t columns = grid.titles.size();
+  const bool texts = grid.columns == Columns::texts;
+  std::string format(columns, texts ? 'l' : 'r');
+  format[0] = 'l';
+  if (texts && columns > 1) format.replace(columns - 1, 1, "p{0.6\\linewidth}");
+  std::string text = "\\begin{tabular}{" + format + "}\n\\toprule\n" + row(grid.titles) + "\\midrule\n";
+  for (const auto& line : grid.lines) {
+    const bool first = &line == &grid.lines.front();
+    if (!line.cells.empty()) {
+      text += row(line.cells);
+      continue;
+    }
+    text += first ? "" : "\\addlinespace\n";
+    text += "\\multicolumn{" + std::to_string(columns) + (texts ? "}{p{0.95\\linewidth}}" : "}{l}");
+    text += "{\\textbf{" + latex_text(line.heading) + "}} \\\\\n";
+  }
+  return text + "\\bottomrule\n\\end{tabular}\n";
+}
+
+std::string as_csv(const Grid& grid) {
+  const bool grouped =
+      std::any_of(grid.lines.begin(), grid.lines.end(), [](const Line& line) { return line.cells.empty(); });
+  const auto row = [&](const std::string& group, const std::vector<std::string>& cells) {
+    std::vector<std::string> fields;
+    if (grouped) fields.push_back(csv_text(group));
+    for (const auto& cell : cells) fields.push_back(csv_text(cell));
+    return join(fields, ",") + "\n";
+  };
+  std::string text = row("group", grid.titles), group;
+  for (const auto& line : grid.lines)
+    if (line.cells.empty())
+      group = line.heading;
+    else
+      text += row(group, line.cells);
+  return text;
+}
+
+std::string latex_text(const std::string& text) {
+  std::string out = escaped(text, latex_character);
+  for (const auto& [character, command] : unicode_commands)
+    for (size_t at = out.find(character); at != std::string::npos;
+         at = out.find(character, at + command.size()))
+      out.replace(at, character.size(), command);
+  return out;
+}
+
+std::string csv_text(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + "\"";
 }
 
 }  // namespace attnlab

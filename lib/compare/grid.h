@@ -1,4 +1,4 @@
-// Tables for a terminal and for Markdown.
+// Tables for a terminal, Markdown, LaTeX and CSV.
 #pragma once
 
 #include <string>
@@ -12,13 +12,27 @@ struct Line {
   std::vector<std::string> cells;
 };
 
+// What the columns behind the first hold: numbers stand to the right, texts to the left.
+enum class Columns { numbers, texts };
+
 struct Grid {
   std::vector<std::string> titles;
   std::vector<Line> lines;
+  Columns columns = Columns::numbers;
 };
 
-// The first column to the left, the others to the right.
+// The first column to the left, the others to the right, of whatever kind.
 std::string as_text(const Grid& grid);
+// Cells may hold line breaks, and "|" and "<" are texts.
 std::string as_markdown(const Grid& grid);
+// A tabular with the rules of the package booktabs. Cells are texts: what LaTeX would read as a command is
+// escaped. Of texts, the last column breaks its lines.
+std::string as_latex(const Grid& grid);
+// With headings there is a first column "group" that holds the last one.
+std::string as_csv(const Grid& grid);
+
+// A text for LaTeX, and as a CSV field, quoted where it must be.
+std::string latex_text(const std::string& text);
+std::string csv_text(const std::string& text);
 
 }  // namespace attnlab

@@ -1,0 +1,73 @@
+#include "tables.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "core/files.h"
+#include "measured.h"
+
+namespace attnlab {
+namespace {
+
+std::string markdown(const Table& table) {
+  std::string text = "**" + table.caption + "**\n\n" + as_markdown(table.grid);
+  if (!table.notes.empty()) text += "\n";
+  for (const auto& note : table.notes) text += "- " + note + "\n";
+  return text;
+}
+
+std::string latex(const Table& table) {
+  std::string text = "% needs \\usepackage{booktabs}, and \\usepackage[utf8]{inputenc} before 2018\n";
+  text += "\\begin{table}\n\\centering\n\\caption{" + latex_text(table.caption) + "}\n\\small\n" +
+          as_latex(table.grid);
+  for (const auto& note : table.notes) text += "\n\\smallskip\\footnotesize " + latex_text(note) + "\n";
+  return text + "\\end{table}\n";
+}
+
+const FieldValue* find(const FlatFields& fields, const std::string& key) {
+  for (const auto& [name, value] : fields)
+    if (name == key) return &value;
+  return nullptr;
+}
+
+struct AsText {
+  std::string operator()(bool value) const { return value ? "yes" : "no"; }
+  std::string operator()(const std::string& value) const { return value; }
+  std::string operator()(int64_t value) const { return fmt::format("{}", value); }
+  std::string operator()(double value) const { return fmt::format("{:g}", value); }
+  template <class T>
+  std::string operator()(const std::vector<T>& values) const {
+    return fmt::format("{}", fmt::join(values, ", "));
+  }
+};
+
+}  // namespace
+
+std::vector<std::filesystem::path> write_table(const Table& table, const std::filesystem::path& folder) {
+  const auto write = [&](const std::string& ending, const std::string& text) {
+    const auto path = folder / (table.name + ending);
+    write_file_atomic(path, text);
+    return path;
+  };
+  return {write(".md", markdown(table)), write(".tex", latex(table)), write(".csv", as_csv(table.grid))};
+}
+
+std::string text_of(const FlatFields& fields, const std::string& key) {
+  const FieldValue* value = find(fields, key);
+  return value ? std::visit(AsText(), *value) : "";
+}
+
+double number_of(const FlatFields& fields, const std::string& key) {
+  const FieldValue* value = find(fields, key);
+  if (value && std::holds_alternative<int64_t>(*value)) return static_cast<double>(std::get<int64_t>(*value));
+  if (value && std::holds_alternative<double>(*value)) return std::get<double>(*value);
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+std::string model_name(const RunHeader& header) {
+  const std::string path = text_of(header.config, "base.path");
+  return path.empty() ? "random weights" : short_name(path);
+}
+
+}  // namespace attnlab

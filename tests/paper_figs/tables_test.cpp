@@ -1,0 +1,200 @@
+// Tables: their numbers against the files', in each format.
+#include "csv.h"
+#include "results/evaluation_file.h"
+#include "sample_measurements.h"
+#include "stats/intervals.h"
+
+using namespace attnlab;
+using test::make_figures;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Written {
+  test::TemporaryFolder folder;
+
+  fs::path file(const std::string& name) const { return folder.path() / "figures" / name; }
+  std::vector<test::CsvRow> rows(const std::string& name) const { return test::read_csv(file(name + ".csv")); }
+  test::Called make(const std::string& only) const {
+    return make_figures(folder.path().string() + " --only " + only);
+  }
+};
+
+std::string rounded(double value, int digits) {
+  std::ostringstream out;
+  out.precision(digits);
+  out << std::fixed << value;
+  return out.str();
+}
+
+// Multiple choice: two metrics, of which acc_norm is the one that counts; and perplexity.
+void write_tasks(const fs::path& results, const std::string& arm, int64_t seed, double score) {
+  EvaluationRecord record;
+  record.scores = {{.task = "piqa", .protocol = "", .metric = "acc", .value = 0.1, .n = 40},
+                   {.task = "piqa", .protocol = "", .metric = "acc_norm", .value = score, .n = 40},
+                   {.task = "wiki", .protocol = "", .metric = "word_perplexity", .value = 12.5, .n = 100}};
+  write_evaluation(tasks_file(results / arm / ("seed" + std::to_string(seed) + ".h5"), 60), record);
+}
+
+}  // namespace
+
+TEST_CASE("table 1 has each arm before and after training, with means over seeds and half an interval") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const Written written;
+  test::write_experiment(written.folder.path());
+  for (int64_t seed = 0; seed < 3; ++seed)
+    write_tasks(written.folder.path(), "gqa", seed, 0.5 + 0.1 * static_cast<double>(seed));
+  REQUIRE(written.make("table_1").status == 0);
+  const auto rows = written.rows("table_1");
+  REQUIRE(rows.size() == 6);
+  const auto &before = rows[0], &after = rows[1], &other = rows[3];
+  CHECK(before.at("arm") == "gqa");
+  CHECK(before.at("tokens") == "0");
+  CHECK(after.at("tokens") == "245.76k");  // 60 steps of 4096
+  CHECK(after.at("cache, change %") == "+0.00");
+  std::vector<double> perplexities, answers;
+  for (const RunRecord& run : read_runs(written.folder.path() / "gqa")) {
+    perplexities.push_back(std::exp(run.evaluations.back().heldout_loss));
+    answers.push_back(100 * run.evaluations.back().accuracy);
+  }
+  const Interval perplexity = mean_interval(perplexities), answer = mean_interval(answers);
+  CHECK(after.at("held-out perplexity") ==
+        rounded(perplexity.value, 3) + " ± " + rounded(perplexity.half_width(), 3));
+  CHECK(after.at("answers %") == rounded(answer.value, 2) + " ± " + rounded(answer.half_width(), 2));
+  CHECK_THAT(after.at("piqa, acc_norm %"), ContainsSubstring("60.00 ± "));
+  CHECK_THAT(after.at("wiki, word_perplexity"), ContainsSubstring("12.500"));
+  CHECK(after.at("mean %") == rounded((answer.value + 60) / 2, 2));
+  CHECK(other.at("piqa, acc_norm %") == "-");
+  CHECK(other.at("mean %") == "-");
+}
+
+TEST_CASE("table 1 says which columns of the paper it has no data for") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const Written written;
+  test::write_run(written.folder.path(), {});
+  write_tasks(written.folder.path(), "gqa", 0, 0.5);
+  REQUIRE(written.make("table_1").status == 0);
+  for (const char* ending : {".md", ".tex"}) {
+    const std::string text = read_file(written.file(std::string("table_1") + ending));
+    CHECK_THAT(text, ContainsSubstring("without data here: mmlu") && ContainsSubstring("winogrande"));
+    CHECK(text.substr(text.find("without data here")).find("piqa") == std::string::npos);
+  }
+  CHECK(written.rows("table_1").back().at("answers %").find("±") == std::string::npos);  // one seed
+}
+
+TEST_CASE("table 3 has a column per arm with what its config and its rows say") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const Written written;
+  for (const char* arm : {"gqa", "mla_identity"}) {
+    RunHeader header = test::header_of({.arm = arm});
+    header.arm_index = arm == std::string("gqa") ? 0 : 1;
+    header.config = {{"base.path", std::string("data/base_small/")},
+                     {"train.lr", header.arm_index ? 3e-4 : 1e-4},
+                     {"train.batch_size", int64_t{8}},
+                     {"train.micro_batches", int64_t{2}},
+                     {"train.sequence_length", int64_t{256}},
+                     {"train.schedule", std::string("cosine")},
+                     {"train.final_lr_share", 0.1}};
+    RunWriter writer = RunWriter::create(written.folder.path() / arm / "seed0.h5", header);
+    writer.put_train(test::train_row({}, 60));
+    writer.set_status(RunState::complete, 60);
+  }
+  REQUIRE(written.make("table_3").status == 0);
+  std::map<std::string, test::CsvRow> rows;
+  for (const auto& row : written.rows("table_3")) rows[row.at("setting")] = row;
+  CHECK(rows.at("model").at("gqa") == "base_small");
+  CHECK(rows.at("highest learning rate").at("gqa") == "0.0001");
+  CHECK(rows.at("highest learning rate").at("mla_identity") == "0.0003");
+  CHECK(rows.at("places per step (with padding)").at("gqa") == "4096");
+  CHECK(rows.at("tokens trained").at("gqa") == "245.76k");
+  CHECK(rows.at("schedule, last share of the rate").at("gqa") == "cosine to 0.1");
+  CHECK(rows.at("rate chosen on other seeds").at("gqa") == "no");
+  CHECK(rows.at("training time").at("gqa") == "1m00s");
+}
+
+TEST_CASE("table 4 tells tokens per second, how many times as fast, and what does not fit") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const Written written;
+  write_measurements(written.folder.path() / "x.measured.h5", test::sample_measurements());
+  REQUIRE(written.make("table_4").status == 0);
+  const auto rows = written.rows("table_4");
+  REQUIRE(rows.size() == 12);
+  const auto &fits = rows[7], &too_large = rows[9];
+  CHECK(fits.at("context") == "8192");
+  CHECK(fits.at("batch") == "16");
+  CHECK(fits.at("gqa, tokens/s") == rounded(16000.0 / 21, 1));
+  CHECK(fits.at("mla_absorbed, tokens/s") == rounded(16000 / 9.3, 1));
+  CHECK(fits.at("mla_absorbed, times as fast as gqa") == rounded(21 / 9.3, 2));
+  CHECK(too_large.at("gqa, tokens/s") == "does not fit");
+  CHECK(too_large.at("mla_absorbed, times as fast as gqa") == "-");
+  CHECK(rows[0].at("group") == "llama2-7b, NVIDIA H200, bf16");
+}
+
+TEST_CASE("table 5 shows what each arm wrote to the same prompts, before training and after it") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const Written written;
+  const std::string longest(500, 'x');
+  for (const char* arm : {"gqa", "mla_identity"}) {
+    RunHeader header = test::header_of({.arm = arm});
+    header.arm_index = arm == std::string("gqa") ? 0 : 1;
+    header.prompt_bytes = header.output_bytes = 600;
+    RunWriter writer = RunWriter::create(written.folder.path() / arm / "seed0.h5", header);
+    for (const int64_t step : {0, 60}) {
+      std::vector<ProblemRow> problems;
+      for (int64_t i = 0; i < 3; ++i)
+        problems.push_back(
+            {.step = step,
+             .index = i,
+             .prompt = "Q" + std::to_string(i) + "\n",
+             .output = i == 1 ? longest : std::string(arm) + " says\n| <b> at " + std::to_string(step),
+             .correct = step == 60});
+      writer.put_evaluation({.step = step, .correct = 0, .problems = 3}, problems);
+    }
+    writer.set_status(RunState::complete, 60);
+  }
+  REQUIRE(written.make("table_5").status == 0);
+  const std::string markdown = read_file(written.file("table_5.md"));
+  CHECK_THAT(markdown, ContainsSubstring(
+                           "| **Q0** |  |  |  |\n| gqa | before training | no | gqa says<br>\\| &lt;b> at 0 |\n"
+                           "| gqa | trained | yes | gqa says<br>\\| &lt;b> at 60 |\n"
+                           "| mla_identity | before training | no |"));
+  CHECK_THAT(markdown, ContainsSubstring(std::string(400, 'x') + " … |"));
+  CHECK(markdown.find(std::string(401, 'x')) == std::string::npos);
+  CHECK(markdown.find("**Q2**") == std::string::npos);  // two problems are enough
+}
+
+TEST_CASE("the table of conversions has a row for each, under its base") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const Written written;
+  const Measurements measured = test::sample_measurements();
+  write_measurements(written.folder.path() / "x.measured.h5", measured);
+  REQUIRE(written.make("table_conversion").status == 0);
+  const auto rows = written.rows("table_conversion");
+  REQUIRE(rows.size() == measured.conversions.size());
+  const auto& last = rows.back();
+  CHECK(last.at("group") == "base_small, perplexity 2.520");
+  CHECK(last.at("form, stage") == "mla_deepseek, export");
+  CHECK(last.at("exact") == "yes");
+  CHECK(last.at("cache, of the base's %") == "75.0");
+  CHECK(rows[9].at("options") == "freqfold=1 collapse=1 kv_pca=activation balance=true");
+}
+
+TEST_CASE("a table without data is skipped with the command that makes it") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const Written written;
+  Measurements measured;
+  test::add_fits(measured);
+  write_measurements(written.folder.path() / "x.measured.h5", measured);
+  const std::map<std::string, std::string> commands{{"table_1", "run_ablation"},
+                                                    {"table_3", "run_ablation"},
+                                                    {"table_4", "bench_decode"},
+                                                    {"table_5", "run_ablation"},
+                                                    {"table_conversion", "measure_conversion"}};
+  for (const auto& [name, command] : commands) {
+    const test::Called called = written.make(name);
+    CHECK(called.status == 1);
+    CHECK_THAT(called.err, ContainsSubstring(name + " skipped: no ") && ContainsSubstring(command));
+    CHECK_FALSE(fs::exists(written.file(name + ".md")));
+  }
+}
