@@ -7,6 +7,7 @@
 
 #include "measured.h"
 #include "panels.h"
+#include "style.h"
 
 namespace attnlab {
 namespace {
@@ -65,6 +66,13 @@ size_t place_of(std::vector<std::string>& names, const std::string& name) {
   return names.size() - 1;
 }
 
+// A form that was not trained is one point, which says so.
+std::string note_beside(const Series& series, size_t place) {
+  const SeriesPoint& point = series.points.front();
+  return fmt::format("set label {} 'without training: {:.1e}' at {},{} left offset 1,0.5 font '{},5'\n",
+                     10 + place, point.y, point.x, point.y, style::font);
+}
+
 Panel panel_of(const std::string& teacher, const std::vector<FitRow>& rows, std::vector<std::string>& names) {
   Panel panel{
       .title = "teacher: " + teacher, .x = empty_axis("", true), .y = empty_axis("relative error", true)};
@@ -79,7 +87,10 @@ Panel panel_of(const std::string& teacher, const std::vector<FitRow>& rows, std:
       for (const double value : {point.y, point.low, point.high}) widen(panel.y, value);
       widen(panel.x, point.x);
     }
-    if (series.points.size() == 1) series.marks = true;
+    if (series.points.size() == 1) {
+      series.marks = true;
+      panel.before += note_beside(series, panel.series.size());
+    }
     panel.series.push_back(std::move(series));
   }
   return panel;
@@ -116,7 +127,7 @@ Figure expressiveness(const Measurements& measured) {
   for (const auto& panel : panels)
     for (const double value : {panel.x.low, panel.x.high}) widen(x, value);
   x.tics = step_tics(x.high);
-  x.low = std::min(x.low, step_zero);
+  x.low = std::min(x.low, step_zero) / 1.15;
   for (auto& panel : panels) panel.x = x;
   panels.back().x.name = "step";
   const size_t seeds = seeds_of(measured.fits);

@@ -1,5 +1,5 @@
-// A figure: runs or measurements in, gnuplot commands out. A new figure is one .cpp file with one function
-// declared here, and one row in figure_table.cpp.
+// A figure: runs or measurements in, gnuplot commands or tables out. A new figure is one .cpp file with one
+// function, declared here, in measured.h (of measurements) or in tables.h, and one row in figure_table.cpp.
 #pragma once
 
 #include <string>

@@ -22,7 +22,7 @@ double root_mean_square(const Norms& norms) {
 Panel panel_of(const std::vector<NormRow>& rows, const std::string& stage) {
   const Norms keys = mean_over_layers(rows, "k_nope", stage), values = mean_over_layers(rows, "v", stage);
   Panel panel{.x = empty_axis(""), .y = empty_axis("norm"), .height_in = 0.95};
-  panel.title = fmt::format("{}: K_nope {:.3g}, V {:.3g} (root mean squares)", stage, root_mean_square(keys),
+  panel.title = fmt::format("{}: root mean squares {:.3g} and {:.3g}", stage, root_mean_square(keys),
                             root_mean_square(values));
   add_bars(panel, "keys_" + stage, keys, Shade::dark);
   add_bars(panel, "values_" + stage, values, Shade::light, static_cast<double>(keys.size()));

@@ -38,12 +38,12 @@ bool is_wanted(const Options& options, const char* name) {
 int draw(const Options& options) {
   const FigureInputs inputs = read_figure_inputs(options.results, options.unfinished);
   for (const auto& note : inputs.notes) fmt::print(stderr, "make_figures: {}\n", note);
-  require_gnuplot();
   int code = 1;
   for (const auto& row : figure_table()) {
     if (!is_wanted(options, row.name)) continue;
     const Figure figure = draw_figure(row, inputs);
     if (figure.empty()) fmt::print(stderr, "make_figures: {} skipped: {}\n", row.name, figure.missing);
+    if (!figure.drawings.empty()) require_gnuplot();
     for (const auto& drawing : figure.drawings)
       for (const auto& path : render(drawing, output_folder(options))) fmt::print("{}\n", path.string());
     for (const auto& table : figure.tables)

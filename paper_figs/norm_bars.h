@@ -18,7 +18,7 @@ Norms mean_over_layers(const std::vector<NormRow>& rows, const std::string& part
                        int64_t freqfold = 0);
 size_t count_layers(const std::vector<NormRow>& rows);
 
-// Colours that grey tells apart: dark, light, and a middle one.
+// Colours that grey tells apart.
 enum class Shade { dark, light };
 KeyEntry bar_key(const std::string& name, Shade shade);
 
