@@ -58,16 +58,17 @@ int draw(const Options& options) {
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a gnuplot that dies is an error with a message
   Options o;
-  Program program({.name = "make_figures",
-                   .usage = "RESULTS... [options]",
-                   .about =
-                       "RESULTS: folders with runs (seed*.h5 at any depth) or measurements "
-                       "(*.measured.h5), or single\n"
-                       "files. Writes each figure as PNG, PDF and SVG, and the plotted numbers as CSV; tables "
-                       "as\nMarkdown, LaTeX and CSV. With several\n"
-                       "experiments each has its own files, EXPERIMENT-FIGURE.png and so on.",
-                   .example = "make_figures results/quickstart --only accuracy",
-                   .exits = "0 done, 1 nothing to draw or failed while running, 2 bad input"});
+  Program program(
+      {.name = "make_figures",
+       .usage = "RESULTS... [options]",
+       .about = "RESULTS: folders with runs (seed*.h5 at any depth) or measurements "
+                "(*.measured.h5), or single\n"
+                "files. Writes each figure as PNG, PDF and SVG, and the plotted numbers as CSV; tables as "
+                "Markdown,\n"
+                "LaTeX and CSV. With several experiments each has its own files, "
+                "EXPERIMENT-FIGURE.png and so on.",
+       .example = "make_figures results/quickstart --only accuracy",
+       .exits = "0 done, 1 nothing to draw or failed while running, 2 bad input"});
   program.positional("results", o.results)
       .option("only", o.only, "NAME", "draw this figure only; may be repeated: " + join(figure_names()))
       .option("out", o.out, "DIR", "where files go (default: figures/ in the first RESULTS)")

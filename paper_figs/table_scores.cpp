@@ -57,22 +57,24 @@ Scores scores_of(const RunRecord& run, const EvaluationRow& row) {
 // One line of the table: a cell's runs before training or after it.
 struct Entry {
   const Cell* cell = nullptr;
-  double tokens = 0;
+  double tokens = 0;                                  // mean over seeds
   std::map<std::string, std::vector<double>> values;  // column → over seeds
 };
 
 Entry entry_of(const Cell& cell, bool at_start, std::vector<std::string>& columns) {
   Entry entry{.cell = &cell};
+  std::vector<double> tokens;
   for (const RunRecord* run : cell.runs) {
     if (run->evaluations.empty()) continue;
     const EvaluationRow& row = at_start ? run->evaluations.front() : run->evaluations.back();
     if ((row.step == 0) != at_start) continue;
-    if (!at_start && !run->train.empty()) entry.tokens = static_cast<double>(run->train.back().tokens);
+    if (!at_start && !run->train.empty()) tokens.push_back(static_cast<double>(run->train.back().tokens));
     for (const auto& [column, value] : scores_of(*run, row)) {
       if (std::find(columns.begin(), columns.end(), column) == columns.end()) columns.push_back(column);
       entry.values[column].push_back(value);
     }
   }
+  if (!tokens.empty()) entry.tokens = mean_interval(tokens).value;
   return entry;
 }
 
@@ -122,7 +124,7 @@ std::vector<std::string> notes_of(const std::vector<std::string>& columns) {
   std::vector<std::string> notes{
       "± is half the 95 % interval over seeds (Student's t); one seed has none. Cache: numbers per token "
       "against the "
-      "arm gqa. Tokens: trained ones, padding not counted."};
+      "arm gqa. Tokens: trained ones, padding not counted, mean over seeds."};
   if (!lacking.empty())
     notes.push_back("Columns of the paper's table 1 without data here: " + join(lacking) + ".");
   return notes;
