@@ -7,7 +7,9 @@
 #include <map>
 #include <set>
 
+#include "compare/arms.h"
 #include "compare/rate_note.h"
+#include "compare/run_differences.h"
 #include "core/errors.h"
 
 namespace attnlab {
@@ -19,11 +21,6 @@ struct Cell {
   std::map<int64_t, const RunRecord*> by_seed;
 };
 
-struct Arm {
-  std::string label, name;
-  bool operator==(const Arm&) const = default;
-};
-
 template <class T>
 void add_once(std::vector<T>& list, const T& value) {
   if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
@@ -33,22 +30,21 @@ class Comparison {
  public:
   Comparison(const std::vector<RunRecord>& runs, const std::string& baseline, double confidence) {
     table_.confidence = confidence;
-    list_arms(runs);
-    table_.baseline = find_baseline(baseline);
+    arms_ = arms_of(runs);
+    several_ = several_experiments(runs);
+    table_.baseline = find_baseline(arms_, baseline);
+    for (const auto& run : runs) add_once(points_, run.header.sweep_point);
     for (const auto& run : runs) add(run);
     for (const auto& point : points_)
       for (const auto& arm : arms_) summarise_cell(arm.label, point);
     if (points_.size() > 1) choose_best();
     warn_unequal_parameters();
+    warn_unequal_inputs();
   }
   VerdictTable take() { return std::move(table_); }
 
  private:
-  void list_arms(const std::vector<RunRecord>& runs);
-  std::string find_baseline(const std::string& wanted) const;
-  std::string label_of(const RunHeader& header) const {
-    return experiments_.size() > 1 ? header.experiment + "/" + header.arm : header.arm;
-  }
+  std::string label_of(const RunHeader& header) const { return arm_label(header, several_); }
   void add(const RunRecord& run);
   bool is_finished(const RunRecord& run);
   void note_rate(const RunRecord& run);
@@ -58,48 +54,19 @@ class Comparison {
   const Cell* best_cell(const std::string& arm) const;
   void choose_best();
   void warn_unequal_parameters();
+  void warn_unequal_inputs();
 
-  std::vector<std::string> experiments_, points_;
-  std::vector<Arm> arms_;
+  bool several_ = false;
+  std::vector<std::string> points_;
+  std::vector<ArmName> arms_;
   std::vector<Cell> cells_;
   std::set<std::filesystem::path> seen_;
   VerdictTable table_;
 };
 
-void Comparison::list_arms(const std::vector<RunRecord>& runs) {
-  for (const auto& run : runs) {
-    add_once(experiments_, run.header.experiment);
-    add_once(points_, run.header.sweep_point);
-  }
-  for (const auto& experiment : experiments_) {
-    std::map<std::pair<int64_t, std::string>, Arm> ordered;
-    for (const auto& run : runs)
-      if (run.header.experiment == experiment)
-        ordered[{run.header.arm_index, run.header.arm}] = {.label = label_of(run.header),
-                                                           .name = run.header.arm};
-    for (const auto& [order, arm] : ordered) add_once(arms_, arm);
-  }
-}
-
-std::string Comparison::find_baseline(const std::string& wanted) const {
-  if (wanted.empty()) return arms_.front().label;
-  std::vector<std::string> labels;
-  for (const auto& arm : arms_) labels.push_back(arm.label);
-  for (const auto& arm : arms_)
-    if (arm.label == wanted || arm.name == wanted) return arm.label;
-  throw InputError({.file = "--baseline",
-                    .found = "'" + wanted + "'",
-                    .expected = "one of " + join(labels),
-                    .nearest = nearest_name(wanted, labels)});
-}
-
 bool Comparison::is_finished(const RunRecord& run) {
   if (run.state == RunState::complete) return true;
-  const std::string why =
-      run.state == RunState::failed
-          ? fmt::format("failed after step {}: {}", run.last_step, run.message)
-          : fmt::format("not finished (at step {})", run.train.empty() ? run.last_step : run.train.back().step);
-  table_.warnings.push_back(fmt::format("{} is left out: {}", run.path.string(), why));
+  table_.warnings.push_back(fmt::format("{} is left out: {}", run.path.string(), unfinished_note(run)));
   return false;
 }
 
@@ -196,6 +163,21 @@ void Comparison::warn_unequal_parameters() {
                          : fmt::format("{} trains {:.1f} % {} parameters than {}", row.arm,
                                        100 * std::abs(ours / theirs - 1), ours > theirs ? "more" : "fewer",
                                        table_.baseline));
+  }
+}
+
+// Runs of one seed are compared, else the first of each.
+void Comparison::warn_unequal_inputs() {
+  for (const auto& cell : cells_) {
+    const Cell* baseline = find(table_.baseline, cell.sweep_point);
+    if (!baseline || baseline == &cell) continue;
+    for (const auto& [seed, run] : cell.by_seed) {
+      const auto same = baseline->by_seed.find(seed);
+      const auto other = same == baseline->by_seed.end() ? baseline->by_seed.begin() : same;
+      for (const auto& sentence :
+           input_differences(run->header, other->second->header, cell.arm, table_.baseline))
+        add_once(table_.warnings, sentence);
+    }
   }
 }
 

@@ -120,7 +120,7 @@ TEST_CASE("unfinished and failed runs are left out and named") {
   runs[0].state = RunState::running;
   VerdictTable table = compare_arms(runs);
   CHECK(table.rows.at(1).runs == 2);
-  CHECK_THAT(only_warning(table), ContainsSubstring("e/b//seed0.h5") && ContainsSubstring("at step 20"));
+  CHECK_THAT(only_warning(table), ContainsSubstring("e/b//seed0.h5") && ContainsSubstring("running, step 20"));
   runs[0].state = RunState::failed;
   runs[0].message = "No space left on device";
   table = compare_arms(runs);
