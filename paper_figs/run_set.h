@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "compare/grid.h"  // csv_text
+#include "core/csv.h"
 #include "results/run_file.h"
 #include "stats/intervals.h"
 

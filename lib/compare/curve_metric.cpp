@@ -1,7 +1,6 @@
 #include "compare/curve_metric.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "core/errors.h"
@@ -54,7 +53,7 @@ double value_of(const EvaluationRow& row, CurveMetric::Kind kind) {
 std::vector<std::pair<int64_t, double>> values_by_step(const RunRecord& run, const CurveMetric& metric) {
   std::vector<std::pair<int64_t, double>> values;
   if (metric.kind == CurveMetric::Kind::task) {
-    for (const auto& [step, path] : task_files(run))
+    for (const auto& [step, path] : tasks_files(run.path))
       for (const auto& row : read_evaluation(path).scores)
         if (is_this(row, metric)) values.emplace_back(step, row.value);
   } else {
@@ -65,23 +64,6 @@ std::vector<std::pair<int64_t, double>> values_by_step(const RunRecord& run, con
 
 }  // namespace
 
-std::vector<std::pair<int64_t, std::filesystem::path>> task_files(const RunRecord& run) {
-  const std::string prefix = tasks_prefix(run.path);
-  std::vector<std::pair<int64_t, std::filesystem::path>> found;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(
-           run.path.has_parent_path() ? run.path.parent_path() : ".", ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(prefix) || !name.ends_with(".h5")) continue;
-    int64_t step = 0;
-    const char *begin = name.data() + prefix.size(), *end = name.data() + name.size() - 3;
-    const auto [stop, error] = std::from_chars(begin, end, step);
-    if (error == std::errc() && stop == end) found.emplace_back(step, entry.path());
-  }
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
 CurveMetric find_metric(const std::string& name, const std::vector<RunRecord>& runs) {
   if (name == "loss")
     return {.kind = CurveMetric::Kind::loss, .title = "Training loss", .unit = "nats per token"};
@@ -91,7 +73,7 @@ CurveMetric find_metric(const std::string& name, const std::vector<RunRecord>& r
     return {.kind = CurveMetric::Kind::accuracy, .title = "Accuracy", .unit = "%", .scale = 100, .digits = 2};
   std::vector<std::string> names{"loss", "heldout", "accuracy"}, longer;
   for (const auto& run : runs)
-    for (const auto& [step, path] : task_files(run))
+    for (const auto& [step, path] : tasks_files(run.path))
       for (const auto& row : read_evaluation(path).scores) {
         if (is_called(row, name)) return metric_of_task(row);
         add_name(names, row.task);

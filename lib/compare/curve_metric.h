@@ -24,7 +24,4 @@ CurveMetric find_metric(const std::string& name, const std::vector<RunRecord>& r
 // A run's values, scaled; rows that are not finite are left out.
 Series metric_series(const RunRecord& run, const CurveMetric& metric, Axis axis);
 
-// The evaluations of tasks beside a run, by step.
-std::vector<std::pair<int64_t, std::filesystem::path>> task_files(const RunRecord& run);
-
 }  // namespace attnlab

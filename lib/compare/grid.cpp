@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/csv.h"
 #include "core/names.h"
 
 namespace attnlab {
@@ -168,16 +169,6 @@ std::string latex_text(const std::string& text) {
          at = out.find(character, at + command.size()))
       out.replace(at, character.size(), command);
   return out;
-}
-
-std::string csv_text(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + "\"";
 }
 
 }  // namespace attnlab

@@ -1,5 +1,8 @@
 #include "results/evaluation_file.h"
 
+#include <algorithm>
+#include <charconv>
+
 #include "core/errors.h"
 #include "core/files.h"
 #include "results/archive.h"
@@ -47,6 +50,23 @@ std::string tasks_prefix(const fs::path& run_file) { return "tasks." + run_file.
 
 fs::path tasks_file(const fs::path& run_file, int64_t step) {
   return run_file.parent_path() / (tasks_prefix(run_file) + std::to_string(step) + ".h5");
+}
+
+std::vector<std::pair<int64_t, fs::path>> tasks_files(const fs::path& run_file) {
+  const std::string prefix = tasks_prefix(run_file);
+  std::vector<std::pair<int64_t, fs::path>> found;
+  std::error_code ignored;
+  const auto folder = run_file.has_parent_path() ? run_file.parent_path() : ".";
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix) || !name.ends_with(".h5")) continue;
+    int64_t step = 0;
+    const char *begin = name.data() + prefix.size(), *end = name.data() + name.size() - 3;
+    const auto [stop, error] = std::from_chars(begin, end, step);
+    if (error == std::errc() && stop == end) found.emplace_back(step, entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 void write_evaluation(const fs::path& path, const EvaluationRecord& record) {

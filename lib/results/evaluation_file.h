@@ -91,6 +91,8 @@ struct EvaluationRecord {
 // beginning of their names: "tasks.seed0.step".
 std::string tasks_prefix(const std::filesystem::path& run_file);
 std::filesystem::path tasks_file(const std::filesystem::path& run_file, int64_t step);
+// All that there are, by step.
+std::vector<std::pair<int64_t, std::filesystem::path>> tasks_files(const std::filesystem::path& run_file);
 
 // Replaces `path` as a whole. Texts longer than 14000 bytes are cut at a character. Throws RunError.
 void write_evaluation(const std::filesystem::path& path, const EvaluationRecord& record);

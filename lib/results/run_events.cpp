@@ -1,0 +1,85 @@
+#include "results/run_events.h"
+
+#include <fmt/format.h>
+
+#include <ctime>
+#include <map>
+
+#include "results/evaluation_file.h"
+#include "results/event_file.h"
+
+namespace attnlab {
+namespace {
+
+using Scalars = std::vector<std::pair<std::string, double>>;
+
+// One folder's name: no separators, and not "..".
+std::string folder_name(std::string text) {
+  for (char& c : text)
+    if (c == '/' || c == '\\' || c == '\0') c = '_';
+  return text.starts_with('.') ? "_" + text : text;
+}
+
+std::string text_of(const FlatFields& fields, const std::string& key) {
+  for (const auto& [name, value] : fields)
+    if (name == key && std::holds_alternative<std::string>(value)) return std::get<std::string>(value);
+  return "";
+}
+
+// As a block of Markdown that is shown as it is.
+std::string as_block(const FlatFields& fields) {
+  std::string text;
+  for (const auto& [key, value] : fields) text += "    " + key + ": " + to_text(value) + "\n";
+  return text;
+}
+
+std::map<int64_t, Scalars> scalars_by_step(const RunRecord& run) {
+  std::map<int64_t, Scalars> by_step;
+  for (const auto& row : run.train)
+    by_step[row.step] = {{"train/loss", row.loss},
+                         {"train/lr", row.learning_rate},
+                         {"train/gradient_norm", row.gradient_norm},
+                         {"train/tokens", static_cast<double>(row.tokens)},
+                         {"train/tokens_per_second", row.tokens_per_second}};
+  for (const auto& row : run.evaluations) {
+    if (row.heldout_tokens > 0) by_step[row.step].emplace_back("heldout/loss", row.heldout_loss);
+    if (row.problems > 0) by_step[row.step].emplace_back("accuracy", row.accuracy);
+  }
+  for (const auto& [step, path] : tasks_files(run.path))
+    for (const auto& row : read_evaluation(path).scores)
+      by_step[step].emplace_back(
+          "tasks/" + row.task + (row.protocol.empty() ? "" : "/" + row.protocol) + "/" + row.metric, row.value);
+  return by_step;
+}
+
+}  // namespace
+
+int64_t started_at(const RunRecord& run) {
+  std::tm utc{};
+  const std::string text = text_of(run.header.provenance, "started");
+  return strptime(text.c_str(), "%Y-%m-%dT%H:%M:%SZ", &utc) ? static_cast<int64_t>(timegm(&utc)) : 0;
+}
+
+std::filesystem::path event_path(const RunRecord& run) {
+  std::filesystem::path path =
+      std::filesystem::path(folder_name(run.header.experiment)) / folder_name(run.header.arm);
+  if (!run.header.sweep_point.empty()) path /= folder_name(run.header.sweep_point);
+  return path / fmt::format("seed{}", run.header.seed) /
+         fmt::format("events.out.tfevents.{:010}.attnlab", started_at(run));
+}
+
+std::string event_bytes(const RunRecord& run) {
+  const auto start = static_cast<double>(started_at(run));
+  std::string bytes = event_record(version_event(start));
+  bytes += event_record(text_event(start, "config", as_block(run.header.config)));
+  bytes += event_record(text_event(start, "provenance", as_block(run.header.provenance)));
+  size_t next = 0;
+  double seconds = 0;
+  for (const auto& [step, scalars] : scalars_by_step(run)) {
+    for (; next < run.train.size() && run.train[next].step <= step; ++next) seconds = run.train[next].seconds;
+    bytes += event_record(scalars_event(start + seconds, step, scalars));
+  }
+  return bytes;
+}
+
+}  // namespace attnlab
