@@ -50,11 +50,12 @@ RunSet run_set_of(const CurveComparison& comparison, const std::vector<RunRecord
   return set;
 }
 
+// At the places that all its seeds reach.
 SeedCurves sampled(const ArmCurves& arm, const std::vector<double>& places) {
   SeedCurves curves;
   for (const auto& [seed, series] : drawn_part(arm).by_seed)
     for (const double x : places)
-      if (const auto value = value_at(series, x)) curves[seed][x] = *value;
+      if (x >= arm.first && x <= arm.last) curves[seed][x] = value_at(series, x).value();
   return curves;
 }
 
@@ -84,20 +85,33 @@ std::vector<Curve> curves_at(const CurveComparison& comparison, const RunSet& se
   return make_curves(cells, values, loss ? spread_of : interval_of);
 }
 
-CurveFigure figure_of(const CurveComparison& comparison, size_t most_points) {
-  const bool steps = comparison.axis == Axis::steps;
-  const bool short_numbers = comparison.axis == Axis::tokens || comparison.axis == Axis::flops;
+struct AxisUnit {
+  double size = 1;
+  std::string name;  // with the axis' own
+};
+
+// Such that numbers on the axis are short.
+AxisUnit unit_of(Axis axis, double most) {
+  const std::string title = axis_title(axis);
+  if (axis == Axis::steps || axis == Axis::seconds) return {.name = title};
+  for (const auto& [size, prefix] :
+       {std::pair{1e18, "10¹⁸"}, {1e15, "10¹⁵"}, {1e12, "10¹²"}, {1e9, "10⁹"}, {1e6, "10⁶"}, {1e3, "10³"}})
+    if (most >= size) return {.size = size, .name = fmt::format("{} ({})", title, prefix)};
+  return {.name = title};
+}
+
+CurveFigure figure_of(const CurveComparison& comparison, size_t most_points, double most_x) {
+  const bool loss = comparison.metric.kind == CurveMetric::Kind::loss;
+  const AxisUnit unit = unit_of(comparison.axis, most_x);
   CurveFigure figure{.name = "comparison",
                      .title = comparison.metric.title,
                      .y_label = comparison.metric.unit,
-                     .summary = comparison.metric.kind == CurveMetric::Kind::loss
-                                    ? "mean and range"
-                                    : "mean and 95 % interval over seeds",
-                     .ends = most_points <= kMostBars && steps ? Ends::bars : Ends::band,
+                     .summary = loss ? "mean and range" : "mean and 95 % interval over seeds",
+                     .ends = most_points <= kMostBars ? Ends::bars : Ends::band,
                      .settled = 0.05,
-                     .x_label = axis_title(comparison.axis),
-                     .x_format = short_numbers ? "%.0s%c" : "%g",
-                     .x_column = std::string(name_of(comparison.axis))};
+                     .x_label = unit.name,
+                     .x_column = std::string(name_of(comparison.axis)),
+                     .x_unit = unit.size};
   if (comparison.window > 1) figure.note = fmt::format("moving mean of {} rows", comparison.window);
   return figure;
 }
@@ -138,14 +152,22 @@ std::vector<fs::path> write_figure(const CurveComparison& comparison, const std:
         .expected = fmt::format("a folder: there are {} sweep points, a figure for each", set.points.size())});
   std::vector<std::vector<Curve>> curves;
   size_t most_points = 0;
+  double most_x = 0;
   for (size_t place = 0; place < set.points.size(); ++place) {
     const auto places = drawing_places(comparison, set.points[place], kMostPlaces);
     most_points = std::max(most_points, places.size());
+    most_x = std::max(most_x, places.back());
     curves.push_back(curves_at(comparison, set, place, places));
   }
+  const auto drawings = draw_curves(set, curves, figure_of(comparison, most_points, most_x));
+  if (drawings.empty())
+    throw InputError(
+        BadInput{.file = "--align",
+                 .found = "'" + std::string(name_of(comparison.axis)) + "'",
+                 .expected = "an axis on which seeds of an arm have places in common, to draw them"});
   std::vector<fs::path> written;
   const Scratch scratch;
-  for (const auto& drawing : draw_curves(set, curves, figure_of(comparison, most_points))) {
+  for (const auto& drawing : drawings) {
     const auto files = render(drawing, is_folder(out) ? fs::path(out) : scratch.path);
     if (is_folder(out)) {
       written.insert(written.end(), files.begin(), files.end());

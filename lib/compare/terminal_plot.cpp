@@ -157,24 +157,31 @@ std::string row_text(const Canvas& canvas, int row, const std::vector<PlotLine>&
   return text + "\n";
 }
 
-// The line, the places at both ends and in the middle, and the title.
+// The places at both ends and in the middle, as far as there is room; the only one, if there is one.
+std::string x_places(const PlotAxes& axes, size_t width) {
+  std::string line(width, ' ');
+  const auto put = [&](size_t at, const std::string& text) {
+    if (at + text.size() <= width) line.replace(at, text.size(), text);
+  };
+  const std::string low = axes.x_text(axes.x_low), high = axes.x_text(axes.x_high);
+  const std::string middle = axes.x_text((axes.x_low + axes.x_high) / 2);
+  if (axes.x_low == axes.x_high) {
+    put(width / 2 - low.size() / 2, low);
+    return line.substr(0, line.find_last_not_of(' ') + 1);
+  }
+  put(0, low);
+  if (low.size() + middle.size() + high.size() + 4 < width) put(width / 2 - middle.size() / 2, middle);
+  if (low.size() + high.size() + 1 < width) put(width - high.size(), high);
+  return line;
+}
+
 std::string x_axis(const PlotAxes& axes, const TerminalStyle& style) {
   const int columns = plot_columns(style);
   std::string rule;
   for (int i = 0; i < columns; ++i) rule += style.unicode ? "─" : "-";
-  const std::string low = axes.x_text(axes.x_low), high = axes.x_text(axes.x_high);
-  const std::string middle = axes.x_text((axes.x_low + axes.x_high) / 2);
-  std::string places(static_cast<size_t>(columns), ' ');
-  const auto put = [&](size_t at, const std::string& text) {
-    if (at + text.size() <= places.size()) places.replace(at, text.size(), text);
-  };
-  put(0, low);
-  const size_t width = places.size();
-  if (low.size() + middle.size() + high.size() + 4 < width) put(width / 2 - middle.size() / 2, middle);
-  if (low.size() + high.size() + 1 < width) put(width - high.size(), high);
   const std::string gap(kLabelColumns, ' ');
-  return std::string(kLabelColumns - 1, ' ') + (style.unicode ? "└" : "+") + rule + "\n" + gap + places + "\n" +
-         gap + axes.x_title + "\n";
+  return std::string(kLabelColumns - 1, ' ') + (style.unicode ? "└" : "+") + rule + "\n" + gap +
+         x_places(axes, static_cast<size_t>(columns)) + "\n" + gap + axes.x_title + "\n";
 }
 
 std::string legend(const std::vector<PlotLine>& lines, const TerminalStyle& style) {

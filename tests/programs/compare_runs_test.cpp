@@ -134,5 +134,18 @@ TEST_CASE("compare_runs wants a folder for a figure of each sweep point") {
   CHECK_FALSE(std::filesystem::exists(folder.path() / "x.png"));
 }
 
+TEST_CASE("compare_runs draws no figure of an arm whose seeds have no place in common") {
+  if (!test::has_gnuplot()) SKIP_TEST("no gnuplot");
+  const test::TemporaryFolder folder;
+  const auto results = folder.path() / "sample", out = folder.path() / "fig";
+  for (const int64_t seed : {0, 1})
+    test::write_run(results,
+                    {.seed = seed, .steps = 20 + seed, .evaluate_every = 20 + seed, .at_start = false});
+  check_refused("compare_runs --metric heldout --out " + out.string() + " " + results.string(),
+                "expected an axis on which seeds of an arm have places in common");
+  CHECK_FALSE(std::filesystem::exists(out));
+  CHECK(run_program("compare_runs --metric heldout " + results.string()).code == 0);
+}
+
 }  // namespace
 }  // namespace attnlab
