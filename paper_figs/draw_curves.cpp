@@ -79,9 +79,9 @@ std::string lower_panel(const RunSet& runs, const Panel& panel, const CurveFigur
                         const CurveAxes& axes, double top, double bottom) {
   const std::string& first = runs.arms[panel.front().arm];
   return fmt::format(
-      "unset label\nunset key\nset format x '%.0f'\n{}"
+      "unset label\nunset key\nset format x '{}'\n{}"
       "set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n{}{}unset multiplot\n",
-      x_axis(panel, figure), top, bottom,
+      axes.last_x / figure.x_unit < 1e6 ? "%g" : "%.0f", x_axis(panel, figure), top, bottom,
       style::y_axis(3, first.size() <= 12 ? "minus " + first : "difference", (top + bottom) / 2,
                     axes.differences.low, axes.differences.high, 6),
       plot_command(runs, panel, figure, true));
