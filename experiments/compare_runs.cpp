@@ -72,7 +72,6 @@ void print_curves(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // a gnuplot that dies is an error with a message
   Options o;
   Program program(
       {.name = "compare_runs",
@@ -93,6 +92,7 @@ int main(int argc, char** argv) {
       .option("baseline", o.baseline, "ARM", "the arm that others are compared with (default: the first)");
   return program.run(argc, argv, [&] {
     validate(o);
+    if (!o.out.empty()) std::signal(SIGPIPE, SIG_IGN);  // a gnuplot that dies is an error with a message
     o.metric.empty() ? print_verdict(o) : print_curves(o);
   });
 }

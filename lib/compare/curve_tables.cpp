@@ -34,10 +34,15 @@ Range range_of(const std::vector<const ArmCurves*>& arms) {
   return range;
 }
 
-std::set<double> all_places(const std::vector<const ArmCurves*>& arms) {
+// The points' own places, if there are at most `most`; else nothing.
+std::set<double> own_places(const std::vector<const ArmCurves*>& arms, size_t most) {
   std::set<double> places;
   for (const ArmCurves* arm : arms)
-    for (const auto& [seed, series] : arm->by_seed) places.insert(series.x.begin(), series.x.end());
+    for (const auto& [seed, series] : arm->by_seed) {
+      if (series.x.size() > most) return {};
+      places.insert(series.x.begin(), series.x.end());
+      if (places.size() > most) return {};
+    }
   return places;
 }
 
@@ -113,8 +118,8 @@ Grid difference_grid(const CurveComparison& comparison, const std::vector<const 
 
 std::vector<double> table_places(const CurveComparison& comparison, const std::string& point) {
   const auto arms = comparison.at_point(point);
-  const std::set<double> own = all_places(arms);
-  if (own.size() <= kTablePlaces) return {own.begin(), own.end()};
+  const std::set<double> own = own_places(arms, kTablePlaces);
+  if (!own.empty()) return {own.begin(), own.end()};
   const Range range = range_of(arms);
   if (!(range.low < range.high)) return {range.high};
   std::set<double> places;
@@ -129,9 +134,16 @@ std::vector<double> table_places(const CurveComparison& comparison, const std::s
 }
 
 std::vector<double> drawing_places(const CurveComparison& comparison, const std::string& point, size_t most) {
-  const std::set<double> own = all_places(comparison.at_point(point));
-  if (own.size() <= most) return {own.begin(), own.end()};
-  return equal_distances(*own.begin(), *own.rbegin(), most);
+  const auto arms = comparison.at_point(point);
+  const std::set<double> own = own_places(arms, most);
+  if (!own.empty()) return {own.begin(), own.end()};
+  double low = INFINITY, high = -INFINITY;
+  for (const ArmCurves* arm : arms)
+    for (const auto& [seed, series] : arm->by_seed) {
+      low = std::min(low, series.x.front());
+      high = std::max(high, series.x.back());
+    }
+  return equal_distances(low, high, most);
 }
 
 std::string format_curves(const CurveComparison& comparison, const std::string& point, TableStyle style) {
