@@ -71,6 +71,7 @@ void compare(TaskComparison& row, const std::map<int64_t, Shares>& ours,
     if (other == theirs.end() || other->second.size() != shares.size()) continue;
     x[seed] = shares;
     y[seed] = other->second;
+    row.seed_differences.push_back(mean_and_error(shares).mean - mean_and_error(other->second).mean);
   }
   if (x.empty()) return;
   if (x.size() > 1) {

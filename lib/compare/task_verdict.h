@@ -13,8 +13,9 @@ struct TaskComparison {
   std::string task, protocol, arm, sweep_point;
   bool is_baseline = false;
   int64_t seeds = 0, problems = 0;
-  Interval value;       // share of problems that are right
-  Interval difference;  // to the baseline, over the seeds and problems that both have
+  Interval value;                        // share of problems that are right
+  Interval difference;                   // to the baseline, over the seeds and problems that both have
+  std::vector<double> seed_differences;  // the same of each of those seeds, in their order
   double p = std::numeric_limits<double>::quiet_NaN();       // two-sided, that the difference is 0
   double p_holm = std::numeric_limits<double>::quiet_NaN();  // adjusted for the arms of this task and protocol
 };

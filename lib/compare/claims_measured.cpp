@@ -1,0 +1,210 @@
+// Claims about what is measured without training: conversions, decoding steps, fits to a teacher.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "compare/claims_rules.h"
+#include "compare/measured_table.h"
+#include "core/progress.h"
+
+namespace attnlab {
+namespace {
+
+// What tells rows of a table apart; a pair of rows agrees in all of it but the columns that `against` names.
+std::vector<std::string> identity_of(MeasuredTable table) {
+  if (table == MeasuredTable::conversions) return {"base", "form", "stage", "freqfold", "collapse", "rank"};
+  if (table == MeasuredTable::decode_steps) return {"shape", "dtype", "device", "form", "context", "batch"};
+  return {"teacher", "student", "start", "seed", "step"};
+}
+
+// What makes a part of its own, of these: a model, a device, a teacher with its student.
+size_t place_columns(MeasuredTable table) { return table == MeasuredTable::conversions ? 1 : 3; }
+
+bool names(const std::vector<ColumnFilter>& filters, const std::string& column) {
+  return std::any_of(filters.begin(), filters.end(),
+                     [&](const ColumnFilter& filter) { return filter.column == column; });
+}
+
+std::string key_of(const MeasuredRow& row, const MeasuredTest& test) {
+  std::string key;
+  for (const auto& column : identity_of(test.table))
+    if (!names(test.against, column)) key += row.shown(column) + "|";
+  if (names(test.against, "options")) return key;
+  std::map<std::string, std::string> options;  // in whatever order they were written
+  for (const auto& [column, value] : row.fields)
+    if (column.starts_with("options.") && !names(test.against, column)) options[column] = row.text(column);
+  for (const auto& [option, value] : options) key += option + "=" + value + "|";
+  return key;
+}
+
+// One number of the claim, with the least and largest that it may be where its rows tell a range.
+struct Observation {
+  double value = not_known, low = not_known, high = not_known;
+};
+
+bool is_time(const MeasuredTest& test) {
+  return test.table == MeasuredTable::decode_steps && test.value == "ms";
+}
+
+Observation observe(const MeasuredTest& test, const MeasuredRow& row, const MeasuredRow* other) {
+  const auto number = [&](const MeasuredRow& from, const char* ending) {
+    return from.number(is_time(test) ? test.value + ending : test.value);
+  };
+  const auto combine = [&](const char* ours, const char* theirs) {
+    if (!other) return number(row, ours);
+    const double a = number(row, ours), b = number(*other, theirs);
+    return test.compare == Compare::ratio ? a / b : a - b;
+  };
+  return {.value = combine("", ""), .low = combine("_min", "_max"), .high = combine("_max", "_min")};
+}
+
+struct Group {
+  std::string place, scale;
+  std::vector<Observation> observations;
+};
+
+std::string place_of(const Measurements& file, const MeasuredRow& row, const MeasuredTest& test) {
+  std::string name = file.path.filename().string();
+  if (name.ends_with(measurements_ending)) name.resize(name.size() - std::string(measurements_ending).size());
+  const auto columns = identity_of(test.table);
+  for (size_t i = 0; i < place_columns(test.table); ++i)
+    if (const std::string part = row.shown(columns[i]); !part.empty()) name += ", " + part;
+  return name;
+}
+
+std::string scale_of(const MeasuredRow& row, MeasuredTable table) {
+  if (table == MeasuredTable::fits)
+    return fmt::format("one layer, {} parameters, {} cached numbers per token",
+                       format_count(row.number("parameters")), row.number("cached"));
+  return table == MeasuredTable::conversions ? row.text("base") : row.text("shape") + ", " + row.text("device");
+}
+
+void add_rows(std::vector<Group>& groups, const Measurements& file, const MeasuredTest& test) {
+  const auto rows = rows_of(file, test.table, names(test.where, "step"));
+  std::map<std::string, const MeasuredRow*> others;
+  for (const auto& row : rows)
+    if (admits(test.against, row)) others[key_of(row, test)] = &row;
+  for (const auto& row : rows) {
+    if (!admits(test.where, row)) continue;
+    const auto other = others.find(key_of(row, test));
+    if (test.compare != Compare::nothing && other == others.end()) continue;
+    const auto seen = observe(test, row, test.compare == Compare::nothing ? nullptr : other->second);
+    if (std::isnan(seen.value)) continue;  // a step that did not fit into memory
+    const std::string place = place_of(file, row, test);
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.place == place; });
+    if (group == groups.end())
+      group = groups.insert(groups.end(), {.place = place, .scale = scale_of(row, test.table)});
+    group->observations.push_back(seen);
+  }
+}
+
+std::string shown(const std::vector<ColumnFilter>& filters) {
+  std::vector<std::string> parts;
+  for (const auto& filter : filters)
+    parts.push_back(filter.column + (filter.relation.empty() || filter.relation == "=" ? " " : " ") +
+                    filter.text);
+  return join(parts);
+}
+
+std::string comparison_of(const MeasuredTest& test) {
+  const std::string value = test.value + " (" + shown(test.where) + ")";
+  if (test.compare == Compare::nothing) return value;
+  return value + (test.compare == Compare::ratio ? " over (" : " minus (") + shown(test.against) + ")";
+}
+
+std::string unit_of(const MeasuredTest& test) {
+  static const std::map<std::string, std::string> units{{"ms", "ms"},
+                                                        {"ms_min", "ms"},
+                                                        {"ms_max", "ms"},
+                                                        {"floor_ms", "ms"},
+                                                        {"gigabytes", "GB"},
+                                                        {"peak_gigabytes", "GB"},
+                                                        {"kl", "nats per token"},
+                                                        {"log_perplexity", "nats per token"},
+                                                        {"perplexity", "perplexity"},
+                                                        {"perplexity_base", "perplexity"},
+                                                        {"perplexity_ratio", "times"},
+                                                        {"cache_saved", "share"},
+                                                        {"same_token", "share"},
+                                                        {"max_logit_difference", "logits"},
+                                                        {"cached", "numbers per token"},
+                                                        {"cached_base", "numbers per token"},
+                                                        {"error", "share"}};
+  if (test.compare == Compare::ratio) return "times";
+  const auto unit = units.find(test.value);
+  return unit == units.end() ? "" : unit->second;
+}
+
+// Values over the seeds of fits: Student's interval.
+void judge_seeds(ClaimResult& part, const MeasuredTest& test, const std::vector<double>& values) {
+  part.effect = mean_interval(values);
+  part.seeds = part.effect.n;
+  part.p = p_at_border(part.effect, region_of(test));
+  if (test.compare != Compare::nothing) part.effect_size = effect_size_of(part.effect);
+  rule(part, part.effect, region_of(test));
+  if (part.seeds < 2) part.why = "one seed tells nothing of the scatter over seeds";
+}
+
+// Numbers without chance in them (or times with their range): all on the claimed side, none, or some.
+void judge_all(ClaimResult& part, const MeasuredTest& test, const std::vector<Observation>& observations) {
+  size_t inside = 0, outside = 0;
+  double sum = 0, low = observations[0].value, high = low;
+  for (const auto& seen : observations) {
+    const bool range = seen.low <= seen.high;
+    Interval one{
+        .value = seen.value, .low = range ? seen.low : seen.value, .high = range ? seen.high : seen.value};
+    ClaimResult judged;
+    rule(judged, one, region_of(test));
+    inside += judged.verdict == ClaimVerdict::holds ? 1 : 0;
+    outside += judged.verdict == ClaimVerdict::does_not_hold ? 1 : 0;
+    sum += seen.value;
+    low = std::min(low, seen.value);
+    high = std::max(high, seen.value);
+  }
+  const size_t n = observations.size();
+  part.effect = {.value = sum / static_cast<double>(n), .n = static_cast<int64_t>(n)};
+  if (n == 1 && observations[0].low <= observations[0].high) {
+    part.effect.low = observations[0].low;
+    part.effect.high = observations[0].high;
+  }
+  part.verdict = inside == n    ? ClaimVerdict::holds
+                 : outside == n ? ClaimVerdict::does_not_hold
+                                : ClaimVerdict::not_shown;
+  part.why = fmt::format("{} of {} measurement{} {} {} {:.4g}", inside, n, n == 1 ? "" : "s",
+                         inside == 1 ? "lies" : "lie", name_of(test.expect), test.bound);
+  if (n > 1) part.why += fmt::format(", the number is their mean, they go from {:.4g} to {:.4g}", low, high);
+}
+
+ClaimResult judge_group(const MeasuredTest& test, const Group& group) {
+  ClaimResult part{.experiment = group.place,
+                   .comparison = comparison_of(test),
+                   .unit = unit_of(test),
+                   .scale = group.scale};
+  if (test.table == MeasuredTable::fits) {
+    std::vector<double> values;
+    for (const auto& seen : group.observations) values.push_back(seen.value);
+    judge_seeds(part, test, values);
+  } else {
+    judge_all(part, test, group.observations);
+  }
+  return part;
+}
+
+}  // namespace
+
+std::vector<ClaimResult> judge(const MeasuredTest& test, const std::vector<Measurements>& measured) {
+  std::vector<Group> groups;
+  for (const auto& file : measured) add_rows(groups, file, test);
+  std::vector<ClaimResult> parts;
+  for (const auto& group : groups) parts.push_back(judge_group(test, group));
+  if (parts.empty())
+    parts.push_back({.experiment = std::string(name_of(test.table)),
+                     .comparison = comparison_of(test),
+                     .unit = unit_of(test),
+                     .why = "no such rows were measured"});
+  return parts;
+}
+
+}  // namespace attnlab

@@ -1,0 +1,107 @@
+#include "compare/claims_rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "stats/distributions.h"
+
+namespace attnlab {
+namespace {
+
+// Student's quantile that the ends of a 95 % interval of n values lie at.
+double quantile_of(const Interval& interval) {
+  return student_t_quantile(0.975, static_cast<double>(interval.n - 1));
+}
+
+// P(T >= (mean - border) / standard error): small where the mean lies well above the border.
+double p_above(const Interval& interval, double border) {
+  const double error = interval.half_width() / quantile_of(interval);
+  const double distance = interval.value - border;
+  if (error == 0) return distance > 0 ? 0 : distance < 0 ? 1 : 0.5;
+  return 1 - student_t_cdf(distance / error, static_cast<double>(interval.n - 1));
+}
+
+std::string why_two_sided(ClaimVerdict verdict, const Region& region) {
+  const std::string range = fmt::format("{:.4g} to {:.4g}", region.low, region.high);
+  if (verdict == ClaimVerdict::holds) return "the interval lies inside " + range;
+  return (verdict == ClaimVerdict::does_not_hold ? "the interval lies outside "
+                                                 : "the interval reaches over ") +
+         range;
+}
+
+std::string why_one_sided(ClaimVerdict verdict, const Region& region) {
+  const double border = region.border();
+  if (verdict == ClaimVerdict::not_shown) return fmt::format("the interval holds {:.4g}", border);
+  const bool above = std::isfinite(region.low) == (verdict == ClaimVerdict::holds);
+  return fmt::format("the interval lies {} {:.4g}{}", above ? "above" : "below", border,
+                     verdict == ClaimVerdict::does_not_hold && border == 0 ? ": the other way round" : "");
+}
+
+}  // namespace
+
+bool Region::two_sided() const { return std::isfinite(low) && std::isfinite(high); }
+double Region::border() const { return std::isfinite(low) ? low : high; }
+
+Region region_of(const RunsTest& test) {
+  const double by = test.by.value_or(0), within = test.within.value_or(0);
+  switch (test.expect) {
+    case Expectation::lower:
+      return {.high = 0 - by};
+    case Expectation::higher:
+      return {.low = by};
+    case Expectation::not_higher:
+      return {.high = within};
+    case Expectation::not_lower:
+      return {.low = -within};
+    case Expectation::equal:
+      return {.low = -within, .high = within};
+    case Expectation::smaller_gain:
+      break;
+  }
+  return {.high = 0};
+}
+
+Region region_of(const MeasuredTest& test) {
+  return test.expect == Side::above ? Region{.low = test.bound} : Region{.high = test.bound};
+}
+
+void rule(ClaimResult& result, const Interval& interval, const Region& region) {
+  result.verdict = ClaimVerdict::not_shown;
+  if (!interval.has_ends()) {
+    result.why = "there is no interval";
+    return;
+  }
+  if (interval.low > region.low && interval.high < region.high)
+    result.verdict = ClaimVerdict::holds;
+  else if (interval.low > region.high || interval.high < region.low)
+    result.verdict = ClaimVerdict::does_not_hold;
+  result.why =
+      region.two_sided() ? why_two_sided(result.verdict, region) : why_one_sided(result.verdict, region);
+}
+
+double p_at_border(const Interval& interval, const Region& region) {
+  if (!interval.has_ends() || interval.n < 2) return not_known;
+  if (region.two_sided()) return std::max(p_above(interval, region.low), 1 - p_above(interval, region.high));
+  const double p = p_above(interval, region.border());
+  return 2 * std::min(p, 1 - p);
+}
+
+double effect_size_of(const Interval& interval) {
+  if (!interval.has_ends() || interval.n < 2 || interval.half_width() == 0) return not_known;
+  const double error = interval.half_width() / quantile_of(interval);
+  return interval.value / (error * std::sqrt(static_cast<double>(interval.n)));
+}
+
+std::vector<ClaimResult> with_data(std::vector<ClaimResult> parts) {
+  const auto lacks = [](const ClaimResult& part) { return part.verdict == ClaimVerdict::no_data; };
+  if (std::all_of(parts.begin(), parts.end(), lacks)) {
+    parts.resize(std::min<size_t>(parts.size(), 1));
+    return parts;
+  }
+  std::erase_if(parts, lacks);
+  return parts;
+}
+
+}  // namespace attnlab

@@ -1,0 +1,41 @@
+// From an interval to the verdict on a claim.
+#pragma once
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "compare/claims.h"
+#include "compare/claims_config.h"
+
+namespace attnlab {
+
+// Where a claim says that a number lies: between two borders, which are no part of it.
+struct Region {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+  bool two_sided() const;
+  // The border of a one-sided region.
+  double border() const;
+};
+// Of arm less against; smaller_gain: of the difference of the gains.
+Region region_of(const RunsTest& test);
+Region region_of(const MeasuredTest& test);
+
+// Sets verdict and why from an interval with ends; without ends: not shown.
+void rule(ClaimResult& result, const Interval& interval, const Region& region);
+
+// Student's p (see ClaimResult::p) from the 95 % interval of a mean over n seeds. NaN without ends.
+double p_at_border(const Interval& interval, const Region& region);
+// Mean / standard deviation, from the same. NaN without ends, and where all values are equal.
+double effect_size_of(const Interval& interval);
+
+// The parts of one test of each kind; at least one, with verdict no_data where there is none.
+std::vector<ClaimResult> judge(const RunsTest& test, const std::vector<RunRecord>& runs);
+std::vector<ClaimResult> judge(const ConversionTest& test, const std::vector<RunRecord>& runs);
+std::vector<ClaimResult> judge(const MeasuredTest& test, const std::vector<Measurements>& measured);
+
+// Parts with data, or the first one if none has.
+std::vector<ClaimResult> with_data(std::vector<ClaimResult> parts);
+
+}  // namespace attnlab

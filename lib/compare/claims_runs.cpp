@@ -1,0 +1,199 @@
+// Claims about arms: their differences over seeds, and their conversions.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "compare/claims_rules.h"
+#include "compare/measured_table.h"
+#include "compare/run_places.h"
+#include "compare/task_verdict.h"
+
+namespace attnlab {
+namespace {
+
+std::optional<Metric> metric_named(std::string name) {
+  std::replace(name.begin(), name.end(), '_', ' ');
+  return from_name<Metric>(name == "heldout loss" ? "held-out loss" : name);
+}
+
+// The arm whose value is subtracted. Of a difference of gains, (arm - against) - (than - against), that is
+// `than`: what they are gains over falls out, but for the seeds, which all three must have.
+const std::string& subtracted(const RunsTest& test) { return test.than ? *test.than : test.against; }
+
+std::string compared(const RunsTest& test, const std::string& what) {
+  return test.than ? fmt::format("gain of {0} over {1} minus gain of {2} over {1}, {3}", test.arm, test.against,
+                                 *test.than, what)
+                   : fmt::format("{} minus {}, {}", test.arm, test.against, what);
+}
+
+Interval scaled(const Interval& interval, double factor) {
+  Interval result{.value = factor * interval.value,
+                  .low = factor * interval.low,
+                  .high = factor * interval.high,
+                  .n = interval.n};
+  if (factor < 0) std::swap(result.low, result.high);
+  return result;
+}
+
+void add_unequal_parameters(ClaimResult& part, const Place& place, const RunsTest& test) {
+  const auto ours = static_cast<double>(place.first(test.arm)->header.parameters_trainable);
+  const auto theirs = static_cast<double>(place.first(subtracted(test))->header.parameters_trainable);
+  if (std::max(ours, theirs) <= 1.05 * std::min(ours, theirs)) return;
+  part.why += theirs == 0 ? "; " + test.arm + " alone trains parameters"
+                          : fmt::format("; {} trains {:.1f} % {} parameters than {}", test.arm,
+                                        100 * std::abs(ours / theirs - 1), ours > theirs ? "more" : "fewer",
+                                        subtracted(test));
+}
+
+ClaimResult part_of(const Place& place, const RunsTest& test, const std::string& what) {
+  return {.experiment = place.name(), .comparison = compared(test, what), .scale = scale_of(place)};
+}
+
+// Verdict, or what keeps the seeds from giving one.
+void rule_seeds(ClaimResult& part, const RunsTest& test, const Place& place) {
+  const double value = part.effect.value;
+  rule(part, part.effect, region_of(test));
+  if (part.seeds == 0) part.why = "the arms have no seed in common";
+  if (part.seeds > 0 && std::isnan(value)) part.why = "a value is not finite";
+  if (part.seeds == 1 && !std::isnan(value)) {
+    part.verdict = ClaimVerdict::not_shown;
+    part.why = "one seed tells nothing of the scatter over seeds";
+  }
+  add_unequal_parameters(part, place, test);
+}
+
+int64_t problems_of(const RunRecord& run) {
+  return run.evaluations.empty() ? 0 : run.evaluations.back().problems;
+}
+
+// Whether a value that is not finite is one that was measured.
+bool measures(const RunRecord& run, Metric metric) {
+  if (metric == Metric::training_loss) return !run.train.empty();
+  if (run.evaluations.empty()) return false;
+  const EvaluationRow& last = run.evaluations.back();
+  return (metric == Metric::accuracy ? last.problems : last.heldout_tokens) > 0;
+}
+
+ClaimResult judge_metric(const RunsTest& test, const Place& place, Metric metric) {
+  ClaimResult part = part_of(place, test, std::string(name_of(metric)));
+  const bool accuracy = metric == Metric::accuracy;
+  part.unit = accuracy ? "points" : "nats per token";
+  const VerdictTable table = compare_arms(place.runs, subtracted(test));
+  const auto row = std::find_if(table.rows.begin(), table.rows.end(),
+                                [&](const ArmSummary& summary) { return summary.arm == test.arm; });
+  for (const auto& run : place.runs)
+    if (!measures(run, metric)) {
+      part.why = fmt::format("{} was not measured in {}", name_of(metric), run.path.string());
+      return part;
+    }
+  // Of losses a gain is what an arm lies below another.
+  const double factor = accuracy ? 100 : test.than ? -1 : 1;
+  part.effect = scaled(row->difference(metric).difference, factor);
+  part.seeds = part.effect.n;
+  part.problems = accuracy ? problems_of(*place.first(test.arm)) : 0;
+  part.effect_size = effect_size_of(part.effect);
+  part.p = p_at_border(part.effect, region_of(test));
+  rule_seeds(part, test, place);
+  return part;
+}
+
+double standardised(const std::vector<double>& differences) {
+  return effect_size_of(mean_interval(differences));
+}
+
+std::vector<ClaimResult> judge_tasks(const RunsTest& test, const Place& place) {
+  std::vector<ClaimResult> parts;
+  std::set<std::string> tasks;
+  for (const auto& row : compare_tasks(place.runs, subtracted(test))) {
+    tasks.insert(row.task);
+    if (row.arm != test.arm || !fits_pattern(test.metric, row.task) ||
+        !fits_pattern(test.protocol, row.protocol))
+      continue;
+    ClaimResult part = part_of(place, test, row.task + ", " + row.protocol);
+    part.unit = "points";
+    part.effect = scaled(row.difference, 100);
+    part.seeds = std::ssize(row.seed_differences);
+    part.problems = row.problems;
+    part.effect_size = standardised(row.seed_differences);
+    const Region region = region_of(test);
+    if (part.seeds > 1 && !region.two_sided() && region.border() == 0) part.p = row.p;
+    rule_seeds(part, test, place);
+    parts.push_back(std::move(part));
+  }
+  if (parts.empty()) {
+    parts.push_back(part_of(place, test, test.metric));
+    const std::vector<std::string> names(tasks.begin(), tasks.end());
+    parts[0].why = fmt::format("no run was evaluated on a task '{}'{}", test.metric,
+                               names.empty() ? "" : ", only on " + join(names));
+  }
+  return parts;
+}
+
+}  // namespace
+
+std::vector<ClaimResult> judge(const RunsTest& test, const std::vector<RunRecord>& runs) {
+  std::vector<std::string> arms{test.arm, test.against};
+  if (test.than) arms.push_back(*test.than);
+  std::vector<ClaimResult> parts;
+  for (const auto& place : places_of(runs, test.experiment, test.sweep_point)) {
+    const std::string lacking = arm_lacking(place, arms);
+    if (!lacking.empty()) {
+      parts.push_back(part_of(place, test, test.metric));
+      parts.back().why = lacking;
+      continue;
+    }
+    const Place chosen = with_arms(place, arms, test.than.has_value());
+    if (chosen.runs.empty()) {
+      parts.push_back(part_of(place, test, test.metric));
+      parts.back().verdict = ClaimVerdict::not_shown;
+      parts.back().why = "the arms have no seed in common";
+    } else if (const auto metric = metric_named(test.metric)) {
+      parts.push_back(judge_metric(test, chosen, *metric));
+    } else {
+      for (auto& part : judge_tasks(test, chosen)) parts.push_back(std::move(part));
+    }
+  }
+  if (parts.empty())
+    parts.push_back({.experiment = test.experiment,
+                     .comparison = compared(test, test.metric),
+                     .why = "there is no finished run of such an experiment"});
+  return with_data(std::move(parts));
+}
+
+std::vector<ClaimResult> judge(const ConversionTest& test, const std::vector<RunRecord>& runs) {
+  std::vector<ClaimResult> parts;
+  const std::string measure(name_of(test.value));
+  const bool logits = test.value != ConversionMeasure::kl_divergence;
+  for (const auto& place : places_of(runs, test.experiment, test.sweep_point)) {
+    ClaimResult part{.experiment = place.name(),
+                     .comparison = test.arm + " against the base before training, " + measure,
+                     .unit = logits ? "logits" : "nats per token",
+                     .scale = scale_of(place),
+                     .why = arm_lacking(place, {test.arm})};
+    for (const auto& run : place.runs) {
+      const double value = conversion_number(run, measure);
+      if (run.header.arm != test.arm || std::isnan(value)) continue;
+      ++part.seeds;
+      part.effect.value = std::isnan(part.effect.value) ? value : std::max(part.effect.value, value);
+    }
+    part.effect.n = part.seeds;
+    if (part.seeds > 0) {
+      const bool small = part.effect.value < test.below;
+      part.verdict = small ? ClaimVerdict::holds : ClaimVerdict::does_not_hold;
+      part.why = fmt::format("the largest of {} run{} is {} {:.2g}", part.seeds, part.seeds == 1 ? "" : "s",
+                             small ? "below" : "not below", test.below);
+    } else if (part.why.empty()) {
+      part.why = "the runs' files do not tell it";
+    }
+    parts.push_back(std::move(part));
+  }
+  if (parts.empty())
+    parts.push_back({.experiment = test.experiment,
+                     .comparison = test.arm + " against the base before training, " + measure,
+                     .why = "there is no finished run of such an experiment"});
+  return with_data(std::move(parts));
+}
+
+}  // namespace attnlab
