@@ -13,15 +13,21 @@
 namespace attnlab {
 namespace {
 
+std::vector<ClaimResult> judge_one(const ClaimTest& test, const ClaimsInput& input) {
+  if (test.runs) return judge(*test.runs, input.runs);
+  if (test.conversion_logits) return judge(*test.conversion_logits, input.runs);
+  return judge(*test.measured, input.measured);
+}
+
 std::vector<ClaimResult> parts_of(const Claim& claim, const ClaimsInput& input) {
-  std::vector<ClaimResult> parts;
+  std::vector<ClaimResult> parts, absent;
   for (const auto& test : claim.tests) {
-    auto judged = test.runs                ? judge(*test.runs, input.runs)
-                  : test.conversion_logits ? judge(*test.conversion_logits, input.runs)
-                                           : judge(*test.measured, input.measured);
-    for (auto& part : judged) parts.push_back(std::move(part));
+    auto judged = judge_one(test, input);
+    const bool left_out = test.optional && judged[0].verdict == ClaimVerdict::no_data;
+    auto& to = left_out ? absent : parts;
+    for (auto& part : judged) to.push_back(std::move(part));
   }
-  return parts;
+  return parts.empty() ? absent : parts;
 }
 
 void describe_as(ClaimResult& result, const Claim& claim) {

@@ -81,6 +81,10 @@ MeasuredTest read_measured_test(const Node& node, const std::string& prefix) {
   const auto kind = column_kind(test.table, test.value);
   if (!kind || *kind == ColumnKind::text)
     detail::wrong_name(*node.find("value"), prefix + ".value", number_columns(test.table));
+  const Node* match = node.find("match");
+  for (size_t i = 0; i < test.match.size(); ++i)
+    if (!column_kind(test.table, test.match[i]))
+      detail::wrong_name(match->items[i], prefix + ".match", column_names(test.table));
   if (test.where.empty()) refuse(node, prefix + ".where", "nothing", "the rows that the claim is about");
   const bool compared = test.compare != Compare::nothing;
   if (compared && test.against.empty())
@@ -90,16 +94,30 @@ MeasuredTest read_measured_test(const Node& node, const std::string& prefix) {
   return test;
 }
 
-ClaimTest read_test(const Node& node, const std::string& prefix) {
-  static const std::vector<std::string> kinds{"runs", "conversion_logits", "measured"};
-  if (node.kind != Node::Kind::map || node.entries.size() != 1)
-    detail::wrong_kind(node, prefix, "one of runs, conversion_logits, measured with its keys");
-  const auto& [kind, keys] = node.entries[0];
-  const std::string key = prefix + "." + kind;
+ClaimTest read_kind(const std::string& kind, const Node& keys, const std::string& key) {
   if (kind == "runs") return {.runs = read_runs_test(keys, key)};
   if (kind == "conversion_logits") return {.conversion_logits = read_config<ConversionTest>(keys, key)};
-  if (kind == "measured") return {.measured = read_measured_test(keys, key)};
-  detail::unknown_key(keys, key, kind, kinds);
+  return {.measured = read_measured_test(keys, key)};
+}
+
+ClaimTest read_test(const Node& node, const std::string& prefix) {
+  static const std::vector<std::string> known{"runs", "conversion_logits", "measured", "optional"};
+  if (node.kind != Node::Kind::map) detail::wrong_kind(node, prefix, "a map with one kind of test");
+  std::optional<ClaimTest> test;
+  bool optional = false;
+  for (const auto& [name, keys] : node.entries) {
+    const std::string key = prefix + "." + name;
+    if (std::find(known.begin(), known.end(), name) == known.end()) detail::unknown_key(keys, key, name, known);
+    if (name == "optional")
+      detail::read_leaf(keys, key, Key{"", ""}, optional);
+    else if (test)
+      refuse(keys, key, "a second kind of test", "one for each item of the list");
+    else
+      test = read_kind(name, keys, key);
+  }
+  if (!test) refuse(node, prefix, "no test", "one of runs, conversion_logits, measured");
+  test->optional = optional;
+  return *test;
 }
 
 Claim read_claim(const Node& node, const std::string& prefix) {

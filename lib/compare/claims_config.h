@@ -37,7 +37,7 @@ struct RunsTest {
     visit(Key{"sweep_point", "pattern of the sweep points"}, self.sweep_point);
     visit(Key{"arm", "the arm that the claim is about"}.must_be_given(), self.arm);
     visit(Key{"against", "the arm that it is compared with"}.must_be_given(), self.against);
-    visit(Key{"metric", "training_loss, heldout_loss, accuracy, or a pattern of task labels"}.must_be_given(),
+    visit(Key{"metric", "training_loss, heldout_loss, accuracy, patterns of task labels"}.must_be_given(),
           self.metric);
     visit(Key{"protocol", "pattern of a task's protocols"}, self.protocol);
     visit(Key{"expect", "what the claim says of arm less against"}.must_be_given(), self.expect);
@@ -110,6 +110,7 @@ struct MeasuredTest {
   Compare compare = Compare::nothing;
   Side expect = Side::above;
   double bound = 0;
+  std::vector<std::string> match;
   // The rows, and those that they are compared with, which differ from them in these columns alone. Not read
   // by `fields`.
   std::vector<ColumnFilter> where, against;
@@ -122,6 +123,8 @@ struct MeasuredTest {
     visit(Key{"expect", "on which side of the bound the number is claimed to lie"}.must_be_given(),
           self.expect);
     visit(Key{"bound", "the claimed number"}.must_be_given(), self.bound);
+    visit(Key{"match", "columns that a row and the one it is compared with share; absent: all others"},
+          self.match);
   }
 };
 
@@ -130,6 +133,7 @@ struct ClaimTest {
   std::optional<RunsTest> runs;
   std::optional<ConversionTest> conversion_logits;
   std::optional<MeasuredTest> measured;
+  bool optional = false;  // left out where it has no data, unless all tests of the claim are
 };
 
 struct Claim {

@@ -40,6 +40,14 @@ std::vector<std::string> cells_of(const ClaimResult& result, const std::string& 
           std::string(name_of(result.verdict))};
 }
 
+// Where the part was tested, and what, if that does not tell it.
+std::string part_label(const ClaimResult& claim, const ClaimResult& part) {
+  const auto same = std::count_if(claim.parts.begin(), claim.parts.end(), [&](const ClaimResult& other) {
+    return other.experiment == part.experiment;
+  });
+  return "  " + part.experiment + (same > 1 ? ": " + part.comparison : "");
+}
+
 std::string explanation(const ClaimResult& claim, TableStyle style) {
   const bool markdown = style == TableStyle::markdown;
   const std::string mark = markdown ? "**" : "";
@@ -70,10 +78,8 @@ std::string format_claims(const std::vector<ClaimResult>& claims, TableStyle sty
   std::string below;
   for (const ClaimResult* claim : order) {
     grid.lines.push_back({.cells = cells_of(*claim, claim->id)});
-    for (const auto& part : claim->parts) {
-      std::string label = "  " + part.experiment;
-      grid.lines.push_back({.cells = cells_of(part, label)});
-    }
+    for (const auto& part : claim->parts)
+      grid.lines.push_back({.cells = cells_of(part, part_label(*claim, part))});
     below += explanation(*claim, style);
   }
   const std::string table = style == TableStyle::text ? as_text(grid) : as_markdown(grid);

@@ -29,6 +29,8 @@ bool names(const std::vector<ColumnFilter>& filters, const std::string& column) 
 
 std::string key_of(const MeasuredRow& row, const MeasuredTest& test) {
   std::string key;
+  for (const auto& column : test.match) key += row.shown(column) + "|";
+  if (!test.match.empty()) return key;
   for (const auto& column : identity_of(test.table))
     if (!names(test.against, column)) key += row.shown(column) + "|";
   if (names(test.against, "options")) return key;
@@ -41,6 +43,7 @@ std::string key_of(const MeasuredRow& row, const MeasuredTest& test) {
 
 // One number of the claim, with the least and largest that it may be where its rows tell a range.
 struct Observation {
+  double seed = not_known;  // of fits
   double value = not_known, low = not_known, high = not_known;
 };
 
@@ -57,7 +60,10 @@ Observation observe(const MeasuredTest& test, const MeasuredRow& row, const Meas
     const double a = number(row, ours), b = number(*other, theirs);
     return test.compare == Compare::ratio ? a / b : a - b;
   };
-  return {.value = combine("", ""), .low = combine("_min", "_max"), .high = combine("_max", "_min")};
+  return {.seed = row.number("seed"),
+          .value = combine("", ""),
+          .low = combine("_min", "_max"),
+          .high = combine("_max", "_min")};
 }
 
 struct Group {
@@ -81,11 +87,23 @@ std::string scale_of(const MeasuredRow& row, MeasuredTable table) {
   return table == MeasuredTable::conversions ? row.text("base") : row.text("shape") + ", " + row.text("device");
 }
 
+// By key; of several rows the one that is hardest for the claim.
+std::map<std::string, const MeasuredRow*> others_of(const std::vector<MeasuredRow>& rows,
+                                                    const MeasuredTest& test) {
+  std::map<std::string, const MeasuredRow*> others;
+  if (test.compare == Compare::nothing) return others;
+  for (const auto& row : rows) {
+    if (!admits(test.against, row) || std::isnan(row.number(test.value))) continue;
+    const auto [known, is_new] = others.emplace(key_of(row, test), &row);
+    const double value = row.number(test.value), best = known->second->number(test.value);
+    if (!is_new && (test.expect == Side::above ? value > best : value < best)) known->second = &row;
+  }
+  return others;
+}
+
 void add_rows(std::vector<Group>& groups, const Measurements& file, const MeasuredTest& test) {
   const auto rows = rows_of(file, test.table, names(test.where, "step"));
-  std::map<std::string, const MeasuredRow*> others;
-  for (const auto& row : rows)
-    if (admits(test.against, row)) others[key_of(row, test)] = &row;
+  const auto others = others_of(rows, test);
   for (const auto& row : rows) {
     if (!admits(test.where, row)) continue;
     const auto other = others.find(key_of(row, test));
@@ -138,7 +156,11 @@ std::string unit_of(const MeasuredTest& test) {
 }
 
 // Values over the seeds of fits: Student's interval.
-void judge_seeds(ClaimResult& part, const MeasuredTest& test, const std::vector<double>& values) {
+void judge_seeds(ClaimResult& part, const MeasuredTest& test, const std::vector<Observation>& observations) {
+  std::map<double, std::vector<double>> by_seed;
+  for (const auto& seen : observations) by_seed[seen.seed].push_back(seen.value);
+  std::vector<double> values;
+  for (const auto& [seed, same] : by_seed) values.push_back(mean_and_error(same).mean);
   part.effect = mean_interval(values);
   part.seeds = part.effect.n;
   part.p = p_at_border(part.effect, region_of(test));
@@ -182,13 +204,8 @@ ClaimResult judge_group(const MeasuredTest& test, const Group& group) {
                    .comparison = comparison_of(test),
                    .unit = unit_of(test),
                    .scale = group.scale};
-  if (test.table == MeasuredTable::fits) {
-    std::vector<double> values;
-    for (const auto& seen : group.observations) values.push_back(seen.value);
-    judge_seeds(part, test, values);
-  } else {
-    judge_all(part, test, group.observations);
-  }
+  const auto judge_by = test.table == MeasuredTable::fits ? judge_seeds : judge_all;
+  judge_by(part, test, group.observations);
   return part;
 }
 

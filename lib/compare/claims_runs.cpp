@@ -13,6 +13,9 @@
 namespace attnlab {
 namespace {
 
+constexpr const char* no_common_seed = "the arms have no seed in common";
+constexpr const char* no_runs = "there is no finished run of such an experiment";
+
 std::optional<Metric> metric_named(std::string name) {
   std::replace(name.begin(), name.end(), '_', ' ');
   return from_name<Metric>(name == "heldout loss" ? "held-out loss" : name);
@@ -55,7 +58,7 @@ ClaimResult part_of(const Place& place, const RunsTest& test, const std::string&
 void rule_seeds(ClaimResult& part, const RunsTest& test, const Place& place) {
   const double value = part.effect.value;
   rule(part, part.effect, region_of(test));
-  if (part.seeds == 0) part.why = "the arms have no seed in common";
+  if (part.seeds == 0) part.why = no_common_seed;
   if (part.seeds > 0 && std::isnan(value)) part.why = "a value is not finite";
   if (part.seeds == 1 && !std::isnan(value)) {
     part.verdict = ClaimVerdict::not_shown;
@@ -99,34 +102,51 @@ ClaimResult judge_metric(const RunsTest& test, const Place& place, Metric metric
   return part;
 }
 
-double standardised(const std::vector<double>& differences) {
-  return effect_size_of(mean_interval(differences));
-}
-
-std::vector<ClaimResult> judge_tasks(const RunsTest& test, const Place& place) {
+std::vector<ClaimResult> judge_tasks(const RunsTest& test, const Place& place, const std::string& pattern) {
   std::vector<ClaimResult> parts;
   std::set<std::string> tasks;
   for (const auto& row : compare_tasks(place.runs, subtracted(test))) {
     tasks.insert(row.task);
-    if (row.arm != test.arm || !fits_pattern(test.metric, row.task) ||
-        !fits_pattern(test.protocol, row.protocol))
+    if (row.arm != test.arm || !fits_pattern(pattern, row.task) || !fits_pattern(test.protocol, row.protocol))
       continue;
     ClaimResult part = part_of(place, test, row.task + ", " + row.protocol);
     part.unit = "points";
     part.effect = scaled(row.difference, 100);
     part.seeds = std::ssize(row.seed_differences);
     part.problems = row.problems;
-    part.effect_size = standardised(row.seed_differences);
+    part.effect_size = effect_size_of(mean_interval(row.seed_differences));
     const Region region = region_of(test);
     if (part.seeds > 1 && !region.two_sided() && region.border() == 0) part.p = row.p;
     rule_seeds(part, test, place);
     parts.push_back(std::move(part));
   }
   if (parts.empty()) {
-    parts.push_back(part_of(place, test, test.metric));
     const std::vector<std::string> names(tasks.begin(), tasks.end());
-    parts[0].why = fmt::format("no run was evaluated on a task '{}'{}", test.metric,
+    parts.push_back(part_of(place, test, pattern));
+    parts[0].why = fmt::format("no run was evaluated on a task '{}'{}", pattern,
                                names.empty() ? "" : ", only on " + join(names));
+  }
+  return parts;
+}
+
+// A part for each metric and task.
+std::vector<ClaimResult> judge_place(const RunsTest& test, const Place& place) {
+  std::vector<std::string> arms{test.arm, test.against};
+  if (test.than) arms.push_back(*test.than);
+  ClaimResult unknown = part_of(place, test, test.metric);
+  unknown.why = arm_lacking(place, arms);
+  if (!unknown.why.empty()) return {unknown};
+  const Place chosen = with_arms(place, arms, test.than.has_value());
+  if (chosen.runs.empty()) {
+    unknown.verdict = ClaimVerdict::not_shown;
+    unknown.why = no_common_seed;
+    return {unknown};
+  }
+  std::vector<ClaimResult> parts;
+  for (const auto& name : split_patterns(test.metric)) {
+    const auto metric = metric_named(name);
+    auto judged = metric ? std::vector{judge_metric(test, chosen, *metric)} : judge_tasks(test, chosen, name);
+    for (auto& part : judged) parts.push_back(std::move(part));
   }
   return parts;
 }
@@ -134,31 +154,11 @@ std::vector<ClaimResult> judge_tasks(const RunsTest& test, const Place& place) {
 }  // namespace
 
 std::vector<ClaimResult> judge(const RunsTest& test, const std::vector<RunRecord>& runs) {
-  std::vector<std::string> arms{test.arm, test.against};
-  if (test.than) arms.push_back(*test.than);
   std::vector<ClaimResult> parts;
-  for (const auto& place : places_of(runs, test.experiment, test.sweep_point)) {
-    const std::string lacking = arm_lacking(place, arms);
-    if (!lacking.empty()) {
-      parts.push_back(part_of(place, test, test.metric));
-      parts.back().why = lacking;
-      continue;
-    }
-    const Place chosen = with_arms(place, arms, test.than.has_value());
-    if (chosen.runs.empty()) {
-      parts.push_back(part_of(place, test, test.metric));
-      parts.back().verdict = ClaimVerdict::not_shown;
-      parts.back().why = "the arms have no seed in common";
-    } else if (const auto metric = metric_named(test.metric)) {
-      parts.push_back(judge_metric(test, chosen, *metric));
-    } else {
-      for (auto& part : judge_tasks(test, chosen)) parts.push_back(std::move(part));
-    }
-  }
+  for (const auto& place : places_of(runs, test.experiment, test.sweep_point))
+    for (auto& part : judge_place(test, place)) parts.push_back(std::move(part));
   if (parts.empty())
-    parts.push_back({.experiment = test.experiment,
-                     .comparison = compared(test, test.metric),
-                     .why = "there is no finished run of such an experiment"});
+    parts.push_back({.experiment = test.experiment, .comparison = compared(test, test.metric), .why = no_runs});
   return with_data(std::move(parts));
 }
 
@@ -192,7 +192,7 @@ std::vector<ClaimResult> judge(const ConversionTest& test, const std::vector<Run
   if (parts.empty())
     parts.push_back({.experiment = test.experiment,
                      .comparison = test.arm + " against the base before training, " + measure,
-                     .why = "there is no finished run of such an experiment"});
+                     .why = no_runs});
   return with_data(std::move(parts));
 }
 

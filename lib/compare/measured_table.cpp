@@ -123,11 +123,21 @@ bool admits(const std::vector<ColumnFilter>& filters, const MeasuredRow& row) {
   return std::all_of(filters.begin(), filters.end(), [&](const auto& filter) { return admits(filter, row); });
 }
 
-bool fits_pattern(const std::string& patterns, const std::string& text) {
+std::vector<std::string> split_patterns(const std::string& patterns) {
+  std::vector<std::string> parts;
   std::istringstream list(patterns);
-  for (std::string pattern; std::getline(list >> std::ws, pattern, ',');)
-    if (fnmatch(pattern.c_str(), text.c_str(), 0) == 0) return true;
-  return patterns.empty() && text.empty();
+  for (std::string pattern; std::getline(list >> std::ws, pattern, ',');) {
+    pattern.resize(pattern.find_last_not_of(' ') + 1);
+    parts.push_back(pattern);
+  }
+  return parts;
+}
+
+bool fits_pattern(const std::string& patterns, const std::string& text) {
+  const auto parts = split_patterns(patterns);
+  return std::any_of(parts.begin(), parts.end(), [&](const std::string& pattern) {
+    return fnmatch(pattern.c_str(), text.c_str(), 0) == 0;
+  });
 }
 
 }  // namespace attnlab

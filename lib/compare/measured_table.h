@@ -35,6 +35,8 @@ std::vector<MeasuredRow> rows_of(const Measurements& file, MeasuredTable table, 
 bool admits(const ColumnFilter& filter, const MeasuredRow& row);
 bool admits(const std::vector<ColumnFilter>& filters, const MeasuredRow& row);
 
+// "a, b*" as its parts.
+std::vector<std::string> split_patterns(const std::string& patterns);
 // `text` fits one of the patterns, given behind commas: "*" and "?" as in a shell.
 bool fits_pattern(const std::string& patterns, const std::string& text);
 
