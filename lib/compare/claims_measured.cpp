@@ -47,23 +47,17 @@ struct Observation {
   double value = not_known, low = not_known, high = not_known;
 };
 
-bool is_time(const MeasuredTest& test) {
-  return test.table == MeasuredTable::decode_steps && test.value == "ms";
-}
-
 Observation observe(const MeasuredTest& test, const MeasuredRow& row, const MeasuredRow* other) {
-  const auto number = [&](const MeasuredRow& from, const char* ending) {
-    return from.number(is_time(test) ? test.value + ending : test.value);
-  };
-  const auto combine = [&](const char* ours, const char* theirs) {
-    if (!other) return number(row, ours);
-    const double a = number(row, ours), b = number(*other, theirs);
+  const auto combine = [&](const std::string& ours, const std::string& theirs) {
+    const double a = row.number(ours), b = other ? other->number(theirs) : 0;
     return test.compare == Compare::ratio ? a / b : a - b;
   };
-  return {.seed = row.number("seed"),
-          .value = combine("", ""),
-          .low = combine("_min", "_max"),
-          .high = combine("_max", "_min")};
+  Observation seen{.seed = row.number("seed"), .value = combine(test.value, test.value)};
+  if (test.table == MeasuredTable::decode_steps && test.value == "ms") {
+    seen.low = combine("ms_min", "ms_max");
+    seen.high = combine("ms_max", "ms_min");
+  }
+  return seen;
 }
 
 struct Group {
@@ -169,34 +163,46 @@ void judge_seeds(ClaimResult& part, const MeasuredTest& test, const std::vector<
   if (part.seeds < 2) part.why = "one seed tells nothing of the scatter over seeds";
 }
 
-// Numbers without chance in them (or times with their range): all on the claimed side, none, or some.
-void judge_all(ClaimResult& part, const MeasuredTest& test, const std::vector<Observation>& observations) {
-  size_t inside = 0, outside = 0;
-  double sum = 0, low = observations[0].value, high = low;
+// A number without chance in it, as an interval without width, or a time with its range.
+Interval interval_of(const Observation& seen) {
+  const bool range = seen.low <= seen.high;
+  return {.value = seen.value,
+          .low = range ? seen.low : seen.value,
+          .high = range ? seen.high : seen.value,
+          .n = 1};
+}
+
+void judge_single(ClaimResult& part, const MeasuredTest& test, const Observation& seen) {
+  const bool range = seen.low <= seen.high;
+  const Interval interval = interval_of(seen);
+  rule(part, interval, region_of(test));
+  part.effect = range ? interval : Interval{.value = seen.value, .n = 1};
+  const std::string told = "the interval";
+  if (part.why.starts_with(told))
+    part.why.replace(0, told.size(),
+                     range ? "the range between the fastest and the slowest steps" : "the number");
+}
+
+// All on the claimed side, all on the other, or some.
+void judge_several(ClaimResult& part, const MeasuredTest& test, const std::vector<Observation>& observations) {
+  std::map<ClaimVerdict, size_t> counts;
+  std::vector<double> values;
   for (const auto& seen : observations) {
-    const bool range = seen.low <= seen.high;
-    Interval one{
-        .value = seen.value, .low = range ? seen.low : seen.value, .high = range ? seen.high : seen.value};
     ClaimResult judged;
-    rule(judged, one, region_of(test));
-    inside += judged.verdict == ClaimVerdict::holds ? 1 : 0;
-    outside += judged.verdict == ClaimVerdict::does_not_hold ? 1 : 0;
-    sum += seen.value;
-    low = std::min(low, seen.value);
-    high = std::max(high, seen.value);
+    rule(judged, interval_of(seen), region_of(test));
+    ++counts[judged.verdict];
+    values.push_back(seen.value);
   }
-  const size_t n = observations.size();
-  part.effect = {.value = sum / static_cast<double>(n), .n = static_cast<int64_t>(n)};
-  if (n == 1 && observations[0].low <= observations[0].high) {
-    part.effect.low = observations[0].low;
-    part.effect.high = observations[0].high;
-  }
-  part.verdict = inside == n    ? ClaimVerdict::holds
-                 : outside == n ? ClaimVerdict::does_not_hold
-                                : ClaimVerdict::not_shown;
-  part.why = fmt::format("{} of {} measurement{} {} {} {:.4g}", inside, n, n == 1 ? "" : "s",
-                         inside == 1 ? "lies" : "lie", name_of(test.expect), test.bound);
-  if (n > 1) part.why += fmt::format(", the number is their mean, they go from {:.4g} to {:.4g}", low, high);
+  const size_t n = values.size();
+  part.verdict = counts[ClaimVerdict::holds] == n           ? ClaimVerdict::holds
+                 : counts[ClaimVerdict::does_not_hold] == n ? ClaimVerdict::does_not_hold
+                                                            : ClaimVerdict::not_shown;
+  part.effect = {.value = mean_and_error(values).mean, .n = static_cast<int64_t>(n)};
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  part.why =
+      fmt::format("of {} measurements {} {} {} {:.4g}; the number is their mean, they go from {:.4g} to {:.4g}",
+                  n, counts[ClaimVerdict::holds], counts[ClaimVerdict::holds] == 1 ? "lies" : "lie",
+                  name_of(test.expect), test.bound, *low, *high);
 }
 
 ClaimResult judge_group(const MeasuredTest& test, const Group& group) {
@@ -204,8 +210,12 @@ ClaimResult judge_group(const MeasuredTest& test, const Group& group) {
                    .comparison = comparison_of(test),
                    .unit = unit_of(test),
                    .scale = group.scale};
-  const auto judge_by = test.table == MeasuredTable::fits ? judge_seeds : judge_all;
-  judge_by(part, test, group.observations);
+  if (test.table == MeasuredTable::fits)
+    judge_seeds(part, test, group.observations);
+  else if (group.observations.size() == 1)
+    judge_single(part, test, group.observations[0]);
+  else
+    judge_several(part, test, group.observations);
   return part;
 }
 

@@ -124,6 +124,7 @@ bool admits(const std::vector<ColumnFilter>& filters, const MeasuredRow& row) {
 }
 
 std::vector<std::string> split_patterns(const std::string& patterns) {
+  if (patterns.empty()) return {""};
   std::vector<std::string> parts;
   std::istringstream list(patterns);
   for (std::string pattern; std::getline(list >> std::ws, pattern, ',');) {

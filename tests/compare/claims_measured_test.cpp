@@ -43,7 +43,7 @@ TEST_CASE("rows are compared with those that differ in the named columns alone")
   CHECK(result.effect.value == Approx((-1 - 0.25) / 2));
   CHECK_FALSE(result.effect.has_ends());
   CHECK(result.unit == "perplexity");
-  CHECK(result.why == "2 of 2 measurements lie below 0, the number is their mean, they go from -1 to -0.25");
+  CHECK(result.why == "of 2 measurements 2 lie below 0; the number is their mean, they go from -1 to -0.25");
 }
 
 TEST_CASE("measurements that disagree show nothing, and all on the other side refute") {
@@ -100,6 +100,7 @@ TEST_CASE("rows may be matched by columns, against the row that is hardest for t
   CHECK(result.effect.n == 1);
   CHECK(result.effect.value == Approx(3 - 2.9));
   CHECK(result.verdict == ClaimVerdict::does_not_hold);
+  CHECK(result.why == "the number lies above 0: the other way round");
 }
 
 DecodeRow decode(const std::string& form, int64_t context, double ms, double spread = 0) {
@@ -132,7 +133,7 @@ TEST_CASE("times are compared with their range") {
   CHECK(result.unit == "times");
   CHECK(result.scale == "llama2-7b, a card");
   CHECK(result.verdict == ClaimVerdict::does_not_hold);
-  CHECK(result.why == "0 of 1 measurement lie above 10.6");
+  CHECK(result.why == "the range between the fastest and the slowest steps lies below 10.6");
   CHECK(judge_tests(speed_up("2"), {}, {file}).verdict == ClaimVerdict::not_shown);
   CHECK(judge_tests(speed_up("1.7"), {}, {file}).verdict == ClaimVerdict::holds);
   file.decode_steps[3].batch = 1;  // no pair at an equal batch
