@@ -61,7 +61,11 @@ std::string explanation(const ClaimResult& claim, TableStyle style) {
   add("scale", claim.scale);
   if (claim.verdict != ClaimVerdict::holds) add("needed", claim.needed);
   if (claim.verdict == ClaimVerdict::no_data) add("made by", claim.command);
-  return text + "\n";
+  text += "\n";
+  for (const auto& part : claim.parts)
+    text += fmt::format("{}{}: {}: {}\n", markdown ? "  - " : "      ", part_label(claim, part).substr(2),
+                        name_of(part.verdict), part.why);
+  return text;
 }
 
 }  // namespace

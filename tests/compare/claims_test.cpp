@@ -46,6 +46,7 @@ TEST_CASE("the whole interval must lie on the claimed side") {
   CHECK(verdict_on(clearly_lower, "expect: lower") == ClaimVerdict::holds);
   CHECK(verdict_on(clearly_lower, "expect: higher") == ClaimVerdict::does_not_hold);
   CHECK(verdict_on(perhaps_lower, "expect: lower") == ClaimVerdict::not_shown);
+  CHECK(verdict_on({1.1, 1.2, 1.3}, "expect: lower") == ClaimVerdict::not_shown);
   CHECK(verdict_on({1.19, 1.2, 1.21}, "expect: lower") == ClaimVerdict::does_not_hold);
   CHECK(verdict_on({1.19, 1.2, 1.21}, "expect: higher") == ClaimVerdict::holds);
   CHECK(judge_tests(heldout("expect: lower"), arm_against_gqa("mla", {1.19, 1.2, 1.21})).why ==
@@ -227,6 +228,7 @@ TEST_CASE("a verdict that would not outlive the correction says so") {
 TEST_CASE("conversions are judged by the run that strays most") {
   std::vector<RunRecord> runs{claim_run({.arm = "mla", .max_logit_difference = 2e-5}),
                               claim_run({.arm = "mla", .seed = 1, .max_logit_difference = 4e-5})};
+  runs.push_back(runs[0]);  // a folder that was given twice
   const std::string test = "- conversion_logits: {experiment: e, arm: mla, below: ";
   auto result = judge_tests(test + "1e-4}", runs);
   CHECK(result.verdict == ClaimVerdict::holds);
@@ -288,6 +290,15 @@ TEST_CASE("the table names failures first, and tells what would be needed") {
              ContainsSubstring("| good | -0.2 | nats per token |") &&
                  ContainsSubstring("- **bad**: S (P); claimed: C"));
   CHECK(format_claims({}, TableStyle::text).empty());
+}
+
+TEST_CASE("the table tells why of each part") {
+  auto runs = arm_against_gqa("mla", clearly_lower);
+  for (const auto& run : arm_against_gqa("mla", perhaps_lower, "e2")) runs.push_back(run);
+  const auto claims = judge_text(claim_text("c", heldout("expect: lower")), runs);
+  CHECK_THAT(format_claims(claims, TableStyle::text), ContainsSubstring("e2: not shown: the interval holds 0"));
+  CHECK_THAT(format_claims(claims, TableStyle::markdown),
+             ContainsSubstring("\n  - e: holds here: the interval"));
 }
 
 TEST_CASE("the project's own claims can be read, and lack data where there is none") {
