@@ -40,14 +40,6 @@ std::vector<std::string> cells_of(const ClaimResult& result, const std::string& 
           std::string(name_of(result.verdict))};
 }
 
-// Where the part was tested, and what, if that does not tell it.
-std::string part_label(const ClaimResult& claim, const ClaimResult& part) {
-  const auto same = std::count_if(claim.parts.begin(), claim.parts.end(), [&](const ClaimResult& other) {
-    return other.experiment == part.experiment;
-  });
-  return "  " + part.experiment + (same > 1 ? ": " + part.comparison : "");
-}
-
 std::string explanation(const ClaimResult& claim, TableStyle style) {
   const bool markdown = style == TableStyle::markdown;
   const std::string mark = markdown ? "**" : "";
@@ -62,9 +54,11 @@ std::string explanation(const ClaimResult& claim, TableStyle style) {
   if (claim.verdict != ClaimVerdict::holds) add("needed", claim.needed);
   if (claim.verdict == ClaimVerdict::no_data) add("made by", claim.command);
   text += "\n";
-  for (const auto& part : claim.parts)
-    text += fmt::format("{}{}: {}: {}\n", markdown ? "  - " : "      ", part_label(claim, part).substr(2),
-                        name_of(part.verdict), part.why);
+  for (size_t i = 0; i < claim.parts.size(); ++i) {
+    const ClaimResult& part = claim.parts[i];
+    text += fmt::format("{}part {}, {}: {}: {}: {}\n", markdown ? "  - " : "      ", i + 1, part.experiment,
+                        part.comparison, name_of(part.verdict), part.why);
+  }
   return text;
 }
 
@@ -82,8 +76,9 @@ std::string format_claims(const std::vector<ClaimResult>& claims, TableStyle sty
   std::string below;
   for (const ClaimResult* claim : order) {
     grid.lines.push_back({.cells = cells_of(*claim, claim->id)});
-    for (const auto& part : claim->parts)
-      grid.lines.push_back({.cells = cells_of(part, part_label(*claim, part))});
+    for (size_t i = 0; i < claim->parts.size(); ++i)
+      if (claim->parts[i].verdict != ClaimVerdict::no_data)
+        grid.lines.push_back({.cells = cells_of(claim->parts[i], fmt::format("  part {}", i + 1))});
     below += explanation(*claim, style);
   }
   const std::string table = style == TableStyle::text ? as_text(grid) : as_markdown(grid);
