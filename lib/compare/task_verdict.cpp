@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-#include "compare/grid.h"
+#include "compare/verdict_grids.h"
 #include "results/archive.h"
 #include "results/evaluation_file.h"
 #include "stats/bootstrap.h"
@@ -164,8 +164,7 @@ std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs, co
   return Collection(runs, baseline).compared();
 }
 
-std::string format_task_verdict(const std::vector<TaskComparison>& rows, TableStyle style) {
-  if (rows.empty()) return "";
+Grid task_grid(const std::vector<TaskComparison>& rows) {
   Grid grid{.titles = {"arm", "seeds", "problems", "right %", "95 % interval", "difference", "95 % interval",
                        "p", "p (Holm)", "verdict"}};
   std::string heading;
@@ -183,15 +182,24 @@ std::string format_task_verdict(const std::vector<TaskComparison>& rows, TableSt
                                     std::isnan(row.p_holm) ? "" : fmt::format("{:.2g}", row.p_holm),
                                     compared ? std::string(name_of(verdict_of(row.difference))) : "baseline"}});
   }
-  std::string text = "\n";
-  text += style == TableStyle::text ? as_text(grid) : as_markdown(grid);
-  return text +
-         "\nDifferences to the baseline in points, paired by problem. Several seeds: intervals and p for other "
+  return grid;
+}
+
+std::string task_verdict_note() {
+  return "Differences to the baseline in points, paired by problem. Several seeds: intervals and p for other "
          "seeds "
          "and other problems (two-way random effects). One seed: for other problems alone (Wilson, paired "
          "bootstrap BCa, McNemar mid-p). The verdict is \"higher\" or \"lower\" where the interval of the "
          "difference "
-         "leaves out 0.\n";
+         "leaves out 0.";
+}
+
+std::string format_task_verdict(const std::vector<TaskComparison>& rows, TableStyle style) {
+  if (rows.empty()) return "";
+  const Grid grid = task_grid(rows);
+  std::string text = "\n";
+  text += style == TableStyle::text ? as_text(grid) : as_markdown(grid);
+  return text + "\n" + task_verdict_note() + "\n";
 }
 
 }  // namespace attnlab

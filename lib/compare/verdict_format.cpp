@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "compare/grid.h"
-#include "compare/verdict.h"
+#include "compare/verdict_grids.h"
 #include "core/progress.h"
 
 namespace attnlab {
@@ -68,6 +67,8 @@ void add_groups(Grid& grid, const VerdictTable& table, AddRow&& add_row) {
   }
 }
 
+}  // namespace
+
 Grid value_grid(const VerdictTable& table) {
   Grid grid{
       .titles = {"arm", "runs", "trainable", "cache", "FLOPs", "training loss", "held-out loss", "accuracy %"}};
@@ -86,6 +87,8 @@ Grid difference_grid(const VerdictTable& table) {
   });
   return grid;
 }
+
+namespace {
 
 bool has_difference(const VerdictTable& table) {
   return std::any_of(table.rows.begin(), table.rows.end(), [](const auto& row) { return !row.is_baseline; });

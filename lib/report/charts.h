@@ -1,0 +1,28 @@
+// A chart: an SVG that stands by itself, and its numbers for curves.js, which makes it answer to the pointer.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/curve_data.h"
+#include "report/html.h"
+
+namespace attnlab::report {
+
+struct Chart {
+  std::string title;   // "Training loss, quickstart"
+  std::string y_name;  // with the unit: "nats per token"
+  std::string note;    // what line and band are
+  std::string first;   // the arm that differences are to; "" if none
+  double settled = 0;  // the y axis need not show what lies before this share of the x axis
+  std::vector<CurveLine> lines;
+};
+
+Html draw(const Chart& chart);
+
+// Round numbers from `low` to `high`, about `wanted` of them.
+std::vector<double> ticks(double low, double high, int wanted);
+// A number of an axis: "0.25", "20K", "1.5M".
+std::string tick_text(double value);
+
+}  // namespace attnlab::report

@@ -1,0 +1,52 @@
+// Tables of arms by their losses and by their tasks.
+#include "compare/task_verdict.h"
+#include "compare/verdict_grids.h"
+#include "report/sections.h"
+#include "report/tables.h"
+
+namespace attnlab::report {
+namespace {
+
+Html list_of(const std::vector<std::string>& sentences, const std::string& before) {
+  if (sentences.empty()) return {};
+  Html items;
+  for (const auto& sentence : sentences) items += element("li", text(before + sentence));
+  return element("ul", items);
+}
+
+Html losses(const Experiment& experiment) {
+  const VerdictTable table = compare_arms(experiment.runs);
+  Html out;
+  if (table.rows.empty()) out += paragraph("No run of this experiment is finished yet.");
+  if (!table.rows.empty()) {
+    out += table_of(value_grid(table), experiment.name + ": what arms cost and reach");
+    out += element("p", {{"class", "note"}},
+                   text("Mean ± half of the 95 % interval over seeds (Student's t). Cache (numbers) and FLOPs: "
+                        "per token."));
+  }
+  if (const Grid differences = difference_grid(table); !differences.lines.empty()) {
+    out += table_of(differences, experiment.name + ": difference to " + table.baseline);
+    out += element("p", {{"class", "note"}},
+                   text("Paired t tests over equal seeds; p is not corrected for the number of comparisons."));
+  }
+  return out + list_of(table.notes, "") + list_of(table.warnings, "Warning: ");
+}
+
+Html tasks(const Experiment& experiment) {
+  const auto rows = compare_tasks(experiment.runs);
+  if (rows.empty()) return {};
+  return table_of(task_grid(rows), experiment.name + ": tasks") +
+         element("p", {{"class", "note"}}, text(task_verdict_note()));
+}
+
+}  // namespace
+
+Html verdicts_section(const Experiments& experiments) {
+  Html out;
+  for (const auto& experiment : experiments)
+    out += element("h3", text(experiment.name)) + losses(experiment) + tasks(experiment);
+  if (experiments.empty()) out = paragraph("No runs were given, so there are no arms to compare.");
+  return section("verdicts", "Verdicts", out);
+}
+
+}  // namespace attnlab::report
