@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 
 // Of the drawing without script, in its own units; curves.js draws to the real width.
-constexpr double width = 720, height = 300, left = 64, right = 12, top = 10, bottom = 40;
+constexpr double width = 720, height = 300, left = 64, right = 22, top = 10, bottom = 40;
 
 struct Range {
   double low = std::numeric_limits<double>::infinity(), high = -low;

@@ -50,68 +50,81 @@ std::string measured_text(const ClaimResult& claim) {
   return out;
 }
 
-// A ratio says "no difference" with 1.
-double neutral_of(const ClaimResult& claim) { return claim.unit == "times" ? 1 : 0; }
+// No difference: a ratio of 1.
+std::vector<IntervalMark> marks_of(const ClaimResult& claim) {
+  const double neutral = claim.unit == "times" ? 1 : 0;
+  return {{neutral, number(neutral)}};
+}
+
+Html measured(const ClaimResult& claim) {
+  const std::string words = measured_text(claim);
+  return text(words) + draw_interval(claim.effect, marks_of(claim), words);
+}
 
 Html fact_row(const std::string& name, const Html& value) {
   if (value.empty()) return {};
   return element("div", element("dt", text(name)) + element("dd", value));
 }
 
-Html numbers(const ClaimResult& claim) {
+std::string p_text(const ClaimResult& claim) {
+  return number(claim.p, 2) + (std::isnan(claim.p_holm) ? "" : "; Holm: " + number(claim.p_holm, 2));
+}
+
+Html number_rows(const ClaimResult& claim) {
   Html out;
-  if (!std::isnan(claim.effect.value)) {
-    const std::string measured = measured_text(claim);
-    out += fact_row("Measured", text(measured) + draw_interval(claim.effect, neutral_of(claim), measured));
-  }
+  if (!std::isnan(claim.effect.value)) out += fact_row("Measured", measured(claim));
   if (!std::isnan(claim.effect_size)) out += fact_row("Effect size (d_z)", text(number(claim.effect_size, 3)));
-  if (!std::isnan(claim.p))
-    out += fact_row(
-        "p", text(number(claim.p, 2) + (std::isnan(claim.p_holm) ? "" : "; Holm: " + number(claim.p_holm, 2))));
-  if (claim.seeds > 0)
-    out += fact_row("Over", text(count(claim.seeds, "seed") +
-                                 (claim.problems > 0 ? ", " + count(claim.problems, "problem") : "")));
-  return out;
+  if (!std::isnan(claim.p)) out += fact_row("p", text(p_text(claim)));
+  if (claim.seeds == 0) return out;
+  std::string over = count(claim.seeds, "seed");
+  if (claim.problems > 0) over += ", " + count(claim.problems, "problem");
+  return out + fact_row("Over", text(over));
 }
 
+// Of a claim with parts the parts tell where.
 Html facts(const ClaimResult& claim) {
-  Html out = numbers(claim);
-  out += fact_row("Compared", text(claim.comparison));
-  out += fact_row("Where", text(claim.experiment));
-  out += fact_row("Scale", text(claim.scale));
-  out += fact_row("Why", text(claim.why));
-  return element("dl", out);
+  Html out = fact_row("The paper says", text(claim.claimed)) + number_rows(claim);
+  if (claim.parts.empty())
+    out += fact_row("Compared", text(claim.comparison)) + fact_row("Where", text(claim.experiment));
+  out += fact_row("Scale", text(claim.scale)) + fact_row("What would be needed", text(claim.needed));
+  if (!claim.command.empty()) out += fact_row("Data from", code(claim.command));
+  return element("dl", out + fact_row("Source", text(claim.source)));
 }
 
-Grid parts_grid(const std::vector<ClaimResult>& parts) {
-  Grid grid{.titles = {"where", "compared", "measured", "p (Holm)", "seeds", "verdict"}};
-  for (const auto& part : parts)
-    grid.lines.push_back(
-        {.cells = {part.experiment, part.comparison, measured_text(part), number(part.p_holm, 2),
-                   fmt::format("{}", part.seeds),
-                   std::string(sign_of(part.verdict).symbol) + " " + std::string(name_of(part.verdict))}});
-  return grid;
+Html parts_table(const ClaimResult& claim) {
+  std::vector<std::vector<Html>> rows;
+  for (const auto& part : claim.parts)
+    rows.push_back({text(part.experiment), badge(part.verdict), measured(part), text(part.comparison),
+                    text(p_text(part)), text(number(part.effect_size, 3)),
+                    text(fmt::format("{}", part.seeds))});
+  return table_of({"where", "verdict", "measured", "compared", "p", "d_z", "seeds"}, rows,
+                  "Parts of this claim");
 }
 
 Html parts_of(const ClaimResult& claim) {
   if (claim.parts.empty()) return {};
-  Html cards;
+  Html why;
   for (const auto& part : claim.parts)
-    cards += element("div", {{"class", "part"}}, badge(part.verdict) + facts(part));
-  return foldable(text(count(std::ssize(claim.parts), "part")),
-                  table_of(parts_grid(claim.parts), "Parts of: " + claim.sentence) + cards);
+    why += element("li",
+                   text(part.experiment + ", " + part.comparison + ": " + part.why + " (" + part.scale + ")"));
+  return parts_table(claim) + foldable(text("Why, part by part"), element("ul", why));
 }
 
 Html card(const ClaimResult& claim) {
-  Html about = fact_row("The paper says", text(claim.claimed)) + fact_row("Source", text(claim.source));
-  Html needed = fact_row("What would be needed", text(claim.needed));
-  if (!claim.command.empty()) needed += fact_row("Data from", code(claim.command));
-  const Html body = element("h3", text(claim.sentence)) + badge(claim.verdict) + element("dl", about) +
-                    facts(claim) + element("dl", needed) + parts_of(claim);
+  const Html verdict =
+      element("p", badge(claim.verdict) + text(claim.why.empty() ? "" : ": " + claim.why + "."));
   return element("article",
                  {{"class", std::string("claim ") + sign_of(claim.verdict).name}, {"id", "claim-" + claim.id}},
-                 body) +
+                 element("h3", text(claim.sentence)) + verdict + facts(claim) + parts_of(claim)) +
          Html::trusted("\n");
+}
+
+Html overview(const std::vector<const ClaimResult*>& claims) {
+  std::vector<std::vector<Html>> rows;
+  for (const ClaimResult* claim : claims)
+    rows.push_back({element("a", {{"href", "#claim-" + claim->id}}, text(claim->sentence)),
+                    badge(claim->verdict), text(claim->claimed)});
+  return table_of({"claim", "verdict", "the paper says"}, rows, "All claims, negative results first");
 }
 
 std::vector<const ClaimResult*> sorted(const std::vector<ClaimResult>& claims) {
@@ -144,7 +157,9 @@ Html claims_section(const std::vector<ClaimResult>* claims) {
         " A claim holds here only if its whole 95 % interval lies on the claimed side; it does not hold if "
         "the whole interval lies on the other one; else it is not shown. The p values marked Holm are "
         "adjusted for the number of claims.");
-    for (const ClaimResult* claim : sorted(*claims)) out += card(*claim);
+    const auto order = sorted(*claims);
+    out += overview(order);
+    for (const ClaimResult* claim : order) out += card(*claim);
   }
   return section("claims", "Claims", out);
 }

@@ -2,7 +2,7 @@
 // the drawing that the page came with stands.
 "use strict";
 
-const margin = { left: 64, right: 12, top: 10, bottom: 40 };
+const margin = { left: 64, right: 22, top: 10, bottom: 40 };
 const mostDots = 40; // points of a line that are drawn one by one
 
 function svgNode(parent, name, attributes, words) {
@@ -74,6 +74,7 @@ class Chart {
           if (value !== null) [low, high] = [Math.min(low, value), Math.max(high, value)];
         }
       });
+    if (this.shown === "difference") [low, high] = [Math.min(low, 0), Math.max(high, 0)];
     if (low > high) [low, high] = [0, 1];
     const space = high > low ? 0.05 * (high - low) : Math.max(1e-9, 0.01 * Math.abs(low));
     this.y = [low - space, high + space];
@@ -146,7 +147,7 @@ class Chart {
     if (this.cursor === null) return;
     svgNode(this.overlay, "path", { class: "cursor", d: `M${this.px(this.cursor)} ${margin.top}V${base}` });
     this.tip.replaceChildren();
-    htmlNode(this.tip, "strong", "", `${this.unit} ${this.cursor.toLocaleString("en")}`);
+    htmlNode(this.tip, "strong", "", `${this.cursor.toLocaleString("en")} ${this.unit}`);
     for (const line of this.lines()) this.tellValue(line);
     const toTheRight = this.px(this.cursor) < this.width / 2; // on the side where the pointer is not
     this.tip.style.left = toTheRight ? "auto" : margin.left + 6 + "px";

@@ -120,7 +120,6 @@ document.querySelectorAll("figure.chart").forEach((figure) => {
   listenToPointer(chart);
   listenToKeys(chart);
   figure.classList.add("ready");
-  // On paper, too, the drawing gets the width that there is.
-  new ResizeObserver(() => chart.draw()).observe(chart.plot);
+  new ResizeObserver(() => { if (chart.plot.clientWidth !== chart.width) chart.draw(); }).observe(chart.plot);
   chart.draw();
 });

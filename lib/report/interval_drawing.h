@@ -2,14 +2,21 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "report/html.h"
 #include "stats/intervals.h"
 
 namespace attnlab::report {
 
-// The number as a dot, its interval as a bar with ends, a mark at `neutral` (no difference). `name`: what a
-// screen reader says.
-Html draw_interval(const Interval& interval, double neutral, const std::string& name);
+// A number of the axis and the word below it.
+struct IntervalMark {
+  double at = 0;
+  std::string word;
+};
+
+// The number as a dot, its interval as a bar with ends, and a dashed line at each mark; "" without a number.
+// `name`: what a screen reader says.
+Html draw_interval(const Interval& interval, const std::vector<IntervalMark>& marks, const std::string& name);
 
 }  // namespace attnlab::report

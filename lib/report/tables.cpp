@@ -70,6 +70,18 @@ Html table_of(const Grid& grid, const std::string& caption) {
   return in_box(head_row(grid, words) + element("tbody", rows), caption);
 }
 
+Html table_of(const std::vector<std::string>& titles, const std::vector<std::vector<Html>>& rows,
+              const std::string& caption) {
+  Html body;
+  for (const auto& row : rows) {
+    Html cells = element("th", {{"scope", "row"}, {"class", "wraps"}}, row.front());
+    for (size_t i = 1; i < row.size(); ++i) cells += element("td", {{"class", "words wraps"}}, row[i]);
+    body += element("tr", cells) + Html::trusted("\n");
+  }
+  const Grid grid{.titles = titles};
+  return in_box(head_row(grid, std::vector<bool>(titles.size(), true)) + element("tbody", body), caption);
+}
+
 Html list_table(const std::vector<std::pair<std::string, Html>>& rows, const std::string& caption) {
   Html body;
   for (const auto& [name, value] : rows)

@@ -24,6 +24,9 @@ std::string count(int64_t n, const std::string& noun);
 // The first column names the rows. Columns of words stand to the left, those of numbers to the right. Lines of
 // a Grid that are headings span the table.
 Html table_of(const Grid& grid, const std::string& caption);
+// Cells that hold more than text; all columns stand to the left.
+Html table_of(const std::vector<std::string>& titles, const std::vector<std::vector<Html>>& rows,
+              const std::string& caption);
 // Two columns of texts: a name and what it is.
 Html list_table(const std::vector<std::pair<std::string, Html>>& rows, const std::string& caption);
 

@@ -1,0 +1,73 @@
+#include "report/charts.h"
+
+#include <nlohmann/json.hpp>
+
+#include "report/interval_drawing.h"
+#include "report/sample_results.h"
+
+using namespace attnlab;
+using namespace attnlab::report;
+
+namespace {
+
+Chart small_chart(const std::string& arm) {
+  CurveLine line{.arm = arm, .seeds = 2, .steps = {0, 10}, .tokens = {0, 12345678}};
+  line.value = {.mean = {1, 0.123456789}, .low = {0.5, not_known}, .high = {1.5, not_known}};
+  return {.title = "Loss", .y_name = "nats", .note = "A note.", .lines = {line}};
+}
+
+nlohmann::json data_of(const std::string& markup) {
+  const std::string open = "<script type=\"application/json\">";
+  const size_t begin = markup.find(open) + open.size();
+  return nlohmann::json::parse(markup.substr(begin, markup.find("</script>", begin) - begin));
+}
+
+}  // namespace
+
+TEST_CASE("a chart is a drawing that says what it shows, a legend and its numbers") {
+  const std::string markup = draw(small_chart("mla")).markup();
+  CHECK_THAT(markup, ContainsSubstring("role=\"img\" aria-label=\"Loss, nats by steps. Arms: mla\""));
+  CHECK_THAT(markup, ContainsSubstring("class=\"line a0\""));
+  CHECK_THAT(markup, ContainsSubstring("class=\"band a0\""));
+  CHECK_THAT(markup, ContainsSubstring("<small>2 seeds</small>"));
+  const auto line = data_of(markup)["lines"][0];
+  CHECK(line["arm"] == "mla");
+  CHECK(line["steps"] == nlohmann::json{0, 10});
+  CHECK(line["tokens"][1] == 12345700.0);
+  CHECK(line["value"]["mean"][1] == 0.123457);
+  CHECK(line["value"]["low"][1].is_null());
+  CHECK_FALSE(line.contains("difference"));
+}
+
+TEST_CASE("an arm's name can't break out of a chart") {
+  const std::string markup = draw(small_chart(test::hostile)).markup();
+  CHECK(markup.find("<img") == std::string::npos);
+  CHECK(data_of(markup)["lines"][0]["arm"] == test::hostile);
+}
+
+TEST_CASE("points of a drawing lie inside it") {
+  const std::string markup = draw(small_chart("mla")).markup();
+  // The first point at the left edge of the axes, the second at the right one.
+  CHECK_THAT(markup, ContainsSubstring("points=\"64.0,"));
+  CHECK_THAT(markup, ContainsSubstring(" 698.0,"));
+}
+
+TEST_CASE("ticks are round, inside the range, and as many as wanted or a few less") {
+  CHECK(ticks(0, 10, 5) == std::vector<double>{0, 2, 4, 6, 8, 10});
+  CHECK(ticks(0.3, 1.2, 5).size() == 4);
+  CHECK(tick_text(0.25) == "0.25");
+  CHECK(tick_text(20000) == "20K");
+  CHECK(tick_text(1.5e6) == "1.5M");
+  CHECK(tick_text(-0.06) == "-0.06");
+}
+
+TEST_CASE("an interval's dot lies between its ends, and without a number there is no drawing") {
+  const std::string markup =
+      draw_interval({.value = 0.5, .low = 0, .high = 1, .n = 3}, {{0, "0"}}, "0.5 nats").markup();
+  CHECK_THAT(markup, ContainsSubstring("aria-label=\"0.5 nats\""));
+  CHECK_THAT(markup, ContainsSubstring("class=\"neutral\" d=\"M34.0 "));
+  CHECK_THAT(markup, ContainsSubstring("class=\"ends\" d=\"M34.0 20H226.0"));
+  CHECK_THAT(markup, ContainsSubstring("cx=\"130.0\""));
+  CHECK(draw_interval({}, {{0, "0"}}, "").empty());
+  CHECK(draw_interval({.value = 1}, {}, "one").markup().find("ends") == std::string::npos);
+}
