@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ struct ClaimResult {
   // The number; its 95 % interval over seeds (tasks: and problems). A time: between the least and the longest.
   // No ends where nothing was drawn at random.
   Interval effect;
+  // Where the claim says that the number lies, in the number's unit; infinite: no border on that side.
+  double claimed_low = -std::numeric_limits<double>::infinity();
+  double claimed_high = std::numeric_limits<double>::infinity();
   double effect_size = not_known;  // mean difference / its standard deviation over seeds (Cohen's d_z)
   // Two-sided, that the number lies at the border of what is claimed (0, or the number that the claim tells);
   // for "equal" the larger of the two one-sided ones. p_holm: adjusted over all parts that have a p.

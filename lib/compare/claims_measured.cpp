@@ -194,6 +194,8 @@ void judge_several(ClaimResult& part, const MeasuredTest& test, const std::vecto
     values.push_back(seen.value);
   }
   const size_t n = values.size();
+  part.claimed_low = region_of(test).low;
+  part.claimed_high = region_of(test).high;
   part.verdict = counts[ClaimVerdict::holds] == n           ? ClaimVerdict::holds
                  : counts[ClaimVerdict::does_not_hold] == n ? ClaimVerdict::does_not_hold
                                                             : ClaimVerdict::not_shown;

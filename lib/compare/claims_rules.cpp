@@ -69,6 +69,8 @@ Region region_of(const MeasuredTest& test) {
 
 void rule(ClaimResult& result, const Interval& interval, const Region& region) {
   result.verdict = ClaimVerdict::not_shown;
+  result.claimed_low = region.low;
+  result.claimed_high = region.high;
   if (!interval.has_ends()) {
     result.why = "there is no interval";
     return;

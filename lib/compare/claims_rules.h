@@ -22,7 +22,7 @@ struct Region {
 Region region_of(const RunsTest& test);
 Region region_of(const MeasuredTest& test);
 
-// Sets verdict and why from an interval with ends; without ends: not shown.
+// Sets verdict, borders and why from an interval with ends; without ends: not shown.
 void rule(ClaimResult& result, const Interval& interval, const Region& region);
 
 // Student's p (see ClaimResult::p) from the 95 % interval of a mean over n seeds. NaN without ends.

@@ -181,6 +181,7 @@ std::vector<ClaimResult> judge(const ConversionTest& test, const std::vector<Run
     part.effect.n = part.seeds;
     if (part.seeds > 0) {
       const bool small = part.effect.value < test.below;
+      part.claimed_high = test.below;
       part.verdict = small ? ClaimVerdict::holds : ClaimVerdict::does_not_hold;
       part.why = fmt::format("the largest of {} run{} is {} {:.2g}", part.seeds, part.seeds == 1 ? "" : "s",
                              small ? "below" : "not below", test.below);

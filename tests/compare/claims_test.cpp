@@ -120,6 +120,16 @@ TEST_CASE("accuracy is told in points, and a gain in it is a rise") {
   CHECK(result.verdict == ClaimVerdict::holds);
 }
 
+TEST_CASE("a part tells the borders of what is claimed") {
+  const auto runs = arm_against_gqa("mla", clearly_lower);
+  const auto lower = judge_tests(heldout("expect: lower, by: 0.01"), runs);
+  CHECK(lower.claimed_high == -0.01);
+  CHECK(std::isinf(lower.claimed_low));
+  const auto equal = judge_tests(heldout("expect: equal, within: 0.5"), runs);
+  CHECK(equal.claimed_low == -0.5);
+  CHECK(equal.claimed_high == 0.5);
+}
+
 TEST_CASE("a difference in what arms train is told beside the verdict") {
   auto runs = arm_against_gqa("mla", clearly_lower);
   for (auto& run : runs)
