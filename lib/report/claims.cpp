@@ -50,10 +50,17 @@ std::string measured_text(const ClaimResult& claim) {
   return out;
 }
 
-// No difference: a ratio of 1.
+// No difference (a ratio of 1), and the borders of what is claimed.
 std::vector<IntervalMark> marks_of(const ClaimResult& claim) {
   const double neutral = claim.unit == "times" ? 1 : 0;
-  return {{neutral, number(neutral)}};
+  std::vector<IntervalMark> marks{{neutral, number(neutral)}};
+  const bool low = std::isfinite(claim.claimed_low), high = std::isfinite(claim.claimed_high);
+  if (low)
+    marks.push_back({claim.claimed_low,
+                     "claimed: " + std::string(high ? "from " : "above ") + number(claim.claimed_low), true});
+  if (high)
+    marks.push_back({claim.claimed_high, (low ? "to " : "claimed: below ") + number(claim.claimed_high), true});
+  return marks;
 }
 
 Html measured(const ClaimResult& claim) {

@@ -10,7 +10,7 @@
 namespace attnlab::report {
 namespace {
 
-constexpr double width = 260, height = 50, edge = 34;
+constexpr double width = 260, height = 62, edge = 34;
 
 struct Scale {
   double low = std::numeric_limits<double>::infinity(), high = -low;
@@ -27,14 +27,21 @@ Html path(const std::string& kind, const std::string& d) {
   return element("path", {{"class", kind}, {"d", d}});
 }
 
+// Words near an edge stay inside.
+std::string anchor_at(double x) { return x < 60 ? "start" : x > width - 60 ? "end" : "middle"; }
+
 Html draw_mark(const Scale& scale, const IntervalMark& mark) {
-  const std::string x = fmt::format("{:.1f}", scale.at(mark.at));
-  return path("neutral", fmt::format("M{} 6V34", x)) +
-         element("text", {{"x", x}, {"y", "46"}, {"text-anchor", "middle"}}, text(mark.word));
+  const double x = scale.at(mark.at);
+  return path(mark.is_border ? "border" : "neutral", fmt::format("M{:.1f} 18V46", x)) +
+         element("text",
+                 {{"x", fmt::format("{:.1f}", x)},
+                  {"y", mark.is_border ? "12" : "59"},
+                  {"text-anchor", anchor_at(x)}},
+                 text(mark.word));
 }
 
 Html draw_ends(const Scale& scale, const Interval& interval) {
-  return path("ends", fmt::format("M{0:.1f} 20H{1:.1f}M{0:.1f} 13V27M{1:.1f} 13V27", scale.at(interval.low),
+  return path("ends", fmt::format("M{0:.1f} 32H{1:.1f}M{0:.1f} 25V39M{1:.1f} 25V39", scale.at(interval.low),
                                   scale.at(interval.high)));
 }
 
@@ -50,12 +57,12 @@ Html draw_interval(const Interval& interval, const std::vector<IntervalMark>& ma
     scale.take(interval.low);
     scale.take(interval.high);
   }
-  Html out = path("grid", fmt::format("M4 20H{:.0f}", width - 4));
+  Html out = path("grid", fmt::format("M4 32H{:.0f}", width - 4));
   for (const auto& mark : marks) out += draw_mark(scale, mark);
   if (ends) out += draw_ends(scale, interval);
   out += element(
       "circle",
-      {{"class", "value"}, {"cx", fmt::format("{:.1f}", scale.at(interval.value))}, {"cy", "20"}, {"r", "5"}});
+      {{"class", "value"}, {"cx", fmt::format("{:.1f}", scale.at(interval.value))}, {"cy", "32"}, {"r", "5"}});
   return element("svg",
                  {{"class", "interval"},
                   {"viewBox", fmt::format("0 0 {:.0f} {:.0f}", width, height)},

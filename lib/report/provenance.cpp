@@ -32,7 +32,7 @@ Html configs(const Experiment& experiment) {
     for (const auto& arm : point.arms) {
       const RunHeader& header = arm.runs.front()->header;
       if (&header != &first)
-        rest += element("h5", text(name_of_run(header))) + config_differences(first, header);
+        rest += element("h4", text(name_of_run(header))) + config_differences(first, header);
     }
   if (!rest.empty()) out += foldable(text("What differs in the configs of the other arms"), rest);
   return out;

@@ -63,10 +63,13 @@ TEST_CASE("ticks are round, inside the range, and as many as wanted or a few les
 
 TEST_CASE("an interval's dot lies between its ends, and without a number there is no drawing") {
   const std::string markup =
-      draw_interval({.value = 0.5, .low = 0, .high = 1, .n = 3}, {{0, "0"}}, "0.5 nats").markup();
+      draw_interval({.value = 0.5, .low = 0, .high = 1, .n = 3}, {{0, "0"}, {1, "above 1", true}}, "0.5 nats")
+          .markup();
+  CHECK_THAT(markup, ContainsSubstring("class=\"border\" d=\"M226.0 "));
+  CHECK_THAT(markup, ContainsSubstring("text-anchor=\"end\">above 1</text>"));
   CHECK_THAT(markup, ContainsSubstring("aria-label=\"0.5 nats\""));
   CHECK_THAT(markup, ContainsSubstring("class=\"neutral\" d=\"M34.0 "));
-  CHECK_THAT(markup, ContainsSubstring("class=\"ends\" d=\"M34.0 20H226.0"));
+  CHECK_THAT(markup, ContainsSubstring("class=\"ends\" d=\"M34.0 32H226.0"));
   CHECK_THAT(markup, ContainsSubstring("cx=\"130.0\""));
   CHECK(draw_interval({}, {{0, "0"}}, "").empty());
   CHECK(draw_interval({.value = 1}, {}, "one").markup().find("ends") == std::string::npos);

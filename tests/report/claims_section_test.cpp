@@ -15,6 +15,7 @@ ClaimResult claim_of(const std::string& id, ClaimVerdict verdict) {
           .comparison = "mla minus gqa",
           .unit = "points",
           .effect = {.value = 2.5, .low = 1, .high = 4, .n = 3},
+          .claimed_low = 3,
           .effect_size = 1.25,
           .p = 0.004,
           .p_holm = 0.012,
@@ -35,8 +36,8 @@ TEST_CASE("a claim's card tells all that is known of it") {
   for (const char* words :
        {"Sentence one", "a paper", "holds here", "✓", "mla minus gqa", "2.5 points, 95 % interval [1, 4]",
         "1.25", "0.004; Holm: 0.012", "3 seeds, 50 problems", "2.7M parameters", "+3 points",
-        "the interval lies above 0", "more seeds", "<code>run_ablation --config x</code>", "class=\"interval\"",
-        "href=\"#claim-one\""})
+        "the interval lies above 0", "more seeds", "claimed: above 3", "<code>run_ablation --config x</code>",
+        "class=\"interval\"", "href=\"#claim-one\""})
     CHECK_THAT(markup, ContainsSubstring(words));
 }
 

@@ -45,7 +45,8 @@ TEST_CASE("make_report judges the claims of a file") {
   const auto claims = folder.path() / "claims.yaml";
   write_file_atomic(
       claims,
-      "- id: lower\n  sentence: MLA ends lower.\n  source: here\n  claimed: lower\n  needed: more\n  command: none\n  test:\n"
+      "- id: lower\n  sentence: MLA ends lower.\n  source: here\n  claimed: lower\n  needed: more\n  command: "
+      "none\n  test:\n"
       "    - runs: {experiment: sample, arm: mla, against: gqa, metric: training_loss, expect: lower}\n");
   const std::string page = (folder.path() / "page.html").string();
   const auto outcome = run_program("make_report " + (folder.path() / "results").string() + " --claims " +
