@@ -20,9 +20,4 @@ struct Chart {
 
 Html draw(const Chart& chart);
 
-// Round numbers from `low` to `high`, about `wanted` of them.
-std::vector<double> ticks(double low, double high, int wanted);
-// A number of an axis: "0.25", "20K", "1.5M".
-std::string tick_text(double value);
-
 }  // namespace attnlab::report

@@ -76,7 +76,9 @@ class Chart {
       });
     if (this.shown === "difference") [low, high] = [Math.min(low, 0), Math.max(high, 0)];
     if (low > high) [low, high] = [0, 1];
-    const space = high > low ? 0.05 * (high - low) : Math.max(1e-9, 0.01 * Math.abs(low));
+    // Values that are all but equal get a hundredth of their size, so that ticks differ.
+    const size = Math.max(Math.abs(low), Math.abs(high)), span = high - low;
+    const space = span > 1e-6 * size ? 0.05 * span : Math.max(1e-9, 0.01 * size);
     this.y = [low - space, high + space];
   }
 
@@ -89,6 +91,9 @@ class Chart {
     this.py = (value) => box[1] + (y[1] - value) / (y[1] - y[0]) * box[3];
     this.svg.replaceChildren();
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    // Where all arms have one step alone they stand side by side.
+    const apart = this.xs().length === 1 ? 14 : 0;
+    this.lines().forEach((line, i, all) => { line.shift = apart * (i - (all.length - 1) / 2); });
     this.drawAxes();
     // An inner drawing clips what lies outside the axes.
     const place = { x: box[0], y: box[1], width: box[2], height: box[3], viewBox: box.join(" ") };
@@ -107,7 +112,8 @@ class Chart {
       svgNode(this.svg, "path", { class: kind, d: `M${margin.left} ${this.py(value)}H${end}` });
       svgNode(this.svg, "text", { x: margin.left - 6, y: this.py(value) + 4, "text-anchor": "end" }, short(value));
     }
-    for (const value of ticks(...this.x, this.width / 100))
+    const xs = this.xs();
+    for (const value of xs.length === 1 ? xs : ticks(...this.x, this.width / 100))
       svgNode(this.svg, "text", { x: this.px(value), y: base + 16, "text-anchor": "middle" }, tickText(value));
     svgNode(this.svg, "path", { class: "grid", d: `M${margin.left} ${base}H${end}` });
     const middle = { x: (margin.left + end) / 2, y: this.height - 6, "text-anchor": "middle" };
@@ -118,7 +124,7 @@ class Chart {
 
   points(line, part) {
     return line[this.unit].map((at, i) => [at, line[this.shown][part][i]]).filter((point) => point[1] !== null)
-      .map(([at, value]) => `${this.px(at).toFixed(1)} ${this.py(value).toFixed(1)}`);
+      .map(([at, value]) => `${(this.px(at) + line.shift).toFixed(1)} ${this.py(value).toFixed(1)}`);
   }
 
   drawBand(frame, line) {
@@ -162,7 +168,7 @@ class Chart {
     htmlNode(row, "b", "", mean[i] === null ? "–" : short(mean[i], 5));
     if (low[i] !== null) row.append(` [${short(low[i], 5)}, ${short(high[i], 5)}]`);
     if (mean[i] === null) return;
-    const place = { cx: this.px(line[this.unit][i]), cy: this.py(mean[i]), r: 4 };
+    const place = { cx: this.px(line[this.unit][i]) + line.shift, cy: this.py(mean[i]), r: 4 };
     svgNode(this.overlay, "circle", { class: `dot a${line.look}`, ...place });
   }
 }

@@ -19,6 +19,8 @@ function setCursor(chart, x) {
 }
 
 function setView(chart, view) {
+  const least = 1e-4 * (chart.whole[1] - chart.whole[0]); // nearer there is nothing to see
+  if (view && view[1] - view[0] < least) return;
   chart.view = view;
   if (view && chart.cursor !== null && (chart.cursor < view[0] || chart.cursor > view[1])) chart.cursor = null;
   chart.draw();

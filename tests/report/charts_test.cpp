@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "report/chart_drawing.h"
 #include "report/interval_drawing.h"
 #include "report/sample_results.h"
 
@@ -50,6 +51,26 @@ TEST_CASE("points of a drawing lie inside it") {
   // The first point at the left edge of the axes, the second at the right one.
   CHECK_THAT(markup, ContainsSubstring("points=\"64.0,"));
   CHECK_THAT(markup, ContainsSubstring(" 698.0,"));
+}
+
+TEST_CASE("arms that have one step alone stand side by side") {
+  Chart chart = small_chart("gqa");
+  CurveLine& line = chart.lines[0];
+  line.steps = {100};
+  line.value = {.mean = {1}, .low = {0.5}, .high = {1.5}};
+  chart.lines.push_back(line);
+  chart.lines[1].look = 1;
+  const std::string markup = draw(chart).markup();
+  CHECK_THAT(markup, ContainsSubstring("class=\"dot a0\" cx=\"374.0\""));
+  CHECK_THAT(markup, ContainsSubstring("class=\"dot a1\" cx=\"388.0\""));
+  CHECK_THAT(markup, ContainsSubstring("class=\"whisker a0\""));
+  CHECK_THAT(markup, ContainsSubstring(">100</text>"));
+}
+
+TEST_CASE("values that differ in their last bits are drawn") {
+  Chart chart = small_chart("gqa");
+  chart.lines[0].value = {.mean = {1, std::nextafter(1.0, 2.0)}, .low = {1, 1}, .high = {1, 1}};
+  CHECK_THAT(draw(chart).markup(), ContainsSubstring(">1</text>"));
 }
 
 TEST_CASE("ticks are round, inside the range, and as many as wanted or a few less") {
