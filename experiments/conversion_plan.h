@@ -1,0 +1,45 @@
+// Which conversions measure_conversion measures: its options, checked, and the list that follows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "convert/calibration_text.h"
+#include "convert/transform.h"
+
+namespace attnlab {
+
+struct MeasureOptions {
+  std::string model, calibration, heldout, out, ranks, freqfolds, device = "auto";
+  std::vector<std::string> trained;
+  CalibrationOptions rows{.tokens = 8192, .heldout_tokens = 4096};
+  int64_t gram_columns = 128, threads = 0;
+};
+
+// One conversion, and what is kept of it.
+struct PlannedConversion {
+  std::string form;
+  std::vector<std::string> settings;  // "kv_lora_rank=64"
+  std::vector<std::string> stages;    // whose rows are kept; empty: all. Stages behind the last are not run
+  std::string options;                // text of ConversionRow::options
+};
+
+// Ranks and freqfolds to try.
+struct ConversionGrid {
+  std::vector<int64_t> ranks, freqfolds, collapses;
+};
+
+// Throws InputError for what is missing or out of range. Reads no file.
+void check_options(const MeasureOptions& o);
+// --ranks and --freqfolds, or by default: six ranks up to the full one and that of half the cache; all powers
+// of 2 that divide H / 2. Throws InputError for those that the base can't have.
+ConversionGrid grid_of(const MeasureOptions& o, const AttentionShape& shape);
+// Stages at the middle rank; freqfold × collapse; rank × PCA × balance; forms with the whole cache and with
+// half of it. `freqfold`: of all but the second.
+std::vector<PlannedConversion> plan_conversions(const AttentionShape& shape, const ConversionGrid& grid,
+                                                int64_t freqfold);
+// The transform, cut behind the last stage that is kept. Throws InputError where the base can't be converted
+// so.
+std::unique_ptr<Transform> make_planned(const DecoderConfig& base, const PlannedConversion& planned);
+
+}  // namespace attnlab
