@@ -88,7 +88,7 @@ TEST_CASE("fit_teacher refuses what it cannot fit in one line and writes nothing
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "fit.measured.h5";
   const std::string start = "fit_teacher --out " + path.string() + " ";
-  check_refused("fit_teacher", "--out: found '', expected a file to write, NAME.measured.h5");
+  check_refused("fit_teacher", "--out: found nothing, expected a file to write, NAME.measured.h5");
   check_refused("fit_teacher --out fit.h5",
                 "--out: found 'fit.h5', expected a file to write, NAME.measured.h5");
   check_refused("fit_teacher --out /dev/null/fit.measured.h5", "/dev/null is none");
