@@ -2,8 +2,12 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
+#include <limits>
+
 #include "bench_device.h"
+#include "decode_rows.h"
 #include "decode_step.h"
+#include "measured_file.h"
 #include "torch_program.h"
 
 namespace {
@@ -11,7 +15,7 @@ namespace {
 using namespace attnlab;
 
 struct Options {
-  std::string form, shape, dtype = "bfloat16", device = "auto";
+  std::string form, shape, out, dtype = "bfloat16", device = "auto";
   std::vector<int64_t> contexts, batches;
   int64_t steps = 20, kv_lora_rank = 512, qk_rope_head_dim = 64;
   bool no_graph = false;
@@ -27,43 +31,49 @@ double copy_bandwidth(torch::Device device) {
   return 2 * static_cast<double>(bytes) / median(times_of(device, 10, copy));
 }
 
-struct Row {
-  std::vector<double> times;  // ms, sorted
-  double peak = 0;
-};
-
-Row measure(Decoder& decoder, int64_t B, int64_t context, const Options& o) {
+// Times of steps in ms, and the peak of memory.
+void measure(Decoder& decoder, const Options& o, DecodeRow& row) {
   const torch::Device device = decoder.device();
   restart_peak(device);
-  const auto once = std::make_shared<DecodeStep>(decoder, B, context);
+  const auto once = std::make_shared<DecodeStep>(decoder, row.batch, row.context);
   const auto step = repeatable_step([once] { (*once)(); }, device, !o.no_graph);
   times_of(device, 3, step);
-  Row row{.times = times_of(device, o.steps, step)};
-  row.peak = device_memory(device).peak;
+  const auto times = times_of(device, o.steps, step);
+  row.fits = 1;
+  row.ms = median(times);
+  row.ms_min = times.front();
+  row.ms_max = times.back();
+  row.peak_gigabytes = device_memory(device).peak / 1e9;
+}
+
+// Where memory does not suffice, times stay NaN and `why` says it.
+DecodeRow row_of(Decoder& decoder, int64_t B, int64_t context, const Options& o, double bytes_per_ms,
+                 std::string& why) {
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  const double bytes = decode_bytes(decoder, B, context), total = device_memory(decoder.device()).total;
+  DecodeRow row{.context = context,
+                .batch = B,
+                .ms = none,
+                .ms_min = none,
+                .ms_max = none,
+                .gigabytes = bytes / 1e9,
+                .floor_ms = bytes / bytes_per_ms,
+                .peak_gigabytes = none,
+                .form = o.form,
+                .shape = o.shape,
+                .dtype = o.dtype,
+                .device = device_title(decoder.device())};
+  why = "does not fit";
+  if (total > 0 && bytes > total) return row;
+  why = "out of memory";
+  try {
+    measure(decoder, o, row);
+  } catch (const c10::OutOfMemoryError&) {
+  }
   return row;
 }
 
-// One row of the table; where memory does not suffice it says so.
-std::string row_text(Decoder& decoder, int64_t B, int64_t context, const Options& o, double bytes_per_ms) {
-  const double bytes = decode_bytes(decoder, B, context), total = device_memory(decoder.device()).total;
-  const double floor = bytes / bytes_per_ms;
-  const auto head = fmt::format("| {} | {} | {} | {} |", o.form, o.shape, context, B);
-  const auto tail = fmt::format(" {:.3f} | {:.3f} |", bytes / 1e9, floor);
-  const auto failed = [&](const char* why) { return head + fmt::format(" {} | | | |{} | |", why, tail); };
-  if (total > 0 && bytes > total) return failed("does not fit");
-  try {
-    const Row row = measure(decoder, B, context, o);
-    const double ms = median(row.times);
-    return head +
-           fmt::format(" {:.3f} | {:.3f} | {:.3f} | {:.1f} |", ms, row.times.front(), row.times.back(),
-                       1000 * static_cast<double>(B) / ms) +
-           tail + fmt::format(" {:.1f} % | {:.2f} |", 100 * floor / ms, row.peak / 1e9);
-  } catch (const c10::OutOfMemoryError&) {
-    return failed("out of memory");
-  }
-}
-
-void bench(Options o) {
+void bench(Options o, int argc, char** argv) {
   const auto form = parse_name<DecodeForm>("--form", o.form);
   const auto shape = parse_name<DecodeShape>("--shape", o.shape);
   if (o.contexts.empty()) o.contexts.push_back(1024);
@@ -80,19 +90,21 @@ void bench(Options o) {
   const auto dtype = parse_dtype(o.dtype);
   const auto device = parse_device(o.device);
 
+  if (!o.out.empty()) require_measured_name(o.out);
+  DecodeFile kept(o.out, measured_facts(argc, argv, device));
   const double bytes_per_ms = copy_bandwidth(device);
   const auto config = decode_config(shape, form, o.kv_lora_rank, o.qk_rope_head_dim);
   const auto decoder = random_decoder(config, form, dtype, device);
   fmt::print("{}, torch {}, {}; a copy moves {:.1f} GB/s\n\n", device_title(device), TORCH_VERSION,
              dtype_name(dtype), bytes_per_ms / 1e6);
-  fmt::print(
-      "| form | shape | context | batch | ms/step | min | max | tokens/s | GB/step | floor ms | of floor | "
-      "peak GB |\n");
-  fmt::print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+  fmt::print("{}", decode_table_head());
+  std::string why;
   for (const int64_t batch : o.batches)
     for (const int64_t context : o.contexts) {
-      fmt::print("{}\n", row_text(*decoder, batch, context, o, bytes_per_ms));
+      const DecodeRow row = row_of(*decoder, batch, context, o, bytes_per_ms, why);
+      fmt::print("{}", decode_table_row(row, why));
       std::fflush(stdout);
+      kept.add(row);
     }
 }
 
@@ -118,7 +130,10 @@ int main(int argc, char** argv) {
       .option("steps", o.steps, "N", "steps that are measured")
       .option("kv-lora-rank", o.kv_lora_rank, "R", "width of MLA's latent")
       .option("qk-rope-head-dim", o.qk_rope_head_dim, "N", "width of MLA's part with rotary")
+      .option("out", o.out, "FILE",
+              std::string("keep the rows, too, in NAME") + measurements_ending +
+                  "; a file that is there keeps its other rows")
       .flag("no-graph", o.no_graph, "launch each kernel of a step");
   add_compute_options(program, o.dtype, o.device);
-  return program.run(argc, argv, [&] { bench(o); });
+  return program.run(argc, argv, [&] { bench(o, argc, argv); });
 }

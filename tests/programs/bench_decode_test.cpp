@@ -1,5 +1,7 @@
+#include <map>
 #include <sstream>
 
+#include "results/measurements.h"
 #include "run_program.h"
 
 namespace attnlab {
@@ -62,6 +64,38 @@ TEST_CASE("bench_decode counts what a step reads") {
   CHECK(std::stod(rows[0][8]) == Approx(2 * numbers / 1e9).margin(0.0005));
 }
 
+TEST_CASE("bench_decode keeps its rows in a file, beside those of other forms and in place of its own") {
+  const test::TemporaryFolder folder;
+  const std::string out = " --out " + (folder.path() / "decode.measured.h5").string();
+  const auto bench = [&](const std::string& options) {
+    const Outcome outcome = run_program(kSmall + options + out);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return read_measurements(folder.path() / "decode.measured.h5");
+  };
+  const double first = bench("--form gqa --context 16 --context 33").decode_steps[0].ms;
+  bench("--form mla_absorbed --context 16");
+  const auto measured = bench("--form gqa --context 16");
+  const auto& rows = measured.decode_steps;
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0].form == "gqa");
+  CHECK(rows[0].context == 16);
+  CHECK(rows[0].ms != first);  // nanoseconds of another call
+  CHECK(rows[1].context == 33);
+  CHECK(rows[2].form == "mla_absorbed");
+  for (const auto& row : rows) {
+    CHECK(row.fits == 1);
+    CHECK(row.ms > 0);
+    CHECK(row.batch == 1);
+    CHECK(row.floor_ms > 0);
+    CHECK(row.shape == "small");
+    CHECK(row.dtype == "bfloat16");
+  }
+  const auto facts = std::map(measured.provenance.begin(), measured.provenance.end());
+  const auto command = std::get<std::string>(facts.at("command"));
+  CHECK(std::count(command.begin(), command.end(), '\n') == 2);
+}
+
 TEST_CASE("bench_decode refuses what it cannot measure in one line") {
   const std::string gqa = std::string(kSmall) + "--form gqa ";
   check_refused("bench_decode --shape small", "--form: found '', expected one of gqa");
@@ -76,6 +110,12 @@ TEST_CASE("bench_decode refuses what it cannot measure in one line") {
   check_refused(gqa + "--kv-lora-rank 0", "--kv-lora-rank: found 0");
   check_refused(gqa + "--qk-rope-head-dim 7", "--qk-rope-head-dim: found 7, expected an even number");
   check_refused(gqa + "--dtype bfloat", "did you mean 'bfloat16'?");
+  check_refused(gqa + "--out decode.h5",
+                "--out: found 'decode.h5', expected a file to write, NAME.measured.h5");
+  const test::TemporaryFolder folder;
+  const auto other = folder.path() / "other.measured.h5";
+  write_file_atomic(other, "text");
+  check_refused(gqa + "--out " + other.string(), "expected an HDF5 file of measurements");
 }
 
 }  // namespace attnlab
