@@ -105,9 +105,9 @@ void add_forms(std::vector<PlannedConversion>& plan, const AttentionShape& shape
   add_form(plan, "mla_orthogonal", {setting("rank", H / 2)});
   add_form(plan, "mla_v2", {"groups=1"});
   add_form(plan, "mha2mla");
+  if (H % 4 == 0) add_form(plan, "mha2mla", {setting("kv_lora_rank", keys / 2)});
   add_form(plan, "care");
   add_form(plan, "care", {setting("rank", keys / 2)});
-  if (H % 4 == 0) add_form(plan, "mha2mla", {setting("kv_lora_rank", keys / 2)});
 }
 
 }  // namespace

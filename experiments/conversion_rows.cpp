@@ -32,31 +32,33 @@ CalibrationRows read_rows(const MeasureOptions& o, const DecoderConfig& config) 
                           o.rows);
 }
 
-// Freqfold, collapse and rank of a stage's form, where it has them.
-struct RowOptions {
+// Width of the latent; 0: none.
+struct RankOf {
   const DecoderConfig& base;
-  ConversionRow& row;
 
-  void operator()(const MlaDeepseek::Config& c) const {
-    row.freqfold = freqfold_of(c);
-    row.collapse = c.collapse;
-    row.rank = c.kv_lora_rank.value_or(full_kv_rank(base.attention_shape(), c));
+  int64_t operator()(const MlaDeepseek::Config& c) const {
+    return c.kv_lora_rank.value_or(full_kv_rank(base.attention_shape(), c));
   }
-  void operator()(const Mha2Mla::Config& c) const {
-    row.rank = c.kv_lora_rank.value_or(full_kv_rank(base.attention_shape(), c));
+  int64_t operator()(const Mha2Mla::Config& c) const {
+    return c.kv_lora_rank.value_or(full_kv_rank(base.attention_shape(), c));
   }
-  void operator()(const MlaOrthogonal::Config& c) const { row.rank = c.rank.value_or(base.head_dim); }
-  void operator()(const Care::Config& c) const { row.rank = c.rank.value_or(base.n_kv_heads * base.head_dim); }
+  int64_t operator()(const MlaOrthogonal::Config& c) const { return c.rank.value_or(base.head_dim); }
+  int64_t operator()(const Care::Config& c) const { return c.rank.value_or(base.n_kv_heads * base.head_dim); }
   template <class Other>
-  void operator()(const Other&) const {}
+  int64_t operator()(const Other&) const {
+    return 0;
+  }
 };
 
-ConversionRow row_of(const MeasuredBase& base, const PlannedConversion& planned, const VariantConfig& variant,
-                     const StageReport& stage, int64_t cached_base) {
+// `settled`: the options of the whole conversion; `form`: of the model after the stage.
+ConversionRow row_of(const MeasuredBase& base, const PlannedConversion& planned, const VariantConfig& settled,
+                     const DecoderForm& form, const StageReport& stage) {
   const Equivalence& e = stage.from_base;
+  // DeepSeek-V3's export has a number more, which makes its norm harmless.
+  const bool exported = std::holds_alternative<DeepseekMla::Config>(form.variant);
   ConversionRow row{.exact = stage.exact,
+                    .rank = std::visit(RankOf{base.source.config}, exported ? settled : form.variant),
                     .cached = stage.cached_numbers,
-                    .cached_base = cached_base,
                     .max_logit_difference = e.max_logit_difference,
                     .kl = e.kl_divergence,
                     .same_token = e.top1_agreement,
@@ -66,7 +68,10 @@ ConversionRow row_of(const MeasuredBase& base, const PlannedConversion& planned,
                     .form = planned.form,
                     .stage = stage.name,
                     .options = planned.options};
-  std::visit(RowOptions{base.source.config, row}, variant);
+  if (const auto* deepseek = std::get_if<MlaDeepseek::Config>(&settled)) {
+    row.freqfold = freqfold_of(*deepseek);
+    row.collapse = deepseek->collapse;
+  }
   return row;
 }
 
@@ -185,10 +190,12 @@ std::vector<ConversionRow> conversion_rows(const MeasuredBase& base, const Plann
   NoStore store;
   const auto report = run_conversion(base.source, *transform, data, store, torch::kFloat32, progress);
   std::vector<ConversionRow> rows;
-  for (const auto& stage : report.stages) {
+  for (size_t i = 0; i < report.stages.size(); ++i) {
     const auto& kept = planned.stages;
-    if (kept.empty() || std::find(kept.begin(), kept.end(), stage.name) != kept.end())
-      rows.push_back(row_of(base, planned, transform->settled(), stage, report.base_cached_numbers));
+    const StageReport& stage = report.stages[i];
+    if (!kept.empty() && std::find(kept.begin(), kept.end(), stage.name) == kept.end()) continue;
+    rows.push_back(row_of(base, planned, transform->settled(), transform->stages()[i].form, stage));
+    rows.back().cached_base = report.base_cached_numbers;
   }
   return rows;
 }
