@@ -41,7 +41,7 @@ RotaryTables rotary_tables(const torch::Tensor& positions_BT, int64_t rotary_dim
                            torch::ScalarType dtype);
 
 // x cos + rotate_half(x) sin, where rotate_half(x) = [-x2, x1], on the first numbers of each head, as many as
-// the tables are wide; the rest passes. x_BNTH; tables [B or 1, T, rotary_dim].
+// the tables are wide; the rest passes. x_BNTH; tables [B or 1, T or 1, rotary_dim].
 torch::Tensor apply_rotary(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTH,
                            const torch::Tensor& sin_BTH);
 

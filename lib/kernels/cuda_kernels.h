@@ -24,7 +24,7 @@ struct HeadsView {
 struct RotaryLayout {
   int64_t B, N, T, head_dim, rotary_dim;
   HeadsView in, out;
-  int64_t table_b, table_t;  // strides of cos and sin, [B or 1, T, rotary_dim]
+  int64_t table_b, table_t;  // strides of cos and sin, [B or 1, T or 1, rotary_dim]; 0 where 1
   bool in_pairs, out_pairs;  // neighbours turn, not halves; only where rotary_dim = head_dim
   bool backwards;            // by the negative angle
 };

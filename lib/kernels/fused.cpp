@@ -56,7 +56,7 @@ Tensor turned(const Tensor& x_BNTH, const Tensor& cos, const Tensor& sin, Rotary
                                   .in = strides_of(x),
                                   .out = strides_of(out),
                                   .table_b = cos.size(0) == 1 ? 0 : cos.stride(0),
-                                  .table_t = cos.stride(1),
+                                  .table_t = cos.size(1) == 1 ? 0 : cos.stride(1),
                                   .in_pairs = in == RotaryPairs::neighbours,
                                   .out_pairs = out_pairs == RotaryPairs::neighbours,
                                   .backwards = backwards};
@@ -97,6 +97,9 @@ Tensor gated_silu(const Tensor& gate, const Tensor& up) {
 Tensor rotate_heads(const Tensor& x_BNTH, const Tensor& cos_BTr, const Tensor& sin_BTr, RotaryPairs pairs) {
   TORCH_CHECK(has_kernels(x_BNTH) && has_kernels(cos_BTr) && cos_BTr.sizes() == sin_BTr.sizes() &&
               cos_BTr.strides() == sin_BTr.strides() && cos_BTr.stride(2) == 1);
+  for (const int64_t dim : {0, 1})  // B and T, of which x has them at 0 and 2
+    TORCH_CHECK(cos_BTr.size(dim) == 1 || cos_BTr.size(dim) == x_BNTH.size(2 * dim));
+  TORCH_CHECK(cos_BTr.size(2) <= x_BNTH.size(3));
   TORCH_CHECK(pairs == RotaryPairs::halves || cos_BTr.size(2) == x_BNTH.size(3));
   return RotateHeads::apply(x_BNTH, cos_BTr, sin_BTr, static_cast<int64_t>(pairs));
 }

@@ -18,7 +18,7 @@ torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up);
 enum class RotaryPairs { halves, neighbours };
 
 // Rotary position on the first r numbers of each head, the rest passes; differentiable once, in x. x [B, N, T,
-// H] at any strides but the last, which is 1; tables [B or 1, T, r] of float32 or x's format, both halves
+// H] at any strides but the last, which is 1; tables [B or 1, T or 1, r] of float32 or x's format, both halves
 // alike. neighbours: r = H. Only where has_kernels(x). The result's dimensions lie in memory in x's order.
 torch::Tensor rotate_heads(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTr,
                            const torch::Tensor& sin_BTr, RotaryPairs pairs);

@@ -100,6 +100,35 @@ TEST_CASE("rotate_heads turns and turns back as in double precision, for any lay
         }
 }
 
+// As in mla_v2: a token's blocks stand at T, all at the token's position. The tables end where memory of other
+// numbers starts.
+TEST_CASE("rotate_heads: tables of one row or one sequence serve all of x, and nothing behind them is read") {
+  NEEDS_KERNELS();
+  struct Tables {
+    int64_t B, T;
+  };
+  torch::manual_seed(5);
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16})
+    for (const Tables size : {Tables{6, 1}, Tables{1, 1}, Tables{1, 4}, Tables{6, 4}}) {
+      INFO("tables of " << size.B << " x " << size.T);
+      const auto leaf = torch::randn({6, 3, 4, 64}, on_gpu(dtype)).requires_grad_();
+      const auto positions = torch::randint(1000, {size.B, size.T}, on_gpu(torch::kInt64));
+      const auto [cos, sin] = rotary_tables(positions, 64, 1e4, torch::kFloat32);
+      const auto before_nan = [&](const Tensor& table) {
+        const auto nan = torch::full({8 * 64}, std::numeric_limits<float>::quiet_NaN(), table.options());
+        return torch::cat({table.flatten(), nan}).narrow(0, 0, table.numel()).view(table.sizes());
+      };
+      const auto exact_leaf = exact_of(leaf).requires_grad_();
+      const auto out = rotate_heads(leaf, before_nan(cos), before_nan(sin), RotaryPairs::halves);
+      const auto exact = exact_rotation(exact_leaf, cos, sin, RotaryPairs::halves);
+      check_near(out.detach(), exact.detach());
+      const auto dout = torch::randn({6, 3, 4, 64}, on_gpu(dtype));
+      out.backward(dout);
+      exact.backward(exact_of(dout));
+      check_near(leaf.grad(), exact_leaf.grad());
+    }
+}
+
 TEST_CASE("cross_entropy_in_place: losses and gradients of double precision, also for great logits and caps") {
   NEEDS_KERNELS();
   torch::manual_seed(4);
