@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <charconv>
 
+#include "compare/task_verdict.h"
+#include "compare/verdict.h"
 #include "experiment/dry_run.h"
 #include "experiment/provenance.h"
 #include "experiment/rate_selection.h"
 #include "experiment/run_state.h"
 #include "experiment/run_tasks.h"
-#include "compare/task_verdict.h"
-#include "compare/verdict.h"
 
 namespace attnlab {
 

@@ -4,8 +4,8 @@
 #include <thread>
 
 #include "catch.h"
-#include "experiment/runner.h"
 #include "compare/verdict.h"
+#include "experiment/runner.h"
 #include "tiny_experiment.h"
 
 namespace attnlab {
