@@ -10,17 +10,20 @@
 #include "core/files.h"
 #include "program.h"
 #include "python_script.h"
+#include "results/archive.h"
 #include "results/run_events.h"
 #include "results/tidy_tables.h"
 
 namespace attnlab {
 extern const char* const kParquetScript;
 
-enum class Form { tensorboard, csv, parquet };
+enum class Form { tensorboard, csv, parquet, archive };
 template <>
 struct EnumNames<Form> {
-  static constexpr std::array<std::pair<std::string_view, Form>, 3> rows{
-      {{"tensorboard", Form::tensorboard}, {"csv", Form::csv}, {"parquet", Form::parquet}}};
+  static constexpr std::array<std::pair<std::string_view, Form>, 4> rows{{{"tensorboard", Form::tensorboard},
+                                                                          {"csv", Form::csv},
+                                                                          {"parquet", Form::parquet},
+                                                                          {"archive", Form::archive}}};
 };
 }  // namespace attnlab
 
@@ -31,6 +34,7 @@ namespace fs = std::filesystem;
 struct Options {
   std::vector<std::string> results;
   std::string to, out;
+  int64_t replies = -1;
 };
 
 // Each file once, however often it was named.
@@ -72,12 +76,24 @@ void require_pyarrow() {
         "Python that has it in ATTNLAB_PYTHON");
 }
 
+void archive(const Options& o) {
+  if (o.results.size() != 1 || !fs::is_directory(o.results[0]))
+    throw InputError(
+        BadInput{.file = "RESULTS", .found = o.results[0], .expected = "one folder, for --to archive"});
+  require_range("--replies", o.replies, -1);
+  std::optional<int64_t> replies;
+  if (o.replies >= 0) replies = o.replies;
+  const int64_t files = write_archive(o.out, o.results[0], replies);
+  fmt::print("{}: {} files\n", o.out, files);
+}
+
 void export_runs(const Options& o) {
   if (o.results.empty())
     throw InputError(std::string("no RESULTS given, expected folders with runs (see --help)"));
   require_given("--to", o.to, "one of " + join(all_names<Form>()));
   const Form form = parse_name<Form>("--to", o.to);
-  require_given("--out", o.out, "the folder to write to");
+  require_given("--out", o.out, "where to write");
+  if (form == Form::archive) return archive(o);
   const std::vector<RunRecord> runs = read_all(o.results);
   require_distinct(runs);
   if (form == Form::parquet) require_pyarrow();
@@ -103,10 +119,15 @@ int main(int argc, char** argv) {
            "tensorboard: DIR/EXPERIMENT/ARM[/POINT]/seedK/events.out.tfevents.*, for tensorboard --logdir DIR\n"
            "csv: one file per table:\n" +
            describe_tidy_tables() +
-           "\nparquet: the CSV files and the same as Parquet (needs Python with pyarrow)",
+           "\nparquet: the CSV files and the same as Parquet (needs Python with pyarrow)\n"
+           "archive: all files *.h5 of one folder in one file, NAME.archive.h5, which all programs read like "
+           "the "
+           "folder",
        .example = "export_runs results/quickstart --to tensorboard --out results/quickstart/tensorboard"});
   program.positional("results", o.results)
       .option("to", o.to, "FORM", join(all_names<Form>()) + " (required)")
-      .option("out", o.out, "DIR", "the folder that files go to (required)");
+      .option("out", o.out, "DIR", "the folder that files go to, or the archive (required)")
+      .option("replies", o.replies, "N",
+              "archive: texts of the first N replies of an arm's lowest seed only; -1: all");
   return program.run(argc, argv, [&] { export_runs(o); });
 }

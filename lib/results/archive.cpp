@@ -1,11 +1,16 @@
 #include "results/archive.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdio>
+#include <limits>
 #include <system_error>
 
 #include "core/errors.h"
 #include "core/files.h"
 #include "results/attributes.h"
+#include "results/evaluation_file.h"
 #include "results/run_layout.h"
 
 namespace attnlab {
@@ -33,6 +38,35 @@ void write_member(hid_t file, const std::string& name, const std::string& bytes)
   const hdf5::Handle data(H5Dcreate2(file, name.c_str(), H5T_NATIVE_UINT8, space, links, creation, H5P_DEFAULT),
                           H5Dclose, "cannot make a member");
   hdf5::check(H5Dwrite(data, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()), "cannot write");
+}
+
+std::string first_of_arm(const std::vector<fs::path>& files, const fs::path& file) {
+  std::pair<int64_t, std::string> lowest{std::numeric_limits<int64_t>::max(), ""};
+  for (const auto& other : files) {
+    long long seed = 0;
+    const std::string name = other.filename().string();
+    if (other.parent_path() == file.parent_path() && std::sscanf(name.c_str(), "tasks.seed%lld.", &seed) == 1)
+      lowest = std::min(lowest, {seed, name});
+  }
+  return lowest.second;
+}
+
+// The file of an evaluation without the texts of replies from number `kept` on.
+std::string without_replies(const fs::path& file, int64_t kept) {
+  EvaluationRecord record = read_evaluation(file);
+  for (auto& task : record.tasks)
+    for (size_t i = static_cast<size_t>(kept); i < task.replies.size(); ++i) task.replies[i].text.clear();
+  const fs::path copy = fs::temp_directory_path() / ("attnlab-" + std::to_string(::getpid()) + ".h5");
+  write_evaluation(copy, record);
+  std::string bytes = read_file(copy);
+  fs::remove(copy);
+  return bytes;
+}
+
+std::string bytes_of(const std::vector<fs::path>& files, const fs::path& file,
+                     std::optional<int64_t> kept_replies) {
+  if (!kept_replies || !file.filename().string().starts_with("tasks.seed")) return read_file(file);
+  return without_replies(file, file.filename() == first_of_arm(files, file) ? *kept_replies : 0);
 }
 
 hdf5::Handle open_archive(const fs::path& path) {
@@ -65,7 +99,7 @@ std::vector<fs::path> members_of(const fs::path& archive) {
 
 }  // namespace
 
-int64_t write_archive(const fs::path& path, const fs::path& folder) {
+int64_t write_archive(const fs::path& path, const fs::path& folder, std::optional<int64_t> kept_replies) {
   if (!is_archive_name(path))
     throw InputError(BadInput{.file = path.string(),
                               .found = "this name",
@@ -80,7 +114,8 @@ int64_t write_archive(const fs::path& path, const fs::path& folder) {
     hdf5::Handle file = hdf5::open_file(temporary, hdf5::Mode::create);
     write_attribute(file, "format", std::string(kFormat));
     for (const auto& member : files)
-      write_member(file, member.lexically_relative(folder).generic_string(), read_file(member));
+      write_member(file, member.lexically_relative(folder).generic_string(),
+                   bytes_of(files, member, kept_replies));
     file.close("cannot be closed");
   } catch (const std::exception& error) {
     std::error_code ignored;

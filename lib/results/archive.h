@@ -15,7 +15,10 @@ inline constexpr const char* archive_ending = ".archive.h5";
 // Puts all files *.h5 below `folder`, archives left out, into `path`, which is replaced as a whole; returns how
 // many. Throws InputError if there are none or `path` does not end as it must, RunError if it cannot be
 // written.
-int64_t write_archive(const std::filesystem::path& path, const std::filesystem::path& folder);
+// `kept_replies`: of what models replied to tasks, only the texts of the first so many replies are kept, and
+// those of an arm's lowest seed alone; how replies were judged is always kept.
+int64_t write_archive(const std::filesystem::path& path, const std::filesystem::path& folder,
+                      std::optional<int64_t> kept_replies = std::nullopt);
 
 // Where a path leads into an archive.
 struct ArchivePlace {

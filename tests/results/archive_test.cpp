@@ -54,6 +54,25 @@ TEST_CASE("results in an archive are read as if they were files") {
   CHECK(read_run(archive / "gqa" / "seed0.h5").train.at(0).loss == 2);
 }
 
+TEST_CASE("an archive may keep the texts of an arm's first replies alone, and keeps all judgements") {
+  const test::TemporaryFolder folder;
+  for (const int64_t seed : {1, 10}) {
+    TaskRecord task{.label = "gsm8k", .replies = {{0, 0, "a", "one"}, {1, 0, "b", "two"}}};
+    task.judgements = {{"strict", {{0, 0, 1, "1", "right"}, {1, 0, 0, "2", "wrong"}}}};
+    const fs::path run = folder.path() / "in" / "gqa" / ("seed" + std::to_string(seed) + ".h5");
+    write_evaluation(tasks_file(run, 5), {.tasks = {task}});
+  }
+  const fs::path archive = folder.path() / "x.archive.h5";
+  CHECK(write_archive(archive, folder.path() / "in", 1) == 2);
+  const auto texts = [&](const char* name) {
+    const TaskRecord task = read_evaluation(archive / "gqa" / name).tasks.at(0);
+    CHECK(task.judgements.at(0).second.at(1).extracted == "2");
+    return task.replies.at(0).text + "," + task.replies.at(1).text;
+  };
+  CHECK(texts("tasks.seed1.step5.h5") == "one,");
+  CHECK(texts("tasks.seed10.step5.h5") == ",");
+}
+
 TEST_CASE("archives inside a folder are looked into, and equal files make equal archives") {
   const test::TemporaryFolder folder;
   fill(folder.path() / "in");
