@@ -10,7 +10,7 @@
 namespace attnlab {
 
 struct MeasureOptions {
-  std::string model, calibration, heldout, out, ranks, freqfolds, device = "auto";
+  std::string model, name, calibration, heldout, out, ranks, freqfolds, device = "auto";
   std::vector<std::string> trained;
   CalibrationOptions rows{.tokens = 8192, .heldout_tokens = 4096};
   int64_t gram_columns = 128, threads = 0;

@@ -156,7 +156,7 @@ MeasuredBase read_base(const MeasureOptions& o) {
   const auto rows = read_rows(o, form.config);
   check_length(o, rows, form.config);
   MeasuredBase base{
-      .name = folder_name(o.model),
+      .name = o.name.empty() ? folder_name(o.model) : o.name,
       .source = {.config = form.config,
                  .layer =
                      [=](int64_t layer) {

@@ -10,7 +10,7 @@ namespace attnlab {
 
 // The base and the text that it is measured on.
 struct MeasuredBase {
-  std::string name;  // of its folder
+  std::string name;  // as figures call it
   ModelSource source;
   ConversionData data;
   FlatFields facts;  // hashes, tokens

@@ -18,20 +18,12 @@ struct Options {
   std::string claims, title, figures, out;
 };
 
-bool holds_runs(const fs::path& path) {
-  if (!fs::is_directory(path)) return !path.string().ends_with(measurements_ending);
-  const fs::recursive_directory_iterator files(path);
-  return std::any_of(begin(files), end(files), [](const fs::directory_entry& entry) {
-    return entry.path().extension() == ".h5" && entry.path().filename().string().starts_with("seed");
-  });
-}
-
 void read_results(const fs::path& path, ReportInput& input) {
   if (!fs::exists(path))
     throw InputError(
         BadInput{.file = path.string(), .found = "nothing", .expected = "a folder or file of results"});
   std::vector<Measurements> measured;
-  if (fs::is_directory(path) || !holds_runs(path)) measured = find_measurements(path);
+  measured = find_measurements(path);
   // Where there is neither, read_runs says so.
   if (holds_runs(path) || measured.empty())
     for (auto& run : read_runs(path, true)) input.runs.push_back(std::move(run));

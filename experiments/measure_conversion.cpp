@@ -96,6 +96,7 @@ int main(int argc, char** argv) {
               "text, .jsonl with \"text\", or .safetensors with calibration_ids (required)")
       .option("heldout", o.heldout, "FILE", "what to measure on; absent: the text behind that for calibration")
       .option("out", o.out, "FILE", std::string("file to write, NAME") + measurements_ending + " (required)")
+      .option("name", o.name, "NAME", "what figures call the base; absent: its folder's name")
       .option("ranks", o.ranks, "N,N,…", "latent numbers of mla_deepseek; absent: six up to the full rank")
       .option("freqfolds", o.freqfolds, "N,N,…", "FreqFold's m; absent: powers of 2 up to head_dim / 2")
       .option("tokens", o.rows.tokens, "N", "tokens for calibration, at most")

@@ -11,17 +11,6 @@ namespace attnlab {
 namespace {
 namespace fs = std::filesystem;
 
-bool is_run_file(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return name.starts_with("seed") && name.ends_with(".h5") && !name.ends_with(measurements_ending);
-}
-
-bool holds_runs(const fs::path& path) {
-  if (!fs::is_directory(path)) return !path.string().ends_with(measurements_ending);
-  return std::any_of(fs::recursive_directory_iterator(path), fs::recursive_directory_iterator(),
-                     [](const fs::directory_entry& entry) { return is_run_file(entry.path()); });
-}
-
 template <class Row>
 void append(std::vector<Row>& all, std::vector<Row>&& more) {
   all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));

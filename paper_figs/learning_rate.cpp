@@ -14,6 +14,7 @@
 
 #include "compare/verdict.h"
 #include "curves.h"
+#include "results/archive.h"
 
 namespace attnlab {
 namespace {
@@ -57,9 +58,8 @@ void add_selection(Losses& losses, const Cell& cell) {
   std::set<fs::path> files;
   for (const RunRecord* run : cell.runs) {
     const fs::path folder = run->path.parent_path() / "lr_selection";
-    if (!fs::is_directory(folder)) continue;
-    for (const auto& entry : fs::recursive_directory_iterator(folder))
-      if (entry.path().extension() == ".h5") files.insert(entry.path());
+    for (const auto& file : result_files(folder))
+      if (file != folder) files.insert(file);
   }
   for (const fs::path& file : files) add(losses, read_run(file, false), cell.arm);
 }

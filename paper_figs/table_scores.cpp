@@ -7,6 +7,7 @@
 #include <map>
 
 #include "core/progress.h"
+#include "results/archive.h"
 #include "results/evaluation_file.h"
 #include "stats/intervals.h"
 #include "tables.h"
@@ -49,7 +50,7 @@ Scores scores_of(const RunRecord& run, const EvaluationRow& row) {
   if (row.heldout_tokens > 0) scores.emplace_back(perplexity_column, std::exp(row.heldout_loss));
   if (row.problems > 0) scores.emplace_back(answers_column, 100 * row.accuracy);
   const auto file = tasks_file(run.path, row.step);
-  if (!std::filesystem::exists(file)) return scores;
+  if (!result_exists(file)) return scores;
   for (auto& score : task_scores_of(file)) scores.push_back(std::move(score));
   return scores;
 }

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "report/curve_data.h"
+#include "results/archive.h"
 #include "results/evaluation_file.h"
 
 namespace attnlab::report {
@@ -47,7 +48,7 @@ Sources sources_of(const RunRecord& run) {
   Sources sources;
   sources["problems of the runs"] = own_problems(run);
   const auto file = tasks_file(run.path, run.last_step);
-  if (run.state != RunState::complete || !std::filesystem::exists(file)) return sources;
+  if (run.state != RunState::complete || !result_exists(file)) return sources;
   for (const auto& task : read_evaluation(file).tasks)
     for (const auto& [protocol, judgements] : task.judgements)
       sources[task.label + ", " + protocol] = task_answers(run, task, judgements);
@@ -102,10 +103,16 @@ class Collector {
         if (count(point, source, asked.reply, other->second.reply))
           kinds.emplace(other->second.reply.arm, other->second.reply.correct);
       }
-      if (kinds.empty()) continue;
+      if (kinds.empty() || !has_texts(sample)) continue;
       for (const auto& kind : kinds) kinds_[kind].push_back(found_.size());
       found_.push_back(std::move(sample));
     }
+  }
+
+  // An archive may hold how replies were judged without their texts.
+  static bool has_texts(const Sample& sample) {
+    return std::any_of(sample.replies.begin(), sample.replies.end(),
+                       [](const ArmReply& reply) { return !reply.text.empty(); });
   }
 
   // True if just one of both is right.

@@ -97,6 +97,15 @@ std::vector<fs::path> members_of(const fs::path& archive) {
   return paths;
 }
 
+std::vector<fs::path> members_below(const ArchivePlace& place) {
+  std::vector<fs::path> paths = members_of(place.archive);
+  if (place.member.empty()) return paths;
+  const std::string file = (place.archive / place.member).string();
+  std::erase_if(paths,
+                [&](const fs::path& path) { return path != file && !path.string().starts_with(file + "/"); });
+  return paths;
+}
+
 }  // namespace
 
 int64_t write_archive(const fs::path& path, const fs::path& folder, std::optional<int64_t> kept_replies) {
@@ -151,7 +160,7 @@ std::string read_member(const ArchivePlace& place) {
 }
 
 std::vector<fs::path> result_files(const fs::path& folder_or_file) {
-  if (is_archive_file(folder_or_file)) return members_of(folder_or_file);
+  if (const auto place = place_in_archive(folder_or_file)) return members_below(*place);
   std::error_code ignored;
   if (!fs::is_directory(folder_or_file, ignored)) return {folder_or_file};
   std::vector<fs::path> paths;

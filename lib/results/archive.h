@@ -30,8 +30,8 @@ std::optional<ArchivePlace> place_in_archive(const std::filesystem::path& path);
 // The bytes of a file in an archive. Throws hdf5::Error.
 std::string read_member(const ArchivePlace& place);
 
-// All files *.h5 below a folder, and those inside the archives there, sorted; or those of the one archive.
-// Anything else: itself.
+// All files *.h5 below a folder, and those inside the archives there, sorted; or those of an archive, or of a
+// folder in one. Anything else: itself.
 std::vector<std::filesystem::path> result_files(const std::filesystem::path& folder_or_file);
 // True for a file, also for one inside an archive.
 bool result_exists(const std::filesystem::path& path);

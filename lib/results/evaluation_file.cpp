@@ -55,15 +55,14 @@ fs::path tasks_file(const fs::path& run_file, int64_t step) {
 std::vector<std::pair<int64_t, fs::path>> tasks_files(const fs::path& run_file) {
   const std::string prefix = tasks_prefix(run_file);
   std::vector<std::pair<int64_t, fs::path>> found;
-  std::error_code ignored;
-  const auto folder = run_file.has_parent_path() ? run_file.parent_path() : ".";
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(prefix) || !name.ends_with(".h5")) continue;
+  const fs::path folder = run_file.has_parent_path() ? run_file.parent_path() : ".";
+  for (const auto& file : result_files(folder)) {
+    const std::string name = file.filename().string();
+    if (file.parent_path() != folder || !name.starts_with(prefix) || !name.ends_with(".h5")) continue;
     int64_t step = 0;
     const char *begin = name.data() + prefix.size(), *end = name.data() + name.size() - 3;
     const auto [stop, error] = std::from_chars(begin, end, step);
-    if (error == std::errc() && stop == end) found.emplace_back(step, entry.path());
+    if (error == std::errc() && stop == end) found.emplace_back(step, file);
   }
   std::sort(found.begin(), found.end());
   return found;

@@ -115,6 +115,10 @@ RunRecord read_run_header(const std::filesystem::path& path);
 // All files seed*.h5 below a folder, sorted by path; or the one file. Throws InputError if nothing is there.
 std::vector<RunRecord> read_runs(const std::filesystem::path& folder_or_file, bool with_problems = false);
 
+// True if there is a file seed*.h5 below the folder, or in the archive; for another path, if it is no file of
+// measurements.
+bool holds_runs(const std::filesystem::path& path);
+
 // The HDF5 library in use, "1.10.8".
 std::string hdf5_version();
 

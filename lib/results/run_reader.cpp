@@ -8,6 +8,7 @@
 
 #include "core/errors.h"
 #include "results/archive.h"
+#include "results/measurements.h"
 #include "results/run_layout.h"
 #include "results/table.h"
 
@@ -116,10 +117,22 @@ RunRecord read_patiently(const fs::path& path, Extent extent) {
 }
 
 bool is_run_name(const fs::path& path) {
-  return path.extension() == ".h5" && path.filename().string().starts_with("seed");
+  const std::string name = path.filename().string();
+  return name.starts_with("seed") && name.ends_with(".h5") && !name.ends_with(measurements_ending);
+}
+
+std::vector<fs::path> run_files(std::vector<fs::path> paths) {
+  std::erase_if(paths, [](const fs::path& path) { return !is_run_name(path); });
+  return paths;
 }
 
 }  // namespace
+
+bool holds_runs(const fs::path& path) {
+  const std::vector<fs::path> files = result_files(path);
+  if (files.size() == 1 && files[0] == path) return !path.string().ends_with(measurements_ending);
+  return !run_files(files).empty();
+}
 
 RunRecord read_run(const fs::path& path, bool with_problems) {
   return read_patiently(path, with_problems ? Extent::problems : Extent::rows);
@@ -130,13 +143,9 @@ RunRecord read_run_header(const fs::path& path) { return read_patiently(path, Ex
 RunState read_state(const fs::path& path) { return read_patiently(path, Extent::status).state; }
 
 std::vector<RunRecord> read_runs(const fs::path& folder_or_file, bool with_problems) {
-  std::error_code ignored;
-  const auto place = place_in_archive(folder_or_file);
-  const bool whole_archive = place && place->member.empty();
-  if (!fs::is_directory(folder_or_file, ignored) && !whole_archive)
-    return {read_run(folder_or_file, with_problems)};
-  std::vector<fs::path> paths = result_files(folder_or_file);
-  std::erase_if(paths, [](const fs::path& path) { return !is_run_name(path); });
+  const std::vector<fs::path> files = result_files(folder_or_file);
+  if (files.size() == 1 && files[0] == folder_or_file) return {read_run(folder_or_file, with_problems)};
+  const std::vector<fs::path> paths = run_files(files);
   if (paths.empty())
     throw InputError({.file = folder_or_file.string(), .found = "no run", .expected = "files seed*.h5"});
   std::vector<RunRecord> records;
