@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 struct Options {
   std::vector<std::string> results;
   std::string claims, title, figures, out;
+  bool markdown = false;
 };
 
 void read_results(const fs::path& path, ReportInput& input) {
@@ -38,6 +39,8 @@ void write_report(const Options& o) {
   for (const auto& path : o.results) read_results(path, input);
   if (!o.claims.empty())
     input.claims = judge_claims(o.claims, {.runs = input.runs, .measured = input.measured});
+  if (input.claims)
+    fmt::print("{}\n", format_claims(*input.claims, o.markdown ? TableStyle::markdown : TableStyle::text));
   const std::string page = make_report(std::move(input));
   write_file_atomic(o.out, page);
   fmt::print("{}\n", o.out);
@@ -50,7 +53,9 @@ int main(int argc, char** argv) {
   Program program(
       {.name = "make_report",
        .usage = "RESULTS... --out FILE [options]",
-       .about = "Writes one HTML page that needs no network: claims, verdicts, curves, samples, configs.\n"
+       .about = "Writes one HTML page that needs no network: claims, verdicts, curves, samples, configs. "
+                "Prints the\n"
+                "table of claims.\n"
                 "RESULTS: folders or files of runs (seed*.h5, with the evaluations of tasks beside them)\n"
                 "and of measurements (*.measured.h5).",
        .example = "make_report results/quickstart --out report.html"});
@@ -58,6 +63,7 @@ int main(int argc, char** argv) {
       .option("out", o.out, "FILE", "the page to write (required)")
       .option("claims", o.claims, "FILE", "claims to judge, as experiments/claims.yaml")
       .option("figures", o.figures, "DIR", "pictures of make_figures to show: NAME.svg and NAME.csv")
-      .option("title", o.title, "TEXT", "title of the page (default: the experiments' names)");
+      .option("title", o.title, "TEXT", "title of the page (default: the experiments' names)")
+      .flag("markdown", o.markdown, "print the table of claims as Markdown");
   return program.run(argc, argv, [&] { write_report(o); });
 }
