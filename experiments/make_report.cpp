@@ -8,6 +8,7 @@
 #include "core/files.h"
 #include "program.h"
 #include "report/report.h"
+#include "results/archive.h"
 
 namespace {
 using namespace attnlab;
@@ -20,7 +21,7 @@ struct Options {
 };
 
 void read_results(const fs::path& path, ReportInput& input) {
-  if (!fs::exists(path))
+  if (!fs::exists(path) && !place_in_archive(path))
     throw InputError(
         BadInput{.file = path.string(), .found = "nothing", .expected = "a folder or file of results"});
   std::vector<Measurements> measured;
