@@ -38,7 +38,10 @@ Panel loss_panel(const VerdictTable& table, const RunSet& runs, size_t point) {
   return panel;
 }
 
-void add_scores(std::vector<Panel>& panels, const std::vector<Score>& scores, size_t point) {
+// Of the loss, if it is known, and of `scores`.
+std::vector<Panel> panels_of(Panel loss, const std::vector<Score>& scores, size_t point) {
+  std::vector<Panel> panels;
+  if (!loss.rows.empty()) panels.push_back(std::move(loss));
   for (const Score& score : scores) {
     if (score.point != point || std::isnan(score.difference.value)) continue;
     const std::string name = score_name(score, scores);
@@ -46,6 +49,7 @@ void add_scores(std::vector<Panel>& panels, const std::vector<Score>& scores, si
       panels.push_back({.measure = name, .unit = "points", .better = "higher"});
     panels.back().rows.push_back({.arm = score.arm, .seeds = score.seeds, .value = score.difference});
   }
+  return panels;
 }
 
 // Over all values and 0, with room at both ends.
@@ -56,7 +60,8 @@ std::string x_range(const Panel& panel) {
     high = std::max({high, row.value.value, row.value.has_ends() ? row.value.high : 0});
   }
   const double room = high > low ? 0.06 * (high - low) : 1;
-  return fmt::format("set xrange [{}:{}]\n", low - room, high + room);
+  return fmt::format("set xrange [{}:{}]\nset xtics {}\n", low - room, high + room,
+                     style::tic_step(low - room, high + room, 5));
 }
 
 std::string data_blocks(const Panel& panel) {
@@ -87,9 +92,10 @@ std::string panel_script(const Panel& panel, const RunSet& runs, const style::Fr
   const std::string label = fmt::format("{} ({}; {} is better)", panel.measure, panel.unit, panel.better);
   return fmt::format(
       "{}set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n{}set yrange [{}:-0.6]\n"
-      "set ytics scale 0 ({})\nset label 3 {} at screen 0.03, screen {:.4f} left\n{}unset label\n",
+      "set ytics scale 0 ({})\nset label 3 {} at screen 0.03, screen {:.4f} left font '{},{}'\n{}unset label\n",
       data_blocks(panel), top, bottom, x_range(panel), static_cast<double>(panel.rows.size()) - 0.4,
-      fmt::join(names, ", "), style::quoted(label), top + style::from_bottom(frame, 0.08), plot_command(panel));
+      fmt::join(names, ", "), style::quoted(label), top + style::from_bottom(frame, 0.08), style::font,
+      style::small_font_pt, plot_command(panel));
 }
 
 // Room for the arms' names at the left, a share of the width.
@@ -99,21 +105,21 @@ double left_margin(const RunSet& runs) {
   return std::min(0.45, (0.26 + 0.055 * static_cast<double>(longest)) / style::width_in);
 }
 
-std::string caption_of(const std::vector<Panel>& panels) {
+std::string caption_of(const std::vector<Panel>& panels, const std::string& note) {
   std::vector<size_t> counts;
   for (const Panel& panel : panels)
     for (const Difference& row : panel.rows) counts.push_back(static_cast<size_t>(row.seeds));
-  return count_seeds(counts) + "; paired difference, 95 % interval";
+  return count_seeds(counts) + "; paired difference, 95 % interval" + (note.empty() ? "" : "; " + note);
 }
 
-Drawing draw(const std::vector<Panel>& panels, const RunSet& runs, size_t point) {
+Drawing draw(const std::vector<Panel>& panels, const RunSet& runs, size_t point, const std::string& note) {
   Drawing drawing{.name = file_name("ablation", runs, point)};
   double body_in = -axis_in;
   for (const Panel& panel : panels)
     body_in += head_in + row_in * static_cast<double>(panel.rows.size()) + axis_in;
   const style::Frame frame =
       style::frame(drawing.script, title_of("Difference to " + runs.arms.front(), runs, runs.points[point]),
-                   caption_of(panels), 0, body_in, axis_in);
+                   caption_of(panels, note), 0, body_in, axis_in);
   drawing.height_in = frame.height_in;
   drawing.script += fmt::format(
       "unset key\nset lmargin at screen {:.4f}\nset border 1\nset grid noytics xtics lc rgb '#d9d9d9' lw 0.4 "
@@ -147,12 +153,11 @@ Figure ablation(const RunSet& runs) {
   const std::vector<Score> scores = scores_of(runs);
   Figure made;
   for (size_t point = 0; point < runs.points.size(); ++point) {
-    std::vector<Panel> panels{loss_panel(table, runs, point)};
-    if (panels.front().rows.empty()) panels.clear();
-    add_scores(panels, scores, point);
-    if (panels.empty()) continue;
-    made.drawings.push_back(draw(panels, runs, point));
-    made.drawings.back().csv = csv_of(panels, runs, point);
+    const Panel loss = loss_panel(table, runs, point);
+    const std::vector<Panel> shown = panels_of(loss, first_protocols(scores), point);
+    if (shown.empty()) continue;
+    made.drawings.push_back(draw(shown, runs, point, protocol_note(scores)));
+    made.drawings.back().csv = csv_of(panels_of(loss, scores, point), runs, point);
   }
   if (made.drawings.empty()) made.missing = "no second arm shares a seed with the first";
   return made;

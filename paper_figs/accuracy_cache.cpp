@@ -39,19 +39,15 @@ const Cell& cell_at(const RunSet& runs, size_t arm, size_t point) {
 }
 
 // The answers, or else a panel per task.
-std::vector<CachePanel> score_panels(const RunSet& runs) {
-  const std::vector<Score> scores = scores_of(runs);
+std::vector<CachePanel> score_panels(const RunSet& runs, const std::vector<Score>& scores) {
   std::vector<CachePanel> panels;
   for (const Score& score : scores) {
     if (score.protocol.empty() != scores.front().protocol.empty()) break;
     const std::string name = score_name(score, scores);
     auto panel = std::find_if(panels.begin(), panels.end(),
                               [&](const CachePanel& other) { return other.measure == name; });
-    if (panel == panels.end()) {
-      const bool tasks = !score.protocol.empty();
-      panel = panels.insert(panels.end(),
-                            {.measure = name, .y_label = tasks ? name + " (%)" : "solved (%)", .points = {}});
-    }
+    if (panel == panels.end())
+      panel = panels.insert(panels.end(), {.measure = name, .y_label = "solved (%)", .points = {}});
     panel->points.push_back({.arm = score.arm,
                              .point = score.point,
                              .seeds = score.seeds,
@@ -63,9 +59,9 @@ std::vector<CachePanel> score_panels(const RunSet& runs) {
   return panels;
 }
 
-std::vector<CachePanel> panels_of(const RunSet& runs) {
-  std::vector<CachePanel> panels = score_panels(runs);
-  CachePanel loss{.measure = "held-out loss", .y_label = "held-out loss (nats)", .points = {}};
+std::vector<CachePanel> panels_of(const RunSet& runs, const std::vector<Score>& scores) {
+  std::vector<CachePanel> panels = score_panels(runs, scores);
+  CachePanel loss{.measure = "held-out loss", .y_label = "nats per token", .points = {}};
   for (const Cell& cell : runs.cells) {
     const Interval value = final_loss(cell);
     if (std::isnan(value.value)) continue;
@@ -80,10 +76,13 @@ std::vector<CachePanel> panels_of(const RunSet& runs) {
   return panels;
 }
 
-std::string caption_of(const RunSet& runs) {
+std::string caption_of(const RunSet& runs, const std::vector<Score>& scores) {
   std::vector<const Cell*> cells;
   for (const Cell& cell : runs.cells) cells.push_back(&cell);
-  return fmt::format("{}; 95 % intervals; {}", count_seeds(cells), dtype_note(runs));
+  // The answers stand for the tasks, whose protocols are then not shown.
+  const std::string note = scores.empty() || scores.front().protocol.empty() ? "" : protocol_note(scores);
+  return fmt::format("{}; 95 % intervals; {}{}{}", count_seeds(cells), dtype_note(runs),
+                     note.empty() ? "" : "; ", note);
 }
 
 std::string csv_of(const RunSet& runs, const std::vector<CachePanel>& panels) {
@@ -99,12 +98,13 @@ std::string csv_of(const RunSet& runs, const std::vector<CachePanel>& panels) {
 }  // namespace
 
 Figure accuracy_cache(const RunSet& runs) {
-  const std::vector<CachePanel> panels = panels_of(runs);
+  const std::vector<Score> scores = scores_of(runs);
+  const std::vector<CachePanel> panels = panels_of(runs, first_protocols(scores));
   if (panels.empty()) return {.drawings = {}, .missing = "no run has an accuracy, a task or a held-out loss"};
   Drawing drawing =
-      draw_cache_panels(runs, panels, title_of("Scores and loss by cache", runs), caption_of(runs));
+      draw_cache_panels(runs, panels, title_of("Scores and loss by cache", runs), caption_of(runs, scores));
   drawing.name = file_name("accuracy_cache", runs);
-  drawing.csv = csv_of(runs, panels);
+  drawing.csv = csv_of(runs, panels_of(runs, scores));
   return {.drawings = {std::move(drawing)}, .missing = ""};
 }
 

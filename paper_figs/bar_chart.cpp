@@ -80,18 +80,23 @@ std::string x_axis(const BarChart& chart) {
   return fmt::format("set xtics scale 0 ({})\n{}", tics, style::x_name(chart.axis));
 }
 
-// Values over the bars, if there is room for them.
+size_t places_of(const BarChart& chart) { return chart.groups.size() * (chart.arms.size() + 1) - 1; }
+
+// Values over the bars, upright where there are many, if there is room for them.
+bool values_stand(const BarChart& chart) { return places_of(chart) > 12; }
 std::string values(const BarChart& chart, double top) {
-  const size_t arms = chart.arms.size(), places = chart.groups.size() * (arms + 1) - 1;
-  if (places > 15) return "";
+  const size_t arms = chart.arms.size(), places = places_of(chart);
+  if (places > 36) return "";
+  const bool stand = values_stand(chart);
   std::string out;
   int number = 10;
   for (const auto& bar : chart.bars) {
     double over = high_end(bar);
     if (!std::isnan(bar.before)) over = std::max(over, bar.before);
-    out += fmt::format("set label {} '{:.1f}' at {},{} center font '{},{}'\n", number++, bar.after.value,
-                       x_of(bar, arms), over + 0.05 * top, style::font,
-                       style::small_font_pt - (places > 9 ? 1.5 : 0));
+    out +=
+        fmt::format("set label {} '{:.1f}' at {},{} {} font '{},{}'\n", number++, bar.after.value,
+                    x_of(bar, arms), over + (stand ? 0.03 : 0.05) * top, stand ? "left rotate by 90" : "center",
+                    style::font, style::small_font_pt - (places > 9 ? 1 : 0));
   }
   return out;
 }
@@ -111,7 +116,8 @@ Drawing draw_bars(const BarChart& chart, const std::string& name, const std::str
       style::frame(drawing.script, title, caption, style::key_rows(key), 1.45, chart.axis_in);
   drawing.height_in = frame.height_in;
   const double top = top_of(chart.bars), width = static_cast<double>(chart.groups.size() * (arms + 1)) - 1;
-  drawing.script += fmt::format("set xrange [-0.3:{}]\nset yrange [0:{}]\n", width + 0.3, 1.18 * top) +
+  drawing.script += fmt::format("set xrange [-0.3:{}]\nset yrange [0:{}]\n", width + 0.3,
+                                (values_stand(chart) ? 1.25 : 1.18) * top) +
                     style::y_name(3, "solved (%)", (frame.top + frame.bottom) / 2) + x_axis(chart) +
                     values(chart, top) + plot_command(chart);
   return drawing;

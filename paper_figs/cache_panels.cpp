@@ -124,22 +124,26 @@ std::string y_axis(const CachePanel& panel, double middle) {
 Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& panels, const std::string& title,
                           const std::string& caption) {
   Drawing drawing;
-  const double panel_in = 1.15, gap_in = 0.12;
+  const double panel_in = 1.0, name_in = 0.17, gap_in = 0.09;
   const Axis axis = axis_of(panels);
   const double count = static_cast<double>(panels.size());
   std::string& script = drawing.script;
-  const style::Frame frame =
-      style::frame(script, title, caption, style::key_rows(runs.arms), count * panel_in + (count - 1) * gap_in);
+  const style::Frame frame = style::frame(script, title, caption, style::key_rows(runs.arms),
+                                          count * (name_in + panel_in) + (count - 1) * gap_in);
   drawing.height_in = frame.height_in;
   script += fmt::format("set xrange [{}:{}]\n{}set multiplot\n", axis.low, axis.high,
                         axis.log ? "set logscale x\n" : "");
   double top = frame.top;
   for (size_t i = 0; i < panels.size(); ++i) {
     const bool last = i + 1 == panels.size();
+    top -= style::from_bottom(frame, name_in);
     const double bottom = top - style::from_bottom(frame, panel_in);
     script += data_blocks(runs, panels[i], axis);
     script += fmt::format("set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n", top, bottom);
     script += x_tics(axis, last) + (last ? style::x_name("cached bytes per token") : "");
+    script += fmt::format("set label 4 {} at screen 0.195, screen {:.4f} left font '{},{}'\n",
+                          style::quoted(panels[i].measure), top + style::from_bottom(frame, 0.08), style::font,
+                          style::small_font_pt);
     script += y_axis(panels[i], (top + bottom) / 2) + plot_command(runs, panels[i], i == 0);
     script += "unset label\nunset key\n";
     top = bottom - style::from_bottom(frame, gap_in);

@@ -16,7 +16,7 @@ struct CachePoint {
 };
 
 struct CachePanel {
-  std::string measure, y_label;
+  std::string measure, y_label;  // above the panel; the unit, at its axis
   std::vector<CachePoint> points;
 };
 

@@ -10,7 +10,10 @@
 namespace attnlab {
 namespace {
 
-constexpr double shift_per_arm = 0.012;  // shares of the x axis
+// Shares of the x axis.
+double shift_per_arm(const CurveAxes& axes) {
+  return is_one_place(axes) ? 0.6 / static_cast<double>(axes.arms) : 0.012;
+}
 
 void widen(Spread& range, const Spread& value) {
   // A bare value has ends that are NaN, which compare as false and leave the range as it is.
@@ -22,6 +25,18 @@ void widen(Spread& range, const Spread& value) {
 std::string short_number(double value) {
   const int exponent = static_cast<int>(std::floor(std::log10(value) + 1e-9));
   return fmt::format("{:.3g}e{}", value / std::pow(10, exponent), exponent);
+}
+
+// The worst of the arms' lowest values.
+double worst_lowest(const std::vector<std::vector<Curve>>& panels) {
+  double worst = -INFINITY;
+  for (const auto& panel : panels)
+    for (const auto& curve : panel) {
+      double lowest = INFINITY;
+      for (const auto& point : curve.points) lowest = std::min(lowest, point.value.mean);
+      worst = std::max(worst, lowest);
+    }
+  return worst;
 }
 
 }  // namespace
@@ -43,17 +58,24 @@ CurveAxes axes_of(const std::vector<std::vector<Curve>>& panels, const CurveFigu
         widen(axes.values, point.value);
         if (point.difference) widen(axes.differences, *point.difference);
       }
+  if (const double worst = worst_lowest(panels); figure.cut && axes.values.high > 1.5 * worst)
+    axes.values.high = axes.cut = 1.25 * worst;
   return axes;
 }
 
+bool is_one_place(const CurveAxes& axes) { return axes.first_x == axes.last_x; }
+
 double shifted(double x, double place, const CurveFigure& figure, const CurveAxes& axes) {
-  const double shift = figure.ends == Ends::bars ? shift_per_arm * place : 0;
+  const double shift = figure.ends == Ends::bars ? shift_per_arm(axes) * place : 0;
   if (figure.log_x) return x * std::pow(axes.last_x / axes.first_x, shift) / figure.x_unit;
   return (x + shift * axes.last_x) / figure.x_unit;
 }
 
 std::string x_range(const CurveFigure& figure, const CurveAxes& axes) {
-  const double unit = figure.x_unit, shifts = shift_per_arm * static_cast<double>(axes.arms) / 2;
+  const double unit = figure.x_unit, shifts = shift_per_arm(axes) * static_cast<double>(axes.arms) / 2;
+  if (is_one_place(axes) && figure.ends == Ends::bars && !figure.log_x)
+    return fmt::format("set xrange [{}:{}]\nset xtics ({})\n", 0.65 * axes.last_x / unit,
+                       1.35 * axes.last_x / unit, axes.last_x / unit);
   const double room = figure.ends == Ends::bars ? 0.015 + shifts : 0;
   if (!figure.log_x)
     return fmt::format("set xrange [{}:{}]\n", -room * axes.last_x / unit, (1 + room) * axes.last_x / unit);

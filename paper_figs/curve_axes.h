@@ -12,12 +12,16 @@ namespace attnlab {
 struct CurveAxes {
   size_t arms = 0;  // most in one panel
   double first_x = INFINITY, last_x = 0;
+  double cut = INFINITY;  // values above it are arrows
   Spread values{.low = INFINITY, .high = -INFINITY}, differences;
 };
 
 // Lowest to highest over all sweep points, from the share `settled` of the x axis on: the fall at the start
 // would flatten all that follows. What lies below is always shown.
 CurveAxes axes_of(const std::vector<std::vector<Curve>>& panels, const CurveFigure& figure);
+
+// Whether all points stand at one x; the arms then share the width of the picture.
+bool is_one_place(const CurveAxes& axes);
 
 // Points of different arms at one x stand side by side, else error bars hide each other: `place` is how many
 // arms to the right of the middle this one is.

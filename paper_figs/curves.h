@@ -16,7 +16,7 @@ struct CurvePoint {
   double x = 0;
   Spread value;
   std::optional<Spread> difference = {};
-  bool marked = false;  // with a ring
+  bool marked = false;  // drawn larger
 };
 
 struct Curve {
@@ -37,8 +37,10 @@ struct CurveFigure {
   std::string x_label = "step", x_column = "step";  // on the axis, and in the CSV
   double x_unit = 1;                                // the axis shows x over this
   bool log_x = false;                               // with a tic at each x that has a point
-  bool log_y = false;                               // where values differ by more than a factor of 4
-  std::string mark = "";                            // what a ring means
+  // The y axis ends a quarter above the worst of the arms' lowest values if some value is half above it. Arrows
+  // stand for points that are higher.
+  bool cut = false;
+  std::string mark = "";  // what a larger point means
 };
 
 using Summary = Spread (*)(const std::vector<double>& over_seeds);

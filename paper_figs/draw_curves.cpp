@@ -26,9 +26,20 @@ bool has_marks(const Panel& panel) {
   });
 }
 
+// The points that are told apart, and in "x" alone those above the axis.
+std::string more_blocks(const Curve& curve, double place, const CurveFigure& figure, const CurveAxes& axes) {
+  std::string marks, above;
+  for (const CurvePoint& point : curve.points) {
+    const double x = shifted(point.x, place, figure, axes);
+    if (point.marked) marks += fmt::format("{} {}\n", x, point.value.mean);
+    if (point.value.mean > axes.cut) above += fmt::format("{}\n", x);
+  }
+  return fmt::format("$marks{0} << EOD\n{1}EOD\n$above{0} << EOD\n{2}EOD\n", curve.arm, marks, above);
+}
+
 // "x mean low high" a row.
 std::string data_blocks(const Panel& panel, const CurveFigure& figure, const CurveAxes& axes) {
-  std::string out, marks;
+  std::string out;
   const auto add = [&](double x, const Spread& value) {
     out += fmt::format("{} {} {} {}\n", x, value.mean, value.low, value.high);
   };
@@ -38,18 +49,39 @@ std::string data_blocks(const Panel& panel, const CurveFigure& figure, const Cur
     const auto x = [&](const CurvePoint& point) { return shifted(point.x, place, figure, axes); };
     out += fmt::format("$value{} << EOD\n", curve.arm);
     for (const auto& point : curve.points) add(x(point), point.value);
-    for (const auto& point : curve.points)
-      if (point.marked) marks += fmt::format("{} {}\n", x(point), point.value.mean);
     out += fmt::format("EOD\n$difference{} << EOD\n", curve.arm);
     for (const auto& point : curve.points)
       if (point.difference) add(x(point), *point.difference);
-    out += "EOD\n";
+    out += "EOD\n" + more_blocks(curve, place, figure, axes);
   }
-  return marks.empty() ? out : out + "$marks << EOD\n" + marks + "EOD\n";
+  return out;
+}
+
+bool is_above(const Curve& curve, const CurveAxes& axes) {
+  return std::any_of(curve.points.begin(), curve.points.end(),
+                     [&](const CurvePoint& point) { return point.value.mean > axes.cut; });
+}
+
+void add_marks(std::vector<std::string>& parts, const Panel& panel, const CurveFigure& figure,
+               const CurveAxes& axes) {
+  for (const Curve& curve : panel) {
+    if (has_marks({curve}))
+      parts.push_back(
+          fmt::format("$marks{} using 1:2 notitle with points {}", curve.arm, style::large_mark(curve.arm)));
+    if (is_above(curve, axes))
+      parts.push_back(
+          fmt::format("$above{} using 1:({}):(0):({}) notitle with vectors filled head size graph 0.013,25 {}",
+                      curve.arm, axes.cut - 0.07 * (axes.cut - axes.values.low),
+                      0.1 * (axes.cut - axes.values.low), style::arrow(curve.arm)));
+  }
+  if (has_marks(panel))
+    parts.push_back(fmt::format("keyentry with points {} title {}", style::large_mark(panel.front().arm),
+                                style::quoted(figure.mark)));
 }
 
 // Ends first, then lines, in the arms' order: the first arm lies undermost.
-std::string plot_command(const RunSet& runs, const Panel& panel, const CurveFigure& figure, bool differences) {
+std::string plot_command(const RunSet& runs, const Panel& panel, const CurveFigure& figure,
+                         const CurveAxes& axes, bool differences) {
   const Ends ends = figure.ends;
   std::vector<std::string> parts;
   if (differences) parts.push_back("0 notitle with lines " + style::line(panel.front().arm));
@@ -58,10 +90,10 @@ std::string plot_command(const RunSet& runs, const Panel& panel, const CurveFigu
   for (size_t i = skipped; i < panel.size(); ++i) {
     const size_t arm = panel[i].arm;
     if (panel[i].seeds < 2) continue;
-    parts.push_back(
-        ends == Ends::band
-            ? fmt::format("${}{} using 1:3:4 notitle with filledcurves {}", block, arm, style::band(arm))
-            : fmt::format("${}{} using 1:3:(0):($4-$3) notitle {}", block, arm, style::bar(arm)));
+    parts.push_back(ends == Ends::band
+                        ? fmt::format("${}{} using 1:3:4 notitle with filledcurves {}", block, arm,
+                                      style::band(arm, panel.size()))
+                        : fmt::format("${}{} using 1:3:(0):($4-$3) notitle {}", block, arm, style::bar(arm)));
   }
   for (size_t i = skipped; i < panel.size(); ++i) {
     const size_t arm = panel[i].arm;
@@ -70,8 +102,7 @@ std::string plot_command(const RunSet& runs, const Panel& panel, const CurveFigu
         "${}{} using 1:2 {} with {}", block, arm, title,
         ends == Ends::band ? "lines " + style::line(arm) : "linespoints " + style::line_and_point(arm)));
   }
-  if (!differences && has_marks(panel))
-    parts.push_back("$marks using 1:2 title " + style::quoted(figure.mark) + " with points " + style::ring);
+  if (!differences) add_marks(parts, panel, figure, axes);
   return fmt::format("plot {}\n", fmt::join(parts, ", "));
 }
 
@@ -84,7 +115,7 @@ std::string lower_panel(const RunSet& runs, const Panel& panel, const CurveFigur
       axes.last_x / figure.x_unit < 1e6 ? "%g" : "%.0f", x_axis(panel, figure), top, bottom,
       style::y_axis(3, first.size() <= 12 ? "minus " + first : "difference", (top + bottom) / 2,
                     axes.differences.low, axes.differences.high, 6),
-      plot_command(runs, panel, figure, true));
+      plot_command(runs, panel, figure, axes, true));
 }
 
 std::vector<std::string> key_of(const RunSet& runs, const Panel& panel, const CurveFigure& figure) {
@@ -94,19 +125,21 @@ std::vector<std::string> key_of(const RunSet& runs, const Panel& panel, const Cu
   return names;
 }
 
-std::string caption_of(const Panel& panel, const CurveFigure& figure) {
+// "arrows: up to 4.4"; nothing if all points are within the axis.
+std::string cut_note(const Panel& panel, const CurveAxes& axes) {
+  double highest = -INFINITY;
+  for (const Curve& curve : panel)
+    for (const CurvePoint& point : curve.points) highest = std::max(highest, point.value.mean);
+  return highest > axes.cut ? fmt::format("; arrows: above the axis, up to {:.2g}", highest) : "";
+}
+
+std::string caption_of(const Panel& panel, const CurveFigure& figure, const CurveAxes& axes) {
   std::vector<size_t> counts;
   for (const Curve& curve : panel) counts.push_back(curve.seeds);
   std::string caption = count_seeds(counts);
   if (*std::max_element(counts.begin(), counts.end()) > 1) caption += "; " + figure.summary;
   if (!figure.note.empty()) caption += "; " + figure.note;
-  return caption;
-}
-
-std::string upper_y_axis(const CurveFigure& figure, const CurveAxes& axes, double middle) {
-  const double low = axes.values.low, high = axes.values.high;
-  if (figure.log_y && low > 0 && high > 4 * low) return style::y_axis_log(3, figure.y_label, middle, low, high);
-  return style::y_axis(3, figure.y_label, middle, low, high, 8);
+  return caption + cut_note(panel, axes);
 }
 
 void write_script(Drawing& drawing, const RunSet& runs, const Panel& panel, size_t place,
@@ -117,12 +150,13 @@ void write_script(Drawing& drawing, const RunSet& runs, const Panel& panel, size
   std::string& script = drawing.script;
   script = data_blocks(panel, figure, axes);
   const style::Frame frame =
-      style::frame(script, title, caption_of(panel, figure), style::key_rows(key_of(runs, panel, figure)),
+      style::frame(script, title, caption_of(panel, figure, axes), style::key_rows(key_of(runs, panel, figure)),
                    upper_in + (two ? gap_in + lower_in : 0));
   drawing.height_in = frame.height_in;
   script += x_range(figure, axes);
-  script += upper_y_axis(figure, axes, frame.top - style::from_bottom(frame, upper_in / 2));
-  const std::string upper = plot_command(runs, panel, figure, false);
+  script += style::y_axis(3, figure.y_label, frame.top - style::from_bottom(frame, upper_in / 2),
+                          axes.values.low, axes.values.high, 8);
+  const std::string upper = plot_command(runs, panel, figure, axes, false);
   if (!two) {
     script += x_axis(panel, figure) + upper;
     return;

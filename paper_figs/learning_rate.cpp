@@ -153,8 +153,8 @@ Figure learning_rate(const RunSet& runs) {
                                    .x_label = "peak learning rate",
                                    .x_column = "learning_rate",
                                    .log_x = true,
-                                   .log_y = true,
-                                   .mark = "chosen for the arm"}),
+                                   .cut = true,
+                                   .mark = "large: chosen rate"}),
           .missing = ""};
 }
 

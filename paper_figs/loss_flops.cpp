@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "smoothed_loss.h"
@@ -28,6 +30,41 @@ std::map<double, double> flops_by_step(const Cell& cell) {
   return means;
 }
 
+// The first arm's mean at `x`, between its points.
+std::optional<double> value_at(const Curve& curve, double x) {
+  const std::vector<CurvePoint>& points = curve.points;
+  const auto after = std::find_if(points.begin(), points.end(), [&](const CurvePoint& p) { return p.x >= x; });
+  if (after == points.end() || (after == points.begin() && after->x > x)) return std::nullopt;
+  if (after->x == x) return after->value.mean;
+  const CurvePoint& before = *(after - 1);
+  const double share = (x - before.x) / (after->x - before.x);
+  return (1 - share) * before.value.mean + share * after->value.mean;
+}
+
+// At equal compute arms have seen other batches, whose noise is larger than what the arms differ by.
+constexpr double window = 0.1;  // of the axis
+
+// Differences of the means at equal compute, as a moving mean, in place of those at equal steps. They have no
+// ends: no batches are shared that seeds could be paired by. Places whose window is cut have none.
+void compare_at_equal_compute(std::vector<Curve>& curves) {
+  const double half = window / 2 * curves.front().points.back().x;
+  for (Curve& curve : curves) {
+    std::vector<std::pair<double, double>> raw;
+    for (CurvePoint& point : curve.points) {
+      point.difference.reset();
+      const auto first = value_at(curves.front(), point.x);
+      if (&curve != &curves.front() && first) raw.emplace_back(point.x, point.value.mean - *first);
+    }
+    for (CurvePoint& point : curve.points) {
+      if (raw.empty() || point.x - half < raw.front().first || point.x + half > raw.back().first) continue;
+      double sum = 0, count = 0;
+      for (const auto& [x, difference] : raw)
+        if (std::abs(x - point.x) <= half) sum += difference, ++count;
+      point.difference = Spread{.mean = sum / count, .low = not_known, .high = not_known};
+    }
+  }
+}
+
 struct Unit {
   const char* name;
   double flops;
@@ -41,12 +78,25 @@ Unit unit_for(double most) {
   return units.back();
 }
 
+bool has_differences(const std::vector<Curve>& curves) {
+  return std::any_of(curves.begin(), curves.end(), [](const Curve& curve) {
+    return std::any_of(curve.points.begin(), curve.points.end(),
+                       [](const CurvePoint& point) { return point.difference.has_value(); });
+  });
+}
+
+std::string note_of(const SmoothedLoss& smooth) {
+  const std::string note = smoothing_note(smooth);
+  if (std::none_of(smooth.curves.begin(), smooth.curves.end(), has_differences)) return note;
+  return note + (note.empty() ? "" : "; ") + "below: at equal compute, moving mean of a tenth of the axis";
+}
+
 }  // namespace
 
 Figure loss_flops(const RunSet& runs) {
   SmoothedLoss smooth = smoothed_loss(runs);
   double most = 0;
-  for (size_t place = 0; place < runs.points.size(); ++place)
+  for (size_t place = 0; place < runs.points.size(); ++place) {
     for (Curve& curve : smooth.curves[place])
       for (const Cell* cell : runs.cells_at(place)) {
         if (cell->arm != curve.arm) continue;
@@ -54,16 +104,17 @@ Figure loss_flops(const RunSet& runs) {
         for (CurvePoint& point : curve.points) point.x = flops.at(point.x);
         most = std::max(most, curve.points.back().x);
       }
+    if (!smooth.curves[place].empty()) compare_at_equal_compute(smooth.curves[place]);
+  }
   const Unit unit = unit_for(most);
   Figure made{.drawings = draw_curves(runs, smooth.curves,
                                       {.name = "loss_flops",
                                        .title = "Training loss by compute",
                                        .y_label = "nats per token",
                                        .summary = "mean and range",
-                                       .note = smoothing_note(smooth),
+                                       .note = note_of(smooth),
                                        .ends = Ends::band,
-                                       .settled = 0.05,
-                                       .differences = false,
+                                       .settled = 0.1,
                                        .x_label = fmt::format("training compute, 3 × forward ({})", unit.name),
                                        .x_column = "flops",
                                        .x_unit = unit.flops})};

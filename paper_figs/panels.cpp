@@ -112,6 +112,7 @@ std::string data_blocks(const Panel& panel, size_t place) {
 }
 
 std::string look_of(const Series& series) {
+  if (series.marks && series.points.size() == 1) return "with points " + style::mark(series.look);
   return series.marks ? "with linespoints " + style::line_and_point(series.look)
                       : "with lines " + style::line(series.look);
 }

@@ -92,6 +92,15 @@ Panel panel_of(const std::vector<ConversionRow>& rows) {
   return panel;
 }
 
+using Groups = std::vector<std::pair<std::string, std::vector<ConversionRow>>>;
+
+// The setting stands in the name only where the base has several.
+std::string name_of(const Groups& groups, const ConversionRow& row) {
+  const auto settings = std::count_if(groups.begin(), groups.end(),
+                                      [&](const auto& group) { return group.second.front().base == row.base; });
+  return drawing_name("rank_perplexity", settings > 1 ? setting_of(row) : row.base, groups.size());
+}
+
 }  // namespace
 
 Figure rank_perplexity(const Measurements& measured) {
@@ -100,7 +109,7 @@ Figure rank_perplexity(const Measurements& measured) {
   for (const auto& [setting, rows] : groups) {
     const ConversionRow& first = rows.front();
     Drawing& drawing = figure.drawings.emplace_back(draw_panels(
-        drawing_name("rank_perplexity", setting, groups.size()), "Perplexity by size of the cache",
+        name_of(groups, rows.front()), "Perplexity by size of the cache",
         fmt::format("{}; held-out text, before any training; {}", short_name(first.base),
                     first.freqfold > 1 ? fmt::format("FreqFold {}", first.freqfold) : "no FreqFold"),
         {panel_of(rows)}, {{"base", "with lines lc rgb '#888888' lw 1 dt solid"}}));

@@ -1,6 +1,7 @@
 // The paper's figure 3b: what it costs to take rotary position from a share of the keys' numbers.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -21,6 +22,13 @@ std::map<int64_t, Removal> removals_of(const std::vector<ConversionRow>& rows) {
     by_freqfold[row.freqfold].emplace(100 * (1 - share), std::log(row.perplexity));
   }
   return by_freqfold;
+}
+
+// The axis begins below the smallest share that was removed.
+double first_share(const std::map<int64_t, Removal>& removals) {
+  double least = 100;
+  for (const auto& [freqfold, removal] : removals) least = std::min(least, removal.begin()->first);
+  return std::max(0.0, 10 * std::floor((least - 1) / 10));
 }
 
 std::string csv_of(const std::string& base, const std::map<int64_t, Removal>& removals, double log_base) {
@@ -44,8 +52,9 @@ Figure rope_removal(const Measurements& measured) {
   for (const auto& [base, of_base] : groups) {
     const auto removals = removals_of(of_base);
     const double log_base = std::log(of_base.front().perplexity_base);
-    Panel panel{.x = {.name = "numbers of the keys without rotary (%)", .low = 0, .high = 100},
+    Panel panel{.x = {.name = "numbers of the keys without rotary (%)", .low = 0, .high = 102},
                 .y = empty_axis("log-perplexity (nats)")};
+    panel.x.low = first_share(removals);
     widen(panel.y, log_base);
     size_t look = 1;  // black is the base's
     for (const auto& [freqfold, removal] : removals) {
@@ -59,7 +68,7 @@ Figure rope_removal(const Measurements& measured) {
       panel.series.push_back(std::move(series));
     }
     const std::string base_look = "with lines lc rgb '#000000' lw 1 dt solid";
-    panel.plots.push_back(fmt::format("[0:100] {} notitle {}", log_base, base_look));
+    panel.plots.push_back(fmt::format("{} notitle {}", log_base, base_look));
     Drawing& drawing = figure.drawings.emplace_back(
         draw_panels(drawing_name("rope_removal", base, groups.size()), "Removing rotary position",
                     short_name(base) + "; held-out text, before any training", {panel},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -73,6 +74,27 @@ std::string score_name(const Score& score, const std::vector<Score>& all) {
   });
   if (!several) return score.task;
   return score.task + ", " + (score.protocol.empty() ? "answers" : score.protocol);
+}
+
+std::vector<Score> first_protocols(const std::vector<Score>& all) {
+  std::map<std::string, std::string> first;
+  std::vector<Score> shown;
+  for (const Score& score : all)
+    if (score.protocol.empty() || first.emplace(score.task, score.protocol).first->second == score.protocol)
+      shown.push_back(score);
+  return shown;
+}
+
+std::string protocol_note(const std::vector<Score>& all) {
+  std::map<std::string, std::string> first;
+  std::set<std::string> chosen;
+  for (const Score& score : all)
+    if (!score.protocol.empty()) {
+      const std::string& shown = first.emplace(score.task, score.protocol).first->second;
+      if (shown != score.protocol) chosen.insert(shown);
+    }
+  if (chosen.empty()) return "";
+  return chosen.size() == 1 ? "of several protocols " + *chosen.begin() : "first protocol of each task";
 }
 
 }  // namespace attnlab

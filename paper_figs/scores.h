@@ -25,4 +25,9 @@ std::vector<Score> scores_of(const RunSet& runs);
 // "TASK, answers".
 std::string score_name(const Score& score, const std::vector<Score>& all);
 
+// What pictures show: of each task the protocol that comes first, which is the one that asks; and answers.
+std::vector<Score> first_protocols(const std::vector<Score>& all);
+// "of several protocols PROTOCOL", "first protocol of each task", or nothing where no protocol was left out.
+std::string protocol_note(const std::vector<Score>& all);
+
 }  // namespace attnlab

@@ -16,18 +16,26 @@ struct Look {
   const char* fill;  // of boxes; light, so that error bars are seen on it
 };
 
-constexpr std::array<Look, 7> looks{{
+// A symbol belongs to one arm. From the eighth arm on, colours come again with another dash and another fill.
+constexpr std::array<Look, 14> looks{{
     {"#000000", "solid", 7, "solid 0.3"},              // black: a disc
     {"#D55E00", "(6,2.5)", 5, "pattern 4"},            // vermilion: a square
-    {"#0072B2", "(1.5,2)", 9, "pattern 5"},            // blue: a triangle
+    {"#0072B2", "(3,1.5)", 9, "pattern 5"},            // blue: a triangle
     {"#009E73", "(9,2.5,1.5,2.5)", 13, "pattern 1"},   // bluish green: a diamond
     {"#CC79A7", "(4,4)", 11, "pattern 2"},             // reddish purple: a triangle on its tip
     {"#E69F00", "(12,3)", 4, "pattern 6"},             // orange: an open square
     {"#56B4E9", "(6,2,1.5,2,1.5,2)", 6, "pattern 7"},  // sky blue: a circle
+    {"#000000", "(2,2)", 8, "empty"},                  // an open triangle
+    {"#D55E00", "(12,2,2,2)", 12, "solid 0.3"},        // an open diamond
+    {"#0072B2", "solid", 10, "solid 0.6"},             // an open triangle on its tip
+    {"#009E73", "(4,2)", 15, "solid 0.15"},            // a pentagon
+    {"#CC79A7", "(8,2,3,2)", 2, "solid 0.8"},          // a cross
+    {"#E69F00", "(2,1,2,4)", 14, "pattern 4"},         // an open pentagon
+    {"#56B4E9", "solid", 3, "solid 0.45"},             // a star
 }};
 
 const Look& look_of(size_t arm) { return looks[arm % looks.size()]; }
-double width_of(size_t arm) { return std::max(0.8, 1.7 - 0.3 * static_cast<double>(arm)); }
+double width_of(size_t arm) { return std::max(0.9, 1.7 - 0.25 * static_cast<double>(arm)); }
 
 // The smallest of 1, 2, 5, 10, 20, … (and their tenths, …) that is not below `least`.
 double round_step(double least) {
@@ -53,12 +61,20 @@ std::string mark(size_t arm) {
   return fmt::format("pt {} ps 0.5 lw 1 lc rgb '{}'", look.point, look.colour);
 }
 
+std::string arrow(size_t arm) { return fmt::format("lc rgb '{}' lw 0.9 dt solid", look_of(arm).colour); }
+
+std::string large_mark(size_t arm) {
+  const Look& look = look_of(arm);
+  return fmt::format("pt {} ps 0.8 lw 1 lc rgb '{}'", look.point, look.colour);
+}
+
 std::string bar(size_t arm) {
   return fmt::format("{} lc rgb '{}' lw 0.8 dt solid", end_bars, look_of(arm).colour);
 }
 
-std::string band(size_t arm) {
-  return fmt::format("lc rgb '{}' fs transparent solid 0.18 noborder", look_of(arm).colour);
+std::string band(size_t arm, size_t bands) {
+  const double strength = std::clamp(0.36 / static_cast<double>(bands), 0.05, 0.18);
+  return fmt::format("lc rgb '{}' fs transparent solid {:.3g} noborder", look_of(arm).colour, strength);
 }
 
 std::string box(size_t arm) {
@@ -81,6 +97,30 @@ std::string quoted_lines(const std::string& text) {
     out += c == '\n' ? std::string("\\n") : std::string(1, c);
   }
   return out + '"';
+}
+
+double tic_step(double low, double high, int most) {
+  double step = round_step((high - low) / (most + 1));
+  while (std::floor(high / step) - std::ceil(low / step) + 1 > most) step = round_step(1.01 * step);
+  return step;
+}
+
+std::vector<std::string> broken(const std::string& text, size_t most) {
+  std::vector<std::string> lines{""};
+  std::string part;
+  const auto put = [&](bool space) {
+    if (!lines.back().empty() && lines.back().size() + part.size() > most) lines.emplace_back();
+    lines.back() += part + (space ? " " : "");
+    part.clear();
+  };
+  for (const char c : text) {
+    if (c != ' ') part += c;
+    if (c == ' ' || c == '_') put(c == ' ');
+  }
+  put(false);
+  for (std::string& line : lines)
+    if (!line.empty() && line.back() == ' ') line.pop_back();
+  return lines;
 }
 
 std::vector<std::string> wrapped(const std::string& text, size_t most) {
@@ -155,19 +195,6 @@ std::string y_axis(int number, const std::string& name, double middle, double lo
   if (!(margin > 0)) margin = std::max(1e-9, 0.01 * std::abs(low));
   return fmt::format("set yrange [{}:{}]\nset ytics {} format '%g'\n", low - margin, high + margin,
                      round_step((high - low + 2 * margin) / tics)) +
-         y_name(number, name, middle);
-}
-
-std::string y_axis_log(int number, const std::string& name, double middle, double low, double high) {
-  const bool short_range = high < 50 * low;
-  const double margin = std::pow(high / low, 0.06);
-  std::string tics;
-  for (double power = std::pow(10, std::floor(std::log10(low / margin))); power < high * margin; power *= 10)
-    for (const double factor : {1.0, 2.0, 5.0})
-      if (factor == 1 || short_range)
-        tics += fmt::format("{}'{:g}' {:g}", tics.empty() ? "" : ", ", factor * power, factor * power);
-  return fmt::format("set logscale y\nset yrange [{}:{}]\nset ytics ({})\n", low / margin, high * margin,
-                     tics) +
          y_name(number, name, middle);
 }
 

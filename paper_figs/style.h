@@ -17,19 +17,18 @@ inline constexpr double small_font_pt = 6;
 // what lies below their middle.)
 inline constexpr const char* end_bars = "with vectors heads nofilled size graph 0.009,90";
 
-// Around a point that is told apart from others of its arm.
-inline constexpr const char* ring = "pt 6 ps 1.1 lw 0.8 lc rgb '#000000'";
-
 // Gnuplot options of a line, a point, an interval or a box, for the arm in this place of the config.
 //
 // Colours are Okabe and Ito's ("Color universal design", 2008), told apart by colour-blind readers; dashes,
 // points and patterns tell the arms apart in grey. Earlier arms are drawn first and wider, later ones narrower
-// and dashed, so that curves which coincide are all seen.
+// and dashed, so that curves which coincide are all seen. The looks of 14 arms differ.
 std::string line(size_t arm);
 std::string line_and_point(size_t arm);
-std::string mark(size_t arm);  // a point without a line
+std::string mark(size_t arm);        // a point without a line
+std::string large_mark(size_t arm);  // one that is told apart from others of its arm
+std::string arrow(size_t arm);
 std::string bar(size_t arm);
-std::string band(size_t arm);
+std::string band(size_t arm, size_t bands = 1);  // lighter where several `bands` may lie on each other
 std::string box(size_t arm);
 
 // A text as a gnuplot string; nothing in it is special.
@@ -51,6 +50,11 @@ Frame frame(std::string& script, const std::string& title, const std::string& ca
 size_t key_rows(const std::vector<std::string>& names);
 // A text in lines of at most `most` characters, broken at spaces, best behind a "; ".
 std::vector<std::string> wrapped(const std::string& text, size_t most);
+// The same broken behind '_' as well, without regard to sense; parts longer than `most` stay whole.
+std::vector<std::string> broken(const std::string& text, size_t most);
+// The smallest distance of 1, 2, 5, 10, 20, … (and their tenths, …) at which [low, high] has at most `most`
+// tics.
+double tic_step(double low, double high, int most);
 // The share of the height at which something stands `inches` below the top, or above the bottom.
 double from_bottom(const Frame& frame, double inches);
 
@@ -61,7 +65,5 @@ std::string y_name(int number, const std::string& name, double middle);
 // The y axis over [low, high] and a margin on both sides, never empty, with at most `tics` + 1 labelled tics,
 // and its name.
 std::string y_axis(int number, const std::string& name, double middle, double low, double high, int tics);
-// The same with a logarithmic scale; low > 0.
-std::string y_axis_log(int number, const std::string& name, double middle, double low, double high);
 
 }  // namespace attnlab::style

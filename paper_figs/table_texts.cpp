@@ -1,8 +1,11 @@
 // Table 5: what the arms write to the same prompts, before training and after it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
+#include <utility>
 
+#include "results/evaluation_file.h"
 #include "tables.h"
 
 namespace attnlab {
@@ -24,57 +27,99 @@ std::string trimmed(const std::string& text) {
   return first == std::string::npos ? "" : text.substr(first, last - first + 1);
 }
 
-// One reply, to be found by the problem's number.
 struct Reply {
-  std::string arm, when;
-  ProblemRow row;
+  std::string arm, when, prompt, text;
+  bool correct = false;
 };
 
-std::map<int64_t, std::vector<Reply>> replies_at(const RunSet& runs, size_t point) {
-  std::map<int64_t, std::vector<Reply>> by_problem;
+// Replies by the problem's number, of the runs' own problems and of each task: a source's name → problems.
+using Source = std::map<int64_t, std::vector<Reply>>;
+using Sources = std::vector<std::pair<std::string, Source>>;
+
+Source& source_of(Sources& sources, const std::string& name) {
+  for (auto& [other, source] : sources)
+    if (other == name) return source;
+  return sources.emplace_back(name, Source{}).second;
+}
+
+std::string when_of(int64_t step) { return step == 0 ? "before training" : "trained"; }
+
+void add_answers(Sources& sources, const RunRecord& run, const std::string& arm) {
+  if (run.evaluations.empty()) return;
+  for (const ProblemRow& row : run.problems)
+    if (row.step == 0 || row.step == run.evaluations.back().step)
+      source_of(sources, "")[row.index].push_back(
+          {arm, when_of(row.step), row.prompt, row.output, row.correct != 0});
+}
+
+// Judged by the task's first protocol. Archives leave texts out: an empty one tells nothing.
+void add_task(Source& source, const TaskRecord& task, const std::string& arm, int64_t step) {
+  std::map<int64_t, bool> correct;
+  if (!task.judgements.empty())
+    for (const JudgementRow& row : task.judgements.front().second)
+      if (row.sample == 0) correct[row.problem] = row.correct != 0;
+  for (const ReplyRow& row : task.replies)
+    if (row.sample == 0 && !trimmed(row.text).empty())
+      source[row.problem].push_back(
+          {arm, when_of(step),
+           fmt::format("{}, {}", task.label, row.id.empty() ? fmt::format("problem {}", row.problem) : row.id),
+           row.text, correct[row.problem]});
+}
+
+void add_tasks(Sources& sources, const RunRecord& run, const std::string& arm) {
+  for (const auto& [step, file] : tasks_files(run.path)) {
+    if (step != 0 && step != run.last_step) continue;
+    for (const TaskRecord& task : read_evaluation(file).tasks)
+      add_task(source_of(sources, task.label), task, arm, step);
+  }
+}
+
+Sources replies_at(const RunSet& runs, size_t point) {
+  Sources sources;
   for (const Cell* cell : runs.cells_at(point)) {
     const RunRecord run = read_run(cell->runs.front()->path, true);
-    if (run.evaluations.empty()) continue;
-    const int64_t last = run.evaluations.back().step;
-    for (const auto& row : run.problems)
-      if (row.step == 0 || row.step == last)
-        by_problem[row.index].push_back(
-            {runs.arms[cell->arm], row.step == 0 ? "before training" : "trained", row});
+    add_answers(sources, run, runs.arms[cell->arm]);
+    add_tasks(sources, run, runs.arms[cell->arm]);
   }
-  return by_problem;
+  return sources;
 }
 
 // Problems to which most replies were kept, the first ones.
-Grid grid_of(const std::map<int64_t, std::vector<Reply>>& by_problem) {
-  Grid grid{.titles = {"arm", "when", "right", "text"}, .columns = Columns::texts};
+void add_lines(Grid& grid, const Source& by_problem) {
   size_t most = 0, shown = 0;
   for (const auto& [index, replies] : by_problem) most = std::max(most, replies.size());
   for (const auto& [index, replies] : by_problem) {
-    if (replies.size() < most || shown++ == problems_shown) continue;
-    grid.lines.push_back({.heading = shortened(trimmed(replies.front().row.prompt))});
-    for (const auto& reply : replies)
-      grid.lines.push_back({.cells = {reply.arm, reply.when, reply.row.correct ? "yes" : "no",
-                                      shortened(trimmed(reply.row.output))}});
-    if (shown == problems_shown) break;
+    if (replies.size() < most) continue;
+    grid.lines.push_back({.heading = shortened(trimmed(replies.front().prompt))});
+    for (const Reply& reply : replies)
+      grid.lines.push_back(
+          {.cells = {reply.arm, reply.when, reply.correct ? "yes" : "no", shortened(trimmed(reply.text))}});
+    if (++shown == problems_shown) return;
   }
+}
+
+Grid grid_of(const Sources& sources) {
+  Grid grid{.titles = {"arm", "when", "right", "text"}, .columns = Columns::texts};
+  for (const auto& [name, source] : sources) add_lines(grid, source);
   return grid;
 }
 
 }  // namespace
 
 Figure table_5(const RunSet& runs) {
-  Figure figure{.missing = "no evaluation asked problems"};
+  Figure figure{.missing = "no evaluation asked problems and kept the replies"};
   for (size_t point = 0; point < runs.points.size(); ++point) {
-    const auto by_problem = replies_at(runs, point);
-    if (by_problem.empty()) continue;
+    const Grid grid = grid_of(replies_at(runs, point));
+    if (grid.lines.empty()) continue;
     figure.tables.push_back(
         {.name = file_name("table_5", runs, point),
          .caption = "What the arms write to the same prompts" +
                     (runs.experiment.empty() ? "" : ", " + runs.experiment) +
                     (runs.points[point].empty() ? "" : ", " + runs.points[point]),
-         .grid = grid_of(by_problem),
+         .grid = grid,
          .notes = {
-             "The first problems of the last evaluation, of each arm's first seed, as they came. A table of "
+             "The first problems of the last evaluation and of each task, of each arm's first seed, as they "
+             "came. A table of "
              "examples measures nothing.",
              "The paper's table 5 shows conversions of LLaMA-2-7B; there is no data here for that model."}});
   }

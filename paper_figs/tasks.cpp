@@ -1,12 +1,15 @@
 // Tasks after training, maths and code side by side: per task a group of bars, one per arm, with 95 %
 // intervals. The answers to the problems of the runs' own data stand first. One drawing per sweep point.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "bar_chart.h"
 #include "final_values.h"
 #include "scores.h"
+#include "style.h"
 
 namespace attnlab {
 namespace {
@@ -22,17 +25,27 @@ Scores scores_at(const Scores& all, size_t point) {
   return found;
 }
 
-std::string group_name(const Score& score, const Scores& all) {
-  std::string name = score_name(score, all);
-  if (const size_t comma = name.find(", "); comma != std::string::npos) name.replace(comma, 2, "\n");
-  return name + fmt::format("\n{} problems", score.problems);
+// In lines that are no longer than what `groups` names side by side have room for.
+std::string group_name(const Score& score, const Scores& all, size_t groups) {
+  const size_t most = 52 / std::max<size_t>(1, groups);
+  std::vector<std::string> lines = style::broken(score_name(score, all), most);
+  for (const std::string& line : style::broken(fmt::format("{} problems", score.problems), most))
+    lines.push_back(line);
+  return fmt::format("{}", fmt::join(lines, "\n"));
+}
+
+size_t count_tasks(const Scores& scores) {
+  std::set<std::pair<std::string, bool>> tasks;
+  for (const Score& score : scores) tasks.insert({score.task, is_task(score)});
+  return tasks.size();
 }
 
 BarChart chart_of(const RunSet& runs, const Scores& scores) {
   BarChart chart{.arms = runs.arms};
+  const size_t groups = count_tasks(scores);
   size_t lines = 1;
   for (const Score& score : scores) {
-    const std::string name = group_name(score, scores);
+    const std::string name = group_name(score, scores, groups);
     const auto found = std::find(chart.groups.begin(), chart.groups.end(), name);
     const auto group = static_cast<size_t>(found - chart.groups.begin());
     if (found == chart.groups.end()) chart.groups.push_back(name);
@@ -43,14 +56,19 @@ BarChart chart_of(const RunSet& runs, const Scores& scores) {
   return chart;
 }
 
-std::string caption_of(const RunSet& runs, size_t point, const Scores& scores) {
+std::string interval_note(const Scores& scores) {
   const bool several =
       std::any_of(scores.begin(), scores.end(), [](const Score& score) { return score.seeds > 1; });
   const bool answers = !is_task(scores.front());
-  std::string caption = count_seeds(runs.cells_at(point)) + "; 95 % interval over ";
-  if (!several) return caption + "problems";
-  if (!answers) return caption + "seeds and problems";
-  return caption + fmt::format("seeds and problems ({}: over seeds)", score_name(scores.front(), scores));
+  if (!several) return "95 % interval over problems";
+  if (!answers) return "95 % interval over seeds and problems";
+  return fmt::format("95 % interval over seeds and problems ({}: over seeds)",
+                     score_name(scores.front(), scores));
+}
+
+std::string caption_of(const RunSet& runs, size_t point, const Scores& shown, const std::string& note) {
+  const std::string caption = count_seeds(runs.cells_at(point)) + "; " + interval_note(shown);
+  return note.empty() ? caption : caption + "; " + note;
 }
 
 std::string csv_of(const RunSet& runs, const Scores& scores) {
@@ -70,11 +88,11 @@ Figure tasks(const RunSet& runs) {
   const Scores all = scores_of(runs);
   Figure made;
   for (size_t point = 0; point < runs.points.size(); ++point) {
-    const Scores scores = scores_at(all, point);
+    const Scores scores = scores_at(all, point), shown = first_protocols(scores);
     if (std::none_of(scores.begin(), scores.end(), is_task)) continue;
-    made.drawings.push_back(draw_bars(chart_of(runs, scores), file_name("tasks", runs, point),
+    made.drawings.push_back(draw_bars(chart_of(runs, shown), file_name("tasks", runs, point),
                                       title_of("Tasks", runs, runs.points[point]),
-                                      caption_of(runs, point, scores)));
+                                      caption_of(runs, point, shown, protocol_note(scores))));
     made.drawings.back().csv = csv_of(runs, scores);
   }
   if (made.drawings.empty()) made.missing = "no run has an evaluation of tasks";

@@ -137,6 +137,16 @@ TEST_CASE("held-out loss and accuracy are shown with their intervals over seeds"
   }
 }
 
+TEST_CASE("arms whose held-out loss is known at one step stand side by side at that step") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path(), {.steps = 60, .evaluate_every = 60, .at_start = false});
+  REQUIRE(make_figures(folder.path().string() + " --only heldout_loss").status == 0);
+  const std::string svg = read_file(folder.path() / "figures" / "heldout_loss.svg");
+  CHECK_THAT(svg, ContainsSubstring(">60<"));
+  CHECK(svg.find(">50<") == std::string::npos);
+}
+
 TEST_CASE("one seed has no interval over seeds, and its accuracy has one over problems") {
   if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
   const test::TemporaryFolder folder;

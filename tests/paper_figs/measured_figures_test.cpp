@@ -155,8 +155,7 @@ TEST_CASE("conversions with another FreqFold or of another base have drawings of
   const Drawn drawn(measured, "rank_perplexity");
   REQUIRE(drawn.called.status == 0);
   for (const char* setting :
-       {"data_base_small__freqfold_1__collapse_1", "data_base_small__freqfold_2__collapse_1",
-        "models_other__freqfold_2__collapse_1"})
+       {"data_base_small__freqfold_1__collapse_1", "data_base_small__freqfold_2__collapse_1", "models_other"})
     CHECK(fs::exists(drawn.file(std::string("rank_perplexity-") + setting + ".png")));
 }
 

@@ -60,7 +60,7 @@ TEST_CASE("the runs that choose a learning rate are drawn, and the chosen rate i
     check_spread(row, losses(files.at(row.at("learning_rate"))));
   }
   const std::string svg = read_file(folder.path() / "figures" / "learning_rate.svg");
-  for (const char* text : {"n = 2 seeds; mean and range", "chosen for the arm", "1e-3", "3e-3"})
+  for (const char* text : {"n = 2 seeds; mean and range", "large: chosen rate", "1e-3", "3e-3"})
     CHECK_THAT(svg, ContainsSubstring(text));
 }
 
@@ -78,6 +78,25 @@ TEST_CASE("a rate at which a run diverged has no point and is counted") {
   REQUIRE(make_figures(folder.path().string() + " --only learning_rate").status == 0);
   CHECK(test::read_csv(folder.path() / "figures" / "learning_rate.csv").size() == 2);
   CHECK_THAT(read_file(folder.path() / "figures" / "learning_rate.svg"), ContainsSubstring("1 diverged"));
+}
+
+TEST_CASE("a rate whose loss is far above the best one leaves the axis as an arrow, and stays in the CSV") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const auto caption_of = [](double factor) {
+    const test::TemporaryFolder folder;
+    const fs::path file = test::write_run(folder.path(), {.sweep_point = "train.lr=0.001"});
+    const double best = read_run(file).evaluations.back().heldout_loss;
+    RunHeader header = test::header_of({.sweep_point = "train.lr=0.01"});
+    RunWriter writer = RunWriter::create(folder.path() / "gqa" / "train.lr=0.01" / "seed0.h5", header);
+    writer.put_evaluation({.step = 60, .heldout_loss = factor * best, .heldout_tokens = 1000}, {});
+    writer.set_status(RunState::complete, 60);
+    REQUIRE(make_figures(folder.path().string() + " --only learning_rate").status == 0);
+    CHECK(near(number(test::read_csv(folder.path() / "figures" / "learning_rate.csv")[1], "mean"),
+               factor * best));
+    return read_file(folder.path() / "figures" / "learning_rate.svg");
+  };
+  CHECK_THAT(caption_of(4), ContainsSubstring("arrows: above the axis, up to 4."));
+  CHECK(caption_of(1.4).find("arrows") == std::string::npos);
 }
 
 TEST_CASE("a sweep over train.lr is drawn by the other keys of its points") {
@@ -124,6 +143,14 @@ TEST_CASE("the training loss is shown against three forward passes of its tokens
     double sum = 0;
     for (const RunRecord& run : read_runs(folder.path() / "mla_identity")) sum += run.train.at(36).loss;
     CHECK(near(number(row, "mean"), sum / 3));
+    // Arms spend alike here, so equal compute is an equal step: a tenth of 60 steps is 3 to both sides.
+    double difference = 0;
+    for (size_t step = 34; step <= 40; ++step)
+      for (const auto& [arm, sign] : {std::pair("mla_identity", 1), std::pair("gqa", -1)})
+        for (const RunRecord& run : read_runs(folder.path() / arm))
+          difference += sign * run.train.at(step - 1).loss;
+    CHECK(near(number(row, "difference"), difference / (3 * 7)));
+    CHECK(row.at("difference_low").empty());
   }
   CHECK(found);
   // 3 · 4e6 · 4096 · 60 = 2.9e12

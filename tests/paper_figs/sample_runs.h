@@ -23,9 +23,10 @@ struct SampleRun {
   bool at_start = true;  // an evaluation at step 0
   int64_t problems = 200;
   RunState state = RunState::complete;
-  int64_t cached = 128;     // numbers per token
-  FlatFields config = {};   // of the file
-  bool with_tasks = false;  // an evaluation of two tasks beside the file
+  int64_t cached = 128;                            // numbers per token
+  FlatFields config = {};                          // of the file
+  bool with_tasks = false;                         // an evaluation of two tasks beside the file
+  std::vector<std::string> protocols = {"plain"};  // of the tasks; all but the first find no reply right
 };
 
 inline RunHeader header_of(const SampleRun& run) {
@@ -79,10 +80,14 @@ inline bool solves(const SampleRun& run, const std::string& task, int64_t proble
 inline void write_tasks(const std::filesystem::path& run_file, const SampleRun& run) {
   EvaluationRecord record;
   for (const std::string task : {"gsm8k", "humaneval"}) {
-    std::vector<JudgementRow> rows;
-    for (int64_t problem = 0; problem < 30; ++problem)
-      rows.push_back({.problem = problem, .correct = solves(run, task, problem)});
-    record.tasks.push_back({.label = task, .judgements = {{"plain", rows}}});
+    TaskRecord& written = record.tasks.emplace_back(TaskRecord{.label = task});
+    for (const std::string& protocol : run.protocols) {
+      std::vector<JudgementRow> rows;
+      for (int64_t problem = 0; problem < 30; ++problem)
+        rows.push_back(
+            {.problem = problem, .correct = protocol == run.protocols.front() && solves(run, task, problem)});
+      written.judgements.emplace_back(protocol, rows);
+    }
   }
   write_evaluation(tasks_file(run_file, run.steps), record);
 }

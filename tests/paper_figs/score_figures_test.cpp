@@ -114,6 +114,25 @@ TEST_CASE("the ablation shows paired differences to the first arm") {
   CHECK(number(test::row_of(rows_of(csv, "measure", "gsm8k"), "mla_orthogonal"), "difference") > 0);
 }
 
+TEST_CASE("of several protocols pictures show the first one and the CSV has all") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path(),
+                         {.problems = 0, .with_tasks = true, .protocols = {"strict", "flexible"}});
+  REQUIRE(make_figures(folder.path().string() + " --only tasks --only ablation --only accuracy_cache").status ==
+          0);
+  for (const char* name : {"tasks", "ablation", "accuracy_cache"}) {
+    INFO(name);
+    const auto figure = [&](const char* ending) {
+      return read_file(folder.path() / "figures" / (std::string(name) + ending));
+    };
+    CHECK_THAT(figure(".svg"), ContainsSubstring("of several protocols strict") && ContainsSubstring("gsm8k"));
+    CHECK(figure(".svg").find("flexible") == std::string::npos);
+    CHECK_THAT(figure(".csv"), ContainsSubstring("strict") && ContainsSubstring("flexible"));
+  }
+  CHECK(test::read_csv(folder.path() / "figures" / "tasks.csv").size() == 2 * 2 * 3);
+}
+
 TEST_CASE("a task that the first arm was not asked has no difference") {
   if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
   const test::TemporaryFolder folder;

@@ -1,5 +1,7 @@
 #include "style.h"
 
+#include <set>
+
 #include "catch.h"
 
 using namespace attnlab;
@@ -19,9 +21,41 @@ TEST_CASE("a key of many short names has two columns, one of few or long names h
   CHECK(style::key_rows({"a", "b", "c", "a_name_that_is_much_too_long"}) == 4);
 }
 
-TEST_CASE("a logarithmic axis has tics at 1, 2 and 5 where it is short, and at powers of 10 where it is long") {
-  CHECK_THAT(style::y_axis_log(3, "loss", 0.5, 0.1, 1),
-             ContainsSubstring("'0.1' 0.1, '0.2' 0.2, '0.5' 0.5, '1' 1") && ContainsSubstring("'loss'"));
-  const std::string wide = style::y_axis_log(3, "loss", 0.5, 0.001, 10);
-  CHECK_THAT(wide, ContainsSubstring("'0.001' 0.001, '0.01' 0.01, '0.1' 0.1, '1' 1, '10' 10"));
+TEST_CASE("names are broken behind underscores too, and long parts stay whole") {
+  using Lines = std::vector<std::string>;
+  CHECK(style::broken("word_problems", 13) == Lines{"word_problems"});
+  CHECK(style::broken("word_problems", 10) == Lines{"word_", "problems"});
+  CHECK(style::broken("250 problems", 12) == Lines{"250 problems"});
+  CHECK(style::broken("250 problems", 10) == Lines{"250", "problems"});
+  CHECK(style::broken("gsm8k, answers", 10) == Lines{"gsm8k,", "answers"});
+  CHECK(style::broken("long", 2) == Lines{"long"});
+}
+
+TEST_CASE("tics stand at round distances, no more than asked for") {
+  CHECK(style::tic_step(-0.055, 0.045, 5) == 0.02);  // -0.04 to 0.04
+  CHECK(style::tic_step(-0.065, 0.045, 5) == 0.05);
+  CHECK(style::tic_step(0, 100, 5) == 50);  // 0, 20, ... 100 would be six
+  CHECK(style::tic_step(-2.4, 2.4, 5) == 1);
+}
+
+TEST_CASE("the looks of 14 arms differ: each has its own symbol, and a colour comes again with other dashes") {
+  std::set<std::string> points, lines, boxes;
+  const auto without_width = [](const std::string& line) {
+    return line.substr(0, line.find(" lw ")) + line.substr(line.find(" dt "));
+  };
+  for (size_t arm = 0; arm < 14; ++arm) {
+    const std::string mark = style::mark(arm);
+    points.insert(mark.substr(0, mark.find(" ps ")));
+    lines.insert(without_width(style::line(arm)));
+    boxes.insert(style::box(arm));
+  }
+  CHECK(points.size() == 14);
+  CHECK(lines.size() == 14);
+  CHECK(boxes.size() == 14);
+}
+
+TEST_CASE("bands are lighter where there are many") {
+  CHECK_THAT(style::band(0), ContainsSubstring("solid 0.18"));
+  CHECK_THAT(style::band(0, 5), ContainsSubstring("solid 0.072"));
+  CHECK_THAT(style::band(0, 14), ContainsSubstring("solid 0.05"));
 }

@@ -159,6 +159,33 @@ TEST_CASE("table 5 shows what each arm wrote to the same prompts, before trainin
   CHECK(markdown.find("**Q2**") == std::string::npos);  // two problems are enough
 }
 
+TEST_CASE("table 5 shows replies to tasks, and leaves out those whose texts were not kept") {
+  const Written written;
+  for (const char* arm : {"gqa", "mla_identity"}) {
+    const fs::path file = test::write_run(
+        written.folder.path(), {.arm = arm, .arm_index = arm == std::string("gqa") ? 0 : 1, .problems = 0});
+    TaskRecord task{.label = "gsm8k"};
+    for (int64_t i = 0; i < 4; ++i)
+      task.replies.push_back({.problem = i, .id = i == 1 ? "one" : "", .text = i == 0 ? "" : "told"});
+    std::vector<JudgementRow> strict, flexible;
+    for (int64_t i = 0; i < 4; ++i) {
+      strict.push_back({.problem = i, .correct = i == 1});
+      flexible.push_back({.problem = i, .correct = 1});
+    }
+    task.judgements = {{"strict", strict}, {"flexible", flexible}};
+    EvaluationRecord record;
+    record.tasks.push_back(task);
+    write_evaluation(tasks_file(file, 60), record);
+  }
+  REQUIRE(written.make("table_5").status == 0);
+  const std::string markdown = read_file(written.file("table_5.md"));
+  CHECK_THAT(markdown, ContainsSubstring("| **gsm8k, one** |  |  |  |\n| gqa | trained | yes | told |\n"
+                                         "| mla_identity | trained | yes | told |\n"
+                                         "| **gsm8k, problem 2** |  |  |  |\n| gqa | trained | no | told |\n"));
+  CHECK(markdown.find("problem 0") == std::string::npos);
+  CHECK(markdown.find("problem 3") == std::string::npos);
+}
+
 TEST_CASE("the table of conversions has a row for each, under its base") {
   const Written written;
   const Measurements measured = test::sample_measurements();
