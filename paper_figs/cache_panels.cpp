@@ -141,7 +141,7 @@ Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& pan
     script += data_blocks(runs, panels[i], axis);
     script += fmt::format("set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n", top, bottom);
     script += x_tics(axis, last) + (last ? style::x_name("cached bytes per token") : "");
-    script += fmt::format("set label 4 {} at screen 0.195, screen {:.4f} left font '{},{}'\n",
+    script += fmt::format("set label 4 {} at screen 0.205, screen {:.4f} left font '{},{}'\n",
                           style::quoted(panels[i].measure), top + style::from_bottom(frame, 0.08), style::font,
                           style::small_font_pt);
     script += y_axis(panels[i], (top + bottom) / 2) + plot_command(runs, panels[i], i == 0);

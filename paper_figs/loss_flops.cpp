@@ -88,7 +88,7 @@ bool has_differences(const std::vector<Curve>& curves) {
 std::string note_of(const SmoothedLoss& smooth) {
   const std::string note = smoothing_note(smooth);
   if (std::none_of(smooth.curves.begin(), smooth.curves.end(), has_differences)) return note;
-  return note + (note.empty() ? "" : "; ") + "below: at equal compute, moving mean of a tenth of the axis";
+  return note + (note.empty() ? "" : "; ") + "below: equal compute, mean over a tenth of the axis";
 }
 
 }  // namespace

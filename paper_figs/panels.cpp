@@ -146,7 +146,7 @@ std::string draw_panel(const Panel& panel, size_t place, double top, double bott
   std::string out = fmt::format("set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n", top, bottom);
   out += y_axis(panel.y, (top + bottom) / 2) + x_axis(panel.x) + second_x_axis(panel);
   if (!panel.title.empty())
-    out += fmt::format("set label 4 {} at screen 0.195, screen {:.4f} left font '{},{}'\n",
+    out += fmt::format("set label 4 {} at screen 0.205, screen {:.4f} left font '{},{}'\n",
                        style::quoted(panel.title), top + (above_in(panel) - 0.06) / height_in, style::font,
                        style::small_font_pt);
   out += panel.before + plot_command(panel, place, place == 0 ? key : std::vector<KeyEntry>{});

@@ -168,7 +168,7 @@ Frame frame(std::string& script, const std::string& title, const std::string& ca
   for (const std::string& line : titles) write(line, font_pt + 1, title_in);
   for (const std::string& line : captions) write(line, small_font_pt, row_in);
   script += fmt::format(
-      "set lmargin at screen 0.195\nset rmargin at screen 0.97\n"
+      "set lmargin at screen 0.205\nset rmargin at screen 0.97\n"
       "set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n"
       "set border 3 lw 0.6\nset tics nomirror out scale 0.5\nset grid ytics lc rgb '#d9d9d9' lw 0.4 dt solid\n"
       "set format '%g'\nset ytics font '{},{}'\nset xtics font '{},{}' offset 0,0.3\n"
@@ -186,7 +186,7 @@ std::string x_name(const std::string& name) {
 double from_bottom(const Frame& frame, double inches) { return inches / frame.height_in; }
 
 std::string y_name(int number, const std::string& name, double middle) {
-  return fmt::format("set label {} {} at screen 0.028, screen {:.4f} center rotate by 90\n", number,
+  return fmt::format("set label {} {} at screen 0.025, screen {:.4f} center rotate by 90\n", number,
                      quoted(name), middle);
 }
 

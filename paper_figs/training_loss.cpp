@@ -12,7 +12,7 @@ Figure training_loss(const RunSet& runs) {
                                        .summary = "mean and range",
                                        .note = smoothing_note(smooth),
                                        .ends = Ends::band,
-                                       .settled = 0.05})};
+                                       .settled = 0.1})};
   if (made.drawings.empty()) made.missing = "no run has a training loss";
   return made;
 }
