@@ -2,6 +2,7 @@
 // values, before and after both are balanced for a joint PCA.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -62,6 +63,7 @@ Figure kv_balance(const Measurements& measured) {
     for (const char* stage : stages)
       if (has_stage(rows, stage)) panels.push_back(panel_of(rows, stage));
     if (panels.size() < stages.size()) continue;
+    for (Panel& panel : panels) widen(panel.y, std::max(panels.front().y.high, panels.back().y.high));
     panels.back().x.name = "dimension: K_nope, then V";
     const size_t layers = count_layers(rows);
     Drawing& drawing = figure.drawings.emplace_back(draw_panels(

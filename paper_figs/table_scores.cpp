@@ -5,8 +5,10 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "core/progress.h"
+#include "measured.h"
 #include "results/archive.h"
 #include "results/evaluation_file.h"
 #include "stats/intervals.h"
@@ -32,13 +34,12 @@ const ScoreRow& told(const std::vector<ScoreRow>& rows) {
 }
 
 Scores task_scores_of(const std::filesystem::path& file) {
-  std::map<std::pair<std::string, std::string>, std::vector<ScoreRow>> by_task;
-  for (const auto& row : read_evaluation(file).scores) by_task[{row.task, row.protocol}].push_back(row);
+  const std::vector<ScoreRow> all = read_evaluation(file).scores;
   Scores scores;
-  for (const auto& [task, rows] : by_task) {
+  for (const auto& [name, rows] : grouped(all, [](const ScoreRow& r) { return r.task + '\n' + r.protocol; })) {
     const ScoreRow& row = told(rows);
     const bool perplexity = row.metric.ends_with("perplexity") || row.metric == "bits_per_byte";
-    std::string column = task.first + (task.second.empty() ? "" : ", " + task.second) + ", " + row.metric;
+    std::string column = row.task + (row.protocol.empty() ? "" : ", " + row.protocol) + ", " + row.metric;
     if (!perplexity) column += " %";
     scores.emplace_back(column, perplexity ? row.value : 100 * row.value);
   }
@@ -89,12 +90,13 @@ std::string value_cell(const Entry& entry, const std::string& column) {
   return text;
 }
 
-// The mean over all columns of percents; "-" where one is missing.
+// The mean over the columns of percents, of a task the first; "-" where one is missing.
 std::string average_cell(const Entry& entry, const std::vector<std::string>& columns) {
   double sum = 0;
   size_t count = 0;
+  std::set<std::string> tasks;
   for (const auto& column : columns) {
-    if (!is_percent(column)) continue;
+    if (!is_percent(column) || !tasks.insert(column.substr(0, column.find(", "))).second) continue;
     const auto found = entry.values.find(column);
     if (found == entry.values.end()) return "-";
     sum += mean_interval(found->second).value;
@@ -125,7 +127,8 @@ std::vector<std::string> notes_of(const std::vector<std::string>& columns) {
   std::vector<std::string> notes{
       "± is half the 95 % interval over seeds (Student's t); one seed has none. Cache: numbers per token "
       "against the "
-      "arm gqa. Tokens: trained ones, padding not counted, mean over seeds."};
+      "arm gqa. Tokens: trained ones, padding not counted, mean over seeds. Mean: over tasks, each by its "
+      "first column."};
   if (!lacking.empty())
     notes.push_back("Columns of the paper's table 1 without data here: " + join(lacking) + ".");
   return notes;

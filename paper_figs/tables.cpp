@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <limits>
 
 #include "core/files.h"
@@ -67,7 +68,12 @@ double number_of(const FlatFields& fields, const std::string& key) {
 
 std::string model_name(const RunHeader& header) {
   const std::string path = text_of(header.config, "base.path");
-  return path.empty() ? "random weights" : short_name(path);
+  if (path.empty()) return "random weights";
+  const std::string name = short_name(path);
+  if (!name.starts_with("seed") || !name.ends_with(".model")) return name;
+  // What a run saved: EXPERIMENT/ARM/seed0.model.
+  const std::filesystem::path arm = std::filesystem::path(path).lexically_normal().parent_path();
+  return (arm.parent_path().filename() / arm.filename() / name.substr(0, name.rfind('.'))).string();
 }
 
 }  // namespace attnlab

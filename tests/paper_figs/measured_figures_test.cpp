@@ -129,6 +129,11 @@ TEST_CASE("norms of keys without rotary position and of values are shown before 
   if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
   const Measurements measured = test::sample_measurements();
   const Drawn drawn(measured, "kv_balance");
+  // Both panels have the larger one's scale: norms are 5.6 at most before balancing, 1.2 after it.
+  const std::string svg = read_file(drawn.file("kv_balance.svg"));
+  const size_t first_tic = svg.find(">4<");
+  REQUIRE(first_tic != std::string::npos);
+  CHECK(svg.find(">4<", first_tic + 1) != std::string::npos);
   const auto rows = drawn.rows("kv_balance");
   CHECK(rows.size() == 2 * (32 + 64));
   const double norm = 0.8 * (0.4 + test::noise(7, 3)) * 1.05;  // layers with factors 1 and 1.1

@@ -68,6 +68,27 @@ TEST_CASE("table 1 has each arm before and after training, with means over seeds
   CHECK(other.at("mean %") == "-");
 }
 
+TEST_CASE("a task that was scored under several protocols counts once in the mean of table 1") {
+  const Written written;
+  const fs::path file = test::write_run(
+      written.folder.path(),
+      {.problems = 0, .config = {{"base.path", std::string("results/pretrain/gqa/seed0.model")}}});
+  EvaluationRecord record;
+  const auto add = [&](const char* task, const char* protocol, double value) {
+    record.scores.push_back(
+        {.task = task, .protocol = protocol, .metric = "accuracy", .value = value, .n = 40});
+  };
+  add("words", "strict", 0.1);
+  add("words", "flexible", 0.9);
+  add("code", "", 0.3);
+  write_evaluation(tasks_file(file, 60), record);
+  REQUIRE(written.make("table_1").status == 0);
+  const auto row = written.rows("table_1").back();
+  CHECK(row.at("words, flexible, accuracy %") == "90.00");
+  CHECK(row.at("mean %") == "20.00");
+  CHECK(row.at("group") == "pretrain/gqa/seed0");
+}
+
 TEST_CASE("table 1 says which columns of the paper it has no data for") {
   const Written written;
   test::write_run(written.folder.path(), {});
