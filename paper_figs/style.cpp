@@ -53,7 +53,8 @@ std::string line(size_t arm) {
 }
 
 std::string line_and_point(size_t arm) {
-  return fmt::format("{} pt {} ps 0.35", line(arm), look_of(arm).point);
+  const bool open = look_of(arm).point % 2 == 0;  // whose inside must be seen
+  return fmt::format("{} pt {} ps {}", line(arm), look_of(arm).point, open ? 0.55 : 0.4);
 }
 
 std::string mark(size_t arm) {
