@@ -9,26 +9,27 @@
 namespace attnlab {
 namespace {
 
-constexpr const char* quickstart = "build/bin/run_ablation --config experiments/quickstart/exp.yaml";
-
-constexpr const char* rate_sweep =
-    "build/bin/run_ablation --config experiments/quickstart/exp.yaml --set "
-    "'train.lr={sweep: [3e-5, 1e-4, 3e-4], seeds: [100, 101]}'";
-
+// The smallest experiment that makes each figure's data.
+constexpr const char* instruction =
+    "build/bin/run_ablation --config experiments/instruction/exp.yaml --set size=small";
+constexpr const char* identity_ablation =
+    "build/bin/run_ablation --config experiments/identity_ablation/exp.yaml --set size=small";
+constexpr const char* cache = "build/bin/run_ablation --config experiments/cache/exp.yaml --set size=small";
 constexpr const char* measure_conversion =
-    "build/bin/measure_conversion --model DIR --calibration FILE --out NAME.measured.h5";
-constexpr const char* bench_decode = "build/bin/bench_decode --out NAME.measured.h5";
-constexpr const char* fit_teacher = "build/bin/fit_teacher --out NAME.measured.h5";
+    "build/bin/measure_conversion --model data/base_small --calibration FILE --out results/base.measured.h5";
+constexpr const char* bench_decode =
+    "build/bin/bench_decode --form gqa --shape small --out results/decode.measured.h5, and the other forms";
+constexpr const char* fit_teacher = "build/bin/fit_teacher --out results/fit.measured.h5";
 
 constexpr auto rows = std::to_array<FigureRow>({
-    {"training_loss", training_loss, quickstart},
-    {"heldout_loss", heldout_loss, quickstart},
-    {"accuracy", accuracy, quickstart},
-    {"tasks", tasks, quickstart},
-    {"ablation", ablation, quickstart},
-    {"accuracy_cache", accuracy_cache, quickstart},
-    {"loss_flops", loss_flops, quickstart},
-    {"learning_rate", learning_rate, rate_sweep},
+    {"training_loss", training_loss, instruction},
+    {"heldout_loss", heldout_loss, instruction},
+    {"accuracy", accuracy, instruction},
+    {"tasks", tasks, instruction},
+    {"ablation", ablation, identity_ablation},
+    {"accuracy_cache", accuracy_cache, cache},
+    {"loss_flops", loss_flops, instruction},
+    {"learning_rate", learning_rate, instruction},
     {"gram", gram, measure_conversion},
     {"key_norms", key_norms, measure_conversion},
     {"rope_removal", rope_removal, measure_conversion},
@@ -36,10 +37,10 @@ constexpr auto rows = std::to_array<FigureRow>({
     {"rank_perplexity", rank_perplexity, measure_conversion},
     {"decode_speedup", decode_speedup, bench_decode},
     {"expressiveness", expressiveness, fit_teacher},
-    {"table_1", table_1, quickstart},
-    {"table_3", table_3, quickstart},
+    {"table_1", table_1, instruction},
+    {"table_3", table_3, instruction},
     {"table_4", table_4, bench_decode},
-    {"table_5", table_5, quickstart},
+    {"table_5", table_5, instruction},
     {"table_conversion", table_conversion, measure_conversion},
 });
 

@@ -204,7 +204,7 @@ TEST_CASE("measurements without runs are no error, and figures of runs are skipp
   CHECK(called.status == 1);
   CHECK(called.err ==
         "make_figures: accuracy skipped: no runs; made by: build/bin/run_ablation --config "
-        "experiments/quickstart/exp.yaml\n");
+        "experiments/instruction/exp.yaml --set size=small\n");
   CHECK_FALSE(fs::exists(folder.path() / "figures"));
   test::write_run(folder.path() / "runs", {});
   CHECK(make_figures(folder.path().string() + " --only accuracy").status == 0);

@@ -124,8 +124,7 @@ TEST_CASE("runs at one learning rate are skipped with the command that sweeps") 
   CHECK(called.status == 1);
   CHECK(called.err ==
         "make_figures: learning_rate skipped: no run has a held-out loss at several learning rates; made by: "
-        "build/bin/run_ablation --config experiments/quickstart/exp.yaml --set "
-        "'train.lr={sweep: [3e-5, 1e-4, 3e-4], seeds: [100, 101]}'\n");
+        "build/bin/run_ablation --config experiments/instruction/exp.yaml --set size=small\n");
 }
 
 TEST_CASE("the training loss is shown against three forward passes of its tokens") {

@@ -85,10 +85,9 @@ TEST_CASE(
   CHECK(called.out.empty());
   CHECK(called.err ==
         "make_figures: tasks skipped: no run has an evaluation of tasks; made by: build/bin/run_ablation "
-        "--config "
-        "experiments/quickstart/exp.yaml\n"
+        "--config experiments/instruction/exp.yaml --set size=small\n"
         "make_figures: ablation skipped: no second arm shares a seed with the first; made by: "
-        "build/bin/run_ablation --config experiments/quickstart/exp.yaml\n");
+        "build/bin/run_ablation --config experiments/identity_ablation/exp.yaml --set size=small\n");
 }
 
 TEST_CASE("the ablation shows paired differences to the first arm") {
