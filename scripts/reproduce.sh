@@ -59,11 +59,12 @@ run_small() {
     step "experiments/conversion"
     write_texts "$out/texts.jsonl"
     build/bin/measure_conversion --model data/base_small --calibration "$out/texts.jsonl" \
+      --ranks 16,32,48,64 --freqfolds 1,2,4,8 --tokens 4096 --heldout-tokens 4096 \
       --out "$out/measured/base_small.measured.h5" > "$out/conversion.log"
   fi
   if [[ ! -f $out/measured/fit.measured.h5 ]]; then
     step "experiments/expressiveness"
-    build/bin/fit_teacher --out "$out/measured/fit.measured.h5" > "$out/expressiveness.log"
+    build/bin/fit_teacher --steps 1000 --restarts 1 --out "$out/measured/fit.measured.h5" > "$out/expressiveness.log"
   fi
   if [[ ! -f $out/measured/.decoded ]]; then
     step "experiments/bench: decoding"
