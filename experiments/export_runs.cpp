@@ -92,7 +92,7 @@ void export_runs(const Options& o) {
     throw InputError(std::string("no RESULTS given, expected folders with runs (see --help)"));
   require_given("--to", o.to, "one of " + join(all_names<Form>()));
   const Form form = parse_name<Form>("--to", o.to);
-  require_given("--out", o.out, "where to write");
+  require_given("--out", o.out, form == Form::archive ? "the archive to write" : "the folder to write to");
   if (form == Form::archive) return archive(o);
   const std::vector<RunRecord> runs = read_all(o.results);
   require_distinct(runs);

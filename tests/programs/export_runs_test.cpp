@@ -51,6 +51,21 @@ TEST_CASE("TensorBoard's own reader reads what export_runs writes") {
                         ContainsSubstring("sample/gqa/seed0 config text"));
 }
 
+TEST_CASE("the verdict of an archive is that of its folder") {
+  const test::TemporaryFolder folder;
+  const std::string results = write_runs(folder).string();
+  const std::string archive = (folder.path() / "all.archive.h5").string();
+  const auto outcome = run_program("export_runs " + results + " --to archive --out " + archive);
+  CHECK(outcome.code == 0);
+  CHECK(outcome.out == archive + ": 3 files\n");
+  const auto of_folder = run_program("compare_runs " + results),
+             of_archive = run_program("compare_runs " + archive);
+  CHECK_THAT(of_archive.out, ContainsSubstring("mla"));
+  CHECK(of_archive.code == of_folder.code);
+  CHECK(std::count(of_archive.out.begin(), of_archive.out.end(), '\n') ==
+        std::count(of_folder.out.begin(), of_folder.out.end(), '\n'));
+}
+
 TEST_CASE("export_runs writes tidy tables") {
   const test::TemporaryFolder folder;
   const auto results = write_runs(folder), out = folder.path() / "csv";
@@ -103,6 +118,12 @@ TEST_CASE("export_runs refuses bad input in one line") {
   check_refused("export_runs " + results + " --to tensorbord --out " + out, "did you mean 'tensorboard'?");
   check_refused("export_runs " + results + " --to csv",
                 "--out: found nothing, expected the folder to write to");
+  check_refused("export_runs " + results + " --to archive",
+                "--out: found nothing, expected the archive to write");
+  check_refused("export_runs " + results + " --to archive --out " + out + ".h5",
+                "expected one that ends in .archive.h5");
+  check_refused("export_runs " + results + " " + results + " --to archive --out " + out + ".archive.h5",
+                "expected one folder, for --to archive");
   check_refused("export_runs " + results + "/none --to csv --out " + out, "none");
   std::filesystem::copy(results, folder.path() / "copy", std::filesystem::copy_options::recursive);
   check_refused("export_runs " + results + " " + (folder.path() / "copy").string() + " --to csv --out " + out,
