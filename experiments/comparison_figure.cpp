@@ -7,6 +7,7 @@
 #include "compare/arms.h"
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/scratch_folder.h"
 #include "curves.h"
 #include "render.h"
 
@@ -116,22 +117,6 @@ CurveFigure figure_of(const CurveComparison& comparison, size_t most_points, dou
   return figure;
 }
 
-class Scratch {
- public:
-  Scratch() {
-    std::string pattern = (fs::temp_directory_path() / "compare_runs-XXXXXX").string();
-    if (!mkdtemp(pattern.data())) throw RunError(pattern + ": cannot make a temporary folder");
-    path = pattern;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  fs::path path;
-};
-
 }  // namespace
 
 void check_figure_path(const std::string& out) {
@@ -166,7 +151,7 @@ std::vector<fs::path> write_figure(const CurveComparison& comparison, const std:
                  .found = "'" + std::string(name_of(comparison.axis)) + "'",
                  .expected = "an axis on which seeds of an arm have places in common, to draw them"});
   std::vector<fs::path> written;
-  const Scratch scratch;
+  const ScratchFolder scratch("compare_runs");
   for (const auto& drawing : drawings) {
     const auto files = render(drawing, is_folder(out) ? fs::path(out) : scratch.path);
     if (is_folder(out)) {

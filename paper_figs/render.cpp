@@ -10,6 +10,7 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/scratch_folder.h"
 #include "style.h"
 
 namespace attnlab {
@@ -40,23 +41,6 @@ std::string without_date(std::string pdf) {
   return pdf;
 }
 
-// A folder that goes at the end of the scope.
-class Scratch {
- public:
-  Scratch() {
-    std::string pattern = (fs::temp_directory_path() / "make_figures-XXXXXX").string();
-    if (!mkdtemp(pattern.data())) throw RunError(pattern + ": cannot make a temporary folder");
-    path = pattern;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  fs::path path;
-};
-
 void run_gnuplot(const std::string& script, const fs::path& log) {
   Gnuplot gnuplot("gnuplot > " + style::quoted(log.string()) + " 2>&1");
   gnuplot << script << std::flush;
@@ -73,7 +57,7 @@ void require_gnuplot() {
 }
 
 std::vector<fs::path> render(const Drawing& drawing, const fs::path& folder) {
-  const Scratch scratch;
+  const ScratchFolder scratch("make_figures");
   const auto picture = [&](const std::string& format) { return scratch.path / ("picture." + format); };
   const fs::path log = scratch.path / "log";
   std::string script;

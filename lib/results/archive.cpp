@@ -1,7 +1,5 @@
 #include "results/archive.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <limits>
@@ -9,9 +7,11 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/scratch_folder.h"
 #include "results/attributes.h"
 #include "results/evaluation_file.h"
 #include "results/run_layout.h"
+#include "results/whole_file.h"
 
 namespace attnlab {
 namespace fs = std::filesystem;
@@ -33,7 +33,6 @@ void write_member(hid_t file, const std::string& name, const std::string& bytes)
   const hdf5::Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "cannot make a creation list");
   hdf5::check(H5Pset_chunk(creation, 1, &chunk), "cannot set the chunk");
   hdf5::check(H5Pset_deflate(creation, 9), "cannot set deflate");
-  hdf5::check(H5Pset_obj_track_times(creation, false), "cannot leave the times out");
   const hdf5::Handle space(H5Screate_simple(1, &size, nullptr), H5Sclose, "cannot make a member");
   const hdf5::Handle data(H5Dcreate2(file, name.c_str(), H5T_NATIVE_UINT8, space, links, creation, H5P_DEFAULT),
                           H5Dclose, "cannot make a member");
@@ -56,11 +55,9 @@ std::string without_replies(const fs::path& file, int64_t kept) {
   EvaluationRecord record = read_evaluation(file);
   for (auto& task : record.tasks)
     for (size_t i = static_cast<size_t>(kept); i < task.replies.size(); ++i) task.replies[i].text.clear();
-  const fs::path copy = fs::temp_directory_path() / ("attnlab-" + std::to_string(::getpid()) + ".h5");
-  write_evaluation(copy, record);
-  std::string bytes = read_file(copy);
-  fs::remove(copy);
-  return bytes;
+  const ScratchFolder scratch("attnlab-archive");
+  write_evaluation(scratch.path / file.filename(), record);
+  return read_file(scratch.path / file.filename());
 }
 
 std::string bytes_of(const std::vector<fs::path>& files, const fs::path& file,
@@ -117,21 +114,12 @@ int64_t write_archive(const fs::path& path, const fs::path& folder, std::optiona
   std::erase_if(files, [](const fs::path& file) { return place_in_archive(file).has_value(); });
   if (!fs::is_directory(folder) || files.empty())
     throw InputError(BadInput{.file = folder.string(), .found = "no results", .expected = "files *.h5"});
-  const fs::path temporary = path.string() + ".tmp";
-  try {
-    if (path.has_parent_path()) fs::create_directories(path.parent_path());
-    hdf5::Handle file = hdf5::open_file(temporary, hdf5::Mode::create);
+  write_whole_file(path, [&](hid_t file) {
     write_attribute(file, "format", std::string(kFormat));
     for (const auto& member : files)
       write_member(file, member.lexically_relative(folder).generic_string(),
                    bytes_of(files, member, kept_replies));
-    file.close("cannot be closed");
-  } catch (const std::exception& error) {
-    std::error_code ignored;
-    fs::remove(temporary, ignored);
-    throw RunError(path.string() + ": " + error.what());
-  }
-  publish_file(temporary, path);
+  });
   return static_cast<int64_t>(files.size());
 }
 

@@ -4,9 +4,9 @@
 #include <charconv>
 
 #include "core/errors.h"
-#include "core/files.h"
 #include "results/archive.h"
 #include "results/attributes.h"
+#include "results/whole_file.h"
 #include "results/whole_table.h"
 
 namespace attnlab {
@@ -69,10 +69,7 @@ std::vector<std::pair<int64_t, fs::path>> tasks_files(const fs::path& run_file) 
 }
 
 void write_evaluation(const fs::path& path, const EvaluationRecord& record) {
-  const fs::path temporary = path.string() + ".tmp";
-  try {
-    if (path.has_parent_path()) fs::create_directories(path.parent_path());
-    hdf5::Handle file = hdf5::open_file(temporary, hdf5::Mode::create);
+  write_whole_file(path, [&](hid_t file) {
     write_attribute(file, "format", std::string(kFormat));
     {
       const hdf5::Handle provenance = hdf5::create_group(file, "provenance");
@@ -86,13 +83,7 @@ void write_evaluation(const fs::path& path, const EvaluationRecord& record) {
       write_attribute(tasks, "labels", labels);
     }
     write_table(file, "scores", record.scores);
-    file.close("cannot be closed");
-  } catch (const std::exception& error) {
-    std::error_code ignored;
-    fs::remove(temporary, ignored);
-    throw RunError(path.string() + ": " + error.what());
-  }
-  publish_file(temporary, path);
+  });
 }
 
 EvaluationRecord read_evaluation(const fs::path& path) {

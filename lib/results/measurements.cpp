@@ -1,9 +1,9 @@
 #include "results/measurements.h"
 
 #include "core/errors.h"
-#include "core/files.h"
 #include "results/archive.h"
 #include "results/attributes.h"
+#include "results/whole_file.h"
 #include "results/whole_table.h"
 
 namespace attnlab {
@@ -35,10 +35,7 @@ void write_measurements(const fs::path& path, const Measurements& measurements) 
     throw InputError(BadInput{.file = path.string(),
                               .found = "this name",
                               .expected = std::string("one that ends in ") + measurements_ending});
-  const fs::path temporary = path.string() + ".tmp";
-  try {
-    if (path.has_parent_path()) fs::create_directories(path.parent_path());
-    hdf5::Handle file = hdf5::open_file(temporary, hdf5::Mode::create);
+  write_whole_file(path, [&](hid_t file) {
     write_attribute(file, "format", std::string(kFormat));
     {
       const hdf5::Handle provenance = hdf5::create_group(file, "provenance");
@@ -47,13 +44,7 @@ void write_measurements(const fs::path& path, const Measurements& measurements) 
     each_table(measurements, [&](const char* name, const auto& rows) {
       if (!rows.empty()) write_table(file, name, rows);
     });
-    file.close("cannot be closed");
-  } catch (const std::exception& error) {
-    std::error_code ignored;
-    fs::remove(temporary, ignored);
-    throw RunError(path.string() + ": " + error.what());
-  }
-  publish_file(temporary, path);
+  });
 }
 
 Measurements read_measurements(const fs::path& path) {
