@@ -24,8 +24,7 @@ void read_results(const fs::path& path, ReportInput& input) {
   if (!fs::exists(path) && !place_in_archive(path))
     throw InputError(
         BadInput{.file = path.string(), .found = "nothing", .expected = "a folder or file of results"});
-  std::vector<Measurements> measured;
-  measured = find_measurements(path);
+  std::vector<Measurements> measured = find_measurements(path);
   // Where there is neither, read_runs says so.
   if (holds_runs(path) || measured.empty())
     for (auto& run : read_runs(path, true)) input.runs.push_back(std::move(run));

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "compare/verdict.h"
+#include "core/find_field.h"
 #include "curves.h"
 #include "results/archive.h"
 
@@ -67,12 +68,8 @@ void add_selection(Losses& losses, const Cell& cell) {
 // The rate that a cell's runs took from a selection; 0: none.
 double chosen_rate(const Cell& cell) {
   const FlatFields& config = cell.runs.front()->header.config;
-  const auto find = [&](const char* key) {
-    return std::find_if(config.begin(), config.end(), [&](const auto& field) { return field.first == key; });
-  };
-  const auto rate = find("train.lr");
-  if (rate == config.end() || find("lr_selection.sweep") == config.end()) return 0;
-  const auto* value = std::get_if<double>(&rate->second);
+  const auto* value = find_field<double>(config, "train.lr");
+  if (!find_field(config, "lr_selection.sweep")) return 0;
   return value ? *value : 0;
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compare/series.h"
+
 namespace attnlab {
 namespace {
 
@@ -14,9 +16,6 @@ std::vector<int64_t> steps_of(const RunRecord& run) {
     if (std::isfinite(row.loss)) steps.push_back(row.step);
   return steps;
 }
-
-// An odd number of rows, about a fortieth of all: enough to thin the noise, too few to move a bend.
-size_t window_for(size_t rows) { return rows / 80 * 2 + 1; }
 
 // Centred moving mean over `window` rows. Rows so near an end that their window would be cut are left out.
 std::map<double, double> smoothed(const std::map<double, double>& losses, size_t window) {
@@ -52,7 +51,7 @@ size_t common_window(const RunSet& runs) {
     const size_t rows = common_steps(cell, steps_of).size();
     if (rows > 0) fewest = fewest == 0 ? rows : std::min(fewest, rows);
   }
-  return window_for(fewest);
+  return smoothing_rows(fewest);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/files.h"
+#include "core/find_field.h"
 #include "measured.h"
 
 namespace attnlab {
@@ -24,12 +25,6 @@ std::string latex(const Table& table) {
           as_latex(table.grid);
   for (const auto& note : table.notes) text += "\n\\smallskip\\footnotesize " + latex_text(note) + "\n";
   return text + "\\end{table}\n";
-}
-
-const FieldValue* find(const FlatFields& fields, const std::string& key) {
-  for (const auto& [name, value] : fields)
-    if (name == key) return &value;
-  return nullptr;
 }
 
 struct AsText {
@@ -55,12 +50,12 @@ std::vector<std::filesystem::path> write_table(const Table& table, const std::fi
 }
 
 std::string text_of(const FlatFields& fields, const std::string& key) {
-  const FieldValue* value = find(fields, key);
+  const FieldValue* value = find_field(fields, key);
   return value ? std::visit(AsText(), *value) : "";
 }
 
 double number_of(const FlatFields& fields, const std::string& key) {
-  const FieldValue* value = find(fields, key);
+  const FieldValue* value = find_field(fields, key);
   if (value && std::holds_alternative<int64_t>(*value)) return static_cast<double>(std::get<int64_t>(*value));
   if (value && std::holds_alternative<double>(*value)) return std::get<double>(*value);
   return std::numeric_limits<double>::quiet_NaN();

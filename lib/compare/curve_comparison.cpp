@@ -13,9 +13,6 @@
 namespace attnlab {
 namespace {
 
-// An odd number of rows, about a fortieth of all: enough to thin the noise, too few to move a bend.
-size_t window_for(size_t rows) { return rows / 80 * 2 + 1; }
-
 struct Candidate {
   const RunRecord* run;
   Series series;
@@ -74,7 +71,7 @@ class Collection {
       lower(fewest, series.x.size());
       if (run->state == RunState::complete) lower(fewest_complete, series.x.size());
     }
-    return window_for(fewest_complete > 0 ? fewest_complete : fewest);
+    return smoothing_rows(fewest_complete > 0 ? fewest_complete : fewest);
   }
 
   void add(Candidate& candidate) {

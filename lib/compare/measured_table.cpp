@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include "core/find_field.h"
 #include "stats/intervals.h"
 
 namespace attnlab {
@@ -59,18 +60,12 @@ std::vector<FitRow> last_steps(const std::vector<FitRow>& rows) {
   return kept;
 }
 
-const FieldValue* find(const FlatFields& fields, const std::string& column) {
-  for (const auto& [name, value] : fields)
-    if (name == column) return &value;
-  return nullptr;
-}
-
 }  // namespace
 
 std::optional<ColumnKind> column_kind(MeasuredTable table, const std::string& column) {
   if (table == MeasuredTable::conversions && column.starts_with(option_prefix)) return ColumnKind::text;
   const MeasuredRow row = empty_row(table);
-  const FieldValue* value = find(row.fields, column);
+  const FieldValue* value = find_field(row.fields, column);
   if (!value) return std::nullopt;
   return std::holds_alternative<double>(*value) ? ColumnKind::number : ColumnKind::text;
 }
@@ -88,13 +83,13 @@ std::vector<std::string> number_columns(MeasuredTable table) {
 }
 
 double MeasuredRow::number(const std::string& column) const {
-  const FieldValue* value = find(fields, column);
+  const FieldValue* value = find_field(fields, column);
   const auto* number = value ? std::get_if<double>(value) : nullptr;
   return number ? *number : not_known;
 }
 
 std::string MeasuredRow::text(const std::string& column) const {
-  const FieldValue* value = find(fields, column);
+  const FieldValue* value = find_field(fields, column);
   const auto* text = value ? std::get_if<std::string>(value) : nullptr;
   return text ? *text : "";
 }

@@ -5,17 +5,9 @@
 
 #include <algorithm>
 
+#include "core/find_field.h"
+
 namespace attnlab {
-namespace {
-
-template <class T>
-const T* find_field(const FlatFields& fields, const std::string& key) {
-  for (const auto& [name, value] : fields)
-    if (name == key) return std::get_if<T>(&value);
-  return nullptr;
-}
-
-}  // namespace
 
 std::string rate_sentence(const FlatFields& config) {
   const auto* rate = find_field<double>(config, "train.lr");

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "compare/arms.h"
+#include "core/find_field.h"
 
 namespace attnlab {
 namespace {
@@ -34,9 +35,8 @@ Values values_of(const std::vector<LabelledFields>& runs, const std::string& arm
   Values values;
   for (const auto& run : runs) {
     if (run.label != arm) continue;
-    const auto found = std::find_if(run.fields.begin(), run.fields.end(),
-                                    [&](const auto& field) { return field.first == key; });
-    values.insert(found == run.fields.end() ? "nothing" : to_text(found->second));
+    const FieldValue* found = find_field(run.fields, key);
+    values.insert(found ? to_text(*found) : "nothing");
   }
   return values;
 }

@@ -6,17 +6,12 @@
 #include <set>
 
 #include "compare/measured_table.h"
+#include "core/find_field.h"
 #include "core/progress.h"
 #include "stats/intervals.h"
 
 namespace attnlab {
 namespace {
-
-const FieldValue* find_field(const FlatFields& fields, const std::string& key) {
-  for (const auto& [name, value] : fields)
-    if (name == key) return &value;
-  return nullptr;
-}
 
 // Prompts and replies are large, and no claim looks at them.
 RunRecord without_problems(const RunRecord& run) {

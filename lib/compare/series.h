@@ -41,6 +41,9 @@ double axis_value(const RunRecord& run, const TrainRow& row, Axis axis);
 // last row.
 std::optional<double> axis_value(const RunRecord& run, int64_t step, Axis axis);
 
+// How many rows a moving mean takes of so many: an odd number, about a fortieth of all. Enough to thin the
+// noise, too few to move a bend.
+inline size_t smoothing_rows(size_t rows) { return rows / 80 * 2 + 1; }
 // Means of `rows` consecutive points, in x and in y; no points if there are fewer. rows >= 1.
 Series moving_mean(const Series& series, size_t rows);
 

@@ -3,33 +3,34 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compare/series.h"
 #include "stats/intervals.h"
 
 namespace attnlab::report {
 namespace {
 
-using Series = std::map<int64_t, double>;  // step → value
+using Steps = std::map<int64_t, double>;  // step → value
 using Summary = Interval (*)(const std::vector<double>& over_seeds);
 
-Series losses_of(const RunRecord& run) {
-  Series losses;
+Steps losses_of(const RunRecord& run) {
+  Steps losses;
   for (const auto& row : run.train)
     if (std::isfinite(row.loss)) losses[row.step] = row.loss;
   return losses;
 }
 
-Series heldout_of(const RunRecord& run) {
-  Series losses;
+Steps heldout_of(const RunRecord& run) {
+  Steps losses;
   for (const auto& row : run.evaluations)
     if (row.heldout_tokens > 0 && std::isfinite(row.heldout_loss)) losses[row.step] = row.heldout_loss;
   return losses;
 }
 
 // Centred moving mean. Rows so near an end that their window would be cut are left out.
-Series smoothed(const Series& losses, size_t window) {
+Steps smoothed(const Steps& losses, size_t window) {
   const std::vector<std::pair<int64_t, double>> rows(losses.begin(), losses.end());
   const size_t reach = window / 2;
-  Series out;
+  Steps out;
   for (size_t i = reach; i + reach < rows.size(); ++i) {
     double sum = 0;
     for (size_t j = i - reach; j <= i + reach; ++j) sum += rows[j].second;
@@ -119,7 +120,7 @@ std::vector<CurveLine> make_lines(const PointRuns& point, Read&& read, Summary s
     const ArmRuns& arm = point.arms[i];
     SeedCurves ours;
     for (const RunRecord* run : arm.runs)
-      if (Series series = read(*run); !series.empty()) ours[run->header.seed] = std::move(series);
+      if (Steps series = read(*run); !series.empty()) ours[run->header.seed] = std::move(series);
     if (i == 0) first = ours;
     if (ours.empty()) continue;
     CurveLine line{.arm = arm.arm, .look = arm.look, .seeds = std::ssize(ours)};
@@ -147,7 +148,7 @@ size_t smoothing_window(const PointRuns& point) {
   for (const auto& arm : point.arms)
     for (const RunRecord* run : arm.runs)
       if (const size_t rows = losses_of(*run).size(); rows > 0) fewest = fewest ? std::min(fewest, rows) : rows;
-  return fewest / 80 * 2 + 1;
+  return smoothing_rows(fewest);
 }
 
 std::vector<CurveLine> training_curves(const PointRuns& point, size_t window) {
