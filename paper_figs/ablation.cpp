@@ -20,15 +20,15 @@ struct Difference {
   Interval value;
 };
 
-struct Panel {
+struct AblationPanel {
   std::string measure, unit, better;
   std::vector<Difference> rows;
 };
 
 constexpr double head_in = 0.17, row_in = 0.17, axis_in = 0.24;
 
-Panel loss_panel(const VerdictTable& table, const RunSet& runs, size_t point) {
-  Panel panel{.measure = "held-out loss", .unit = "nats per token", .better = "lower"};
+AblationPanel loss_panel(const VerdictTable& table, const RunSet& runs, size_t point) {
+  AblationPanel panel{.measure = "held-out loss", .unit = "nats per token", .better = "lower"};
   for (const ArmSummary& row : table.rows) {
     const Interval& value = row.difference(Metric::heldout_loss).difference;
     if (row.sweep_point != runs.points[point] || row.is_baseline || std::isnan(value.value)) continue;
@@ -39,8 +39,8 @@ Panel loss_panel(const VerdictTable& table, const RunSet& runs, size_t point) {
 }
 
 // Of the loss, if it is known, and of `scores`.
-std::vector<Panel> panels_of(Panel loss, const std::vector<Score>& scores, size_t point) {
-  std::vector<Panel> panels;
+std::vector<AblationPanel> panels_of(AblationPanel loss, const std::vector<Score>& scores, size_t point) {
+  std::vector<AblationPanel> panels;
   if (!loss.rows.empty()) panels.push_back(std::move(loss));
   for (const Score& score : scores) {
     if (score.point != point || std::isnan(score.difference.value)) continue;
@@ -53,7 +53,7 @@ std::vector<Panel> panels_of(Panel loss, const std::vector<Score>& scores, size_
 }
 
 // Over all values and 0, with room at both ends.
-std::string x_range(const Panel& panel) {
+std::string x_range(const AblationPanel& panel) {
   double low = 0, high = 0;
   for (const Difference& row : panel.rows) {
     low = std::min({low, row.value.value, row.value.has_ends() ? row.value.low : 0});
@@ -64,7 +64,7 @@ std::string x_range(const Panel& panel) {
                      style::tic_step(low - room, high + room, 5));
 }
 
-std::string data_blocks(const Panel& panel) {
+std::string data_blocks(const AblationPanel& panel) {
   std::string out;
   for (size_t i = 0; i < panel.rows.size(); ++i) {
     const Interval& value = panel.rows[i].value;
@@ -73,7 +73,7 @@ std::string data_blocks(const Panel& panel) {
   return out;
 }
 
-std::string plot_command(const Panel& panel) {
+std::string plot_command(const AblationPanel& panel) {
   std::vector<std::string> parts;
   for (size_t i = 0; i < panel.rows.size(); ++i) {
     const size_t arm = panel.rows[i].arm;
@@ -84,7 +84,7 @@ std::string plot_command(const Panel& panel) {
   return fmt::format("plot {}\n", fmt::join(parts, ", "));
 }
 
-std::string panel_script(const Panel& panel, const RunSet& runs, const style::Frame& frame, double top,
+std::string panel_script(const AblationPanel& panel, const RunSet& runs, const style::Frame& frame, double top,
                          double bottom) {
   std::vector<std::string> names;
   for (size_t i = 0; i < panel.rows.size(); ++i)
@@ -105,17 +105,17 @@ double left_margin(const RunSet& runs) {
   return std::min(0.45, (0.26 + 0.055 * static_cast<double>(longest)) / style::width_in);
 }
 
-std::string caption_of(const std::vector<Panel>& panels, const std::string& note) {
+std::string caption_of(const std::vector<AblationPanel>& panels, const std::string& note) {
   std::vector<size_t> counts;
-  for (const Panel& panel : panels)
+  for (const AblationPanel& panel : panels)
     for (const Difference& row : panel.rows) counts.push_back(static_cast<size_t>(row.seeds));
   return count_seeds(counts) + "; paired difference, 95 % interval" + (note.empty() ? "" : "; " + note);
 }
 
-Drawing draw(const std::vector<Panel>& panels, const RunSet& runs, size_t point, const std::string& note) {
+Drawing draw(const std::vector<AblationPanel>& panels, const RunSet& runs, size_t point, const std::string& note) {
   Drawing drawing{.name = file_name("ablation", runs, point)};
   double body_in = -axis_in;
-  for (const Panel& panel : panels)
+  for (const AblationPanel& panel : panels)
     body_in += head_in + row_in * static_cast<double>(panel.rows.size()) + axis_in;
   const style::Frame frame =
       style::frame(drawing.script, title_of("Difference to " + runs.arms.front(), runs, runs.points[point]),
@@ -126,7 +126,7 @@ Drawing draw(const std::vector<Panel>& panels, const RunSet& runs, size_t point,
       "dt solid\nset arrow from 0, graph 0 to 0, graph 1 nohead lc rgb '#000000' lw 0.8 back\nset multiplot\n",
       left_margin(runs));
   double top = frame.top;
-  for (const Panel& panel : panels) {
+  for (const AblationPanel& panel : panels) {
     top -= style::from_bottom(frame, head_in);
     const double bottom = top - style::from_bottom(frame, row_in * static_cast<double>(panel.rows.size()));
     drawing.script += panel_script(panel, runs, frame, top, bottom);
@@ -136,9 +136,9 @@ Drawing draw(const std::vector<Panel>& panels, const RunSet& runs, size_t point,
   return drawing;
 }
 
-std::string csv_of(const std::vector<Panel>& panels, const RunSet& runs, size_t point) {
+std::string csv_of(const std::vector<AblationPanel>& panels, const RunSet& runs, size_t point) {
   std::string csv = "measure,unit,arm,minus,sweep_point,seeds,difference,low,high\n";
-  for (const Panel& panel : panels)
+  for (const AblationPanel& panel : panels)
     for (const Difference& row : panel.rows)
       csv += fmt::format("{},{},{},{},{},{},{}\n", csv_text(panel.measure), panel.unit,
                          csv_text(runs.arms[row.arm]), csv_text(runs.arms.front()),
@@ -153,8 +153,8 @@ Figure ablation(const RunSet& runs) {
   const std::vector<Score> scores = scores_of(runs);
   Figure made;
   for (size_t point = 0; point < runs.points.size(); ++point) {
-    const Panel loss = loss_panel(table, runs, point);
-    const std::vector<Panel> shown = panels_of(loss, first_protocols(scores), point);
+    const AblationPanel loss = loss_panel(table, runs, point);
+    const std::vector<AblationPanel> shown = panels_of(loss, first_protocols(scores), point);
     if (shown.empty()) continue;
     made.drawings.push_back(draw(shown, runs, point, protocol_note(scores)));
     made.drawings.back().csv = csv_of(panels_of(loss, scores, point), runs, point);

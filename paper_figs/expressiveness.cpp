@@ -59,7 +59,7 @@ std::vector<std::pair<std::string, double>> step_tics(double last) {
   return tics;
 }
 
-size_t place_of(std::vector<std::string>& names, const std::string& name) {
+size_t place_in_names(std::vector<std::string>& names, const std::string& name) {
   const auto found = std::find(names.begin(), names.end(), name);
   if (found != names.end()) return static_cast<size_t>(found - names.begin());
   names.push_back(name);
@@ -77,7 +77,7 @@ Panel panel_of(const std::string& teacher, const std::vector<FitRow>& rows, std:
   Panel panel{
       .title = "teacher: " + teacher, .x = empty_axis("", true), .y = empty_axis("relative error", true)};
   for (const auto& [name, of_student] : grouped(rows, student_name)) {
-    Series series{.name = name, .look = place_of(names, name)};
+    Series series{.name = name, .look = place_in_names(names, name)};
     const auto curve = curve_of(of_student);
     for (const auto& [step, error] : curve) {
       SeriesPoint point{.x = shown_step(step), .y = error.mean};

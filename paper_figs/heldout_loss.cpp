@@ -9,7 +9,7 @@ namespace {
 
 bool has_loss(const EvaluationRow& row) { return row.heldout_tokens > 0 && std::isfinite(row.heldout_loss); }
 
-std::vector<int64_t> steps_of(const RunRecord& run) {
+std::vector<int64_t> evaluated_steps(const RunRecord& run) {
   std::vector<int64_t> steps;
   for (const auto& row : run.evaluations)
     if (has_loss(row)) steps.push_back(row.step);
@@ -17,7 +17,7 @@ std::vector<int64_t> steps_of(const RunRecord& run) {
 }
 
 SeedCurves losses_of(const Cell& cell) {
-  const std::vector<int64_t> steps = common_steps(cell, steps_of);
+  const std::vector<int64_t> steps = common_steps(cell, evaluated_steps);
   SeedCurves curves;
   for (const RunRecord* run : cell.runs)
     for (const auto& row : run->evaluations)

@@ -16,6 +16,7 @@
 #include "core/find_field.h"
 #include "curves.h"
 #include "results/archive.h"
+#include "train/schedule.h"
 
 namespace attnlab {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/csv.h"
-#include "results/run_file.h"
+#include "results/run_reader.h"
 #include "stats/intervals.h"
 
 namespace attnlab {

@@ -14,19 +14,19 @@
 namespace attnlab {
 namespace {
 
-using Scores = std::vector<Score>;
+using TaskScores = std::vector<Score>;
 
 bool is_task(const Score& score) { return !score.protocol.empty(); }
 
-Scores scores_at(const Scores& all, size_t point) {
-  Scores found;
+TaskScores scores_at(const TaskScores& all, size_t point) {
+  TaskScores found;
   std::copy_if(all.begin(), all.end(), std::back_inserter(found),
                [&](const Score& score) { return score.point == point; });
   return found;
 }
 
 // In lines that are no longer than what `groups` names side by side have room for.
-std::string group_name(const Score& score, const Scores& all, size_t groups) {
+std::string group_name(const Score& score, const TaskScores& all, size_t groups) {
   const size_t most = 52 / std::max<size_t>(1, groups);
   std::vector<std::string> lines = style::broken(score_name(score, all), most);
   for (const std::string& line : style::broken(fmt::format("{} problems", score.problems), most))
@@ -34,13 +34,13 @@ std::string group_name(const Score& score, const Scores& all, size_t groups) {
   return fmt::format("{}", fmt::join(lines, "\n"));
 }
 
-size_t count_tasks(const Scores& scores) {
+size_t count_tasks(const TaskScores& scores) {
   std::set<std::pair<std::string, bool>> tasks;
   for (const Score& score : scores) tasks.insert({score.task, is_task(score)});
   return tasks.size();
 }
 
-BarChart chart_of(const RunSet& runs, const Scores& scores) {
+BarChart chart_of(const RunSet& runs, const TaskScores& scores) {
   BarChart chart{.arms = runs.arms};
   const size_t groups = count_tasks(scores);
   size_t lines = 1;
@@ -56,7 +56,7 @@ BarChart chart_of(const RunSet& runs, const Scores& scores) {
   return chart;
 }
 
-std::string interval_note(const Scores& scores) {
+std::string interval_note(const TaskScores& scores) {
   const bool several =
       std::any_of(scores.begin(), scores.end(), [](const Score& score) { return score.seeds > 1; });
   const bool answers = !is_task(scores.front());
@@ -66,12 +66,12 @@ std::string interval_note(const Scores& scores) {
                      score_name(scores.front(), scores));
 }
 
-std::string caption_of(const RunSet& runs, size_t point, const Scores& shown, const std::string& note) {
+std::string caption_of(const RunSet& runs, size_t point, const TaskScores& shown, const std::string& note) {
   const std::string caption = count_seeds(runs.cells_at(point)) + "; " + interval_note(shown);
   return note.empty() ? caption : caption + "; " + note;
 }
 
-std::string csv_of(const RunSet& runs, const Scores& scores) {
+std::string csv_of(const RunSet& runs, const TaskScores& scores) {
   std::string csv =
       "task,protocol,arm,sweep_point,seeds,problems,percent,low,high,difference,difference_low,"
       "difference_high\n";
@@ -85,10 +85,10 @@ std::string csv_of(const RunSet& runs, const Scores& scores) {
 }  // namespace
 
 Figure tasks(const RunSet& runs) {
-  const Scores all = scores_of(runs);
+  const TaskScores all = scores_of(runs);
   Figure made;
   for (size_t point = 0; point < runs.points.size(); ++point) {
-    const Scores scores = scores_at(all, point), shown = first_protocols(scores);
+    const TaskScores scores = scores_at(all, point), shown = first_protocols(scores);
     if (std::none_of(scores.begin(), scores.end(), is_task)) continue;
     made.drawings.push_back(draw_bars(chart_of(runs, shown), file_name("tasks", runs, point),
                                       title_of("Tasks", runs, runs.points[point]),

@@ -8,7 +8,7 @@
 namespace attnlab {
 namespace {
 
-constexpr double kDamping = 0.01;
+constexpr double kPcaDamping = 0.01;
 
 double mean_norm(const torch::Tensor& moment, int64_t first, int64_t end) {
   return moment.diagonal().slice(0, first, end).clamp_min(0).sqrt().mean().item<double>();
@@ -31,7 +31,7 @@ Compressed compress(const KvFactors& full, const torch::Tensor& moment, int64_t 
   auto scale = torch::ones({n}, moment.options());
   scale.narrow(0, 0, keys).fill_(1 / ratio);
   const auto balanced = moment * scale.unsqueeze(1) * scale.unsqueeze(0);
-  const auto directions = spectrum_of(damped(balanced, kDamping)).vectors.narrow(1, 0, rank);  // [n, rank]
+  const auto directions = spectrum_of(damped(balanced, kPcaDamping)).vectors.narrow(1, 0, rank);  // [n, rank]
   const auto kept = (directions * torch::matmul(balanced, directions)).sum();
   const auto down = (directions * scale.unsqueeze(1)).t();  // Rᵀ S
   return {.factors = {.down = torch::matmul(down, full.down),

@@ -6,14 +6,10 @@
 #include <map>
 
 #include "core/errors.h"
+#include "core/add_once.h"
 
 namespace attnlab {
 namespace {
-
-template <class T>
-void add_once(std::vector<T>& list, const T& value) {
-  if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
-}
 
 // "" where the config does not tell it.
 std::string planned_steps(const RunRecord& run) {

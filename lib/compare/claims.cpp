@@ -7,7 +7,9 @@
 #include <map>
 
 #include "compare/claims_config.h"
+#include "compare/claims_measured.h"
 #include "compare/claims_rules.h"
+#include "compare/claims_runs.h"
 #include "stats/multiple_tests.h"
 
 namespace attnlab {

@@ -61,7 +61,4 @@ struct ClaimsInput {
 // not shown. Throws InputError with file and line for a bad file.
 std::vector<ClaimResult> judge_claims(const std::filesystem::path& claims_file, const ClaimsInput& input);
 
-// A table with a line per claim and part, those that fail first; below it why, and what would be needed.
-std::string format_claims(const std::vector<ClaimResult>& claims, TableStyle style);
-
 }  // namespace attnlab

@@ -1,9 +1,10 @@
+#include "compare/claims_format.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "compare/claims.h"
 #include "compare/grid.h"
 
 namespace attnlab {

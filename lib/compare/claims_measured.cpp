@@ -1,3 +1,5 @@
+#include "compare/claims_measured.h"
+
 // Claims about what is measured without training: conversions, decoding steps, fits to a teacher.
 #include <fmt/format.h>
 

@@ -30,11 +30,6 @@ double p_at_border(const Interval& interval, const Region& region);
 // Mean / standard deviation, from the same. NaN without ends, and where all values are equal.
 double effect_size_of(const Interval& interval);
 
-// The parts of one test of each kind; at least one, with verdict no_data where there is none.
-std::vector<ClaimResult> judge(const RunsTest& test, const std::vector<RunRecord>& runs);
-std::vector<ClaimResult> judge(const ConversionTest& test, const std::vector<RunRecord>& runs);
-std::vector<ClaimResult> judge(const MeasuredTest& test, const std::vector<Measurements>& measured);
-
 // Parts with data, or the first one if none has.
 std::vector<ClaimResult> with_data(std::vector<ClaimResult> parts);
 

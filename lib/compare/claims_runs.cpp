@@ -1,3 +1,5 @@
+#include "compare/claims_runs.h"
+
 // Claims about arms: their differences over seeds, and their conversions.
 #include <fmt/format.h>
 

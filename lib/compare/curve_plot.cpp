@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compare/curve_tables.h"
 #include "compare/run_differences.h"
 
 namespace attnlab {

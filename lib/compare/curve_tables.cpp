@@ -1,3 +1,5 @@
+#include "compare/curve_tables.h"
+
 // Where curves are looked at, and the tables of what they are there.
 #include <fmt/format.h>
 
@@ -5,7 +7,6 @@
 #include <cmath>
 #include <set>
 
-#include "compare/curve_comparison.h"
 #include "compare/grid.h"
 
 namespace attnlab {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "results/run_file.h"
+#include "results/run_reader.h"
 
 namespace attnlab {
 

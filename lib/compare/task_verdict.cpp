@@ -7,7 +7,6 @@
 #include <map>
 #include <set>
 
-#include "compare/verdict_grids.h"
 #include "results/archive.h"
 #include "results/evaluation_file.h"
 #include "stats/bootstrap.h"
@@ -20,9 +19,9 @@ namespace {
 
 using Shares = std::vector<double>;  // of one run: per problem, the share of its replies that are right
 
-struct Group {
+struct TaskGroup {
   std::string task, protocol, sweep_point;
-  auto operator<=>(const Group&) const = default;
+  auto operator<=>(const TaskGroup&) const = default;
 };
 
 // Of one arm: by seed.
@@ -88,9 +87,9 @@ void compare(TaskComparison& row, const std::map<int64_t, Shares>& ours,
   row.p = mcnemar(pairs.only_x, pairs.only_y).mid_p;
 }
 
-class Collection {
+class TaskCollection {
  public:
-  Collection(const std::vector<RunRecord>& runs, const std::string& baseline) : baseline_(baseline) {
+  TaskCollection(const std::vector<RunRecord>& runs, const std::string& baseline) : baseline_(baseline) {
     std::set<std::string> experiments;
     for (const auto& run : runs) experiments.insert(run.header.experiment);
     for (const auto& run : runs) add(run, experiments.size() > 1);
@@ -109,7 +108,7 @@ class Collection {
     const std::string label = several ? run.header.experiment + "/" + run.header.arm : run.header.arm;
     for (const auto& task : read_evaluation(file).tasks)
       for (const auto& [protocol, judgements] : task.judgements) {
-        const Group group{task.label, protocol, run.header.sweep_point};
+        const TaskGroup group{task.label, protocol, run.header.sweep_point};
         auto& arms = groups_[group];
         if (arms.empty()) order_.push_back(group);
         arms.try_emplace({run.header.arm_index, label}, ArmScores{.arm = label});
@@ -117,7 +116,7 @@ class Collection {
       }
   }
 
-  void compare_group(const Group& group, std::vector<TaskComparison>& rows) const {
+  void compare_group(const TaskGroup& group, std::vector<TaskComparison>& rows) const {
     const auto& arms = groups_.at(group);
     const auto named =
         std::find_if(arms.begin(), arms.end(), [&](const auto& arm) { return arm.second.arm == baseline_; });
@@ -142,8 +141,8 @@ class Collection {
   }
 
   std::string baseline_;
-  std::vector<Group> order_;
-  std::map<Group, std::map<std::pair<int64_t, std::string>, ArmScores>> groups_;
+  std::vector<TaskGroup> order_;
+  std::map<TaskGroup, std::map<std::pair<int64_t, std::string>, ArmScores>> groups_;
 };
 
 std::string percent(double value, bool sign) {
@@ -161,7 +160,7 @@ std::string ends(const Interval& interval, bool sign) {
 }  // namespace
 
 std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs, const std::string& baseline) {
-  return Collection(runs, baseline).compared();
+  return TaskCollection(runs, baseline).compared();
 }
 
 Grid task_grid(const std::vector<TaskComparison>& rows) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "compare/grid.h"
 #include "compare/verdict.h"
 
 namespace attnlab {
@@ -28,5 +29,9 @@ std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs, co
 
 // A table; "" if there is nothing to compare.
 std::string format_task_verdict(const std::vector<TaskComparison>& rows, TableStyle style);
+
+// The same as rows and columns, and what the columns mean.
+Grid task_grid(const std::vector<TaskComparison>& rows);
+std::string task_verdict_note();
 
 }  // namespace attnlab

@@ -11,6 +11,7 @@
 #include "compare/rate_note.h"
 #include "compare/run_differences.h"
 #include "core/errors.h"
+#include "core/add_once.h"
 
 namespace attnlab {
 namespace {
@@ -20,11 +21,6 @@ struct Cell {
   std::string arm, sweep_point;
   std::map<int64_t, const RunRecord*> by_seed;
 };
-
-template <class T>
-void add_once(std::vector<T>& list, const T& value) {
-  if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
-}
 
 class Comparison {
  public:

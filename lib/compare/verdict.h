@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "results/run_file.h"
+#include "results/run_reader.h"
 #include "stats/intervals.h"
 
 namespace attnlab {
@@ -55,7 +55,4 @@ VerdictTable compare_arms(const std::vector<RunRecord>& runs, const std::string&
                           double confidence = 0.95);
 
 enum class TableStyle { text, markdown };
-// The tables of values and of differences, then the warnings.
-std::string format_verdict(const VerdictTable& table, TableStyle style);
-
 }  // namespace attnlab

@@ -1,9 +1,10 @@
+#include "compare/verdict_format.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "compare/verdict_grids.h"
 #include "core/progress.h"
 
 namespace attnlab {

@@ -10,10 +10,10 @@ namespace {
 
 constexpr double kDamping = 1e-4;
 
-struct Candidate {
+struct RankCandidate {
   double share = 0;  // of its matrix's energy, of the direction that is next
   size_t matrix = 0;
-  bool operator<(const Candidate& other) const {  // the queue's top is the largest
+  bool operator<(const RankCandidate& other) const {  // the queue's top is the largest
     return share != other.share ? share < other.share : matrix > other.matrix;
   }
 };
@@ -54,7 +54,7 @@ LayerRanks allocate_ranks(const std::vector<LayerEnergies>& layers, int64_t budg
     shares.push_back(shares_of(layer.values));
   }
   std::vector<int64_t> ranks(shares.size(), 1);
-  std::priority_queue<Candidate> queue;
+  std::priority_queue<RankCandidate> queue;
   const auto offer = [&](size_t matrix) {
     const auto next = static_cast<size_t>(ranks[matrix]);
     if (next < shares[matrix].size()) queue.push({shares[matrix][next], matrix});

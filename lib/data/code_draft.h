@@ -35,10 +35,6 @@ using Numbers = std::vector<int64_t>;
 using Words = std::vector<std::string>;
 using CodeFamily = CodeDraft (*)(Random&, const CodeScale&);
 
-const std::vector<CodeFamily>& list_families();
-const std::vector<CodeFamily>& number_families();
-const std::vector<CodeFamily>& text_families();
-
 // Python literals.
 std::string python(bool value);
 std::string python(int64_t value);

@@ -4,11 +4,12 @@
 
 #include "core/errors.h"
 #include "data/code_draft.h"
+#include "data/code_families.h"
 
 namespace attnlab {
 namespace {
 
-constexpr std::array<CodeScale, 5> scales{{
+constexpr std::array<CodeScale, 5> code_scales{{
     {.constant = 9, .length = 4, .low = 0, .high = 20, .compose = false, .compound = false},
     {.constant = 12, .length = 5, .low = 0, .high = 30, .compose = true, .compound = false},
     {.constant = 20, .length = 6, .low = -10, .high = 50, .compose = true, .compound = false},
@@ -41,11 +42,11 @@ CodeFunction write(const CodeDraft& draft, const std::string& task_id) {
 }  // namespace
 
 CodeFunction code_function(uint64_t seed, Split split, int64_t index, int64_t difficulty) {
-  ATTNLAB_CHECK(difficulty >= 1 && difficulty <= static_cast<int64_t>(scales.size()));
+  ATTNLAB_CHECK(difficulty >= 1 && difficulty <= static_cast<int64_t>(code_scales.size()));
   const std::string stream = std::string(name_of(split)) + '/' + std::to_string(difficulty);
   Random random(seed ^ hash_name("code_function/" + stream), static_cast<uint64_t>(index));
   while (true) {
-    const CodeDraft draft = draw(random, scales[static_cast<size_t>(difficulty - 1)]);
+    const CodeDraft draft = draw(random, code_scales[static_cast<size_t>(difficulty - 1)]);
     const CodeFunction function = write(draft, "Generated/" + stream + '/' + std::to_string(index));
     if (split_of(function.text) == split) return function;
   }

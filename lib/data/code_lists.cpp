@@ -1,12 +1,11 @@
 // Functions on lists of numbers: filters, mappings and reductions in all combinations, and list surgery.
 #include <algorithm>
 
-#include "data/code_draft.h"
+#include "data/code_families.h"
+#include "data/str.h"
 
 namespace attnlab {
 namespace {
-
-std::string str(int64_t value) { return std::to_string(value); }
 
 struct Filter {
   std::string name, phrase, condition;  // "even", " that are even", "v % 2 == 0"
@@ -78,14 +77,14 @@ Numbers draw_numbers(Random& random, const CodeScale& scale) {
   return values;
 }
 
-std::string parameter(Random& random) {
+std::string list_parameter(Random& random) {
   static const Words names{"values", "numbers", "nums", "items", "data"};
   return random.pick(names);
 }
 
 // Fills the cases of a function from a list of numbers.
 template <class Compute>
-CodeDraft finish(CodeDraft draft, Random& random, const CodeScale& scale, Compute compute) {
+CodeDraft on_numbers(CodeDraft draft, Random& random, const CodeScale& scale, Compute compute) {
   add_cases(
       draft, [&] { return draw_numbers(random, scale); }, compute);
   return draft;
@@ -107,8 +106,8 @@ int64_t total(const Numbers& values) {
 CodeDraft sum_filtered(Random& random, const CodeScale& scale) {
   const Filter filter = draw_filter(random, scale);
   const Mapping mapping = scale.compose ? draw_mapping(random, scale) : identity();
-  const std::string p = parameter(random);
-  return finish({.name = "sum_" + mapping.name + "_" + filter.name,
+  const std::string p = list_parameter(random);
+  return on_numbers({.name = "sum_" + mapping.name + "_" + filter.name,
                  .parameters = p,
                  .result = "the sum of the numbers in the list that are " + filter.phrase + mapping.phrase,
                  .body = {"total = 0", "for v in " + p + ":", "    if " + filter.condition + ":",
@@ -118,8 +117,8 @@ CodeDraft sum_filtered(Random& random, const CodeScale& scale) {
 
 CodeDraft sum_mapped(Random& random, const CodeScale& scale) {
   const Mapping mapping = draw_mapping(random, scale);
-  const std::string p = parameter(random);
-  return finish(
+  const std::string p = list_parameter(random);
+  return on_numbers(
       {.name = "sum_" + mapping.name,
        .parameters = p,
        .result = "the sum of the numbers in the list" + mapping.phrase,
@@ -133,8 +132,8 @@ CodeDraft sum_mapped(Random& random, const CodeScale& scale) {
 
 CodeDraft count_filtered(Random& random, const CodeScale& scale) {
   const Filter filter = draw_filter(random, scale);
-  const std::string p = parameter(random);
-  return finish({.name = "count_" + filter.name,
+  const std::string p = list_parameter(random);
+  return on_numbers({.name = "count_" + filter.name,
                  .parameters = p,
                  .result = "how many numbers in the list are " + filter.phrase,
                  .body = {"count = 0", "for v in " + p + ":", "    if " + filter.condition + ":",
@@ -146,8 +145,8 @@ CodeDraft count_filtered(Random& random, const CodeScale& scale) {
 CodeDraft list_filtered(Random& random, const CodeScale& scale) {
   const Filter filter = draw_filter(random, scale);
   const Mapping mapping = scale.compose && random.between(0, 1) == 0 ? draw_mapping(random, scale) : identity();
-  const std::string p = parameter(random);
-  return finish(
+  const std::string p = list_parameter(random);
+  return on_numbers(
       {.name = mapping.name + "_" + filter.name,
        .parameters = p,
        .result = "a list of the numbers that are " + filter.phrase + mapping.phrase,
@@ -157,9 +156,9 @@ CodeDraft list_filtered(Random& random, const CodeScale& scale) {
 
 CodeDraft list_mapped(Random& random, const CodeScale& scale) {
   const Mapping mapping = draw_mapping(random, scale);
-  const std::string p = parameter(random);
+  const std::string p = list_parameter(random);
   const Filter all{"", "", "", [](int64_t) { return true; }};
-  return finish({.name = mapping.name + "_list",
+  return on_numbers({.name = mapping.name + "_list",
                  .parameters = p,
                  .result = "a list of all the numbers" + mapping.phrase,
                  .body = {"return [" + mapping.expression + " for v in " + p + "]"}},
@@ -171,8 +170,8 @@ CodeDraft extreme(Random& random, const CodeScale& scale) {
   const Filter filter = draw_filter(random, scale);
   const bool largest = random.between(0, 1) == 0;
   const int64_t none = random.between(-2, 0);
-  const std::string p = parameter(random), function = largest ? "max" : "min";
-  return finish(
+  const std::string p = list_parameter(random), function = largest ? "max" : "min";
+  return on_numbers(
       {.name = function + "_" + filter.name,
        .parameters = p,
        .result = std::string("the ") + (largest ? "largest" : "smallest") + " number in the list that is " +
@@ -190,8 +189,8 @@ CodeDraft extreme(Random& random, const CodeScale& scale) {
 CodeDraft first_filtered(Random& random, const CodeScale& scale) {
   const Filter filter = draw_filter(random, scale);
   const int64_t none = random.between(-2, 0);
-  const std::string p = parameter(random);
-  return finish({.name = "first_" + filter.name,
+  const std::string p = list_parameter(random);
+  return on_numbers({.name = "first_" + filter.name,
                  .parameters = p,
                  .result = "the first number in the list that is " + filter.phrase + ", or " + str(none) +
                            " if there is none",
@@ -206,8 +205,8 @@ CodeDraft first_filtered(Random& random, const CodeScale& scale) {
 CodeDraft any_or_all(Random& random, const CodeScale& scale) {
   const Filter filter = draw_filter(random, scale);
   const bool any = random.between(0, 1) == 0;
-  const std::string p = parameter(random), function = any ? "any" : "all";
-  return finish({.name = function + "_" + filter.name,
+  const std::string p = list_parameter(random), function = any ? "any" : "all";
+  return on_numbers({.name = function + "_" + filter.name,
                  .parameters = p,
                  .result = std::string("True if ") + (any ? "any number" : "every number") +
                            " in the list is " + filter.phrase + ", else False",
@@ -220,8 +219,8 @@ CodeDraft any_or_all(Random& random, const CodeScale& scale) {
 
 CodeDraft running_total(Random& random, const CodeScale& scale) {
   const int64_t start = random.between(1, scale.constant), factor = random.between(1, 5);
-  const std::string p = parameter(random), step = factor == 1 ? "v" : "v * " + str(factor);
-  return finish({.name = "running_total",
+  const std::string p = list_parameter(random), step = factor == 1 ? "v" : "v * " + str(factor);
+  return on_numbers({.name = "running_total",
                  .parameters = p,
                  .result = "the list of running totals that start from " + str(start) +
                            (factor == 1 ? "" : ", each number multiplied by " + str(factor)),
@@ -236,8 +235,8 @@ CodeDraft running_total(Random& random, const CodeScale& scale) {
 
 CodeDraft differences_between(Random& random, const CodeScale& scale) {
   const int64_t factor = random.between(2, scale.constant);
-  const std::string p = parameter(random);
-  return finish(
+  const std::string p = list_parameter(random);
+  return on_numbers(
       {.name = "scaled_differences",
        .parameters = p,
        .result =
@@ -253,8 +252,8 @@ CodeDraft differences_between(Random& random, const CodeScale& scale) {
 
 CodeDraft clamp_list(Random& random, const CodeScale& scale) {
   const int64_t low = random.between(1, scale.constant), high = low + random.between(1, scale.constant);
-  const std::string p = parameter(random);
-  return finish(
+  const std::string p = list_parameter(random);
+  return on_numbers(
       {.name = "clamp_all",
        .parameters = p,
        .result = "the list with every number limited to the range from " + str(low) + " to " + str(high),
@@ -268,8 +267,8 @@ CodeDraft clamp_list(Random& random, const CodeScale& scale) {
 CodeDraft replace_number(Random& random, const CodeScale& scale) {
   const Filter filter = draw_filter(random, scale);
   const int64_t k = random.between(0, scale.constant);
-  const std::string p = parameter(random);
-  return finish({.name = "replace_" + filter.name,
+  const std::string p = list_parameter(random);
+  return on_numbers({.name = "replace_" + filter.name,
                  .parameters = p,
                  .result = "the list with every number that is " + filter.phrase + " replaced by " + str(k),
                  .body = {"return [" + str(k) + " if " + filter.condition + " else v for v in " + p + "]"}},
@@ -282,8 +281,8 @@ CodeDraft replace_number(Random& random, const CodeScale& scale) {
 
 CodeDraft sum_of_top(Random& random, const CodeScale& scale) {
   const int64_t n = random.between(2, scale.length), k = random.between(1, scale.constant);
-  const std::string p = parameter(random);
-  return finish({.name = "sum_largest",
+  const std::string p = list_parameter(random);
+  return on_numbers({.name = "sum_largest",
                  .parameters = p,
                  .result = "the sum of the " + str(n) + " largest numbers in the list, plus " + str(k),
                  .body = {"largest = sorted(" + p + ", reverse=True)[:" + str(n) + "]",
@@ -298,8 +297,8 @@ CodeDraft sum_of_top(Random& random, const CodeScale& scale) {
 CodeDraft every_nth(Random& random, const CodeScale& scale) {
   const int64_t start = random.between(0, 3), step = random.between(2, 4);
   const Mapping mapping = draw_mapping(random, scale);
-  const std::string p = parameter(random);
-  return finish({.name = "every_nth_" + mapping.name,
+  const std::string p = list_parameter(random);
+  return on_numbers({.name = "every_nth_" + mapping.name,
                  .parameters = p,
                  .result = "every " + str(step) + "th number of the list starting at index " + str(start) +
                            mapping.phrase,

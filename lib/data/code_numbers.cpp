@@ -1,15 +1,14 @@
 // Functions of one number: formulas, branches and counting loops.
 #include <algorithm>
 
-#include "data/code_draft.h"
+#include "data/code_families.h"
+#include "data/str.h"
 
 namespace attnlab {
 namespace {
 
-std::string str(int64_t value) { return std::to_string(value); }
-
 template <class Compute>
-CodeDraft finish(CodeDraft draft, Random& random, const CodeScale& scale, Compute compute) {
+CodeDraft on_number(CodeDraft draft, Random& random, const CodeScale& scale, Compute compute) {
   add_cases(
       draft, [&] { return random.between(std::max<int64_t>(scale.low, 0), scale.high); }, compute);
   return draft;
@@ -17,7 +16,7 @@ CodeDraft finish(CodeDraft draft, Random& random, const CodeScale& scale, Comput
 
 CodeDraft linear(Random& random, const CodeScale& scale) {
   const int64_t a = random.between(2, scale.constant), b = random.between(1, scale.constant);
-  return finish({.name = "scale_and_add",
+  return on_number({.name = "scale_and_add",
                  .parameters = "x",
                  .result = "x multiplied by " + str(a) + " and then increased by " + str(b),
                  .body = {"return x * " + str(a) + " + " + str(b)}},
@@ -26,7 +25,7 @@ CodeDraft linear(Random& random, const CodeScale& scale) {
 
 CodeDraft clamp_number(Random& random, const CodeScale& scale) {
   const int64_t low = random.between(1, scale.constant), high = low + random.between(1, scale.constant);
-  return finish({.name = "clamp",
+  return on_number({.name = "clamp",
                  .parameters = "x",
                  .result = "x limited to the range from " + str(low) + " to " + str(high),
                  .body = {"if x < " + str(low) + ":", "    return " + str(low), "if x > " + str(high) + ":",
@@ -36,7 +35,7 @@ CodeDraft clamp_number(Random& random, const CodeScale& scale) {
 
 CodeDraft piecewise(Random& random, const CodeScale& scale) {
   const int64_t limit = random.between(1, scale.constant), a = random.between(2, 9), b = random.between(1, 20);
-  return finish(
+  return on_number(
       {.name = "adjust",
        .parameters = "x",
        .result = "x times " + str(a) + " if x is greater than " + str(limit) + ", else x plus " + str(b),
@@ -46,7 +45,7 @@ CodeDraft piecewise(Random& random, const CodeScale& scale) {
 
 CodeDraft sum_multiples(Random& random, const CodeScale& scale) {
   const int64_t k = random.between(2, 12), start = random.between(0, scale.constant);
-  return finish({.name = "sum_multiples",
+  return on_number({.name = "sum_multiples",
                  .parameters = "n",
                  .result = "the sum of " + str(start) + " and all multiples of " + str(k) + " from 1 to n",
                  .body = {"total = " + str(start), "for i in range(1, n + 1):",
@@ -60,7 +59,7 @@ CodeDraft sum_multiples(Random& random, const CodeScale& scale) {
 
 CodeDraft digit_sum(Random& random, const CodeScale& scale) {
   const int64_t k = random.between(2, scale.constant), b = random.between(0, 9);
-  return finish({.name = "digit_score",
+  return on_number({.name = "digit_score",
                  .parameters = "n",
                  .result = "the sum of the digits of n multiplied by " + str(k) + " plus " + str(b),
                  .body = {"total = sum(int(d) for d in str(n))", "return total * " + str(k) + " + " + str(b)}},
@@ -75,7 +74,7 @@ CodeDraft label(Random& random, const CodeScale& scale) {
   static const Words words{"fizz", "buzz", "ping", "pong", "tick", "tock", "zip", "zap"};
   const int64_t a = random.between(2, 6), b = random.between(2, 9);
   const std::string first = random.pick(words), second = random.pick(words);
-  return finish({.name = "label_number",
+  return on_number({.name = "label_number",
                  .parameters = "n",
                  .result = "'" + first + "' if n is divisible by " + str(a) + ", '" + second +
                            "' if it is not but is divisible by " + str(b) + ", else n as a string",
@@ -89,7 +88,7 @@ CodeDraft label(Random& random, const CodeScale& scale) {
 CodeDraft order_cost(Random& random, const CodeScale& scale) {
   const int64_t price = random.between(2, scale.constant), fee = random.between(2, 10);
   const int64_t limit = price * random.between(2, 8);
-  return finish({.name = "order_cost",
+  return on_number({.name = "order_cost",
                  .parameters = "count",
                  .result = "the cost of count pieces at " + str(price) + " each, with a fee of " + str(fee) +
                            " added if the cost is below " + str(limit),
@@ -101,7 +100,7 @@ CodeDraft order_cost(Random& random, const CodeScale& scale) {
 CodeDraft repeated(Random& random, const CodeScale& scale) {
   const int64_t times = random.between(2, 5), factor = random.between(2, 3),
                 b = random.between(1, scale.constant);
-  return finish({.name = "repeat_update",
+  return on_number({.name = "repeat_update",
                  .parameters = "x",
                  .result = "x after it is multiplied by " + str(factor) + " and increased by " + str(b) + ", " +
                            str(times) + " times in a row",
@@ -115,7 +114,7 @@ CodeDraft repeated(Random& random, const CodeScale& scale) {
 
 CodeDraft divisors(Random& random, const CodeScale& scale) {
   const int64_t least = random.between(1, scale.constant);
-  return finish({.name = "divisors_from",
+  return on_number({.name = "divisors_from",
                  .parameters = "n",
                  .result = "the list of divisors of n that are at least " + str(least),
                  .body = {"return [d for d in range(" + str(least) + ", n + 1) if n % d == 0]"}},
@@ -129,7 +128,7 @@ CodeDraft divisors(Random& random, const CodeScale& scale) {
 
 CodeDraft in_range(Random& random, const CodeScale& scale) {
   const int64_t low = random.between(1, scale.constant), high = low + random.between(1, scale.constant);
-  return finish({.name = "in_range",
+  return on_number({.name = "in_range",
                  .parameters = "x",
                  .result = "True if x is at least " + str(low) + " and less than " + str(high) + ", else False",
                  .body = {"return " + str(low) + " <= x < " + str(high)}},

@@ -2,12 +2,11 @@
 #include <algorithm>
 
 #include "core/names.h"
-#include "data/code_draft.h"
+#include "data/code_families.h"
+#include "data/str.h"
 
 namespace attnlab {
 namespace {
-
-std::string str(int64_t value) { return std::to_string(value); }
 
 Words draw_words(Random& random, const CodeScale& scale) {
   static const Words vocabulary{"apple",  "river", "stone",  "cat",    "garden", "blue",   "train",
@@ -23,7 +22,7 @@ std::string letter(Random& random) {
   return std::string(1, random.pick(letters));
 }
 
-std::string parameter(Random& random) {
+std::string text_parameter(Random& random) {
   static const Words names{"text", "s", "string", "line"};
   return random.pick(names);
 }
@@ -85,7 +84,7 @@ std::string upper(std::string text) {
 }
 
 CodeDraft count_letters(Random& random, const CodeScale& scale) {
-  const std::string a = letter(random), b = letter(random), p = parameter(random);
+  const std::string a = letter(random), b = letter(random), p = text_parameter(random);
   const int64_t k = random.between(1, scale.constant);
   return on_text(
       {.name = "letter_score",
@@ -99,7 +98,7 @@ CodeDraft count_letters(Random& random, const CodeScale& scale) {
 }
 
 CodeDraft replace_letter(Random& random, const CodeScale& scale) {
-  const std::string a = letter(random), b = letter(random), p = parameter(random);
+  const std::string a = letter(random), b = letter(random), p = text_parameter(random);
   const bool shout = random.between(0, 1) == 0;
   return on_text(
       {.name = shout ? "replace_and_upper" : "replace_letter",
@@ -113,7 +112,7 @@ CodeDraft replace_letter(Random& random, const CodeScale& scale) {
 }
 
 CodeDraft remove_letters(Random& random, const CodeScale& scale) {
-  const std::string letters = letter(random) + letter(random) + letter(random), p = parameter(random);
+  const std::string letters = letter(random) + letter(random) + letter(random), p = text_parameter(random);
   return on_text({.name = "remove_letters",
                   .parameters = p,
                   .result = "the string without the letters in '" + letters + "'",
@@ -129,7 +128,7 @@ CodeDraft remove_letters(Random& random, const CodeScale& scale) {
 CodeDraft slice_text(Random& random, const CodeScale& scale) {
   const int64_t n = random.between(1, std::min<int64_t>(scale.constant, 12));
   const bool first = random.between(0, 1) == 0, reversed = random.between(0, 1) == 0;
-  const std::string p = parameter(random), slice = first ? "[:" + str(n) + "]" : "[-" + str(n) + ":]";
+  const std::string p = text_parameter(random), slice = first ? "[:" + str(n) + "]" : "[-" + str(n) + ":]";
   return on_text({.name = first ? "first_part" : "last_part",
                   .parameters = p,
                   .result = std::string("the ") + (first ? "first " : "last ") + str(n) +
@@ -146,7 +145,7 @@ CodeDraft slice_text(Random& random, const CodeScale& scale) {
 CodeDraft repeat_text(Random& random, const CodeScale& scale) {
   static const Words separators{"-", "+", "/", ":", " "};
   const int64_t n = random.between(2, 4);
-  const std::string s = random.pick(separators), c = letter(random), p = parameter(random);
+  const std::string s = random.pick(separators), c = letter(random), p = text_parameter(random);
   return on_text(
       {.name = "repeat_text",
        .parameters = p,
@@ -172,7 +171,7 @@ CodeDraft keep_words(Random& random, const CodeScale& scale) {
 
 CodeDraft count_words(Random& random, const CodeScale& scale) {
   const WordFilter filter = draw_filter(random);
-  const std::string p = parameter(random);
+  const std::string p = text_parameter(random);
   return on_text({.name = "count_" + filter.name,
                   .parameters = p,
                   .result = "how many words of the string " + filter.phrase,

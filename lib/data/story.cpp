@@ -8,7 +8,7 @@
 namespace attnlab {
 namespace {
 
-constexpr std::array<Scale, 5> scales{{
+constexpr std::array<Scale, 5> story_scales{{
     {.min_steps = 1, .max_steps = 2, .start = 20, .amount = 10, .factor = 4, .cap = 60},
     {.min_steps = 2, .max_steps = 2, .start = 40, .amount = 20, .factor = 5, .cap = 120},
     {.min_steps = 2, .max_steps = 3, .start = 60, .amount = 40, .factor = 6, .cap = 300},
@@ -24,8 +24,8 @@ constexpr std::array<std::string_view, 12> women{"Anna",  "Mia", "Lucy", "Emma",
 }  // namespace
 
 const Scale& scale_of(int64_t difficulty) {
-  ATTNLAB_CHECK(difficulty >= 1 && difficulty <= static_cast<int64_t>(scales.size()));
-  return scales[static_cast<size_t>(difficulty - 1)];
+  ATTNLAB_CHECK(difficulty >= 1 && difficulty <= static_cast<int64_t>(story_scales.size()));
+  return story_scales[static_cast<size_t>(difficulty - 1)];
 }
 
 std::string fill(std::string_view text,

@@ -66,10 +66,4 @@ class Story {
 std::string expression(int64_t a, char op, int64_t b);
 std::string sum_expression(const std::vector<int64_t>& parts);
 
-// A story about one quantity that grows and shrinks step by step. False if it could not be completed with
-// these draws; the caller draws again.
-bool tell_chain(Story& story);
-// A story of a fixed plot (shopping, discounts, ages, …) with story.target steps. False: draw again.
-bool tell_plot(Story& story);
-
 }  // namespace attnlab

@@ -1,10 +1,11 @@
 // Stories about one quantity: a scene opens with a number (or a product), then things are added, taken away,
 // multiplied or shared, and the question asks for what comes out.
+#include "data/story_chain.h"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
 
-#include "data/story.h"
 #include "data/story_scenes.h"
 
 namespace attnlab {

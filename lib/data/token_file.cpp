@@ -1,3 +1,5 @@
+#include "data/token_file.h"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -11,7 +13,6 @@
 
 #include "core/errors.h"
 #include "core/files.h"
-#include "data/token_cache.h"
 
 namespace attnlab {
 namespace fs = std::filesystem;

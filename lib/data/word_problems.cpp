@@ -3,6 +3,8 @@
 #include <optional>
 
 #include "data/story.h"
+#include "data/story_chain.h"
+#include "data/story_plots.h"
 
 namespace attnlab {
 namespace {

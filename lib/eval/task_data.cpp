@@ -8,6 +8,7 @@
 #include "core/jsonl.h"
 #include "data/code_functions.h"
 #include "data/word_problems.h"
+#include "tasks/choice_readers.h"
 #include "tasks/prompts.h"
 
 namespace attnlab {

@@ -10,7 +10,7 @@
 namespace attnlab::report {
 namespace {
 
-constexpr double width = 260, height = 62, edge = 34;
+constexpr double interval_width = 260, interval_height = 62, edge = 34;
 
 struct Scale {
   double low = std::numeric_limits<double>::infinity(), high = -low;
@@ -19,7 +19,7 @@ struct Scale {
     high = std::max(high, value);
   }
   double at(double value) const {
-    return high > low ? edge + (value - low) / (high - low) * (width - 2 * edge) : width / 2;
+    return high > low ? edge + (value - low) / (high - low) * (interval_width - 2 * edge) : interval_width / 2;
   }
 };
 
@@ -28,7 +28,7 @@ Html path(const std::string& kind, const std::string& d) {
 }
 
 // Words near an edge stay inside.
-std::string anchor_at(double x) { return x < 60 ? "start" : x > width - 60 ? "end" : "middle"; }
+std::string anchor_at(double x) { return x < 60 ? "start" : x > interval_width - 60 ? "end" : "middle"; }
 
 Html draw_mark(const Scale& scale, const IntervalMark& mark) {
   const double x = scale.at(mark.at);
@@ -57,7 +57,7 @@ Html draw_interval(const Interval& interval, const std::vector<IntervalMark>& ma
     scale.take(interval.low);
     scale.take(interval.high);
   }
-  Html out = path("grid", fmt::format("M4 32H{:.0f}", width - 4));
+  Html out = path("grid", fmt::format("M4 32H{:.0f}", interval_width - 4));
   for (const auto& mark : marks) out += draw_mark(scale, mark);
   if (ends) out += draw_ends(scale, interval);
   out += element(
@@ -65,7 +65,7 @@ Html draw_interval(const Interval& interval, const std::vector<IntervalMark>& ma
       {{"class", "value"}, {"cx", fmt::format("{:.1f}", scale.at(interval.value))}, {"cy", "32"}, {"r", "5"}});
   return element("svg",
                  {{"class", "interval"},
-                  {"viewBox", fmt::format("0 0 {:.0f} {:.0f}", width, height)},
+                  {"viewBox", fmt::format("0 0 {:.0f} {:.0f}", interval_width, interval_height)},
                   {"role", "img"},
                   {"aria-label", name}},
                  out);

@@ -8,7 +8,7 @@
 
 #include "compare/claims.h"
 #include "results/measurements.h"
-#include "results/run_file.h"
+#include "results/run_reader.h"
 
 namespace attnlab {
 

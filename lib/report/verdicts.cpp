@@ -1,6 +1,6 @@
 // Tables of arms by their losses and by their tasks.
 #include "compare/task_verdict.h"
-#include "compare/verdict_grids.h"
+#include "compare/verdict_format.h"
 #include "report/sections.h"
 #include "report/tables.h"
 

@@ -17,7 +17,7 @@ namespace attnlab {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kFormat = "attnlab archive 1";
+constexpr const char* kArchiveFormat = "attnlab archive 1";
 constexpr hsize_t largest_chunk = 1 << 20;
 
 bool is_archive_name(const fs::path& path) { return path.string().ends_with(archive_ending); }
@@ -69,10 +69,10 @@ std::string bytes_of(const std::vector<fs::path>& files, const fs::path& file,
 hdf5::Handle open_archive(const fs::path& path) {
   hdf5::Handle file = hdf5::open_file(path, hdf5::Mode::read);
   const std::string format = read_format(file);
-  if (format != kFormat)
+  if (format != kArchiveFormat)
     throw InputError(BadInput{.file = path.string(),
                               .found = "format '" + format + "'",
-                              .expected = std::string("'") + kFormat + "'"});
+                              .expected = std::string("'") + kArchiveFormat + "'"});
   return file;
 }
 
@@ -115,7 +115,7 @@ int64_t write_archive(const fs::path& path, const fs::path& folder, std::optiona
   if (!fs::is_directory(folder) || files.empty())
     throw InputError(BadInput{.file = folder.string(), .found = "no results", .expected = "files *.h5"});
   write_whole_file(path, [&](hid_t file) {
-    write_attribute(file, "format", std::string(kFormat));
+    write_attribute(file, "format", std::string(kArchiveFormat));
     for (const auto& member : files)
       write_member(file, member.lexically_relative(folder).generic_string(),
                    bytes_of(files, member, kept_replies));

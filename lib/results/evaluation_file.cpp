@@ -13,7 +13,7 @@ namespace attnlab {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kFormat = "attnlab evaluation 1";
+constexpr const char* kEvaluationFormat = "attnlab evaluation 1";
 
 void write_task(hid_t tasks, const TaskRecord& task) {
   const hdf5::Handle group = hdf5::create_group(tasks, task.label);
@@ -39,7 +39,7 @@ TaskRecord read_task(hid_t tasks, const std::string& label) {
   return task;
 }
 
-[[noreturn]] void refuse(const fs::path& path, const std::string& found) {
+[[noreturn]] void refuse_evaluation(const fs::path& path, const std::string& found) {
   throw InputError(
       BadInput{.file = path.string(), .found = found, .expected = "the HDF5 file of an evaluation"});
 }
@@ -70,7 +70,7 @@ std::vector<std::pair<int64_t, fs::path>> tasks_files(const fs::path& run_file) 
 
 void write_evaluation(const fs::path& path, const EvaluationRecord& record) {
   write_whole_file(path, [&](hid_t file) {
-    write_attribute(file, "format", std::string(kFormat));
+    write_attribute(file, "format", std::string(kEvaluationFormat));
     {
       const hdf5::Handle provenance = hdf5::create_group(file, "provenance");
       for (const auto& [key, value] : record.provenance) write_attribute(provenance, key, value);
@@ -88,10 +88,10 @@ void write_evaluation(const fs::path& path, const EvaluationRecord& record) {
 
 EvaluationRecord read_evaluation(const fs::path& path) {
   std::error_code ignored;
-  if (!result_exists(path)) refuse(path, fs::exists(path, ignored) ? "no file" : "nothing");
+  if (!result_exists(path)) refuse_evaluation(path, fs::exists(path, ignored) ? "no file" : "nothing");
   try {
     const hdf5::Handle file = hdf5::open_file(path, hdf5::Mode::read);
-    if (read_format(file) != kFormat) refuse(path, "format '" + read_format(file) + "'");
+    if (read_format(file) != kEvaluationFormat) refuse_evaluation(path, "format '" + read_format(file) + "'");
     EvaluationRecord record{.path = path};
     record.provenance = read_attributes(hdf5::open_group(file, "provenance"));
     const hdf5::Handle tasks = hdf5::open_group(file, "tasks");
@@ -101,7 +101,7 @@ EvaluationRecord read_evaluation(const fs::path& path) {
     record.scores = read_table<ScoreRow>(file, "scores");
     return record;
   } catch (const hdf5::Error& error) {
-    refuse(path, error.what());
+    refuse_evaluation(path, error.what());
   }
 }
 

@@ -10,7 +10,7 @@ namespace attnlab {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kFormat = "attnlab measurements 1";
+constexpr const char* kMeasurementsFormat = "attnlab measurements 1";
 
 // Calls each(name, rows) for every kind of row.
 template <class Self, class Each>
@@ -24,7 +24,7 @@ void each_table(Self& self, Each&& each) {
 
 bool is_measured(const fs::path& path) { return path.string().ends_with(measurements_ending); }
 
-[[noreturn]] void refuse(const fs::path& path, const std::string& found) {
+[[noreturn]] void refuse_measurements(const fs::path& path, const std::string& found) {
   throw InputError(BadInput{.file = path.string(), .found = found, .expected = "an HDF5 file of measurements"});
 }
 
@@ -36,7 +36,7 @@ void write_measurements(const fs::path& path, const Measurements& measurements) 
                               .found = "this name",
                               .expected = std::string("one that ends in ") + measurements_ending});
   write_whole_file(path, [&](hid_t file) {
-    write_attribute(file, "format", std::string(kFormat));
+    write_attribute(file, "format", std::string(kMeasurementsFormat));
     {
       const hdf5::Handle provenance = hdf5::create_group(file, "provenance");
       for (const auto& [key, value] : measurements.provenance) write_attribute(provenance, key, value);
@@ -49,10 +49,10 @@ void write_measurements(const fs::path& path, const Measurements& measurements) 
 
 Measurements read_measurements(const fs::path& path) {
   std::error_code ignored;
-  if (!result_exists(path)) refuse(path, fs::exists(path, ignored) ? "no file" : "nothing");
+  if (!result_exists(path)) refuse_measurements(path, fs::exists(path, ignored) ? "no file" : "nothing");
   try {
     const hdf5::Handle file = hdf5::open_file(path, hdf5::Mode::read);
-    if (read_format(file) != kFormat) refuse(path, "format '" + read_format(file) + "'");
+    if (read_format(file) != kMeasurementsFormat) refuse_measurements(path, "format '" + read_format(file) + "'");
     Measurements measurements{.path = path};
     measurements.provenance = read_attributes(hdf5::open_group(file, "provenance"));
     each_table(measurements, [&]<class Row>(const char* name, std::vector<Row>& rows) {
@@ -60,7 +60,7 @@ Measurements read_measurements(const fs::path& path) {
     });
     return measurements;
   } catch (const hdf5::Error& error) {
-    refuse(path, error.what());
+    refuse_measurements(path, error.what());
   }
 }
 

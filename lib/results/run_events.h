@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "results/run_file.h"
+#include "results/run_reader.h"
 
 namespace attnlab {
 

@@ -1,3 +1,5 @@
+#include "results/run_reader.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>

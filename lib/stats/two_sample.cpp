@@ -1,3 +1,5 @@
+#include "stats/two_sample.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -5,7 +7,6 @@
 
 #include "core/errors.h"
 #include "core/random.h"
-#include "stats/permutation.h"
 
 namespace attnlab {
 namespace {

@@ -3,11 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
-
-#include "tasks/task.h"
 
 namespace attnlab {
 
@@ -27,17 +24,5 @@ ChoiceItem choice_item(const std::string& context, const std::vector<std::string
 // header only those with the same one. Throws InputError if there are fewer.
 std::vector<ChoiceItem> with_shots(const std::vector<ChoiceItem>& items, const std::vector<ChoiceItem>& pool,
                                    int64_t count);
-
-// Reads a task of kind `choice`, in the words of lm_eval's task of that name. Files are JSONL, perhaps gzipped,
-// as the hub's rows or as the authors publish them:
-//   mmlu        {question, subject, choices, answer}; answer an index or a letter
-//   arc_*       {question, choices: {text, label}, answerKey}, or {question: {stem, choices: [{text, label}]},
-//               answerKey}
-//   openbookqa  the same with question_stem
-//   piqa        {goal, sol1, sol2, label}; without a label: line by line from NAME-labels.lst beside NAME.jsonl
-//   hellaswag   {activity_label, ctx_a, ctx_b, endings, label}
-//   winogrande  {sentence, option1, option2, answer}
-// Throws InputError with file, line and key.
-std::vector<ChoiceItem> read_choices(Task task, const std::filesystem::path& path);
 
 }  // namespace attnlab

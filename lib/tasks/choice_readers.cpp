@@ -1,3 +1,5 @@
+#include "tasks/choice_readers.h"
+
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -5,7 +7,6 @@
 #include "core/errors.h"
 #include "core/gzip.h"
 #include "core/jsonl.h"
-#include "tasks/choice_item.h"
 #include "tasks/hellaswag_text.h"
 #include "tasks/unicode.h"
 

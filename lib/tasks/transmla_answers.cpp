@@ -11,7 +11,7 @@
 namespace attnlab {
 namespace {
 
-constexpr std::string_view kMark = "The answer is: ", kDigits = "0123456789", kSeparators = ".,/";
+constexpr std::string_view kMark = "The answer is: ", kPlainDigits = "0123456789", kSeparators = ".,/";
 
 std::optional<std::string> after_last_mark(std::string_view reply) {
   const size_t at = reply.rfind(kMark);
@@ -20,7 +20,7 @@ std::optional<std::string> after_last_mark(std::string_view reply) {
 }
 
 size_t digits_end(std::string_view text, size_t at) {
-  return std::min(text.find_first_not_of(kDigits, at), text.size());
+  return std::min(text.find_first_not_of(kPlainDigits, at), text.size());
 }
 
 // The first match of [-+]?\d*[.,/]?\d+, or "".
@@ -41,7 +41,7 @@ std::optional<double> value_of(const std::string& number) {
   const double value = std::strtod(replaced(number, ",", "").c_str(), nullptr);
   if (slash == std::string::npos) return value;
   const std::string below = number.substr(slash + 1);
-  if (number.find_first_of(kDigits) > slash) return std::nullopt;
+  if (number.find_first_of(kPlainDigits) > slash) return std::nullopt;
   if (below == "0") return value;
   const double divisor = std::strtod(below.c_str(), nullptr);
   if (divisor == 0) return std::nullopt;

@@ -1,6 +1,7 @@
+#include "text/bpe_engine.h"
+
 #include <algorithm>
 
-#include "text/engine.h"
 #include "text/tokenizer_json.h"
 
 namespace attnlab::text {

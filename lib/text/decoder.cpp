@@ -38,7 +38,7 @@ void strip(std::string& token, const StripDecoder& step) {
     token.resize(token.size() - step.character.size());
 }
 
-struct Apply {
+struct ApplyDecoderStep {
   Tokens& tokens;
   size_t most;  // bytes that all of them may grow to
 
@@ -89,7 +89,7 @@ struct Apply {
 std::string Decoder::apply(std::vector<std::string> tokens) const {
   size_t bytes = 0;
   for (const std::string& token : tokens) bytes += token.size();
-  for (const DecoderStep& step : steps) std::visit(Apply{tokens, most_bytes(bytes)}, step);
+  for (const DecoderStep& step : steps) std::visit(ApplyDecoderStep{tokens, most_bytes(bytes)}, step);
   return join(tokens, "");
 }
 

@@ -11,8 +11,6 @@
 
 namespace attnlab::text {
 
-struct TokenizerParts;
-
 // Immutable; all members may be called from several threads at once. They mean what Tokenizer's do.
 class TokenizerEngine {
  public:
@@ -26,12 +24,5 @@ class TokenizerEngine {
   virtual std::optional<int64_t> bos_id() const = 0;
   virtual std::optional<int64_t> eos_id() const = 0;
 };
-
-// Byte-pair encoding by our own code, from the parts that tokenizer.json or a rank file describes.
-std::unique_ptr<TokenizerEngine> make_bpe_engine(TokenizerParts parts);
-
-// The sentencepiece library on the bytes of a tokenizer.model. `file` is for messages. Throws InputError if
-// they are none, or a model whose pieces are not unique.
-std::unique_ptr<TokenizerEngine> make_sentencepiece_engine(std::string_view bytes, const std::string& file);
 
 }  // namespace attnlab::text

@@ -89,7 +89,7 @@ void append_normalized(std::string_view text, NormalForm form, std::string& out)
   for (const auto c : points) append_utf8(static_cast<char32_t>(c), out);
 }
 
-struct Apply {
+struct ApplyNormalizerStep {
   std::string& text;
   size_t most;  // bytes that it may grow to
 
@@ -124,7 +124,7 @@ std::string Normalizer::apply(std::string_view text) const {
   std::string out(text);
   const size_t most = most_bytes(text.size());
   for (const NormalizerStep& step : steps) {
-    std::visit(Apply{out, most}, step);
+    std::visit(ApplyNormalizerStep{out, most}, step);
     check_growth(out.size(), most);
   }
   return out;

@@ -113,7 +113,7 @@ void rewrite(Pieces& pieces, Append&& append) {
   pieces.spans = std::move(spans);
 }
 
-struct Apply {
+struct ApplySplit {
   Pieces& pieces;
 
   void operator()(const SplitStep& step) const { split(pieces, step); }
@@ -150,7 +150,7 @@ std::string_view byte_level_expression() {
 void PreTokenizer::apply(Pieces& pieces) const {
   const size_t most = most_bytes(pieces.text.size());
   for (const PreTokenizerStep& step : steps) {
-    std::visit(Apply{pieces}, step);
+    std::visit(ApplySplit{pieces}, step);
     check_growth(pieces.text.size(), most);
   }
 }

@@ -1,10 +1,11 @@
+#include "text/sentencepiece_engine.h"
+
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
 
 #include "core/errors.h"
 #include "text/bpe.h"
-#include "text/engine.h"
 #include "text/utf8.h"
 
 namespace attnlab::text {

@@ -5,7 +5,9 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "text/bpe_engine.h"
 #include "text/rank_file.h"
+#include "text/sentencepiece_engine.h"
 #include "text/tokenizer_json.h"
 
 namespace attnlab::text {

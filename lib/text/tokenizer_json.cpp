@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "core/names.h"
+#include "text/tokenizer_model_json.h"
 
 namespace attnlab::text {
 namespace {

@@ -35,14 +35,10 @@ struct TokenizerParts {
 
 // All throw InputError naming the key of what is wrong or not supported.
 TokenizerParts read_tokenizer(const JsonNode& root);
-Bpe read_model(const JsonNode& model);
 Pattern read_pattern(const JsonNode& pattern);
 // The steps of a component that may be null, a single step or a Sequence.
 Normalizer read_normalizer(const std::optional<JsonNode>& node);
 PreTokenizer read_pre_tokenizer(const std::optional<JsonNode>& node);
 std::optional<Decoder> read_decoder(const std::optional<JsonNode>& node);
-Template read_post_processor(const std::optional<JsonNode>& node, int depth = 0);
-// Checked against the vocabulary: ids agree and are unique.
-std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& node, const Bpe& model);
 
 }  // namespace attnlab::text

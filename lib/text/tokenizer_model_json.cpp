@@ -1,9 +1,10 @@
+#include "text/tokenizer_model_json.h"
+
 // The parts of tokenizer.json that hold ids: model, added tokens, post-processor.
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "core/errors.h"
-#include "text/tokenizer_json.h"
 
 namespace attnlab::text {
 namespace {

@@ -1,8 +1,8 @@
+#include "train/schedule.h"
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-
-#include "train/train_config.h"
 
 namespace attnlab {
 namespace {

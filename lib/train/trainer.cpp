@@ -7,6 +7,7 @@
 #include "core/errors.h"
 #include "model/loss.h"
 #include "train/generators.h"
+#include "train/schedule.h"
 
 namespace attnlab {
 namespace {

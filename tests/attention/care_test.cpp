@@ -11,7 +11,7 @@
 namespace attnlab::test {
 namespace {
 
-constexpr auto kDouble = torch::kFloat64;
+using test::kDouble;
 using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 Eigen::MatrixXd to_eigen(const torch::Tensor& x) {

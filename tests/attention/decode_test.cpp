@@ -5,7 +5,7 @@
 namespace attnlab::test {
 namespace {
 
-constexpr auto kDouble = torch::kFloat64;
+using test::kDouble;
 
 void set_absorb(Attention& module, bool absorb) {
   if (auto* latent = dynamic_cast<LatentAttention*>(&module)) latent->set_absorb(absorb);

@@ -11,17 +11,9 @@
 namespace attnlab::test {
 namespace {
 
-constexpr auto kDouble = torch::kFloat64;
+using test::kDouble;
 
-std::shared_ptr<Attention> loaded(const AttentionShape& shape, const VariantConfig& config,
-                                  const TensorMap& tensors) {
-  auto module = make_attention(shape, config);
-  module->to(tensors.at("o_proj.weight").scalar_type());
-  const torch::NoGradGuard no_grad;
-  REQUIRE(module->named_parameters().size() == tensors.size());
-  for (const auto& item : module->named_parameters()) item.value().copy_(tensors.at(item.key()));
-  return module;
-}
+using test::loaded;
 
 TEST_CASE("with rotary on whole heads and all numbers kept, it is GQA") {
   for (const auto& size : odd_sizes())

@@ -10,7 +10,7 @@
 namespace attnlab::test {
 namespace {
 
-constexpr auto kDouble = torch::kFloat64;
+using test::kDouble;
 
 // Every number of groups, with up-projections inside and apart.
 std::vector<MlaV2::Config> forms(const AttentionShape& shape, GroupRope rope) {
@@ -34,19 +34,7 @@ AttentionInput with_tables(AttentionInput input, int64_t turning) {
   return input;
 }
 
-std::shared_ptr<Attention> loaded(const AttentionShape& shape, const VariantConfig& config,
-                                  const TensorMap& tensors) {
-  auto module = make_attention(shape, config);
-  module->to(tensors.at("q_proj.weight").scalar_type());
-  const torch::NoGradGuard no_grad;
-  REQUIRE(module->named_parameters().size() == tensors.size());
-  for (const auto& item : module->named_parameters()) {
-    CAPTURE(item.key());
-    REQUIRE(tensors.at(item.key()).sizes() == item.value().sizes());
-    item.value().copy_(tensors.at(item.key()));
-  }
-  return module;
-}
+using test::loaded;
 
 void check_repeat(const Size& size, torch::ScalarType dtype, int64_t turning) {
   const auto gqa = random_attention(size, Gqa::Config{}, dtype, 21);

@@ -130,4 +130,18 @@ bool close(const torch::Tensor& found, const torch::Tensor& expected, double bou
   return false;
 }
 
+std::shared_ptr<Attention> loaded(const AttentionShape& shape, const VariantConfig& config,
+                                  const TensorMap& tensors) {
+  auto module = make_attention(shape, config);
+  module->to(tensors.begin()->second.scalar_type());
+  const torch::NoGradGuard no_grad;
+  REQUIRE(module->named_parameters().size() == tensors.size());
+  for (const auto& item : module->named_parameters()) {
+    CAPTURE(item.key());
+    REQUIRE(tensors.at(item.key()).sizes() == item.value().sizes());
+    item.value().copy_(tensors.at(item.key()));
+  }
+  return module;
+}
+
 }  // namespace attnlab::test

@@ -11,6 +11,8 @@
 
 namespace attnlab::test {
 
+inline constexpr auto kDouble = torch::kFloat64;
+
 struct Size {
   std::string name;
   AttentionShape shape;
@@ -51,5 +53,8 @@ double tolerance(const Size& size, torch::ScalarType dtype, const torch::Tensor&
 
 // max |found - expected| ≤ bound; a failure tells the worst element. NaN anywhere fails.
 bool close(const torch::Tensor& found, const torch::Tensor& expected, double bound);
+
+// A module with these parameters, in their type.
+std::shared_ptr<Attention> loaded(const AttentionShape& shape, const VariantConfig& config, const TensorMap& tensors);
 
 }  // namespace attnlab::test

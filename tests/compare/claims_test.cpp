@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "claims_support.h"
+#include "compare/claims_format.h"
 
 namespace attnlab {
 namespace {

@@ -3,6 +3,7 @@
 #include "catch.h"
 #include "compare/curve_comparison.h"
 #include "compare/curve_plot.h"
+#include "compare/curve_tables.h"
 #include "core/errors.h"
 #include "results/evaluation_file.h"
 #include "sample_curves.h"

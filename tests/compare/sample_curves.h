@@ -1,7 +1,7 @@
 // Runs in memory whose curves are simple functions.
 #pragma once
 
-#include "results/run_file.h"
+#include "results/run_reader.h"
 
 namespace attnlab::test {
 

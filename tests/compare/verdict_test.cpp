@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "catch.h"
+#include "compare/verdict_format.h"
 #include "core/errors.h"
 
 namespace attnlab {

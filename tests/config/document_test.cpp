@@ -73,7 +73,7 @@ T read(const std::string& yaml) {
 }
 
 template <class T = Everything>
-std::string refusal(const std::string& yaml) {
+std::string reading_refusal(const std::string& yaml) {
   try {
     read<T>(yaml);
     return "";
@@ -83,7 +83,7 @@ std::string refusal(const std::string& yaml) {
 }
 
 // The texts that the number of a key is refused for; both ends of the message.
-void check_refused(const std::string& yaml, const std::string& message) { CHECK(refusal(yaml) == message); }
+void check_refused(const std::string& yaml, const std::string& message) { CHECK(reading_refusal(yaml) == message); }
 
 Everything unusual() {
   return {.shuffle = false,
@@ -166,9 +166,9 @@ TEST_CASE("an unknown key is refused with the nearest one and its own line") {
   check_refused(
       "optimizer:\n  lr: 1\n  rnk: 2\n",
       "x.yaml:3: optimizer.rnk: found an unknown key, expected one of lr, rank; did you mean 'rank'?");
-  CHECK_THAT(refusal("zzz:\n  a: 1\nsteps: 1\n"), ContainsSubstring("x.yaml:1: zzz: found an unknown key"));
-  CHECK_THAT(refusal("zzz:\nsteps: 1\n"), ContainsSubstring("x.yaml:1: zzz: found an unknown key"));
-  CHECK_THAT(refusal("<<: {steps: 1}\n"), ContainsSubstring("<<: found an unknown key"));
+  CHECK_THAT(reading_refusal("zzz:\n  a: 1\nsteps: 1\n"), ContainsSubstring("x.yaml:1: zzz: found an unknown key"));
+  CHECK_THAT(reading_refusal("zzz:\nsteps: 1\n"), ContainsSubstring("x.yaml:1: zzz: found an unknown key"));
+  CHECK_THAT(reading_refusal("<<: {steps: 1}\n"), ContainsSubstring("<<: found an unknown key"));
 }
 
 TEST_CASE("keys that the caller reads by itself are known") {
@@ -222,7 +222,7 @@ TEST_CASE("a number outside its range is refused with the range") {
 TEST_CASE("true and false are written so and without quotes") {
   for (const char* text : {"yes", "True", "1", "\"true\"", "[true]"}) {
     INFO(text);
-    CHECK_THAT(refusal(std::string("shuffle: ") + text),
+    CHECK_THAT(reading_refusal(std::string("shuffle: ") + text),
                ContainsSubstring("shuffle: found ") && ContainsSubstring("expected true or false"));
   }
 }
@@ -243,10 +243,10 @@ TEST_CASE("an unknown name is refused with the nearest one") {
 }
 
 TEST_CASE("a key that must be given is refused with its meaning where it is missing") {
-  CHECK(refusal<Plan>("arms:\n  - name: a\n  - optimizer: {lr: 1}\n") ==
+  CHECK(reading_refusal<Plan>("arms:\n  - name: a\n  - optimizer: {lr: 1}\n") ==
         "x.yaml:3: arms[1].name: found nothing, expected the arm's name");
-  CHECK(refusal<Plan>("arms:\n") == "x.yaml:1: arms: found nothing, expected variants under test");
-  CHECK_THAT(refusal<Plan>(""), ContainsSubstring("x.yaml:1: arms: found nothing"));
+  CHECK(reading_refusal<Plan>("arms:\n") == "x.yaml:1: arms: found nothing, expected variants under test");
+  CHECK_THAT(reading_refusal<Plan>(""), ContainsSubstring("x.yaml:1: arms: found nothing"));
 }
 
 TEST_CASE("a list of structs is read, and an error names the item") {
@@ -254,7 +254,7 @@ TEST_CASE("a list of structs is read, and an error names the item") {
   REQUIRE(plan.arms.size() == 2);
   CHECK(plan.arms[1].name == "b");
   CHECK(plan.arms[1].optimizer.rank == 4);
-  CHECK(refusal<Plan>("arms:\n  - name: a\n    optimizer:\n      lrr: 1\n") ==
+  CHECK(reading_refusal<Plan>("arms:\n  - name: a\n    optimizer:\n      lrr: 1\n") ==
         "x.yaml:4: arms[0].optimizer.lrr: found an unknown key, expected one of lr, rank; did you mean 'lr'?");
 }
 

@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "byte_tokenizer.h"
+#include "ids.h"
 #include "core/errors.h"
 #include "core/random.h"
 #include "memory_dataset.h"
@@ -17,9 +17,7 @@ std::shared_ptr<const Dataset> listed(std::vector<Example> examples) {
   return std::make_shared<test::MemoryDataset>(std::move(examples));
 }
 
-constexpr int64_t id(char c) { return c - 32; }
-constexpr int64_t no = ignored_target;
-constexpr int64_t bos = test::bos_id, eos = test::eos_id;
+using test::bos, test::eos, test::id, test::no;
 
 BatchConfig with_ends(BatchConfig config) {
   config.bos_id = bos;

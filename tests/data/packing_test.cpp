@@ -4,7 +4,7 @@
 #include <numeric>
 #include <set>
 
-#include "byte_tokenizer.h"
+#include "ids.h"
 #include "core/errors.h"
 #include "core/random.h"
 #include "data/batch.h"
@@ -15,8 +15,7 @@ using Ids = std::vector<int64_t>;
 
 namespace {
 
-constexpr int64_t no = ignored_target, bos = test::bos_id, eos = test::eos_id;
-constexpr int64_t id(char c) { return c - 32; }
+using test::bos, test::eos, test::id, test::no;
 
 std::vector<PackedRow> pack(const Ids& lengths, int64_t positions) {
   Ids documents(lengths.size());

@@ -21,11 +21,7 @@ std::shared_ptr<Decoder> decoder() {
   return make_decoder(byte_config(), lively_weights(byte_config()), variant);
 }
 
-std::vector<Batch> batches(BatchConfig config) {
-  config.bos_id = test::bos_id;
-  config.eos_id = config.pad_id = test::eos_id;
-  return sequential_batches(test::ExampleList(test::ragged_problems()), *test::byte_tokenizer(), config);
-}
+using test::batches;
 
 // -log p(target | prefix), the prefix alone in a model in double.
 double naive_token_loss(Decoder& in_double, const std::vector<int64_t>& prefix, int64_t target) {

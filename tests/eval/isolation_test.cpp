@@ -12,11 +12,7 @@ namespace {
 
 constexpr int64_t kColumns = 70;  // two or three of the problems, of up to 47 tokens
 
-std::vector<Batch> batches(BatchConfig config) {
-  config.bos_id = test::bos_id;
-  config.eos_id = config.pad_id = test::eos_id;
-  return sequential_batches(test::ExampleList(test::ragged_problems()), *test::byte_tokenizer(), config);
-}
+using test::batches;
 
 LossInput input_of(const Batch& batch) {
   return make_loss_input(batch.input_ids, batch.targets, batch.rows, batch.columns, torch::kCPU,

@@ -1,8 +1,8 @@
 // The base that ships, as the quickstart meets it.
 #include "catch.h"
 #include "core/files.h"
-#include "experiment/arm_model.h"
-#include "experiment/evaluation.h"
+#include "experiment/arms/arm_model.h"
+#include "experiment/run/evaluation.h"
 
 namespace attnlab {
 namespace {

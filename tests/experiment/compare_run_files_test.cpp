@@ -4,6 +4,7 @@
 #include "catch.h"
 #include "python.h"
 #include "results/run_file.h"
+#include "results/run_reader.h"
 #include "tiny_experiment.h"
 
 namespace attnlab {

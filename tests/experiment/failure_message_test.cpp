@@ -1,5 +1,5 @@
 // What a person reads when memory runs out.
-#include "experiment/failure_message.h"
+#include "experiment/run/failure_message.h"
 
 #include <functional>
 

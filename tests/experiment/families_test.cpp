@@ -1,6 +1,6 @@
 // Bases of every family: trained, evaluated, saved in the family's layout, and taken up again from there.
 #include "catch.h"
-#include "results/run_file.h"
+#include "results/run_reader.h"
 #include "tiny_experiment.h"
 
 namespace attnlab {

@@ -1,7 +1,7 @@
 // One rejection test per rule: the line names the file, the line, the key, what was found, what was expected.
 #include "catch.h"
 #include "core/errors.h"
-#include "experiment/runner.h"
+#include "experiment/run/runner.h"
 #include "tiny_experiment.h"
 
 namespace attnlab {

@@ -1,10 +1,10 @@
-#include "experiment/plan.h"
+#include "experiment/plan/plan.h"
 
 #include "catch.h"
 #include "core/files.h"
-#include "experiment/dry_run.h"
-#include "experiment/runner.h"
-#include "experiment/sweep.h"
+#include "experiment/plan/sweep.h"
+#include "experiment/run/dry_run.h"
+#include "experiment/run/runner.h"
 #include "tiny_experiment.h"
 
 namespace attnlab {

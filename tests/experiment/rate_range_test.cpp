@@ -1,4 +1,4 @@
-#include "experiment/rate_range.h"
+#include "experiment/rates/rate_range.h"
 
 #include <cmath>
 #include <limits>

@@ -1,11 +1,11 @@
 // train.lr as a map: each arm's rate is chosen on seeds that are not reported.
-#include "experiment/rate_selection.h"
+#include "experiment/rates/rate_selection.h"
 
 #include <thread>
 
 #include "catch.h"
 #include "compare/verdict.h"
-#include "experiment/runner.h"
+#include "experiment/run/runner.h"
 #include "tiny_experiment.h"
 
 namespace attnlab {

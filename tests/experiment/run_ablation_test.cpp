@@ -1,6 +1,6 @@
 // The program as a user runs it.
 #include "catch.h"
-#include "results/run_file.h"
+#include "results/run_reader.h"
 #include "tiny_experiment.h"
 
 namespace attnlab {

@@ -2,7 +2,7 @@
 #include <fstream>
 
 #include "catch.h"
-#include "results/run_file.h"
+#include "results/run_reader.h"
 #include "tiny_experiment.h"
 
 namespace attnlab {

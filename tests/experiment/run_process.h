@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "catch.h"
-#include "results/run_file.h"
+#include "results/run_reader.h"
 #include "tiny_experiment.h"
 
 namespace attnlab::test {

@@ -1,7 +1,7 @@
 // Arms that are not the base's own attention are kept in the project's layout.
 #include "catch.h"
 #include "checkpoint/end_ids.h"
-#include "experiment/arm_model.h"
+#include "experiment/arms/arm_model.h"
 #include "model/decoder_weights.h"
 #include "tiny_experiment.h"
 

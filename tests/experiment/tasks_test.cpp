@@ -2,7 +2,7 @@
 #include "catch.h"
 #include "compare/task_verdict.h"
 #include "results/evaluation_file.h"
-#include "results/run_file.h"
+#include "results/run_reader.h"
 #include "sandbox/sandbox.h"
 #include "tiny_experiment.h"
 

@@ -1,6 +1,6 @@
 // Packing, truncation and mixtures from exp.yaml to the run file.
 #include "catch.h"
-#include "results/run_file.h"
+#include "results/run_reader.h"
 #include "tiny_experiment.h"
 
 namespace attnlab {

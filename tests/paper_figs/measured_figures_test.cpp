@@ -14,8 +14,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // Means of at most 3 numbers below 10, and squares of 128 of them: 128 · 100 · 2^-53 = 1.4e-12.
-constexpr double rounding = 1e-11;
-bool near(double a, double b) { return std::abs(a - b) <= rounding; }
+constexpr double measured_rounding = 1e-11;
+bool is_near(double a, double b) { return std::abs(a - b) <= measured_rounding; }
 
 // Draws `name` of the measurements; the rows of its CSV.
 struct Drawn {
@@ -88,7 +88,7 @@ TEST_CASE("norms of keys are means over layers, and the rotary part is marked wi
     if (row.dimension < test::rotary_dimensions) rotary += row.norm * row.norm;
   }
   CHECK(
-      near(number(one(rows, {{"stage", "rotated"}, {"freqfold", "2"}, {"dimension", "5"}}), "norm"), sum / 2));
+      is_near(number(one(rows, {{"stage", "rotated"}, {"freqfold", "2"}, {"dimension", "5"}}), "norm"), sum / 2));
   CHECK(where(rows, {{"stage", "rotated"}, {"freqfold", "2"}, {"rotary", "1"}}).size() ==
         test::rotary_dimensions);
   CHECK(where(rows, {{"stage", "before"}, {"rotary", "1"}}).size() == test::key_dimensions);
@@ -113,8 +113,8 @@ TEST_CASE("removal of rotary position is shown by the share in the options, as a
   const auto rows = drawn.rows("rope_removal");
   CHECK(rows.size() == 9);
   const auto row = one(rows, {{"freqfold", "2"}, {"removed_percent", "75"}});
-  CHECK(near(number(row, "log_perplexity"), std::log(2.52 + 2 * 0.3 / 0.25)));
-  CHECK(near(number(row, "log_perplexity_base"), std::log(2.52)));
+  CHECK(is_near(number(row, "log_perplexity"), std::log(2.52 + 2 * 0.3 / 0.25)));
+  CHECK(is_near(number(row, "log_perplexity_base"), std::log(2.52)));
 }
 
 TEST_CASE("a rotary share that is no number is left out") {
@@ -137,7 +137,7 @@ TEST_CASE("norms of keys without rotary position and of values are shown before 
   const auto rows = drawn.rows("kv_balance");
   CHECK(rows.size() == 2 * (32 + 64));
   const double norm = 0.8 * (0.4 + test::noise(7, 3)) * 1.05;  // layers with factors 1 and 1.1
-  CHECK(near(number(one(rows, {{"stage", "after"}, {"part", "k_nope"}, {"dimension", "7"}}), "norm"), norm));
+  CHECK(is_near(number(one(rows, {{"stage", "after"}, {"part", "k_nope"}, {"dimension", "7"}}), "norm"), norm));
 }
 
 TEST_CASE("perplexity by cache keeps the four kinds of PCA apart") {
@@ -146,8 +146,8 @@ TEST_CASE("perplexity by cache keeps the four kinds of PCA apart") {
   const auto rows = drawn.rows("rank_perplexity");
   CHECK(rows.size() == 4 * 6);
   const auto row = one(rows, {{"kv_pca", "weight"}, {"balance", "false"}, {"rank", "16"}});
-  CHECK(near(number(row, "perplexity"), 2.87 + 4.44));
-  CHECK(near(number(row, "cached_percent"), 37.5));
+  CHECK(is_near(number(row, "perplexity"), 2.87 + 4.44));
+  CHECK(is_near(number(row, "cached_percent"), 37.5));
 }
 
 TEST_CASE("conversions with another FreqFold or of another base have drawings of their own") {
@@ -170,8 +170,8 @@ TEST_CASE("decoding is compared at equal batch and context, and what does not fi
   const auto rows = drawn.rows("decode_speedup");
   CHECK(rows.size() == 3 * 12 - 2);
   const auto row = one(rows, {{"form", "mla_absorbed"}, {"context", "8192"}, {"batch", "16"}});
-  CHECK(near(number(row, "times_as_fast_as_gqa"), 21 / 9.3));
-  CHECK(near(number(row, "tokens_per_second"), 16000 / 9.3));
+  CHECK(is_near(number(row, "times_as_fast_as_gqa"), 21 / 9.3));
+  CHECK(is_near(number(row, "tokens_per_second"), 16000 / 9.3));
   CHECK(one(rows, {{"form", "mla_absorbed"}, {"context", "16384"}, {"batch", "16"}})
             .at("times_as_fast_as_gqa")
             .empty());

@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-std::string base() { return (source_dir() / "data" / "base_small").string(); }
+using test::base;
 
 // Sums in words, enough of them for a calibration of 96 directions.
 std::string story(const fs::path& folder, int sentences) {
@@ -26,7 +26,7 @@ std::string story(const fs::path& folder, int sentences) {
   return file.string();
 }
 
-std::string command(const fs::path& out, const std::string& rest) {
+std::string convert_command(const fs::path& out, const std::string& rest) {
   return fmt::format("convert_model --model {} --out {} --device cpu {}", base(), out.string(), rest);
 }
 
@@ -59,7 +59,7 @@ json stage_of(const json& report, const std::string& name) {
 TEST_CASE("convert_model: an exact form gives the base's logits from its own layout, tokenizer beside it") {
   const TemporaryFolder folder;
   const auto out = folder.path() / "orthogonal";
-  const auto run = run_program(command(out, "--to mla_orthogonal"));
+  const auto run = run_program(convert_command(out, "--to mla_orthogonal"));
   INFO(run.err);
   REQUIRE(run.code == 0);
   CHECK_THAT(run.out, ContainsSubstring("mla_orthogonal exact"));
@@ -78,7 +78,7 @@ TEST_CASE(
   const TemporaryFolder folder;
   const auto out = folder.path() / "deepseek";
   const auto run = run_program(
-      command(out, "--to mla_deepseek --set freqfold=1 --calibration " + story(folder.path(), 200)));
+      convert_command(out, "--to mla_deepseek --set freqfold=1 --calibration " + story(folder.path(), 200)));
   INFO(run.err);
   REQUIRE(run.code == 0);
   const json config = json::parse(read_file(out / "config.json"));
@@ -102,12 +102,12 @@ TEST_CASE("convert_model: freqfold auto takes a value with which it can be repea
   const TemporaryFolder folder;
   const std::string text = story(folder.path(), 200);
   const auto first = folder.path() / "first", second = folder.path() / "second";
-  REQUIRE(run_program(command(first, "--to mla_deepseek --set kv_lora_rank=40 --calibration " + text)).code ==
+  REQUIRE(run_program(convert_command(first, "--to mla_deepseek --set kv_lora_rank=40 --calibration " + text)).code ==
           0);
   const json report = json::parse(read_file(first / "conversion.json"));
   const auto freqfold = report.at("settled_options").at("freqfold").get<std::string>();
   CHECK(freqfold != "auto");
-  const auto again = run_program(command(
+  const auto again = run_program(convert_command(
       second, "--to mla_deepseek --set kv_lora_rank=40 --set freqfold=" + freqfold + " --calibration " + text));
   REQUIRE(again.code == 0);
   CHECK(read_file(first / "model.safetensors") == read_file(second / "model.safetensors"));
@@ -118,8 +118,8 @@ TEST_CASE("convert_model: a conversion that was killed goes on and gives the sam
   const std::string text = story(folder.path(), 800);
   const auto whole = folder.path() / "whole", killed = folder.path() / "killed";
   const std::string options = "--to mla_deepseek --set freqfold=2 --set kv_lora_rank=48 --calibration " + text;
-  REQUIRE(run_program(command(whole, options)).code == 0);
-  const std::string program = bin_dir().string() + "/" + command(killed, options);
+  REQUIRE(run_program(convert_command(whole, options)).code == 0);
+  const std::string program = bin_dir().string() + "/" + convert_command(killed, options);
   std::system(
       ("(" + program + " >/dev/null 2>&1 & echo $! >" + (folder.path() / "pid").string() + ")").c_str());
   const auto pid = static_cast<pid_t>(std::stol(read_file(folder.path() / "pid")));
@@ -128,8 +128,8 @@ TEST_CASE("convert_model: a conversion that was killed goes on and gives the sam
   kill(pid, SIGKILL);
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   CHECK_FALSE(fs::exists(killed / "model.safetensors"));
-  check_refused(command(killed, options + " --tokens 4096"), "begun with another");
-  const auto resumed = run_program(command(killed, options));
+  check_refused(convert_command(killed, options + " --tokens 4096"), "begun with another");
+  const auto resumed = run_program(convert_command(killed, options));
   INFO(resumed.err);
   REQUIRE(resumed.code == 0);
   CHECK_THAT(resumed.err, !ContainsSubstring("layer 1 of 6"));
@@ -141,19 +141,19 @@ TEST_CASE("convert_model: what can't be done is said before any work") {
   const TemporaryFolder folder;
   const auto out = folder.path() / "out";
   const std::string text = story(folder.path(), 200), shorter = story(folder.path() / "short", 12);
-  check_refused(command(out, "--to mla_deepsek"), "did you mean 'mla_deepseek'?");
-  check_refused(command(out, "--to mla_deepseek"), "--calibration: found nothing");
-  check_refused(command(out, "--to mla_deepseek --set kv_lora_rank=97 --calibration " + text),
+  check_refused(convert_command(out, "--to mla_deepsek"), "did you mean 'mla_deepseek'?");
+  check_refused(convert_command(out, "--to mla_deepseek"), "--calibration: found nothing");
+  check_refused(convert_command(out, "--to mla_deepseek --set kv_lora_rank=97 --calibration " + text),
                 "kv_lora_rank: found 97, expected at most 96");
-  check_refused(command(out, "--to mla_deepseek --set freqfold=3 --calibration " + text),
+  check_refused(convert_command(out, "--to mla_deepseek --set freqfold=3 --calibration " + text),
                 "freqfold: found '3'");
-  check_refused(command(out, "--to mla_deepseek --set collapse=5 --calibration " + text), "collapse: found 5");
-  check_refused(command(out, "--to mla_deepseek --set kv_rank=5 --calibration " + text),
+  check_refused(convert_command(out, "--to mla_deepseek --set collapse=5 --calibration " + text), "collapse: found 5");
+  check_refused(convert_command(out, "--to mla_deepseek --set kv_rank=5 --calibration " + text),
                 "kv_rank: found an unknown key, expected one of kv_lora_rank");
-  check_refused(command(out, "--to mla_deepseek --row-length 32 --tokens 64 --calibration " + shorter),
+  check_refused(convert_command(out, "--to mla_deepseek --row-length 32 --tokens 64 --calibration " + shorter),
                 "expected at least 96: as many directions are estimated");
-  check_refused(command(out, "--to mla_v2 --set groups=3"), "groups: found 3");
-  check_refused(command(folder.path(), "--to mla_identity"), "which is not empty");
+  check_refused(convert_command(out, "--to mla_v2 --set groups=3"), "groups: found 3");
+  check_refused(convert_command(folder.path(), "--to mla_identity"), "which is not empty");
   CHECK_FALSE(fs::exists(out));
 }
 

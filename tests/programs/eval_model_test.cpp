@@ -11,7 +11,7 @@ namespace {
 using test::check_refused;
 using test::run_program;
 
-struct Call {
+struct EvalCall {
   test::TemporaryFolder folder;
   std::string model = (test::source_dir() / "data" / "base_small").string();
   std::filesystem::path out = folder.path() / "e.h5";
@@ -29,7 +29,7 @@ struct Call {
 const std::string few = "--tasks word_problems --limit 3 --shots 0 --max-new-tokens 40 --batch 2 ";
 
 TEST_CASE("eval_model asks, scores under each protocol, and keeps what the model wrote") {
-  const Call call;
+  const EvalCall call;
   const auto outcome = run_program(call.with(few + "--protocol lm_eval_flexible --protocol lm_eval_strict"));
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
@@ -44,7 +44,7 @@ TEST_CASE("eval_model asks, scores under each protocol, and keeps what the model
 }
 
 TEST_CASE("eval_model that was killed goes on, and gives what an undisturbed call gives") {
-  const Call call, undisturbed;
+  const EvalCall call, undisturbed;
   const std::string options = "--tasks word_problems --limit 12 --shots 0 --max-new-tokens 40 --batch 1";
   const std::string log = call.out.string() + ".partial.jsonl";
   REQUIRE(run_program(undisturbed.with(options)).code == 0);
@@ -63,7 +63,7 @@ TEST_CASE("eval_model that was killed goes on, and gives what an undisturbed cal
 }
 
 TEST_CASE("eval_model runs programs in the sandbox, or refuses to") {
-  const Call call;
+  const EvalCall call;
   const std::string code = "--tasks code_functions --limit 2 --max-new-tokens 60";
   if (Sandbox::unavailable()) {
     call.refused(code, "programs are never run without one");
@@ -76,7 +76,7 @@ TEST_CASE("eval_model runs programs in the sandbox, or refuses to") {
 }
 
 TEST_CASE("without bubblewrap eval_model refuses code tasks before it loads a model") {
-  const Call call;
+  const EvalCall call;
   const auto err = call.folder.path() / "err";
   const int status =
       std::system(("PATH=/nowhere " + (test::bin_dir() / call.with("--tasks code_functions")).string() + " 2>" +
@@ -87,7 +87,7 @@ TEST_CASE("without bubblewrap eval_model refuses code tasks before it loads a mo
 }
 
 TEST_CASE("eval_model --dry-run says what so many problems can show, and writes nothing") {
-  const Call call;
+  const EvalCall call;
   const auto outcome = run_program(call.with("--tasks word_problems --limit 100 --dry-run"));
   REQUIRE(outcome.code == 0);
   CHECK_THAT(outcome.out, ContainsSubstring("word_problems: 100 problems") &&
@@ -96,7 +96,7 @@ TEST_CASE("eval_model --dry-run says what so many problems can show, and writes 
 }
 
 TEST_CASE("eval_model refuses bad options in one line and writes nothing") {
-  const Call call;
+  const EvalCall call;
   call.refused("--tasks word_problem", "did you mean 'word_problems'");
   call.refused("--tasks gsm8k", "a folder that scripts/fetch_data.sh filled");
   call.refused("--tasks word_problems --protocol human_eval", "lm_eval_strict");

@@ -11,13 +11,13 @@ using test::check_refused;
 using test::Outcome;
 using test::run_program;
 
-constexpr const char* kTiny =
+constexpr const char* kTinyFit =
     "fit_teacher --device cpu --d-model 16 --heads 4 --kv-heads 1 --head-dim 4 --batch 8 --length 8 ";
 
 Measurements fitted(const std::string& options) {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "new" / "fit.measured.h5";
-  const Outcome outcome = run_program(kTiny + options + " --out " + path.string());
+  const Outcome outcome = run_program(kTinyFit + options + " --out " + path.string());
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK_THAT(outcome.out, ContainsSubstring("| teacher | student |"));

@@ -7,13 +7,13 @@
 namespace attnlab::test {
 namespace {
 
-std::string command(const std::string& options) {
+std::string generate_command(const std::string& options) {
   return "generate_text --device cpu --model '" + (source_dir() / "data" / "base_small").string() + "' " +
          options;
 }
 
 std::string text_of(const std::string& options) {
-  const Outcome outcome = run_program(command(options));
+  const Outcome outcome = run_program(generate_command(options));
   INFO(options << ": " << outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK_THAT(outcome.err, ContainsSubstring("tokens/s"));
@@ -71,15 +71,15 @@ TEST_CASE("generate_text ends before a stop string") {
 
 TEST_CASE("generate_text refuses what it cannot do, in one line") {
   check_refused("generate_text --prompt hi", "--model");
-  check_refused(command(""), "--prompt TEXT or --prompt-file FILE");
-  check_refused(command("--prompt a --prompt-file b"), "one of the two");
-  check_refused(command("--prompt hi --chat lama3"), "did you mean 'llama3'?");
-  check_refused(command("--prompt hi --system x"), "--system needs --chat");
-  check_refused(command("--prompt hi --temperature -1"), "--temperature");
-  check_refused(command("--prompt hi --top-p 0"), "--top-p");
-  check_refused(command("--prompt hi --max-new-tokens 0"), "--max-new-tokens");
-  check_refused(command("--prompt hi --dtype float8"), "float8");
-  check_refused(command("--prompt hi --tokenizer /nowhere"), "/nowhere");
+  check_refused(generate_command(""), "--prompt TEXT or --prompt-file FILE");
+  check_refused(generate_command("--prompt a --prompt-file b"), "one of the two");
+  check_refused(generate_command("--prompt hi --chat lama3"), "did you mean 'llama3'?");
+  check_refused(generate_command("--prompt hi --system x"), "--system needs --chat");
+  check_refused(generate_command("--prompt hi --temperature -1"), "--temperature");
+  check_refused(generate_command("--prompt hi --top-p 0"), "--top-p");
+  check_refused(generate_command("--prompt hi --max-new-tokens 0"), "--max-new-tokens");
+  check_refused(generate_command("--prompt hi --dtype float8"), "float8");
+  check_refused(generate_command("--prompt hi --tokenizer /nowhere"), "/nowhere");
 }
 
 TEST_CASE("generate_text writes the story that Hugging Face transformers writes") {

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string base() { return (source_dir() / "data" / "base_small").string(); }
+using test::base;
 
 // Problems as base_small was trained on.
 fs::path story(const fs::path& folder) {
@@ -33,7 +33,7 @@ fs::path story(const fs::path& folder) {
   return file;
 }
 
-std::string command(const fs::path& folder, const std::string& rest) {
+std::string measure_command(const fs::path& folder, const std::string& rest) {
   return fmt::format("measure_conversion --model {} --calibration {} --out {} --device cpu {}", base(),
                      (folder / "story.txt").string(), (folder / "base.measured.h5").string(), rest);
 }
@@ -113,7 +113,7 @@ TEST_CASE("measure_conversion keeps conversions, norms and Gram matrices of a ba
   REQUIRE(run_program(fmt::format("convert_model --model {} --to mla_orthogonal --out {} --device cpu", base(),
                                   trained.string()))
               .code == 0);
-  const auto run = run_program(command(folder.path(), kTiny + std::string("--trained ") + trained.string()));
+  const auto run = run_program(measure_command(folder.path(), kTiny + std::string("--trained ") + trained.string()));
   INFO(run.err);
   REQUIRE(run.code == 0);
   const auto measured = read_measurements(folder.path() / "base.measured.h5");
@@ -141,7 +141,7 @@ TEST_CASE("measure_conversion refuses what it cannot measure in one line and wri
   const auto file = story(folder.path()).string();
   const auto out = " --out " + (folder.path() / "base.measured.h5").string();
   const std::string model = "measure_conversion --model " + base();
-  const auto with = [&](const std::string& rest) { return command(folder.path(), rest); };
+  const auto with = [&](const std::string& rest) { return measure_command(folder.path(), rest); };
   check_refused("measure_conversion" + out, "--model: found nothing, expected a model folder");
   check_refused(model + out, "--calibration: found nothing, expected a text");
   check_refused(model + " --calibration " + file, "--out: found nothing");

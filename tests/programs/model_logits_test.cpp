@@ -12,7 +12,7 @@ using Ids = std::vector<int64_t>;
 
 std::string base_small() { return (source_dir() / "data" / "base_small").string(); }
 
-class Call {
+class LogitsCall {
  public:
   std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
   std::string command(const std::string& model, const std::string& ids) const {
@@ -37,7 +37,7 @@ class Call {
 };
 
 TEST_CASE("model_logits gives each row of a batch what it gives the row alone") {
-  Call call;
+  LogitsCall call;
   const FloatTensor both = call.run({1, 50, 60, 70, 1, 80, 90, 99}, {2, 4});
   const FloatTensor second = call.run({1, 80, 90, 99}, {1, 4});
   REQUIRE(both.shape == std::vector<int64_t>{2, 4, 1024});
@@ -51,7 +51,7 @@ TEST_CASE("model_logits gives each row of a batch what it gives the row alone") 
 }
 
 TEST_CASE("model_logits in bfloat16 is near float32, and not equal") {
-  Call call;
+  LogitsCall call;
   const FloatTensor wide = call.run({1, 50, 60, 70}, {1, 4}),
                     narrow = call.run({1, 50, 60, 70}, {1, 4}, " --dtype bfloat16");
   double largest = 0, worst = 0;
@@ -65,7 +65,7 @@ TEST_CASE("model_logits in bfloat16 is near float32, and not equal") {
 }
 
 TEST_CASE("model_logits reads a converted model in the project's own layout") {
-  Call call;
+  LogitsCall call;
   const FloatTensor expected = call.run({1, 50, 60, 70, 80}, {1, 5});
   const OwnLayout own;
   REQUIRE(run_program(call.command(own.path(), call.path("ids"))).code == 0);
@@ -86,7 +86,7 @@ TEST_CASE("model_logits reads a converted model in the project's own layout") {
 }
 
 TEST_CASE("model_logits refuses ids that the model does not have, and files without them") {
-  Call call;
+  LogitsCall call;
   call.refuse(safetensors_bytes("input_ids", "I64", {1, 2}, Ids{3, 1024}),
               "input_ids: found id 1024, expected ids from 0 to 1023");
   call.refuse(safetensors_bytes("input_ids", "I64", {1, 2}, Ids{-1, 4}), "found id -1");
@@ -106,7 +106,7 @@ TEST_CASE("model_logits computes what Hugging Face transformers computes") {
   for (const char* name : {"llama32_rope_scaled_tied", "mixtral_moe", "gemma2_softcap_alternating",
                            "phi4_mini_longrope_partial", "deepseek_v3_mla_q_lora"}) {
     INFO(name);
-    Call call;
+    LogitsCall call;
     const auto reference = folder / name / "reference.safetensors";
     REQUIRE(run_program(call.command((folder / name).string(), reference.string())).code == 0);
     const FloatTensor found = read_floats(call.path("out"), "logits"),

@@ -26,9 +26,9 @@ json character_tokenizer() {
           {"model", {{"type", "BPE"}, {"vocab", {{"a", 0}, {"b", 1}, {"Ġ", 2}}}, {"merges", json::array()}}}};
 }
 
-class Call {
+class TokenizeCall {
  public:
-  Call() { write_file_atomic(folder_.path() / "tokenizer.json", character_tokenizer().dump()); }
+  TokenizeCall() { write_file_atomic(folder_.path() / "tokenizer.json", character_tokenizer().dump()); }
 
   // The exit code of tokenize_text on these lines.
   int run(const std::string& lines, const std::string& more = "") {
@@ -55,7 +55,7 @@ class Call {
 }  // namespace
 
 TEST_CASE("tokenize_text writes ids and their text for each line") {
-  Call call;
+  TokenizeCall call;
   REQUIRE(call.run("{\"text\": \"a b\"}\n{\"text\": \"\", \"id\": 7}\n{\"text\": \"b<s>\"}\n") == 0);
   CHECK(call.text("out.jsonl") ==
         "{\"ids\":[0,2,1],\"decoded\":\"a b\"}\n{\"ids\":[],\"decoded\":\"\"}\n"
@@ -64,19 +64,19 @@ TEST_CASE("tokenize_text writes ids and their text for each line") {
 }
 
 TEST_CASE("tokenize_text --special puts the tokenizer's own tokens around each text") {
-  Call call;
+  TokenizeCall call;
   REQUIRE(call.run("{\"text\": \"a\"}", "--special") == 0);
   CHECK(call.text("out.jsonl") == "{\"ids\":[3,0],\"decoded\":\"<s>a\"}\n");
 }
 
 TEST_CASE("tokenize_text on no lines writes none") {
-  Call call;
+  TokenizeCall call;
   REQUIRE(call.run("") == 0);
   CHECK(call.text("out.jsonl").empty());
 }
 
 TEST_CASE("tokenize_text names the line and key of what is wrong and writes nothing") {
-  Call call;
+  TokenizeCall call;
   const auto refused = [&](const std::string& lines, const std::string& message) {
     INFO(lines);
     CHECK(call.run(lines) == 2);
@@ -92,7 +92,7 @@ TEST_CASE("tokenize_text names the line and key of what is wrong and writes noth
 }
 
 TEST_CASE("tokenize_text refuses files and options that are not there") {
-  Call call;
+  TokenizeCall call;
   const std::string out = " --out '" + call.path("out.jsonl") + "'";
   const std::string tokenizer = "--tokenizer '" + call.path("tokenizer.json") + "'";
   CHECK(call.run_with(tokenizer + out) == 2);
@@ -114,7 +114,7 @@ TEST_CASE("tokenize_text agrees with the reference on a whole file") {
   const auto model = shared / "data" / "tokenizers" / "llama2.sentencepiece.model";
   const auto vectors = shared / "fixtures" / "text" / "llama2" / "sentencepiece_vectors.jsonl";
   if (!std::filesystem::exists(model)) SKIP_TEST("no reference data at " + model.string());
-  Call call;
+  TokenizeCall call;
   REQUIRE(call.run_with("--tokenizer '" + model.string() + "' --in '" + vectors.string() + "' --out '" +
                         call.path("out.jsonl") + "'") == 0);
   std::ifstream expected(vectors), found(call.path("out.jsonl"));

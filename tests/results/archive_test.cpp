@@ -8,6 +8,7 @@
 #include "results/evaluation_file.h"
 #include "results/measurements.h"
 #include "results/run_file.h"
+#include "results/run_reader.h"
 #include "sample_run.h"
 
 namespace attnlab {

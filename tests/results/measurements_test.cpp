@@ -9,7 +9,7 @@
 namespace attnlab {
 namespace {
 
-Measurements sample() {
+Measurements sample_measurements() {
   Measurements m;
   m.provenance = {{"command", std::string("bench_decode --form gqa")}, {"threads", int64_t{2}}};
   m.conversions.push_back({.exact = 1,
@@ -33,16 +33,16 @@ Measurements sample() {
 TEST_CASE("measurements read back as they were written, and kinds without rows stay empty") {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "deep" / "x.measured.h5";
-  write_measurements(path, sample());
+  write_measurements(path, sample_measurements());
   const Measurements read = read_measurements(path);
-  CHECK(read.provenance == sample().provenance);
+  CHECK(read.provenance == sample_measurements().provenance);
   REQUIRE(read.conversions.size() == 1);
-  CHECK(fields_equal(read.conversions[0], sample().conversions[0]));
+  CHECK(fields_equal(read.conversions[0], sample_measurements().conversions[0]));
   REQUIRE(read.decode_steps.size() == 1);
   CHECK(std::isnan(read.decode_steps[0].ms));
   CHECK(read.decode_steps[0].form == "gqa");
   REQUIRE(read.grams.size() == 5000);
-  CHECK(fields_equal(read.grams[4999], sample().grams[4999]));
+  CHECK(fields_equal(read.grams[4999], sample_measurements().grams[4999]));
   CHECK(read.norms.empty());
   CHECK(read.fits.empty());
 }
@@ -50,7 +50,7 @@ TEST_CASE("measurements read back as they were written, and kinds without rows s
 TEST_CASE("measurements are found below a folder in the order of their paths") {
   const test::TemporaryFolder folder;
   for (const char* name : {"b/y.measured.h5", "a/x.measured.h5"})
-    write_measurements(folder.path() / name, sample());
+    write_measurements(folder.path() / name, sample_measurements());
   const auto found = find_measurements(folder.path());
   REQUIRE(found.size() == 2);
   CHECK(found[0].path.filename() == "x.measured.h5");
@@ -60,7 +60,7 @@ TEST_CASE("measurements are found below a folder in the order of their paths") {
 
 TEST_CASE("files of measurements have their ending, and nothing else is read as one") {
   const test::TemporaryFolder folder;
-  CHECK_THROWS_WITH(write_measurements(folder.path() / "x.h5", sample()),
+  CHECK_THROWS_WITH(write_measurements(folder.path() / "x.h5", sample_measurements()),
                     ContainsSubstring("ends in .measured.h5"));
   CHECK_THROWS_AS(read_measurements(folder.path() / "x.measured.h5"), InputError);
 }

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "catch.h"
+#include "results/run_reader.h"
 #include "results/table.h"
 #include "sample_run.h"
 

@@ -18,7 +18,7 @@ using namespace test;
 namespace fs = std::filesystem;
 
 constexpr int64_t last_step = 200;  // four chunks of train rows
-constexpr int64_t evaluate_every = 4;
+constexpr int64_t evaluation_steps = 4;
 constexpr int did_not_open = 255, failed_status = 254;
 
 // What a run puts, in order: every train row, and an evaluation after each fourth.
@@ -26,7 +26,7 @@ std::vector<int64_t> puts() {
   std::vector<int64_t> steps;
   for (int64_t step = 1; step <= last_step; ++step) {
     steps.push_back(step);
-    if (step % evaluate_every == 0) steps.push_back(-step);
+    if (step % evaluation_steps == 0) steps.push_back(-step);
   }
   return steps;
 }
@@ -96,7 +96,7 @@ void check_holds(const RunRecord& record, size_t done) {
   for (size_t i = 0; i < record.train.size(); ++i)
     good &= same_row(record.train[i], sample_train(static_cast<int64_t>(i) + 1));
   for (size_t i = 0; good && i < record.evaluations.size(); ++i) {
-    const int64_t step = static_cast<int64_t>(i + 1) * evaluate_every;
+    const int64_t step = static_cast<int64_t>(i + 1) * evaluation_steps;
     good &= same_row(record.evaluations[i], sample_evaluation(step));
     for (size_t j = 0; j < 3; ++j) good &= same_row(record.problems[i * 3 + j], sample_problems(step)[j]);
   }
@@ -107,7 +107,7 @@ void check_holds(const RunRecord& record, size_t done) {
 void finish(const fs::path& path) {
   RunWriter writer = RunWriter::resume(path);
   const auto train = static_cast<int64_t>(writer.train().size());
-  const auto evaluated = static_cast<int64_t>(writer.evaluations().size()) * evaluate_every;
+  const auto evaluated = static_cast<int64_t>(writer.evaluations().size()) * evaluation_steps;
   for (const int64_t step : puts())
     if (step > train || -step > evaluated) put(writer, step);
   writer.set_status(RunState::complete, last_step);

@@ -1,10 +1,11 @@
-#include "stats/permutation.h"
 
 #include <algorithm>
 
 #include "core/random.h"
 #include "stats/fisher.h"
 #include "stats/mcnemar.h"
+#include "stats/sign_flip.h"
+#include "stats/two_sample.h"
 #include "support.h"
 
 namespace attnlab {

@@ -1,3 +1,5 @@
+#include "tasks/choice_readers.h"
+
 #include "core/files.h"
 #include "support.h"
 #include "tasks/choice_item.h"

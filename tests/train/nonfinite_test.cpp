@@ -44,12 +44,12 @@ TensorList state_of(const Trainer& trainer) {
   return tensors;
 }
 
-const TrainConfig config{.steps = 9, .lr = 1e-2};
+const TrainConfig nine_steps{.steps = 9, .lr = 1e-2};
 
 TEST_CASE(
     "a step with a loss that is not finite changes neither parameters nor moments, and training goes on") {
   const auto decoder = poisoned();
-  Trainer trainer(*decoder, config);
+  Trainer trainer(*decoder, nine_steps);
   CHECK(trainer.step(1, {good(1)}).nonfinite.item<float>() == 0);
   const auto before = state_of(trainer);
   const auto result = trainer.step(2, {bad(2)});
@@ -66,7 +66,7 @@ TEST_CASE(
 
 TEST_CASE("one bad micro-batch of several is enough") {
   const auto decoder = poisoned(), untouched = poisoned();
-  Trainer trainer(*decoder, config);
+  Trainer trainer(*decoder, nine_steps);
   CHECK(trainer.step(1, {good(1), bad(2), good(3)}).nonfinite.item<float>() == 1);
   const torch::NoGradGuard no_grad;
   for (const auto& model : {decoder, untouched}) model->named_parameters()["model.embed_tokens.weight"].zero_();
@@ -75,7 +75,7 @@ TEST_CASE("one bad micro-batch of several is enough") {
 
 TEST_CASE("a gradient that is not finite counts, whatever the loss") {
   auto a = torch::ones({2, 2}).requires_grad_(), b = torch::ones({2}).requires_grad_();
-  AdamW optimizer({{"a", a}, {"b", b}}, config);
+  AdamW optimizer({{"a", a}, {"b", b}}, nine_steps);
   a.mutable_grad() = torch::tensor({{1.0, inf}, {0.0, 0.0}}).to(torch::kFloat32);
   b.mutable_grad() = torch::ones({2});
   const auto norm = optimizer.clip_gradients();
@@ -93,7 +93,7 @@ TEST_CASE("a gradient that is not finite counts, whatever the loss") {
 
 TEST_CASE("the watch names the steps that were not applied, once each") {
   const auto decoder = poisoned();
-  Trainer trainer(*decoder, config);
+  Trainer trainer(*decoder, nine_steps);
   FiniteWatch watch;
   CHECK(watch.take().empty());
   for (int64_t step = 1; step <= 6; ++step)

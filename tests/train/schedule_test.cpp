@@ -1,3 +1,5 @@
+#include "train/schedule.h"
+
 #include <cmath>
 #include <numbers>
 

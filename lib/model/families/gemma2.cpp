@@ -15,7 +15,7 @@ void write_cap(double cap, const char* key, nlohmann::ordered_json& out) {
   out[key] = cap > 0 ? nlohmann::ordered_json(cap) : nlohmann::ordered_json(nullptr);
 }
 
-void read(const JsonKeys& keys, DecoderConfig& config) {
+void read_gemma2(const JsonKeys& keys, DecoderConfig& config) {
   keys.require_only("hidden_activation", kGemma2.activation);
   config.qkv_bias = config.o_bias = keys.flag("attention_bias", false);
   config.attention_softcap = read_cap(keys, "attn_logit_softcapping", 50);
@@ -25,7 +25,7 @@ void read(const JsonKeys& keys, DecoderConfig& config) {
   read_window_by_layer(keys, 4096, layers_from(0, 2, config.n_layers), config);
 }
 
-void write(const DecoderConfig& config, nlohmann::ordered_json& out) {
+void write_gemma2(const DecoderConfig& config, nlohmann::ordered_json& out) {
   out["hidden_activation"] = kGemma2.activation;
   out["attention_bias"] = config.qkv_bias;
   write_cap(config.attention_softcap, "attn_logit_softcapping", out);
@@ -45,7 +45,7 @@ const FamilyForm kGemma2{
     .defaults = {.n_kv_heads = 4, .head_dim = 256, .max_positions = 8192, .tie_embeddings = true},
     .activation = "gelu_pytorch_tanh",
     .rope_types = {"linear", "llama3"},
-    .read = read,
-    .write = write};
+    .read = read_gemma2,
+    .write = write_gemma2};
 
 }  // namespace attnlab

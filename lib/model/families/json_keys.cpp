@@ -14,7 +14,7 @@ using nlohmann::json;
 
 namespace {
 // A value in an error: JSON, cut where it is long.
-std::string shown(const json& value) {
+std::string shown_value(const json& value) {
   std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
   if (text.size() > 80) text = text.substr(0, 77) + "...";
   return text;
@@ -33,7 +33,7 @@ void JsonKeys::refuse(const std::string& key, const std::string& expected) const
   const auto found = object_.find(key);
   throw InputError(BadInput{.file = file_.string(),
                             .key = prefix_ + key,
-                            .found = found == object_.end() ? "nothing" : shown(*found),
+                            .found = found == object_.end() ? "nothing" : shown_value(*found),
                             .expected = expected});
 }
 
@@ -84,7 +84,7 @@ void JsonKeys::only(const std::vector<std::string>& known) const {
     if (value.is_null() || std::find(known.begin(), known.end(), key) != known.end()) continue;
     throw InputError(BadInput{.file = file_.string(),
                               .key = prefix_ + key,
-                              .found = shown(value),
+                              .found = shown_value(value),
                               .expected = "one of " + join(known) + ": no other key is supported",
                               .nearest = nearest_name(key, known)});
   }

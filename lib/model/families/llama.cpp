@@ -4,13 +4,13 @@
 namespace attnlab {
 namespace {
 
-void read(const JsonKeys& keys, DecoderConfig& config) {
+void read_llama(const JsonKeys& keys, DecoderConfig& config) {
   keys.require_only("mlp_bias", false);
   keys.require_only("sliding_window", nullptr);
   config.qkv_bias = config.o_bias = keys.flag("attention_bias", false);
 }
 
-void write(const DecoderConfig& config, nlohmann::ordered_json& out) {
+void write_llama(const DecoderConfig& config, nlohmann::ordered_json& out) {
   out["attention_bias"] = config.qkv_bias;
   out["mlp_bias"] = false;
 }
@@ -21,7 +21,7 @@ const FamilyForm kLlama{.architecture = "LlamaForCausalLM",
                         .traits = {},
                         .defaults = {},
                         .rope_types = {"linear", "llama3", "longrope"},
-                        .read = read,
-                        .write = write};
+                        .read = read_llama,
+                        .write = write_llama};
 
 }  // namespace attnlab

@@ -4,12 +4,12 @@
 namespace attnlab {
 namespace {
 
-void read(const JsonKeys& keys, DecoderConfig& config) {
+void read_mistral(const JsonKeys& keys, DecoderConfig& config) {
   keys.require_only("attention_bias", false);
   read_window(keys, 4096, config);
 }
 
-void write(const DecoderConfig& config, nlohmann::ordered_json& out) { write_window(config, out); }
+void write_mistral(const DecoderConfig& config, nlohmann::ordered_json& out) { write_window(config, out); }
 
 }  // namespace
 
@@ -17,7 +17,7 @@ const FamilyForm kMistral{.architecture = "MistralForCausalLM",
                           .traits = {},
                           .defaults = {.n_kv_heads = 8, .max_positions = 131072},
                           .rope_types = {"linear", "llama3", "longrope"},
-                          .read = read,
-                          .write = write};
+                          .read = read_mistral,
+                          .write = write_mistral};
 
 }  // namespace attnlab

@@ -6,7 +6,7 @@
 namespace attnlab {
 namespace {
 
-void read(const JsonKeys& keys, DecoderConfig& config) {
+void read_mixtral(const JsonKeys& keys, DecoderConfig& config) {
   keys.require_only("attention_bias", false);
   keys.require_only("router_jitter_noise", 0.0);
   config.n_experts = keys.count("num_local_experts", 8);
@@ -16,7 +16,7 @@ void read(const JsonKeys& keys, DecoderConfig& config) {
   read_window(keys, 0, config);
 }
 
-void write(const DecoderConfig& config, nlohmann::ordered_json& out) {
+void write_mixtral(const DecoderConfig& config, nlohmann::ordered_json& out) {
   out["num_local_experts"] = config.n_experts;
   out["num_experts_per_tok"] = config.experts_per_token;
   write_window(config, out);
@@ -29,7 +29,7 @@ const FamilyForm kMixtral{
     .traits = {},
     .defaults = {.n_kv_heads = 8, .norm_eps = 1e-5, .rope_theta = 1e6, .max_positions = 131072},
     .rope_types = {"linear", "llama3", "longrope"},
-    .read = read,
-    .write = write};
+    .read = read_mixtral,
+    .write = write_mixtral};
 
 }  // namespace attnlab

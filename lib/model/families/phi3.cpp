@@ -4,12 +4,12 @@
 namespace attnlab {
 namespace {
 
-void read(const JsonKeys& keys, DecoderConfig& config) {
+void read_phi3(const JsonKeys& keys, DecoderConfig& config) {
   for (const char* key : {"attention_bias", "mlp_bias", "lm_head_bias"}) keys.require_only(key, false);
   read_window(keys, 0, config);
 }
 
-void write(const DecoderConfig& config, nlohmann::ordered_json& out) {
+void write_phi3(const DecoderConfig& config, nlohmann::ordered_json& out) {
   write_window(config, out);
   // transformers wants the key in any case, and takes the context's growth from it.
   if (!config.rope_scaling) out["original_max_position_embeddings"] = config.max_positions;
@@ -23,7 +23,7 @@ const FamilyForm kPhi3{.architecture = "Phi3ForCausalLM",
                        .fused_projections = true,
                        .partial_rotary = true,
                        .rope_types = {"longrope"},
-                       .read = read,
-                       .write = write};
+                       .read = read_phi3,
+                       .write = write_phi3};
 
 }  // namespace attnlab

@@ -18,7 +18,7 @@ void write_qwen_window(const DecoderConfig& config, nlohmann::ordered_json& out)
 }
 
 namespace {
-void read(const JsonKeys& keys, DecoderConfig& config) {
+void read_qwen2(const JsonKeys& keys, DecoderConfig& config) {
   keys.require_only("use_mrope", false);
   config.qkv_bias = true;
   read_qwen_window(keys, config);
@@ -29,7 +29,7 @@ const FamilyForm kQwen2{.architecture = "Qwen2ForCausalLM",
                         .traits = {},
                         .defaults = {.n_kv_heads = 32, .max_positions = 32768},
                         .rope_types = {"linear", "llama3", "longrope"},
-                        .read = read,
+                        .read = read_qwen2,
                         .write = write_qwen_window};
 
 }  // namespace attnlab

@@ -6,12 +6,12 @@
 namespace attnlab {
 namespace {
 
-void read(const JsonKeys& keys, DecoderConfig& config) {
+void read_qwen3(const JsonKeys& keys, DecoderConfig& config) {
   config.qkv_bias = config.o_bias = keys.flag("attention_bias", false);
   read_qwen_window(keys, config);
 }
 
-void write(const DecoderConfig& config, nlohmann::ordered_json& out) {
+void write_qwen3(const DecoderConfig& config, nlohmann::ordered_json& out) {
   out["attention_bias"] = config.qkv_bias;
   write_qwen_window(config, out);
 }
@@ -22,7 +22,7 @@ const FamilyForm kQwen3{.architecture = "Qwen3ForCausalLM",
                         .traits = {.qk_norm = true},
                         .defaults = {.n_kv_heads = 32, .head_dim = 128, .max_positions = 32768},
                         .rope_types = {"linear", "llama3", "longrope"},
-                        .read = read,
-                        .write = write};
+                        .read = read_qwen3,
+                        .write = write_qwen3};
 
 }  // namespace attnlab

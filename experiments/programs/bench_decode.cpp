@@ -1,0 +1,140 @@
+// bench_decode: one step of generation at a given context, against reading weights and cache once.
+#include <fmt/format.h>
+#include <torch/version.h>
+
+#include <limits>
+
+#include "checkpoint/dtypes.h"
+#include "measure/bench_device.h"
+#include "measure/decode_rows.h"
+#include "measure/decode_step.h"
+#include "measured_file.h"
+#include "torch_program.h"
+
+namespace {
+
+using namespace attnlab;
+
+struct Options {
+  std::string form, shape, out, dtype = "bfloat16", device = "auto";
+  std::vector<int64_t> contexts, batches;
+  int64_t steps = 20, kv_lora_rank = 512, qk_rope_head_dim = 64;
+  bool no_graph = false;
+};
+
+// Bytes per millisecond, read and written, of a copy that no cache holds.
+double copy_bandwidth(torch::Device device) {
+  const int64_t bytes = device.is_cuda() ? int64_t{1} << 32 : int64_t{1} << 28;
+  const auto from = torch::ones({bytes}, torch::dtype(torch::kUInt8).device(device));
+  auto to = torch::empty_like(from);
+  const auto copy = [&] { to.copy_(from); };
+  times_of(device, 1, copy);
+  return 2 * static_cast<double>(bytes) / median(times_of(device, 10, copy));
+}
+
+// Times of steps in ms, and the peak of memory.
+void measure(Decoder& decoder, const Options& o, DecodeRow& row) {
+  const torch::Device device = decoder.device();
+  restart_peak(device);
+  const auto once = std::make_shared<DecodeStep>(decoder, row.batch, row.context);
+  const auto step = repeatable_step([once] { (*once)(); }, device, !o.no_graph);
+  times_of(device, 3, step);
+  const auto times = times_of(device, o.steps, step);
+  row.fits = 1;
+  row.ms = median(times);
+  row.ms_min = times.front();
+  row.ms_max = times.back();
+  row.peak_gigabytes = device_memory(device).peak / 1e9;
+}
+
+// Where memory does not suffice, times stay NaN and `why` says it.
+DecodeRow row_of(Decoder& decoder, int64_t B, int64_t context, const Options& o, double bytes_per_ms,
+                 std::string& why) {
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  const double bytes = decode_bytes(decoder, B, context), total = device_memory(decoder.device()).total;
+  DecodeRow row{.context = context,
+                .batch = B,
+                .ms = none,
+                .ms_min = none,
+                .ms_max = none,
+                .gigabytes = bytes / 1e9,
+                .floor_ms = bytes / bytes_per_ms,
+                .peak_gigabytes = none,
+                .form = o.form,
+                .shape = o.shape,
+                .dtype = o.dtype,
+                .device = device_title(decoder.device())};
+  why = "does not fit";
+  if (total > 0 && bytes > total) return row;
+  why = "out of memory";
+  try {
+    measure(decoder, o, row);
+  } catch (const c10::OutOfMemoryError&) {
+  }
+  return row;
+}
+
+void bench(Options o, int argc, char** argv) {
+  const auto form = parse_name<DecodeForm>("--form", o.form);
+  const auto shape = parse_name<DecodeShape>("--shape", o.shape);
+  if (o.contexts.empty()) o.contexts.push_back(1024);
+  if (o.batches.empty()) o.batches.push_back(1);
+  for (const int64_t context : o.contexts) require_range("--context", context, 1, int64_t{1} << 24);
+  for (const int64_t batch : o.batches) require_range("--batch", batch, 1, int64_t{1} << 16);
+  require_range("--steps", o.steps, 1);
+  require_range("--kv-lora-rank", o.kv_lora_rank, 1, int64_t{1} << 16);
+  require_range("--qk-rope-head-dim", o.qk_rope_head_dim, 2, int64_t{1} << 12);
+  if (o.qk_rope_head_dim % 2 != 0)
+    throw InputError({.file = "--qk-rope-head-dim",
+                      .found = fmt::format("{}", o.qk_rope_head_dim),
+                      .expected = "an even number"});
+  const auto dtype = parse_dtype(o.dtype);
+  const auto device = parse_device(o.device);
+
+  if (!o.out.empty()) require_measured_name(o.out);
+  DecodeFile kept(o.out, measured_facts(argc, argv, device));
+  const double bytes_per_ms = copy_bandwidth(device);
+  const auto config = decode_config(shape, form, o.kv_lora_rank, o.qk_rope_head_dim);
+  const auto decoder = random_decoder(config, form, dtype, device);
+  fmt::print("{}, torch {}, {}; a copy moves {:.1f} GB/s\n\n", device_title(device), TORCH_VERSION,
+             dtype_name(dtype), bytes_per_ms / 1e6);
+  fmt::print("{}", decode_table_head());
+  std::string why;
+  for (const int64_t batch : o.batches)
+    for (const int64_t context : o.contexts) {
+      const DecodeRow row = row_of(*decoder, batch, context, o, bytes_per_ms, why);
+      fmt::print("{}", decode_table_row(row, why));
+      std::fflush(stdout);
+      kept.add(row);
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  Program program(
+      {.name = "bench_decode",
+       .usage = "--form FORM --shape SHAPE [options]",
+       .about =
+           "Times one step of generation (embedding, layers, logits, greedy choice) at a fixed context, with\n"
+           "random weights and caches full of random numbers, on a GPU as a CUDA graph.\n"
+           "GB/step = (weights, of the embedding only the rows that are looked up + batch · (context + 1) ·\n"
+           "cached numbers per token) · bytes per number. The floor is that over the bandwidth of a large\n"
+           "copy in this run, bytes read and written counted.",
+       .example = "bench_decode --form mla_absorbed --shape small --context 128 --context 256 --batch 2",
+       .message = torch_message});
+  program.option("form", o.form, "FORM", "gqa (the shape's own attention), mla_materialised, mla_absorbed")
+      .option("shape", o.shape, "SHAPE", "llama2-7b, qwen2.5-7b, qwen2.5-0.5b, small")
+      .option("context", o.contexts, "N", "tokens in the caches; may be repeated (default 1024)")
+      .option("batch", o.batches, "N", "sequences; may be repeated (default 1)")
+      .option("steps", o.steps, "N", "steps that are measured")
+      .option("kv-lora-rank", o.kv_lora_rank, "R", "width of MLA's latent")
+      .option("qk-rope-head-dim", o.qk_rope_head_dim, "N", "width of MLA's part with rotary")
+      .option("out", o.out, "FILE",
+              std::string("keep the rows, too, in NAME") + measurements_ending +
+                  "; a file that is there keeps its other rows")
+      .flag("no-graph", o.no_graph, "launch each kernel of a step");
+  add_compute_options(program, o.dtype, o.device);
+  return program.run(argc, argv, [&] { bench(o, argc, argv); });
+}

@@ -1,0 +1,105 @@
+// bench_train: one training step at a given shape, against the arithmetic that it cannot do without.
+#include <fmt/format.h>
+#include <torch/version.h>
+
+#include "measure/bench_device.h"
+#include "measure/train_shapes.h"
+#include "torch_program.h"
+
+namespace {
+
+using namespace attnlab;
+
+struct Options {
+  std::string shape, arm = "gqa", precision = "float32", device = "auto", trainable = "all";
+  int64_t batch = 8, length = 256, steps = 20, warmup = 5, seed = 0;
+  double peak_tflops = 0;
+  bool no_graph = false;
+};
+
+// FLOP per millisecond of a large matrix product in the format of the step's products.
+double product_speed(Precision precision, torch::Device device) {
+  const int64_t n = device.is_cuda() ? 8192 : 2048;
+  const auto dtype = precision == Precision::float32 ? torch::kFloat32 : torch::kBFloat16;
+  const auto a = torch::randn({n, n}, torch::dtype(dtype).device(device)), b = torch::randn_like(a);
+  auto out = torch::empty_like(a);
+  const auto multiply = [&] { torch::mm_out(out, a, b); };
+  times_of(device, 3, multiply);
+  return 2.0 * static_cast<double>(n * n * n) / median(times_of(device, 10, multiply));
+}
+
+void bench(const Options& o) {
+  const auto shape = parse_name<TrainShape>("--shape", o.shape);
+  require_name("--arm", o.arm, variant_names());
+  const auto precision = parse_name<Precision>("--precision", o.precision);
+  require_range("--batch", o.batch, 1, int64_t{1} << 16);
+  require_range("--length", o.length, 2, int64_t{1} << 20);
+  require_range("--steps", o.steps, 1);
+  require_range("--warmup", o.warmup, 0);
+  require_range("--seed", o.seed, 0);
+  const auto device = parse_device(o.device);
+  const TrainConfig config{.steps = o.warmup + o.steps,
+                           .batch_size = o.batch,
+                           .sequence_length = o.length,
+                           .schedule = Schedule::constant,
+                           .trainable = {o.trainable},
+                           .precision = precision,
+                           .cuda_graph = !o.no_graph};
+  const auto decoder = random_arm(train_config(shape, o.length), o.arm, config, device, o.seed);
+  const double flops = step_flops(*decoder, o.batch, o.length);
+  const double peak = o.peak_tflops > 0 ? o.peak_tflops * 1e9 : product_speed(precision, device);
+  restart_peak(decoder->device());
+  Trainer trainer(*decoder, config);
+  const std::vector<Batch> batches{random_batch(decoder->config().vocab_size, o.batch, o.length, o.seed)};
+  int64_t step = 0;
+  StepResult last;
+  const auto run = [&] { last = trainer.step(++step, batches); };
+  times_of(device, o.warmup, run);
+  const auto times = times_of(device, o.steps, run);
+  const double ms = median(times);
+  fmt::print("{}, torch {}, {}; peak {:.1f} TFLOP/s ({})\n\n", device_title(decoder->device()), TORCH_VERSION,
+             o.precision, peak / 1e9, o.peak_tflops > 0 ? "given" : "a large matrix product in this run");
+  fmt::print(
+      "| shape | arm | trained | batch | length | ms/step | min | max | tokens/s | TFLOP/step | MFU | peak GB "
+      "|\n|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+  fmt::print("| {} | {} | {} | {} | {} | {:.2f} | {:.2f} | {:.2f} | {:.0f} | {:.3f} | {:.1f} % | {:.2f} |\n",
+             o.shape, o.arm, o.trainable, o.batch, o.length, ms, times.front(), times.back(),
+             1000 * static_cast<double>(o.batch * o.length) / ms, flops / 1e12, 100 * flops / ms / peak,
+             device_memory(decoder->device()).peak / 1e9);
+  fmt::print("\nloss of the last step: {:.4f} nats\n", last.loss.item<double>());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  Program program(
+      {.name = "bench_train",
+       .usage = "--shape SHAPE [options]",
+       .about =
+           "Times a training step (forward, backward, clipping, AdamW) with random weights on a batch of "
+           "random\n"
+           "tokens.\n"
+           "MFU = FLOP/step / (time of a step · peak). FLOP/step = forward (2 for each weight of a matrix and\n"
+           "token, output matrix included, and 4 · heads · head width · visible tokens for attention, "
+           "causally\n"
+           "halved) + backward (2 for each weight and token for the inputs, 2 for each trained one for "
+           "itself,\n"
+           "attention twice). Nothing is counted that a step computes again. The peak is --peak-tflops, or\n"
+           "what a large matrix product reaches in this run.",
+       .example = "bench_train --shape quickstart --arm mla_orthogonal --batch 2 --length 32 --steps 2",
+       .message = torch_message});
+  program.option("shape", o.shape, "SHAPE", join(all_names<TrainShape>()) + " (required)")
+      .option("arm", o.arm, "VARIANT", "an attention variant, at its default options")
+      .option("trainable", o.trainable, "SCOPE", "all, attention, attention_kv, or a pattern of parameters")
+      .option("batch", o.batch, "N", "sequences of a step")
+      .option("length", o.length, "N", "tokens of a sequence")
+      .option("precision", o.precision, "NAME", join(all_names<Precision>()))
+      .option("steps", o.steps, "N", "steps that are measured")
+      .option("warmup", o.warmup, "N", "steps before those")
+      .option("peak-tflops", o.peak_tflops, "X", "what MFU is a share of")
+      .option("seed", o.seed, "N", "of weights and tokens")
+      .flag("no-graph", o.no_graph, "on a GPU: launch each kernel of a step")
+      .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto");
+  return program.run(argc, argv, [&] { bench(o); });
+}

@@ -1,0 +1,135 @@
+#include "eval_inputs.h"
+
+#include <fmt/format.h>
+
+#include "checkpoint/end_ids.h"
+#include "core/files.h"
+#include "eval/task_files.h"
+#include "experiment/inputs/provenance.h"
+#include "model/decoder_weights.h"
+#include "results/run_reader.h"
+#include "torch_program.h"
+
+namespace attnlab {
+namespace {
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    if (end > at) parts.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return parts;
+}
+
+void require_valid(const EvalOptions& o) {
+  if (o.model.empty() == o.run.empty())
+    throw InputError(std::string("--model DIR or --run FILE is needed, one of the two (see --help)"));
+  require_given("--tasks", o.tasks, "names with commas between them: " + join(all_names<Task>()));
+  if (!o.dry_run) require_given("--out", o.out, "the HDF5 file to write");
+  require_range("--limit", o.limit, 0);
+  require_range("--samples", o.samples, 1);
+  require_range("--seed", o.seed, 0);
+  require_range("--max-new-tokens", o.max_new_tokens, 0);
+  require_range("--batch", o.batch, 1);
+  require_range("--workers", o.workers, 0, 1024);
+  const auto refuse = [](const char* option, double found, const char* expected) {
+    throw InputError(BadInput{.file = option, .found = fmt::format("{}", found), .expected = expected});
+  };
+  if (!(o.temperature >= 0)) refuse("--temperature", o.temperature, "0 (greedy) or more");
+  if (!(o.top_p > 0 && o.top_p <= 1)) refuse("--top-p", o.top_p, "more than 0, at most 1");
+  if (!(o.seconds > 0 && o.seconds <= 3600)) refuse("--seconds", o.seconds, "more than 0, at most 3600");
+}
+
+TaskConfig task_config(const EvalOptions& o, const std::string& name) {
+  TaskConfig config = task_in_folder(parse_name<Task>("--tasks", name), o.data);
+  // A protocol counts for the tasks that know it.
+  for (const auto& protocol : o.protocols) {
+    const auto wanted = parse_name<Protocol>("--protocol", protocol);
+    for (const Protocol known : protocols_of(config.task))
+      if (known == wanted) config.protocols.push_back(protocol);
+  }
+  if (!o.protocols.empty() && config.protocols.empty() && !protocols_of(config.task).empty())
+    preset_of(config.task, parse_name<Protocol>("--protocol", o.protocols.front()));  // says which there are
+  if (o.shots >= 0) config.shots = o.shots;
+  if (!o.k.empty()) config.k = o.k;
+  config.limit = o.limit;
+  if (config.path.empty() && o.limit > 0) config.size = o.limit;  // generated: as many as are wanted
+  config.samples = o.samples;
+  config.temperature = o.temperature;
+  config.top_p = o.top_p;
+  config.seed = o.seed;
+  config.max_new_tokens = o.max_new_tokens;
+  return config;
+}
+
+// The weights that a run kept.
+std::string model_folder(const EvalOptions& o) {
+  if (o.run.empty()) return o.model;
+  const auto folder = std::filesystem::path(o.run).replace_extension("model");
+  read_run_header(o.run);  // refuses what is no run
+  if (!std::filesystem::is_directory(folder))
+    throw InputError(BadInput{.file = o.run,
+                              .found = "no " + folder.string() + " beside it",
+                              .expected = "a run with train.save_model: true, which keeps its weights there"});
+  return folder.string();
+}
+
+}  // namespace
+
+TaskEvaluation read_evaluation_options(const EvalOptions& o) {
+  require_valid(o);
+  std::vector<TaskConfig> tasks;
+  for (const auto& name : split(o.tasks)) tasks.push_back(task_config(o, name));
+  require_valid_tasks(tasks, "--tasks");
+  for (const auto& [task, reason] : tasks_left_out(tasks))
+    throw InputError(BadInput{.file = "--tasks",
+                              .found = task + ", whose replies are programs, and no sandbox: " + reason,
+                              .expected = "a sandbox; programs are never run without one"});
+  TaskEvaluation evaluation{.sandbox = {.seconds = o.seconds, .workers = static_cast<int>(o.workers)}};
+  for (size_t i = 0; i < tasks.size(); ++i)
+    evaluation.tasks.push_back(load_task(tasks[i], fmt::format("--tasks.{}", i)));
+  return evaluation;
+}
+
+EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
+  const auto device = parse_device(o.device);
+  const std::string folder = model_folder(o);
+  const auto checkpoint = Checkpoint::open(folder);
+  const auto tokenizer_file = Tokenizer::file_of(o.tokenizer.empty() ? folder : o.tokenizer);
+  tokenizer_ = Tokenizer::load(tokenizer_file);
+  const auto dtype = parse_dtype(o.dtype);
+  decoder_ = load_decoder(checkpoint, dtype, device);
+  if (tokenizer_->vocab_size() > decoder_->config().vocab_size)
+    throw InputError(
+        BadInput{.file = "--tokenizer",
+                 .found = fmt::format("{} tokens", tokenizer_->vocab_size()),
+                 .expected = fmt::format("at most the model's {}", decoder_->config().vocab_size)});
+  auto stops = end_ids(checkpoint);
+  if (const auto eos = tokenizer_->eos_id()) stops.push_back(*eos);
+  if (stops.empty())
+    throw InputError(BadInput{
+        .file = folder, .key = "eos_token_id", .found = "nothing", .expected = "a token that ends a text"});
+  const auto front = tokenizer_->encode("", true);
+  std::optional<int64_t> bos;
+  if (!o.no_bos && !front.empty()) bos = front.front();
+  model_.emplace(TaskModel{.decoder = *decoder_,
+                           .tokenizer = *tokenizer_,
+                           .bos_id = bos,
+                           .prefix_id = bos.value_or(tokenizer_->bos_id().value_or(stops.front())),
+                           .eos_id = stops.front(),
+                           .stop_ids = stops,
+                           .batch_rows = o.batch});
+  auto facts = machine_facts(device);
+  facts.emplace_back("model", folder);
+  const std::string weights = checkpoint.weights_sha256(), tokens = sha256_file(tokenizer_file);
+  facts.emplace_back("weights_sha256", weights);
+  facts.emplace_back("tokenizer_sha256", tokens);
+  facts.emplace_back("dtype", o.dtype);
+  evaluation.provenance = facts;
+  evaluation.identity = fmt::format("{} {} {} {} {}", weights, tokens, o.dtype, bos.value_or(-1),
+                                    device.is_cuda() ? "cuda" : "cpu");
+}
+
+}  // namespace attnlab

@@ -1,0 +1,109 @@
+// run_ablation --config EXP.yaml: trains and evaluates every run of a plan, then prints the verdict.
+#include <ATen/Parallel.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
+#include "core/interrupt.h"
+#include "experiment/rates/rate_range.h"
+#include "experiment/run/dry_run.h"
+#include "experiment/run/runner.h"
+#include "experiment/run/workers.h"
+#include "experiment/tasks/run_tasks.h"
+#include "program.h"
+#include "torch_program.h"
+
+namespace {
+using namespace attnlab;
+
+struct Options {
+  PlanOptions plan;
+  std::string config, shard = "1/1";
+  int64_t jobs = 1, threads = 0;
+  bool dry_run = false, range_test = false, worker = false;
+};
+
+std::vector<std::string> worker_arguments(const Options& o, int64_t threads) {
+  std::vector<std::string> out{"--worker", "--config",     o.config,
+                               "--out",    o.plan.results, "--shard",
+                               o.shard,    "--threads",    fmt::format("{}", threads)};
+  for (const auto& text : o.plan.overrides) out.insert(out.end(), {"--set", text});
+  return out;
+}
+
+// Names the runs that failed; returns the exit code.
+int report_failures(const std::vector<RunFailure>& failures) {
+  for (const auto& failure : failures)
+    fmt::print(stderr, "run_ablation: {} failed: {}\n", failure.run, failure.message);
+  if (failures.empty()) return 0;
+  const bool bad_input =
+      std::any_of(failures.begin(), failures.end(), [](const auto& failure) { return failure.bad_input; });
+  return bad_input ? 2 : 1;
+}
+
+int execute(Options o) {
+  require_given("--config", o.config, "the experiment's file");
+  require_range("--jobs", o.jobs, 1);
+  require_range("--threads", o.threads, 0);
+  o.plan.config = o.config;
+  const Shard shard = parse_shard(o.shard);
+  const Plan plan = make_plan(o.plan);
+  const int64_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const int64_t threads = o.threads > 0 ? o.threads : std::max<int64_t>(1, cores / o.jobs);
+  at::set_num_threads(static_cast<int>(threads));
+  if (!o.worker) {
+    const auto warnings = validate_plan(plan);
+    if (o.dry_run)
+      fmt::print("{}{}{}", format_costs(plan, count_runs(plan)), describe_data(plan),
+                 describe_plan_tasks(plan));
+    for (const auto& warning : warnings) fmt::print(stderr, "warning: {}\n", warning);
+    if (o.dry_run) return 0;
+    if (o.range_test) {
+      fmt::print("{}", test_rate_ranges(plan));
+      return 0;
+    }
+  }
+  int code = 0;
+  if (o.jobs > 1) {
+    o.plan.results = plan.results.string();
+    code = run_workers(o.jobs, worker_arguments(o, threads));
+    if (code > 2) return code;
+  } else {
+    const RunnerReport report = run_plan(plan, shard);
+    code = report_failures(report.failures);
+    if (!report.left_to_others.empty() && !o.worker)
+      fmt::print(stderr, "left to other processes: {}\n", fmt::join(report.left_to_others, ", "));
+  }
+  if (!o.worker) fmt::print("{}", verdict_of_plan(plan));
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  catch_interrupts();
+  Options o;
+  Program program(
+      {.name = "run_ablation",
+       .usage = "--config FILE [options]",
+       .about = "Trains and evaluates each arm of an experiment. Started again, it goes on where it stood.",
+       .example = "run_ablation --config experiments/quickstart/exp.yaml --set train.steps=5 --out /tmp/try",
+       .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted (state saved)",
+       .interrupted = "interrupted; the same command goes on from here",
+       .message = torch_message});
+  program.option("config", o.config, "FILE", "the experiment (required)")
+      .option("set", o.plan.overrides, "KEY=VALUE",
+              "override one key of the config, dotted (train.lr=1e-3, arms.mla_identity.train.lr=1e-3); may be "
+              "repeated")
+      .option("out", o.plan.results, "DIR", "folder of the results (default: results/EXPERIMENT)")
+      .flag("dry-run", o.dry_run, "print the plan and what it costs, run nothing")
+      .flag("lr-range-test", o.range_test,
+            "instead of the runs, train each arm for 100 steps at rates from 1e-6 to 1, and suggest one")
+      .option("jobs", o.jobs, "N", "processes that work on the plan on this machine")
+      .option("shard", o.shard, "I/N", "only the I-th of N parts of the plan")
+      .option("threads", o.threads, "N", "CPU threads of each process; 0: cores / jobs")
+      .hidden_flag("worker", o.worker);
+  return program.run(argc, argv, [&] { return execute(o); });
+}

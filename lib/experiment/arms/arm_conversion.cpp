@@ -1,0 +1,101 @@
+#include "experiment/arms/arm_conversion.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/safetensors.h"
+#include "config/document.h"
+#include "convert/conversion_json.h"
+#include "convert/memory_conversion.h"
+#include "core/files.h"
+#include "core/interrupt.h"
+
+namespace attnlab {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kRowLength = 256, kHeldoutTokens = 4096;
+
+// All that the result depends on.
+std::string hash_of(const RunConfig& config, const Base& base, const Data& data) {
+  const nlohmann::json key{{"format", 1},
+                           {"weights", base.weights_sha256},
+                           {"tokenizer", base.tokenizer_sha256},
+                           {"data", data.sha256},
+                           {"data_config", to_yaml(flatten(config.data))},
+                           {"variant", config.arm.variant},
+                           {"options", options_to_json(config.arm.options)}};
+  return sha256(key.dump()).substr(0, 16);
+}
+
+std::optional<ArmWeights> read_kept(const fs::path& file, const VariantConfig& variant) {
+  if (!fs::exists(file)) return std::nullopt;
+  const auto kept = SafetensorsFile::open(file);
+  ArmWeights out{.variant = with_options(variant, parse_yaml(kept.metadata().at("options"), file.string()))};
+  for (const auto& name : kept.names()) out.weights[name] = kept.tensor(name);
+  return out;
+}
+
+ConversionData conversion_data(const RunConfig& config, const Base& base, const Data& data,
+                               const Transform& transform) {
+  const int64_t length = std::min(kRowLength, base.config.max_positions);
+  const auto rows = example_rows(*data.train, *base.tokenizer, config.data.calibration_tokens, length);
+  if (rows.numel() < transform.numbers_to_estimate())
+    throw InputError(BadInput{.key = "data.calibration_tokens",
+                              .found = fmt::format("{} tokens for calibration", rows.numel()),
+                              .expected = fmt::format("at least {}: arm {} estimates as many directions",
+                                                      transform.numbers_to_estimate(), config.arm.name)});
+  return {make_batches(rows),
+          make_batches(example_rows(*data.heldout, *base.tokenizer, kHeldoutTokens, length))};
+}
+
+}  // namespace
+
+torch::Tensor example_rows(const Dataset& examples, const Tokenizer& tokenizer, int64_t tokens,
+                           int64_t length) {
+  std::vector<int64_t> ids;
+  for (int64_t i = 0; i < examples.size() && static_cast<int64_t>(ids.size()) < tokens; ++i) {
+    const Example example = examples.get(i);
+    const auto more = tokenizer.encode(example.prompt + example.answer);
+    ids.insert(ids.end(), more.begin(), more.end());
+  }
+  const auto count = std::min(tokens, static_cast<int64_t>(ids.size()));
+  if (count < length) return torch::tensor(ids).narrow(0, 0, count).unsqueeze(0);
+  return torch::tensor(ids).narrow(0, 0, count / length * length).view({-1, length});
+}
+
+std::optional<ArmWeights> convert_arm(const RunConfig& config, const Base& base, const Data& data,
+                                      torch::Device device, const fs::path& cache,
+                                      const std::function<void(const std::string&)>& note) {
+  const auto names = transform_names();
+  if (base.config.mla || std::find(names.begin(), names.end(), config.arm.variant) == names.end())
+    return std::nullopt;
+  if (variant_problem(base.config.attention_shape(), config.arm.options))
+    return std::nullopt;  // make_arm_model says it
+  const auto transform = make_transform(base.config, config.arm.options, {.exported = false});
+  if (!transform->is_calibrated() && !transform->has_open_settings()) return std::nullopt;
+  const fs::path file = cache / (config.arm.variant + "-" + hash_of(config, base, data) + ".safetensors");
+  if (auto kept = read_kept(file, config.arm.options)) return kept;
+  FileLock lock(file.parent_path() / ("." + file.stem().string() + ".lock"));
+  // Another process may be making the same conversion: then this one waits for it, and reads what that one
+  // kept.
+  while (!lock.try_lock()) interruptible_sleep(std::chrono::milliseconds(50));
+  if (auto kept = read_kept(file, config.arm.options)) return kept;
+  const auto rows = conversion_data(config, base, data, *transform);
+  note(fmt::format("{}: converting to {}, calibrated on {} tokens", config.arm.name, config.arm.variant,
+                   rows.calibration.tokens()));
+  const auto done = convert_in_memory(base.config, base.weights, *transform, rows, device,
+                                      [](const std::string&, int64_t, int64_t) {
+                                        if (interrupted()) throw Interrupted{};
+                                      });
+  write_safetensors(
+      file, done.weights,
+      {{"options", options_to_json(done.settled).dump()}, {"report", to_json(done.report).dump()}});
+  return ArmWeights{.variant = done.settled, .weights = done.weights};
+}
+
+}  // namespace attnlab

@@ -1,0 +1,73 @@
+#include "experiment/plan/experiment_config.h"
+
+#include <fmt/format.h>
+
+#include "config/document.h"
+
+namespace attnlab {
+namespace {
+
+template <class T>
+T read_section(const Node& root, const char* key) {
+  const Node* node = root.find(key);
+  return node ? read_config<T>(*node, key) : T{};
+}
+
+ArmConfig read_arm(const Node& node, const std::string& prefix) {
+  ArmConfig arm;
+  const Node* variant = node.find("variant");
+  if (variant) {
+    const auto defaults = variant_defaults(variant->text);
+    if (!defaults) detail::wrong_name(*variant, prefix + ".variant", variant_names());
+    arm.options = *defaults;
+  }
+  detail::read_struct(node, prefix, arm, {"train", "trainable"});
+  return arm;
+}
+
+}  // namespace
+
+RunConfig read_run_config(const Node& root, const Node& arm, int64_t arm_index, int64_t seed) {
+  RunConfig config;
+  if (const Node* name = root.find("experiment"))
+    detail::read_value(*name, "experiment", Key{"experiment", ""}, config.experiment);
+  if (const Node* device = root.find("device"))
+    detail::read_value(*device, "device", Key{"device", ""}, config.device);
+  config.seed = seed;
+  config.base = read_section<BaseConfig>(root, "base");
+  config.data = read_section<DataConfig>(root, "data");
+  config.train = read_section<TrainConfig>(root, "train");
+  config.eval = read_section<EvalConfig>(root, "eval");
+  config.arm = read_arm(arm, fmt::format("arms.{}", arm_index));
+  return config;
+}
+
+std::string with_arm_number(const Node& root, const std::string& path) {
+  const Node* arms = root.find("arms");
+  if (!path.starts_with("arms.") || !arms) return path;
+  const size_t end = std::min(path.find('.', 5), path.size());
+  for (size_t i = 0; i < arms->items.size(); ++i) {
+    const Node* name = arms->items[i].find("name");
+    if (name && name->text == path.substr(5, end - 5)) return fmt::format("arms.{}{}", i, path.substr(end));
+  }
+  return path;
+}
+
+InputError located(const InputError& error, const Node& root) {
+  BadInput problem = error.problem();
+  if (problem.key.empty() || !problem.file.empty()) return error;
+  // The key itself, or the nearest part of its path that is written down.
+  for (std::string path = with_arm_number(root, problem.key); !path.empty();) {
+    if (const Node* node = find_path(root, path)) {
+      problem.file = node->file;
+      problem.line = node->line;
+      return InputError(problem);
+    }
+    const size_t dot = path.rfind('.');
+    path = dot == std::string::npos ? "" : path.substr(0, dot);
+  }
+  problem.file = root.file;
+  return InputError(problem);
+}
+
+}  // namespace attnlab

@@ -1,0 +1,196 @@
+#include "experiment/plan/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "config/document.h"
+#include "experiment/plan/size.h"
+#include "experiment/plan/sweep.h"
+#include "experiment/rates/rate_plan.h"
+
+namespace attnlab {
+namespace fs = std::filesystem;
+namespace {
+
+const std::vector<std::string> top_keys{"experiment", "base", "data", "arms",  "sweep", "seeds",
+                                        "train",      "eval", "size", "sizes", "device"};
+
+[[noreturn]] void refuse(const Node& at, const std::string& key, const std::string& found,
+                         const std::string& expected, const std::string& nearest = "") {
+  throw InputError(BadInput{at.file, at.line, key, found, expected, nearest});
+}
+
+// The size first, so that --set overrides what it sets.
+void apply_overrides(Node& root, const std::vector<std::string>& texts) {
+  std::vector<std::pair<std::string, Node>> settings;
+  for (const auto& text : texts) settings.push_back(parse_setting("--set", text));
+  const auto set_all = [&](bool of_sizes) {
+    for (const auto& [path, value] : settings)
+      if ((path == "size" || path.starts_with("sizes.")) == of_sizes)
+        set_path(root, with_arm_number(root, path), value);
+  };
+  set_all(true);
+  apply_size(root, top_keys);
+  set_all(false);
+}
+
+void check_top_keys(const Node& root) {
+  if (root.kind != Node::Kind::map) refuse(root, "", root.describe(), "a map with the keys " + join(top_keys));
+  for (const auto& [key, node] : root.entries)
+    if (std::find(top_keys.begin(), top_keys.end(), key) == top_keys.end())
+      refuse(node, key, "an unknown key", "one of " + join(top_keys), nearest_name(key, top_keys));
+}
+
+std::vector<int64_t> read_seeds(const Node& root) {
+  const Node* node = root.find("seeds");
+  if (!node) return {0};
+  std::vector<int64_t> seeds;
+  detail::read_value(*node, "seeds", Key{"seeds", ""}.at_least(0), seeds);
+  if (seeds.empty()) refuse(*node, "seeds", "an empty list", "at least one seed");
+  for (size_t i = 0; i < seeds.size(); ++i)
+    if (std::count(seeds.begin(), seeds.end(), seeds[i]) > 1)
+      refuse(*node, "seeds", fmt::format("{} twice", seeds[i]), "each seed once");
+  return seeds;
+}
+
+// A scope may be given alone, without a list around it.
+void listify(Node& map, const char* key) {
+  Node* node = map.find(key);
+  if (!node || node->kind != Node::Kind::scalar) return;
+  Node list{.kind = Node::Kind::list, .file = node->file, .line = node->line};
+  list.items.push_back(*node);
+  *node = std::move(list);
+}
+
+// `trainable` of an arm or of the root's or an arm's `train`.
+void listify_scopes(Node& map) {
+  listify(map, "trainable");
+  if (Node* train = map.find("train")) listify(*train, "trainable");
+}
+
+const Node& read_arms(Node& root) {
+  Node* arms = root.find("arms");
+  if (!arms || arms->kind != Node::Kind::list || arms->items.empty())
+    refuse(arms ? *arms : root, "arms", arms ? arms->describe() : "nothing", "a list of arms");
+  listify_scopes(root);
+  std::set<std::string> names;
+  for (auto& arm : arms->items) {
+    const Node* name = arm.find("name");
+    if (!name) continue;  // reported when the arm is read
+    if (name->text.empty() || name->text != as_file_name(name->text) || name->text[0] == '.')
+      refuse(*name, "name", name->describe(), "letters, digits, '_', '-' and '.'");
+    if (!names.insert(name->text).second)
+      refuse(*name, "name", name->describe() + " twice", "each arm's name once");
+    listify_scopes(arm);
+  }
+  return *arms;
+}
+
+// The tree with the sweep point set and the arm's overrides of `train` merged in. What a sweep says of `arms`
+// comes before the merge, the rest after it: a swept train.lr stands above an arm's own.
+Node tree_of_run(const Node& root, size_t arm_index, const SweepPoint& point) {
+  Node tree = root;
+  const auto set_values = [&](bool of_arms) {
+    for (const auto& [key, value] : point.values)
+      if (key.starts_with("arms.") == of_arms) set_path(tree, with_arm_number(tree, key), value);
+  };
+  set_values(true);
+  Node arm = tree.find("arms")->items[arm_index];
+  listify_scopes(arm);
+  if (const Node* train = arm.find("train")) merge(tree.entry("train"), *train);
+  if (const Node* scopes = arm.find("trainable")) tree.entry("train").entry("trainable") = *scopes;
+  set_values(false);
+  listify_scopes(tree);
+  return tree;
+}
+
+class Planner {
+ public:
+  Planner(Plan& plan, std::vector<int64_t> seeds) : plan_(plan), seeds_(std::move(seeds)) {}
+
+  void plan_all(size_t arms) {
+    const auto points = sweep_points(plan_.root);
+    for (const auto& point : points)
+      for (size_t arm = 0; arm < arms; ++arm) plan_selection(arm, point);
+    for (const int64_t seed : seeds_)
+      for (const auto& point : points)
+        for (size_t arm = 0; arm < arms; ++arm) plan_reported(arm, point, seed);
+  }
+
+ private:
+  PlannedRun plan_run(size_t arm_index, const SweepPoint& point, int64_t seed) const {
+    const Node tree = with_plain_rate(tree_of_run(plan_.root, arm_index, point));
+    PlannedRun run{.config = read_run_config(tree, tree.find("arms")->items[arm_index],
+                                             static_cast<int64_t>(arm_index), seed),
+                   .arm_index = static_cast<int64_t>(arm_index),
+                   .sweep_point = point.name};
+    run.config.experiment = plan_.experiment;
+    run.file = plan_.results / run.config.arm.name / point.name / fmt::format("seed{}.h5", seed);
+    return run;
+  }
+
+  void plan_selection(size_t arm, const SweepPoint& point) {
+    const Node tree = tree_of_run(plan_.root, arm, point);
+    const auto rule = read_rate_rule(tree, seeds_);
+    if (!rule) return;
+    const size_t number = plan_.selections.size();
+    chosen_by_[{arm, point.name}] = number;
+    RateSelection selection{.rule = *rule};
+    for (const double rate : rule->sweep)
+      for (const int64_t seed : rule->seeds) {
+        selection.runs.push_back(plan_.runs.size());
+        plan_.runs.push_back(selecting_run(plan_run(arm, point, seed), rate, number));
+      }
+    check_selectable(*find_path(tree, "train.lr"), *rule, plan_.runs.back().config);
+    plan_.selections.push_back(std::move(selection));
+  }
+
+  void plan_reported(size_t arm, const SweepPoint& point, int64_t seed) {
+    PlannedRun run = plan_run(arm, point, seed);
+    if (const auto found = chosen_by_.find({arm, point.name}); found != chosen_by_.end()) {
+      run.selection = found->second;
+      run.rate_is_open = true;
+      run.config.lr_selection = plan_.selections[found->second].rule;
+    }
+    plan_.runs.push_back(std::move(run));
+  }
+
+  Plan& plan_;
+  std::vector<int64_t> seeds_;
+  std::map<std::pair<size_t, std::string>, size_t> chosen_by_;
+};
+
+std::string experiment_name(const Node& root, const fs::path& config) {
+  const Node* node = root.find("experiment");
+  const std::string name =
+      node ? node->text : fs::absolute(config).lexically_normal().parent_path().filename().string();
+  if (name.empty() || name != as_file_name(name) || name[0] == '.')
+    refuse(node ? *node : root, "experiment", "'" + name + "'", "a name of letters, digits, '_', '-' and '.'");
+  return name;
+}
+
+}  // namespace
+
+Plan make_plan(const PlanOptions& options) {
+  Plan plan{.config_file = options.config, .root = parse_yaml_file(options.config)};
+  check_top_keys(plan.root);
+  apply_overrides(plan.root, options.overrides);
+  check_top_keys(plan.root);
+  plan.experiment = experiment_name(plan.root, options.config);
+  plan.results = options.results.empty() ? fs::path("results") / plan.experiment : fs::path(options.results);
+  const auto seeds = read_seeds(plan.root);
+  const size_t arms = read_arms(plan.root).items.size();
+  Planner(plan, seeds).plan_all(arms);
+  return plan;
+}
+
+fs::path resolve_path(const Plan& plan, const std::string& path) {
+  if (fs::path(path).is_absolute() || fs::exists(path)) return path;
+  const fs::path beside = plan.config_file.parent_path() / path;
+  return fs::exists(beside) ? beside : fs::path(path);
+}
+
+}  // namespace attnlab

@@ -1,0 +1,53 @@
+// The plan: arms × sweep points × seeds → runs.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiment/plan/experiment_config.h"
+
+namespace attnlab {
+
+struct PlannedRun {
+  RunConfig config;
+  int64_t arm_index = 0;
+  std::string sweep_point;
+  std::filesystem::path file;       // <results>/<arm>[/<sweep point>]/seed<k>.h5
+  std::optional<size_t> selection;  // in Plan::selections: what its rate is chosen by
+  bool selects = false;             // it is one of the runs that choose; in no verdict.
+                                    // <results>/<arm>[/<sweep point>]/lr_selection/lr=<rate>/select<k>.h5
+  bool rate_is_open = false;        // config.train.lr is not chosen yet
+  std::string rate_note;            // what its rate was chosen from
+};
+
+// How the learning rate of one arm at one sweep point is chosen.
+struct RateSelection {
+  RateRule rule;
+  std::vector<size_t> runs;  // in Plan::runs: rate by rate, in each seed by seed
+};
+
+struct Plan {
+  std::string experiment;
+  std::filesystem::path config_file, results;
+  Node root;                     // after overrides, to give errors their lines
+  std::vector<PlannedRun> runs;  // those that choose rates come first
+  std::vector<RateSelection> selections;
+};
+
+struct PlanOptions {
+  std::filesystem::path config;
+  std::vector<std::string> overrides;  // "key=value", key dotted; arms by number or name
+  std::string results;                 // empty: results/<experiment>
+};
+
+// Of the reported runs, seeds are the outermost loop and arms the innermost, so that comparisons appear early.
+// Reads the config and nothing else. Throws InputError.
+Plan make_plan(const PlanOptions& options);
+
+// A path of the config: relative to the current folder or, if nothing is there, to the config's own.
+std::filesystem::path resolve_path(const Plan& plan, const std::string& path);
+
+}  // namespace attnlab

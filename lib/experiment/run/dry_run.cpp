@@ -1,0 +1,121 @@
+#include "experiment/run/dry_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "core/progress.h"
+#include "experiment/arms/arm_model.h"
+#include "experiment/inputs/provenance.h"
+#include "experiment/rates/rate_selection.h"
+#include "experiment/run/evaluation.h"
+#include "results/rows.h"
+
+namespace attnlab {
+namespace {
+
+int64_t disk_bytes(const RunConfig& config, std::shared_ptr<const Base> base, const Data& data,
+                   int64_t trainable) {
+  const Evaluator evaluator(config, std::move(base), data);
+  const int64_t row = 7 * 8, rows = config.train.steps / config.train.log_every + 1;
+  const int64_t evaluations = 2 + (config.eval.every > 0 ? config.train.steps / config.eval.every : 0);
+  const int64_t problem = evaluator.prompt_bytes() + 2 * evaluator.gold_bytes() + evaluator.output_bytes();
+  return row * rows + evaluations * evaluator.problem_count() * problem + 3 * 4 * trainable;
+}
+
+RunCost cost_of(const PlannedRun& run, Inputs& inputs) {
+  const auto base = inputs.base(run.config.base);
+  const auto data = inputs.data(run.config.data);
+  const ArmModel model = make_arm_model(run.config, *base, torch::kCPU);
+  return {.run = &run,
+          .parameters_total = model.parameters_total,
+          .parameters_trainable = model.parameters_trainable,
+          .cached_numbers_per_token = model.decoder->cached_numbers_per_token(),
+          .flops_per_token = model.decoder->forward_flops_per_token(run.config.train.sequence_length),
+          .disk_bytes = disk_bytes(run.config, base, *data, model.parameters_trainable)};
+}
+
+}  // namespace
+
+std::vector<RunCost> count_runs(const Plan& plan) {
+  Inputs inputs(plan);
+  std::map<std::pair<std::string, int64_t>, RunCost> known;  // seeds cost the same
+  std::vector<RunCost> costs;
+  for (const auto& run : plan.runs) {
+    const auto key = std::make_pair(run.selects ? fmt::format("selection {}", *run.selection) : run.sweep_point,
+                                    run.arm_index);
+    if (!known.count(key)) known[key] = cost_of(run, inputs);
+    costs.push_back(known[key]);
+    costs.back().run = &run;
+  }
+  return costs;
+}
+
+std::vector<std::string> parameter_warnings(const std::vector<RunCost>& costs) {
+  std::map<std::string, std::pair<const RunCost*, const RunCost*>> extremes;  // fewest, most
+  for (const auto& cost : costs) {
+    if (cost.run->selects) continue;
+    auto [found, is_new] = extremes.try_emplace(cost.run->sweep_point, &cost, &cost);
+    auto& [fewest, most] = found->second;
+    if (cost.parameters_trainable < fewest->parameters_trainable) fewest = &cost;
+    if (cost.parameters_trainable > most->parameters_trainable) most = &cost;
+  }
+  std::vector<std::string> warnings;
+  for (const auto& [point, ends] : extremes) {
+    const auto few = static_cast<double>(ends.first->parameters_trainable);
+    const auto many = static_cast<double>(ends.second->parameters_trainable);
+    if (many <= 1.05 * few) continue;
+    warnings.push_back(fmt::format("{}{}trainable parameters differ: {} has {}, {} has {} ({:+.0f} %)", point,
+                                   point.empty() ? "" : ": ", ends.first->run->config.arm.name,
+                                   format_count(few), ends.second->run->config.arm.name, format_count(many),
+                                   100 * (many / few - 1)));
+  }
+  return warnings;
+}
+
+std::string describe_data(const Plan& plan) {
+  Inputs inputs(plan);
+  std::vector<std::string> lines;
+  std::vector<FlatFields> seen;
+  for (const auto& run : plan.runs) {
+    const RunConfig& config = run.config;
+    FlatFields key = flatten(config.data);
+    for (auto& field : flatten(config.base)) key.push_back(std::move(field));
+    key.emplace_back("packing", std::string(name_of(config.train.packing)));
+    key.emplace_back("sequence_length", config.train.sequence_length);
+    if (std::find(seen.begin(), seen.end(), key) != seen.end()) continue;
+    seen.push_back(std::move(key));
+    const auto stream = inputs.stream(config);
+    const std::string line = describe_training(config, *inputs.data(config.data), *stream);
+    if (!line.empty() && std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(line);
+  }
+  std::string text;
+  for (const auto& line : lines) text += line + "\n";
+  return text;
+}
+
+std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs) {
+  std::string text =
+      fmt::format("{}: {} runs into {}\n", plan.experiment, plan.runs.size(), plan.results.string());
+  size_t width = 4;
+  for (const auto& cost : costs) width = std::max(width, cost.run->file.string().size());
+  text += fmt::format("{:<{}}  {:>6}  {:>10}  {:>10}  {:>12}  {:>12}  {:>8}  {}\n", "run", width, "steps",
+                      "parameters", "trainable", "cached/token", "FLOPs/token", "disk", "state");
+  int64_t disk = 0;
+  for (const auto& cost : costs) {
+    disk += cost.disk_bytes;
+    text += fmt::format(
+        "{:<{}}  {:>6}  {:>10}  {:>10}  {:>12}  {:>12}  {:>7}B  {}\n", cost.run->file.string(), width,
+        cost.run->config.train.steps, format_count(static_cast<double>(cost.parameters_total)),
+        format_count(static_cast<double>(cost.parameters_trainable)), cost.cached_numbers_per_token,
+        format_count(cost.flops_per_token), format_count(static_cast<double>(cost.disk_bytes)),
+        is_settled(*cost.run)                     ? "complete"
+        : std::filesystem::exists(cost.run->file) ? "begun"
+        : cost.run->rate_is_open                  ? "to do, once its learning rate is chosen"
+                                                  : "to do");
+  }
+  return text + fmt::format("disk at most: {}B\n", format_count(static_cast<double>(disk)));
+}
+
+}  // namespace attnlab

@@ -1,0 +1,40 @@
+#include "experiment/run/run_header.h"
+
+#include <fmt/format.h>
+
+#include "config/document.h"
+#include "experiment/inputs/provenance.h"
+
+namespace attnlab {
+
+RunHeader make_run_header(const PlannedRun& run, const Base& base, const Data& data, const BatchStream& stream,
+                          const ArmModel& model, const Evaluator& evaluator, torch::Device device,
+                          Reporter& reporter) {
+  const RunConfig& config = run.config;
+  const Equivalence equivalence = compare_with_base(base, data, *model.decoder);
+  const FlatFields fields = flatten(config);
+  FlatFields provenance = provenance_of(base, data, device);
+  for (auto& fact : training_facts(data, stream)) provenance.push_back(std::move(fact));
+  if (!run.rate_note.empty()) provenance.emplace_back("lr_selection", run.rate_note);
+  reporter.note(fmt::format("{}: converted to {}: max |Δlogit| {:.2g}, KL {:.2g} nats", run_name(run),
+                            config.arm.variant, equivalence.max_logit_difference, equivalence.kl_divergence));
+  return {.experiment = config.experiment,
+          .arm = config.arm.name,
+          .variant = config.arm.variant,
+          .sweep_point = run.sweep_point,
+          .arm_index = run.arm_index,
+          .seed = config.seed,
+          .parameters_total = model.parameters_total,
+          .parameters_trainable = model.parameters_trainable,
+          .cached_numbers_per_token = model.decoder->cached_numbers_per_token(),
+          .flops_per_token = model.decoder->forward_flops_per_token(config.train.sequence_length),
+          .config = fields,
+          .provenance = provenance,
+          .conversion = flatten(equivalence),
+          .resolved_yaml = to_yaml(fields),
+          .prompt_bytes = evaluator.prompt_bytes(),
+          .gold_bytes = evaluator.gold_bytes(),
+          .output_bytes = evaluator.output_bytes()};
+}
+
+}  // namespace attnlab

@@ -1,0 +1,257 @@
+#include "experiment/run/run_one.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+
+#include "core/interrupt.h"
+#include "experiment/arms/arm_model.h"
+#include "experiment/inputs/provenance.h"
+#include "experiment/run/evaluation.h"
+#include "experiment/run/failure_message.h"
+#include "experiment/run/run_header.h"
+#include "experiment/run/run_state.h"
+#include "experiment/tasks/run_tasks.h"
+#include "results/run_file.h"
+#include "results/run_reader.h"
+#include "train/determinism.h"
+#include "train/finite_watch.h"
+#include "train/trainer.h"
+
+namespace attnlab {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// All that one run works with.
+class RunSession {
+ public:
+  RunSession(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device, Reporter& reporter)
+      : run_(run),
+        config_(run.config),
+        files_(files_of(run)),
+        reporter_(reporter),
+        deterministic_(config_.train.deterministic, device),
+        base_(inputs.base(config_.base)),
+        data_(inputs.data(config_.data)),
+        stream_(inputs.stream(config_)),
+        evaluator_(config_, base_, *data_),
+        tasks_(plan, run, base_),
+        model_(make_model(plan, device)),
+        writer_(open_writer(device)),  // compares with the base, in float32
+        trainer_(in_precision(*model_.decoder, config_.train.precision), config_.train) {}
+
+  void execute(size_t place) {
+    try {
+      try {
+        resume();
+        reporter_.begin(place, run_, progress_.step);
+        if (stream_->truncated_examples() > 0)
+          reporter_.note(run_name(run_) + ": " + describe_training(config_, *data_, *stream_));
+        for (const auto& note : tasks_.notes()) reporter_.note(run_name(run_) + ": " + note);
+        evaluate_if_due();
+        if (progress_.step == 0 && config_.eval.before) evaluate_tasks();
+        train();
+      } catch (const Interrupted&) {
+        save_state();
+        throw;
+      }
+      finish();
+    } catch (const InputError& error) {  // a damaged state
+      fail(error.what());
+      throw;
+    } catch (const RunError& error) {
+      fail(error.what());
+      throw;
+    } catch (const c10::Error& error) {  // no memory on the device, most often
+      const std::string message = failure_message(error, config_.train);
+      fail(message);
+      throw RunError(fmt::format("{}: step {}: {}", run_name(run_), progress_.step, message));
+    }
+  }
+
+ private:
+  ArmModel make_model(const Plan& plan, torch::Device device) {
+    return convert_arm_model(config_, *base_, *data_, device, plan.results,
+                             [&](const std::string& text) { reporter_.note(text); });
+  }
+
+  static Decoder& in_precision(Decoder& decoder, Precision precision) {
+    decoder.to(weight_type(precision));
+    return decoder;
+  }
+
+  std::optional<RunWriter> open_writer(torch::Device device) {
+    if (std::filesystem::exists(files_.results)) {
+      // The same number of threads adds in the same order.
+      const auto provenance = read_run(files_.results, false).header.provenance;
+      if (const int64_t threads = threads_in(provenance); threads > 0 && device.is_cpu())
+        at::set_num_threads(static_cast<int>(threads));
+      return RunWriter::resume(files_.results);
+    }
+    remove_states(files_.state);  // of a run whose file was deleted
+    remove_tasks_files(files_.results);
+    return RunWriter::create(
+        files_.results, make_run_header(run_, *base_, *data_, *stream_, model_, evaluator_, device, reporter_));
+  }
+
+  void resume() {
+    const auto state = find_state(files_.state);
+    if (!state) return;
+    progress_ = trainer_.load(state->file);
+    for (const auto& problem : state->damaged)
+      reporter_.note(
+          fmt::format("{}: {}; going on from an older one, step {}", run_name(run_), problem, progress_.step));
+  }
+
+  void save_state() {
+    settle_nonfinite();
+    for (const auto& row : writer_->evaluations()) {
+      const bool better = !progress_.best_heldout_loss || row.heldout_loss < *progress_.best_heldout_loss;
+      if (row.step > progress_.step || row.heldout_tokens == 0 || !better) continue;
+      progress_.best_heldout_loss = row.heldout_loss;
+      progress_.best_heldout_step = row.step;
+    }
+    trainer_.save(files_.state, progress_);
+  }
+
+  void finish() {
+    settle_nonfinite();
+    evaluate_tasks();
+    if (config_.train.save_model) save_arm_model(files_.model, *model_.decoder, *base_);
+    writer_->set_status(RunState::complete, progress_.step);
+    remove_states(files_.state);
+  }
+
+  void fail(const std::string& message) { writer_->set_status(RunState::failed, progress_.step, message); }
+
+  // Asks which steps were not finite, records them and, unless they are to be skipped, ends the run at the
+  // first. True if the last step is one of them.
+  bool settle_nonfinite() {
+    const auto steps = watch_.take();
+    for (const auto& bad : steps) {
+      const auto what = fmt::format("{}: step {}: the loss is {:.4g}, the gradient's norm {:.4g}",
+                                    run_name(run_), bad.step, bad.loss, bad.gradient_norm);
+      writer_->put_nonfinite({.step = bad.step, .loss = bad.loss, .gradient_norm = bad.gradient_norm});
+      if (config_.train.on_nonfinite == OnNonfinite::skip) {
+        reporter_.note(what + ": skipped");
+        continue;
+      }
+      progress_.step = bad.step - 1;
+      throw RunError(what);
+    }
+    return !steps.empty() && steps.back().step == progress_.step;
+  }
+
+  // The next step's batches are made while this one runs.
+  void train() {
+    const auto prepare = [this](int64_t step) {
+      return std::async(std::launch::async, [this, step] { return stream_->batches(step - 1); });
+    };
+    if (progress_.step == config_.train.steps) return;
+    auto next = prepare(progress_.step + 1);
+    logged_ = progress_;
+    while (progress_.step < config_.train.steps) {
+      const auto batches = next.get();
+      if (progress_.step + 2 <= config_.train.steps) next = prepare(progress_.step + 2);
+      train_step(batches);
+      evaluate_if_due();
+      if (progress_.step % config_.train.checkpoint_every == 0 && progress_.step < config_.train.steps)
+        save_state();
+      if (interrupted()) throw Interrupted{};
+    }
+  }
+
+  void train_step(const std::vector<Batch>& batches) {
+    const auto start = Clock::now();
+    const int64_t step = progress_.step + 1;
+    const StepResult result = trainer_.step(step, batches);
+    watch_.add(step, result);
+    const bool log = step % config_.train.log_every == 0 || step == config_.train.steps;
+    const double loss = log ? result.loss.item<double>() : 0;
+    progress_.step = step;
+    progress_.tokens += result.tokens;
+    progress_.seconds += seconds_since(start);
+    if (log) log_step(result, loss);
+  }
+
+  void log_step(const StepResult& result, double loss) {
+    const double speed = static_cast<double>(progress_.tokens - logged_.tokens) /
+                         std::max(progress_.seconds - logged_.seconds, 1e-9);
+    if (!settle_nonfinite())
+      writer_->put_train({.step = progress_.step,
+                          .tokens = progress_.tokens,
+                          .loss = loss,
+                          .learning_rate = result.learning_rate,
+                          .gradient_norm = result.gradient_norm.item<double>(),
+                          .tokens_per_second = speed,
+                          .seconds = progress_.seconds});
+    logged_ = progress_;
+    reporter_.step(progress_.step, loss, speed);
+  }
+
+  bool evaluation_is_due() const {
+    const int64_t step = progress_.step, every = config_.eval.every;
+    const bool due =
+        step == 0 ? config_.eval.before : step == config_.train.steps || (every > 0 && step % every == 0);
+    const auto& rows = writer_->evaluations();
+    return due && std::none_of(rows.begin(), rows.end(), [&](const auto& row) { return row.step == step; });
+  }
+
+  void evaluate_if_due() {
+    if (!evaluation_is_due()) return;
+    settle_nonfinite();
+    const auto result = evaluator_.evaluate(*model_.decoder, progress_.step, [&](int64_t answered) {
+      reporter_.evaluating(progress_.step, answered, evaluator_.problem_count());
+      if (interrupted()) throw Interrupted{};
+    });
+    writer_->put_evaluation(result.row, result.problems);
+    reporter_.evaluated(progress_.step, result.row.heldout_loss, result.row.accuracy, result.row.problems);
+  }
+
+  // A file that is there already is not made again. The state is saved before, so that a kill costs no
+  // training.
+  void evaluate_tasks() {
+    if (config_.eval.tasks.empty() || run_.selects) return;
+    if (progress_.step == config_.train.steps) save_state();
+    const std::string scores = tasks_.evaluate(*model_.decoder, progress_.step, [&](const TaskProgress& now) {
+      reporter_.asking(progress_.step, now.label, now.what, now.done, now.total);
+      if (interrupted()) throw Interrupted{};
+    });
+    if (!scores.empty()) reporter_.note(fmt::format("{}: step {}: {}", run_name(run_), progress_.step, scores));
+  }
+
+  const PlannedRun& run_;
+  const RunConfig& config_;
+  RunFiles files_;
+  Reporter& reporter_;
+  DeterministicScope deterministic_;
+  std::shared_ptr<const Base> base_;
+  std::shared_ptr<const Data> data_;
+  std::shared_ptr<const BatchStream> stream_;
+  Evaluator evaluator_;
+  RunTasks tasks_;
+  ArmModel model_;
+  std::optional<RunWriter> writer_;
+  Trainer trainer_;
+  FiniteWatch watch_;
+  TrainProgress progress_, logged_;
+};
+
+}  // namespace
+
+void run_one(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device,
+             Reporter& reporter) {
+  const auto place = static_cast<size_t>(&run - plan.runs.data());
+  RunSession session(plan, run, inputs, device, reporter);
+  for (const auto& note : inputs.take_notes()) reporter.note(note);
+  session.execute(place);
+}
+
+}  // namespace attnlab

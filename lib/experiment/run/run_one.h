@@ -1,0 +1,17 @@
+// One run from its first step to its last, or from where it stood.
+#pragma once
+
+#include <torch/torch.h>
+
+#include "experiment/inputs/inputs.h"
+#include "experiment/run/reporter.h"
+
+namespace attnlab {
+
+// Executes or continues a run that is not complete. The caller holds its lock. After each evaluation and every
+// train.checkpoint_every steps nothing before can be lost; a resumed run repeats the steps since the last saved
+// state and gets the same numbers. Throws Interrupted (state saved), or RunError (run marked failed; the same
+// call goes on with it).
+void run_one(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device, Reporter& reporter);
+
+}  // namespace attnlab

@@ -1,0 +1,40 @@
+#include "experiment/run/run_state.h"
+
+#include <fmt/format.h>
+
+#include "results/run_reader.h"
+
+namespace attnlab {
+namespace fs = std::filesystem;
+
+RunFiles files_of(const PlannedRun& run) {
+  const fs::path folder = run.file.parent_path();
+  const std::string stem = run.file.stem().string();
+  return {.results = run.file,
+          .state = folder / (stem + ".state.safetensors"),
+          .lock = folder / ("." + stem + ".lock"),
+          .model = folder / (stem + ".model")};
+}
+
+void check_same_config(const PlannedRun& run) {
+  if (!fs::exists(run.file)) return;
+  FlatFields there = read_run_header(run.file).header.config, here = flatten(run.config);
+  for (auto* fields : {&there, &here})
+    std::erase_if(*fields, [&](const auto& field) {
+      return field.first == "device" || (run.rate_is_open && field.first == "train.lr");
+    });
+  const auto different = differences(there, here);
+  if (different.empty()) return;
+  std::string listed = different[0];
+  for (size_t i = 1; i < std::min<size_t>(different.size(), 3); ++i) listed += "; " + different[i];
+  if (different.size() > 3) listed += fmt::format("; and {} more", different.size() - 3);
+  throw InputError(BadInput{.file = run.file.string(),
+                            .found = "a run of another config (" + listed + ")",
+                            .expected = "the same config, or another folder (--out DIR)"});
+}
+
+bool is_complete(const PlannedRun& run) {
+  return fs::exists(run.file) && read_state(run.file) == RunState::complete;
+}
+
+}  // namespace attnlab

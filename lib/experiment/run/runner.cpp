@@ -1,0 +1,73 @@
+#include "experiment/run/runner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "compare/task_verdict.h"
+#include "compare/verdict.h"
+#include "compare/verdict_format.h"
+#include "experiment/inputs/provenance.h"
+#include "experiment/rates/rate_selection.h"
+#include "experiment/run/dry_run.h"
+#include "experiment/run/run_state.h"
+#include "experiment/tasks/run_tasks.h"
+
+namespace attnlab {
+
+Shard parse_shard(const std::string& text) {
+  Shard shard;
+  const char* end = text.data() + text.size();
+  const auto [slash, first] = std::from_chars(text.data(), end, shard.index);
+  const bool divided = first == std::errc() && slash != end && *slash == '/';
+  const auto [rest, second] = divided ? std::from_chars(slash + 1, end, shard.count)
+                                      : std::from_chars_result{end, std::errc::invalid_argument};
+  if (second != std::errc() || rest != end || shard.index < 1 || shard.index > shard.count)
+    throw InputError(BadInput{
+        .file = "--shard", .found = "'" + text + "'", .expected = "I/N with 1 <= I <= N, for instance 2/8"});
+  return shard;
+}
+
+std::vector<std::string> validate_plan(const Plan& plan) {
+  try {
+    Plan resolved = plan;
+    resolve_rates(resolved);
+    for (const auto& run : resolved.runs) {
+      find_device(run.config.device);
+      check_same_config(run);
+    }
+    auto warnings = parameter_warnings(count_runs(plan));
+    for (const auto& line : check_tasks(plan)) warnings.push_back(line);
+    return warnings;
+  } catch (const InputError& error) {
+    throw located(error, plan.root);
+  }
+}
+
+namespace {
+
+// Rows that another machine is writing may not be whole here yet.
+RunRecord read_for_verdict(const PlannedRun& run) {
+  try {
+    return read_run(run.file, false);
+  } catch (const RunError&) {
+    if (is_complete(run)) throw;
+    return read_run_header(run.file);
+  }
+}
+
+}  // namespace
+
+std::string verdict_of_plan(const Plan& plan) {
+  std::vector<RunRecord> records;
+  for (const auto& run : plan.runs)
+    if (!run.selects && std::filesystem::exists(run.file)) records.push_back(read_for_verdict(run));
+  const bool any = std::any_of(records.begin(), records.end(),
+                               [](const auto& run) { return run.state == RunState::complete; });
+  if (!any) return "No run is complete yet.\n";
+  return format_verdict(compare_arms(records), TableStyle::text) +
+         format_task_verdict(compare_tasks(records), TableStyle::text);
+}
+
+}  // namespace attnlab

@@ -1,0 +1,93 @@
+#include "measure/bench_device.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+
+#ifdef ATTNLAB_CUDA
+#include <ATen/cuda/CUDAContext.h>
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAGuard.h>
+#endif
+
+namespace attnlab {
+namespace {
+
+double process_peak() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace
+
+std::vector<double> times_of(torch::Device device, int64_t count, const std::function<void()>& call) {
+  const auto wait = [&] {
+    if (device.is_cuda()) torch::cuda::synchronize(device.index());
+  };
+  std::vector<double> times;
+  for (int64_t i = 0; i < count; ++i) {
+    wait();
+    const auto start = std::chrono::steady_clock::now();
+    call();
+    wait();
+    times.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
+double median(const std::vector<double>& sorted) { return sorted[sorted.size() / 2]; }
+
+#ifdef ATTNLAB_CUDA
+
+// A graph cannot be captured on the default stream. The steps before it let the libraries choose their kernels
+// and take their memory.
+std::function<void()> repeatable_step(std::function<void()> step, torch::Device device, bool graph) {
+  if (!device.is_cuda() || !graph) return step;
+  const auto captured = std::make_shared<at::cuda::CUDAGraph>();
+  {
+    const c10::cuda::CUDAStreamGuard guard(at::cuda::getStreamFromPool(false, device.index()));
+    for (int i = 0; i < 3; ++i) step();
+    at::cuda::getCurrentCUDAStream(device.index()).synchronize();
+    captured->capture_begin();
+    step();
+    captured->capture_end();
+  }
+  return [step = std::move(step), captured] { captured->replay(); };
+}
+
+DeviceMemory device_memory(torch::Device device) {
+  if (!device.is_cuda()) return {.peak = process_peak()};
+  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
+  return {.peak = static_cast<double>(stats.allocated_bytes[0].peak),
+          .total = static_cast<double>(at::cuda::getDeviceProperties(device.index())->totalGlobalMem)};
+}
+
+void restart_peak(torch::Device device) {
+  if (!device.is_cuda()) return;
+  c10::cuda::CUDACachingAllocator::emptyCache();
+  c10::cuda::CUDACachingAllocator::resetPeakStats(device.index());
+}
+
+std::string device_title(torch::Device device) {
+  if (device.is_cuda()) return at::cuda::getDeviceProperties(device.index())->name;
+  return fmt::format("cpu, {} threads", at::get_num_threads());
+}
+
+#else
+
+std::function<void()> repeatable_step(std::function<void()> step, torch::Device, bool) { return step; }
+DeviceMemory device_memory(torch::Device device) { return {.peak = device.is_cpu() ? process_peak() : 0}; }
+void restart_peak(torch::Device) {}
+std::string device_title(torch::Device device) {
+  return device.is_cpu() ? fmt::format("cpu, {} threads", at::get_num_threads()) : device.str();
+}
+
+#endif
+
+}  // namespace attnlab

@@ -1,0 +1,264 @@
+#include "measure/model_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace attnlab {
+namespace {
+
+// 1234567 → "1,234,567".
+std::string grouped(int64_t number) {
+  const std::string digits = fmt::format("{}", number);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
+// Three digits and a decimal prefix: "7.62 B" numbers, "85.9 GB".
+std::string scaled(double number, const std::vector<const char*>& units) {
+  size_t unit = 0;
+  while (number >= 999.5 && unit + 1 < units.size()) {
+    number /= 1000;
+    ++unit;
+  }
+  const int decimals = unit == 0 || number >= 99.95 ? 0 : number >= 9.995 ? 1 : 2;
+  return fmt::format("{:.{}f} {}", number, decimals, units[unit]);
+}
+std::string byte_text(double bytes) { return scaled(bytes, {"B", "kB", "MB", "GB", "TB", "PB", "EB"}); }
+// " (7.62 B)" behind numbers that are long to read.
+std::string count_text(int64_t count) {
+  if (count < 1000000) return "";
+  return fmt::format(" ({})", scaled(static_cast<double>(count) / 1e6, {"M", "B", "T"}));
+}
+
+// Columns as wide as their longest cell; the first `left` ones are aligned to the left.
+std::string aligned(const std::vector<std::vector<std::string>>& rows, size_t left) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const auto& row : rows)
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line = " ";
+    for (size_t i = 0; i < row.size(); ++i)
+      line +=
+          i < left ? fmt::format(" {:<{}} ", row[i], widths[i]) : fmt::format(" {:>{}} ", row[i], widths[i]);
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
+  }
+  return text;
+}
+
+std::string window_text(const DecoderConfig& c) {
+  if (c.window == 0) return "no windows";
+  if (c.window_layers.empty()) return fmt::format("window {} in all", c.window);
+  std::vector<std::string> layers;
+  for (const int64_t layer : c.window_layers) layers.push_back(fmt::format("{}", layer));
+  return fmt::format("window {} in layers {}", c.window, join(layers));
+}
+
+// "mla_orthogonal (split balanced, rank 12)", the options of a conversion.
+std::string name_text(const ModelFacts& facts, const KvForm& own) {
+  if (!facts.converted || facts.converted->options.empty()) return own.name;
+  std::vector<std::string> options;
+  for (const auto& [key, value] : facts.converted->options) options.push_back(key + " " + to_text(value));
+  return fmt::format("{} ({})", own.name, join(options));
+}
+
+std::string attention_text(const ModelFacts& facts, const KvForm& own) {
+  const DecoderConfig& c = facts.config;
+  std::string text = name_text(facts, own) + ", " + fmt::format("{} heads", c.n_heads);
+  if (c.mla) {
+    text +=
+        fmt::format(", kv_lora_rank {}, qk_nope_head_dim {}, qk_rope_head_dim {}, v_head_dim {}",
+                    c.mla->kv_lora_rank, c.mla->qk_nope_head_dim, c.mla->qk_rope_head_dim, c.mla->v_head_dim);
+    text += c.mla->q_lora_rank > 0 ? fmt::format(", q_lora_rank {}", c.mla->q_lora_rank) : "";
+  } else {
+    text += fmt::format(", {}{} KV heads, head_dim {}", facts.converted ? "made from " : "", c.n_kv_heads,
+                        c.head_dim);
+  }
+  if (c.qkv_bias) text += ", biases on q, k and v";
+  if (c.o_bias) text += ", bias on o";
+  if (traits_of(c.family).qk_norm) text += ", norms of q and k heads";
+  if (c.attention_softcap > 0) text += fmt::format(", scores capped at {}", c.attention_softcap);
+  return text;
+}
+
+std::string rope_text(const DecoderConfig& c) {
+  std::string text = c.rope_scaling ? std::string(name_of(c.rope_scaling->type)) : "default";
+  text += fmt::format(", theta {}", c.rope_theta);
+  if (c.rope_scaling && c.rope_scaling->type != RopeType::longrope)
+    text += fmt::format(", factor {}", c.rope_scaling->factor);
+  if (c.rope_scaling && c.rope_scaling->original_positions > 0)
+    text += fmt::format(", trained on {}", c.rope_scaling->original_positions);
+  const int64_t width = c.mla ? c.mla->qk_nope_head_dim + c.mla->qk_rope_head_dim : c.head_dim;
+  if (c.turning_dim() < width) text += fmt::format(", on {} of a head's {} numbers", c.turning_dim(), width);
+  return text;
+}
+
+std::string weights_text(const ModelFacts& facts, const ParameterCounts& counts) {
+  if (!facts.weights)
+    return facts.dtype.empty() ? "none" : fmt::format("none (config.json says {})", facts.dtype);
+  std::vector<std::string> dtypes;
+  for (const auto& [name, numbers] : facts.weights->dtypes) dtypes.push_back(name);
+  std::string text = fmt::format("{}, {} tensors, {} numbers", join(dtypes, " and "), facts.weights->tensors,
+                                 grouped(facts.weights->parameters));
+  if (facts.weights->parameters != counts.total())
+    text += fmt::format(" (the config's shapes have {})", grouped(counts.total()));
+  return text;
+}
+
+std::string shape_text(const ModelFacts& facts, const KvForm& own, const ParameterCounts& counts) {
+  const DecoderConfig& c = facts.config;
+  const std::string experts =
+      c.n_experts > 0 ? fmt::format(", {} experts, {} per token", c.n_experts, c.experts_per_token) : "";
+  const std::string layout = facts.converted ? ", converted: in the layout of attnlab" : "";
+  return aligned({{"family", std::string(name_of(c.family)) + layout},
+                  {"weights", weights_text(facts, counts)},
+                  {"layers", fmt::format("{}, {}", c.n_layers, window_text(c))},
+                  {"d_model", fmt::format("{}", c.d_model)},
+                  {"attention", attention_text(facts, own)},
+                  {"rope", rope_text(c)},
+                  {"mlp", fmt::format("d_ff {}{}", c.d_ff, experts)},
+                  {"positions", fmt::format("{}", c.max_positions)},
+                  {"vocabulary", fmt::format("{}{}", c.vocab_size,
+                                             c.tie_embeddings ? ", output tied to the embedding" : "")}},
+                 2);
+}
+
+std::string parameter_text(const ParameterCounts& counts) {
+  std::vector<std::vector<std::string>> rows;
+  const auto add = [&](const char* name, int64_t count) {
+    const double share = 100 * static_cast<double>(count) / static_cast<double>(counts.total());
+    rows.push_back({name, grouped(count), fmt::format("{:.1f} %", share)});
+  };
+  add("embedding", counts.embedding);
+  if (counts.output > 0) add("output", counts.output);
+  add("attention", counts.attention);
+  add("mlp", counts.mlp);
+  add("norms", counts.norms);
+  if (counts.active != counts.total()) add("active per token", counts.active);
+  return aligned(rows, 1);
+}
+
+// How far `value` is from `base`: "-93.0 %", "" if it is the same.
+std::string change_text(int64_t value, int64_t base) {
+  if (value == base) return "";
+  return fmt::format("{:+.1f} %", 100 * (static_cast<double>(value) / static_cast<double>(base) - 1));
+}
+
+// Whole where the bits fill bytes.
+std::string bytes_per_token(int64_t numbers, const KvDemand& demand) {
+  const double bytes = static_cast<double>(numbers) * static_cast<double>(demand.bits) / 8;
+  const auto whole = static_cast<int64_t>(bytes);
+  return static_cast<double>(whole) == bytes ? grouped(whole) : fmt::format("{:.3f}", bytes);
+}
+
+std::string form_text(const DecoderConfig& c, const std::vector<KvForm>& forms, const KvDemand& demand) {
+  std::vector<std::vector<std::string>> rows{{"form", "kept per token and layer", "numbers/token",
+                                              "bytes/token", "cache", "change", "attention parameters",
+                                              "change"}};
+  for (const auto& form : forms) {
+    const int64_t numbers = form.numbers * c.n_layers;
+    rows.push_back({form.own ? form.name + " (this model)" : form.name,
+                    fmt::format("{} = {}", form.formula, form.numbers), grouped(numbers),
+                    bytes_per_token(numbers, demand), byte_text(cache_bytes(c, form, demand)),
+                    change_text(form.numbers, forms.front().numbers), grouped(form.attention_params),
+                    change_text(form.attention_params, forms.front().attention_params)});
+  }
+  return aligned(rows, 2);
+}
+
+nlohmann::ordered_json fields_json(const FlatFields& fields) {
+  auto out = nlohmann::ordered_json::object();
+  for (const auto& [key, value] : fields)
+    std::visit([&, name = key](const auto& plain) { out[name] = plain; }, value);
+  return out;
+}
+
+ParameterCounts counts_of(const ModelFacts& facts) {
+  ParameterCounts counts = count_parameters(facts.config);
+  if (!facts.converted) return counts;
+  const int64_t more = facts.converted->form.attention_params - counts.attention;
+  counts.attention += more;
+  counts.active += more;
+  return counts;
+}
+
+// Of a converted model its own form comes first, then those of its base.
+std::vector<KvForm> forms_of(const ModelFacts& facts, const LatentRanks& ranks) {
+  auto forms = kv_forms(facts.config, ranks);
+  if (!facts.converted) return forms;
+  std::erase_if(forms, [&](const KvForm& form) { return form.name == facts.converted->variant; });
+  for (auto& form : forms) form.own = false;
+  forms.insert(forms.begin(), facts.converted->form);
+  return forms;
+}
+
+}  // namespace
+
+std::string format_report(const ModelFacts& facts, const LatentRanks& ranks, const KvDemand& demand) {
+  const DecoderConfig& c = facts.config;
+  const ParameterCounts counts = counts_of(facts);
+  const auto forms = forms_of(facts, ranks);
+  std::string text = fmt::format("{}\n{}\nParameters: {}{}\n{}\n", facts.source.string(),
+                                 shape_text(facts, forms.front(), counts), grouped(counts.total()),
+                                 count_text(counts.total()), parameter_text(counts));
+  text += fmt::format("KV cache of {} sequence{} of {} tokens at {} bits\n{}", grouped(demand.batch),
+                      demand.batch == 1 ? "" : "s", grouped(demand.context), demand.bits,
+                      form_text(c, forms, demand));
+  if (c.window > 0 && demand.context > c.window)
+    text += fmt::format("  Layers with a window keep {} of the {} tokens.\n", grouped(c.window),
+                        grouped(demand.context));
+  if (forms.back().numbers > forms.front().numbers)
+    text += fmt::format(
+        "  {} keeps more than this model does: choose smaller --kv-lora-rank and "
+        "--qk-rope-head-dim.\n",
+        forms.back().name);
+  return text;
+}
+
+nlohmann::ordered_json report_json(const ModelFacts& facts, const LatentRanks& ranks, const KvDemand& demand) {
+  const DecoderConfig& c = facts.config;
+  const ParameterCounts n = counts_of(facts);
+  nlohmann::ordered_json out{{"source", facts.source.string()},
+                             {"family", name_of(c.family)},
+                             {"config", fields_json(flatten(c))},
+                             {"dtype", facts.dtype},
+                             {"weights", nullptr}};
+  if (facts.converted)
+    out["converted"] = {{"variant", facts.converted->variant},
+                        {"options", fields_json(facts.converted->options)}};
+  if (facts.weights)
+    out["weights"] = {{"tensors", facts.weights->tensors},
+                      {"parameters", facts.weights->parameters},
+                      {"dtypes", facts.weights->dtypes}};
+  out["parameters"] = {{"total", n.total()},
+                       {"embedding", n.embedding},
+                       {"output", n.output},
+                       {"attention", n.attention},
+                       {"mlp", n.mlp},
+                       {"norms", n.norms},
+                       {"active_per_token", n.active}};
+  out["demand"] = {{"context", demand.context},
+                   {"batch", demand.batch},
+                   {"kv_bits", demand.bits},
+                   {"cached_tokens_of_all_layers", cached_tokens(c, demand.context)}};
+  const auto forms = forms_of(facts, ranks);
+  for (const auto& form : forms)
+    out["forms"].push_back({{"form", form.name},
+                            {"own", form.own},
+                            {"kept_per_token_and_layer", form.numbers},
+                            {"numbers_per_token", form.numbers * c.n_layers},
+                            {"bytes_per_token", static_cast<double>(form.numbers * c.n_layers) *
+                                                    static_cast<double>(demand.bits) / 8},
+                            {"cache_bytes", cache_bytes(c, form, demand)},
+                            {"attention_parameters", form.attention_params},
+                            {"extra_parameters", form.attention_params - forms.front().attention_params}});
+  return out;
+}
+
+}  // namespace attnlab
