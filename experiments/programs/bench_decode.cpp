@@ -75,7 +75,7 @@ DecodeRow row_of(Decoder& decoder, int64_t B, int64_t context, const Options& o,
 }
 
 void bench(Options o, int argc, char** argv) {
-  const auto form = parse_name<DecodeForm>("--form", o.form);
+  require_name("--form", o.form, decode_form_names());
   const auto shape = parse_name<DecodeShape>("--shape", o.shape);
   if (o.contexts.empty()) o.contexts.push_back(1024);
   if (o.batches.empty()) o.batches.push_back(1);
@@ -94,8 +94,9 @@ void bench(Options o, int argc, char** argv) {
   if (!o.out.empty()) require_measured_name(o.out);
   DecodeFile kept(o.out, measured_facts(argc, argv, device));
   const double bytes_per_ms = copy_bandwidth(device);
-  const auto config = decode_config(shape, form, o.kv_lora_rank, o.qk_rope_head_dim);
-  const auto decoder = random_decoder(config, form, dtype, device);
+  const auto decoder = random_decoder(
+      decode_form(shape, o.form, {.kv_lora_rank = o.kv_lora_rank, .qk_rope_head_dim = o.qk_rope_head_dim}),
+      dtype, device);
   fmt::print("{}, torch {}, {}; a copy moves {:.1f} GB/s\n\n", device_title(device), TORCH_VERSION,
              dtype_name(dtype), bytes_per_ms / 1e6);
   fmt::print("{}", decode_table_head());
@@ -124,7 +125,9 @@ int main(int argc, char** argv) {
            "copy in this run, bytes read and written counted.",
        .example = "bench_decode --form mla_absorbed --shape small --context 128 --context 256 --batch 2",
        .message = torch_message});
-  program.option("form", o.form, "FORM", "gqa (the shape's own attention), mla_materialised, mla_absorbed")
+  program
+      .option("form", o.form, "FORM",
+              "mla_materialised or mla_absorbed (DeepSeek's form), gqa (the shape's own) or another variant")
       .option("shape", o.shape, "SHAPE", "llama2-7b, qwen2.5-7b, qwen2.5-0.5b, small")
       .option("context", o.contexts, "N", "tokens in the caches; may be repeated (default 1024)")
       .option("batch", o.batches, "N", "sequences; may be repeated (default 1)")

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "model/decoder_weights.h"
-#include "model/families/families.h"
 #include "torch_program.h"
 
 namespace attnlab {
@@ -20,24 +20,61 @@ void check_options(const ConvertOptions& o) {
   require_range("--heldout-tokens", o.rows.heldout_tokens, 2);
 }
 
-VariantConfig read_settings(const ConvertOptions& o) {
-  require_name("--to", o.to, transform_names());
-  Node root{.kind = Node::Kind::map, .file = "--set"};
-  for (const auto& text : o.settings) {
-    const auto [path, value] = parse_setting("--set", text);
+namespace {
+
+std::vector<int64_t> layers_of(const std::string& option, const std::string& text, int64_t n_layers) {
+  const auto layers = parse_layers(text);
+  if (!layers)
+    throw InputError(BadInput{
+        .file = option, .found = "'" + text + "'", .expected = "layers behind the @, as 0-3,6 or 0-23:4"});
+  for (const int64_t layer : *layers)
+    if (layer >= n_layers)
+      throw InputError(BadInput{.file = option,
+                                .found = fmt::format("layer {}", layer),
+                                .expected = fmt::format("0 to {}, the model's layers", n_layers - 1)});
+  return *layers;
+}
+
+// One step: "FORM[@LAYERS] [KEY=VALUE …]", and more settings.
+ConversionStep read_step(const std::string& option, const std::string& text,
+                         const std::vector<std::string>& settings, int64_t n_layers) {
+  std::istringstream words(text);
+  std::string head;
+  words >> head;
+  const size_t at = std::min(head.find('@'), head.size());
+  const std::string form = head.substr(0, at);
+  require_name(option, form, transform_names());
+  ConversionStep step;
+  if (at < head.size())
+    step.layers = layers_of(option, head.substr(at + 1), n_layers);
+  else
+    for (int64_t layer = 0; layer < n_layers; ++layer) step.layers.push_back(layer);
+  Node root{.kind = Node::Kind::map, .file = option};
+  const auto set = [&](const std::string& where, const std::string& setting) {
+    const auto [path, value] = parse_setting(where, setting);
     set_path(root, path, value);
-  }
-  return with_options(*variant_defaults(o.to), root);
+  };
+  for (std::string setting; words >> setting;) set(option, setting);
+  for (const auto& setting : settings) set("--set", setting);
+  if (!settings.empty()) root.file = "--set";
+  step.to = with_options(*variant_defaults(form), root);
+  return step;
 }
 
-VariantConfig read_settled(const VariantConfig& variant, const nlohmann::ordered_json& settled) {
-  return with_options(variant, parse_yaml(settled.dump(), "plan.json"));
+}  // namespace
+
+std::vector<ConversionStep> read_steps(const ConvertOptions& o, int64_t n_layers) {
+  std::vector<ConversionStep> steps{read_step("--to", o.to, o.settings, n_layers)};
+  for (const auto& text : o.then) steps.push_back(read_step("--then", text, {}, n_layers));
+  return steps;
 }
 
-torch::ScalarType stored_dtype(const ConvertOptions& o, const Checkpoint& checkpoint,
-                               const DecoderConfig& config) {
+torch::ScalarType stored_dtype(const ConvertOptions& o, const Checkpoint& checkpoint) {
   if (o.dtype != "auto") return parse_dtype(o.dtype);
-  return checkpoint.dtype(file_tensor(config, "model.layers.0.self_attn.q_proj.weight").name);
+  for (const auto& name : checkpoint.names())
+    if (name.starts_with("model.layers.0.self_attn.") && checkpoint.shape(name).size() == 2)
+      return checkpoint.dtype(name);
+  return torch::kFloat32;
 }
 
 CalibrationRows read_rows(const ConvertOptions& o, const Transform& transform, const DecoderConfig& config) {

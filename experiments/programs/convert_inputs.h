@@ -14,7 +14,7 @@ namespace attnlab {
 // What the command line says.
 struct ConvertOptions {
   std::string model, to, out, calibration, heldout, dtype = "auto", device = "auto";
-  std::vector<std::string> settings;
+  std::vector<std::string> settings, then;
   CalibrationOptions rows;
   bool approximate_qk_norm = false;
   std::string precision = "float32";
@@ -22,13 +22,11 @@ struct ConvertOptions {
 
 // Throws InputError for what is missing or out of range.
 void check_options(const ConvertOptions& o);
-// The form with --set in it.
-VariantConfig read_settings(const ConvertOptions& o);
-// What the settings became in the run that was killed.
-VariantConfig read_settled(const VariantConfig& variant, const nlohmann::ordered_json& settled);
+// What --to, with --set in it, and each --then ask for: "FORM[@LAYERS] [KEY=VALUE …]", in order. Without
+// layers: all of the model's `n_layers`. Throws InputError.
+std::vector<ConversionStep> read_steps(const ConvertOptions& o, int64_t n_layers);
 // --dtype, or that of the checkpoint.
-torch::ScalarType stored_dtype(const ConvertOptions& o, const Checkpoint& checkpoint,
-                               const DecoderConfig& config);
+torch::ScalarType stored_dtype(const ConvertOptions& o, const Checkpoint& checkpoint);
 // Throws InputError if the text is missing or too short for what the transform estimates.
 CalibrationRows read_rows(const ConvertOptions& o, const Transform& transform, const DecoderConfig& config);
 ConversionData data_of(const ConvertOptions& o, const CalibrationRows& rows, const Transform& transform);

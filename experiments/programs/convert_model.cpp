@@ -42,28 +42,52 @@ class Progress {
   int64_t first_ = 0;
 };
 
+// All that the result depends on, and what a killed run is recognised by.
+nlohmann::ordered_json plan_of(const ConvertOptions& o, const Checkpoint& checkpoint,
+                               const std::vector<ConversionStep>& steps, torch::ScalarType stored,
+                               const CalibrationRows& rows, const ConversionData& data) {
+  return {{"model", checkpoint.weights_sha256()},
+          {"to", o.to},
+          {"options", options_to_json(steps.front().to)},
+          {"steps", steps_to_json(steps)},
+          {"approximate_qk_norm", o.approximate_qk_norm},
+          {"dtype", stored_name(stored)},
+          {"calibration", rows.sha256},
+          {"calibration_precision", o.precision},
+          {"calibration_tokens", data.calibration.tokens()},
+          {"heldout_tokens", data.heldout.tokens()}};
+}
+
+nlohmann::ordered_json report_of(nlohmann::ordered_json plan, const Transform& transform,
+                                 const ConversionReport& report) {
+  const ModelForm& form = transform.stages().back().form;
+  const auto settled = transform.settled();
+  plan["settled_options"] = options_to_json(settled.front().to);
+  plan["settled_steps"] = steps_to_json(settled);
+  plan["layout"] = is_native(form) ? name_of(form.config.family) : kOwnModelType;
+  const std::string because = transform.own_layout_because();
+  if (!because.empty()) plan["own_layout_because"] = because;
+  plan.update(to_json(report));
+  return plan;
+}
+
 void convert(const ConvertOptions& o) {
   check_options(o);
   const torch::NoGradGuard no_grad;
   const auto device = parse_device(o.device);
   const auto checkpoint = Checkpoint::open(o.model);
-  const DecoderForm base = read_decoder_form(checkpoint.config(), checkpoint.folder() / "config.json");
+  const ModelForm base = read_model_form(checkpoint.config(), checkpoint.folder() / "config.json");
   check_checkpoint(checkpoint, base);
-  const auto stored = stored_dtype(o, checkpoint, base.config);
+  const auto stored = stored_dtype(o, checkpoint);
   const TransformOptions how{.approximate_qk_norm = o.approximate_qk_norm, .dtype = stored};
-  const VariantConfig target = read_settings(o);
-  auto transform = make_transform(base.config, target, how);
+  const auto steps = read_steps(o, base.config.n_layers);
+  auto transform = make_transform(base, steps, how);
   const CalibrationRows rows = read_rows(o, *transform, base.config);
   const ConversionData data = data_of(o, rows, *transform);
-  nlohmann::ordered_json plan{
-      {"model", checkpoint.weights_sha256()},   {"to", o.to},
-      {"options", options_to_json(target)},     {"approximate_qk_norm", o.approximate_qk_norm},
-      {"dtype", stored_name(stored)},           {"calibration", rows.sha256},
-      {"calibration_precision", o.precision},   {"calibration_tokens", data.calibration.tokens()},
-      {"heldout_tokens", data.heldout.tokens()}};
+  const auto plan = plan_of(o, checkpoint, steps, stored, rows, data);
   ConversionFolder folder(o.out, plan, stored);
   const ModelSource source{
-      .config = base.config,
+      .form = base,
       .layer =
           [&](int64_t layer) { return read_layer_weights(checkpoint, base, layer, torch::kFloat32, device); },
       .outer = read_outer_weights(checkpoint, base, stored, torch::kCPU),
@@ -71,20 +95,14 @@ void convert(const ConvertOptions& o) {
   Progress progress;
   if (folder.settled().is_null()) {
     transform->prepare(source, data, std::ref(progress));
-    folder.settle(options_to_json(transform->settled()));
+    folder.settle(steps_to_json(transform->settled()));
   } else {
-    transform = make_transform(base.config, read_settled(target, folder.settled()), how);
+    transform = make_transform(base, steps_from_json(folder.settled()), how);
   }
   const auto report = run_conversion(source, *transform, data, folder, stored, std::ref(progress));
-  const auto& last = transform->stages().back();
-  auto json = plan;
-  json["settled_options"] = options_to_json(transform->settled());
-  json["layout"] = is_native(last.form) ? name_of(last.form.config.family) : kOwnModelType;
-  const std::string because = transform->own_layout_because();
-  if (!because.empty()) json["own_layout_because"] = because;
-  json.update(to_json(report));
-  folder.finish(last.form, checkpoint, source.outer, json);
+  folder.finish(transform->stages().back().form, checkpoint, source.outer, report_of(plan, *transform, report));
   fmt::print("{}", conversion_table(report));
+  const std::string because = transform->own_layout_because();
   if (!because.empty()) fmt::print("in the project's own layout, because of {}\n", because);
 }
 
@@ -103,6 +121,9 @@ int main(int argc, char** argv) {
       .option("to", o.to, "FORM", join(transform_names()) + " (required)")
       .option("out", o.out, "DIR", "the folder to write; one where this was interrupted goes on (required)")
       .option("set", o.settings, "KEY=VALUE", "an option of the form (may be repeated)")
+      .option("then", o.then, "STEP",
+              "another conversion behind it: 'FORM@LAYERS [KEY=VALUE ...]' (may be repeated); --to takes "
+              "@LAYERS, too")
       .option("calibration", o.calibration, "FILE",
               "text, .jsonl with \"text\", or .safetensors with calibration_ids")
       .option("heldout", o.heldout, "FILE", "what to measure on; absent: the text behind that for calibration")

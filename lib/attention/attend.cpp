@@ -12,12 +12,13 @@ torch::Tensor split_heads(const torch::Tensor& x_BTW, int64_t heads) {
 
 torch::Tensor merge_heads(const torch::Tensor& x_BNTH) { return x_BNTH.transpose(1, 2).flatten(2); }
 
-torch::Tensor last_columns(const torch::Tensor& mask_B1TS, int64_t S) {
-  if (!mask_B1TS.defined()) return mask_B1TS;
-  return mask_B1TS.narrow(-1, mask_B1TS.size(-1) - S, S);
-}
-
 namespace {
+
+// A mask for each query head, or one for all. G: KV heads.
+torch::Tensor for_query_heads(const torch::Tensor& mask_BhTS, int64_t G, int64_t N) {
+  const bool by_kv_head = mask_BhTS.defined() && mask_BhTS.size(1) == G && G > 1 && G < N;
+  return by_kv_head ? mask_BhTS.repeat_interleave(N / G, 1) : mask_BhTS;
+}
 
 using OptionalTensor = std::optional<torch::Tensor>;
 
@@ -45,7 +46,7 @@ torch::Tensor attend_capped(const torch::Tensor& q_BNTH, const torch::Tensor& k_
   std::vector<torch::Tensor> out;
   for (int64_t begin = 0; begin < T; begin += block) {
     const int64_t rows = std::min(block, T - begin);
-    auto mask = mask_B1TS.defined() ? mask_B1TS.narrow(2, begin, rows) : torch::Tensor();
+    auto mask = mask_B1TS.defined() ? mask_B1TS.narrow(-2, begin, rows) : torch::Tensor();
     if (!mask.defined() && T > 1)
       mask = torch::ones({rows, S}, q_BNTH.options().dtype(torch::kBool)).tril(begin + S - T);
     const auto weights_BNTS = attention_weights(q_BNTH.narrow(2, begin, rows), k_BGSH, mask, form);
@@ -64,9 +65,12 @@ torch::Tensor attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, c
   if (form.softcap > 0) return attend_capped(q_BNTH, k_BGSH, v_BGSH, mask_B1TS, form);
   const int64_t T = q_BNTH.size(2), S = k_BGSH.size(2), H = q_BNTH.size(3);
   const double scale = scale_of(form, H);
-  const auto mask = mask_B1TS.defined() ? OptionalTensor(mask_B1TS) : std::nullopt;
   const bool grouped = q_BNTH.size(1) != k_BGSH.size(1);
-  if (T == 1 && grouped) return attend_one(q_BNTH, k_BGSH, v_BGSH, mask, scale);
+  const auto optional = [](const torch::Tensor& mask) {
+    return mask.defined() ? OptionalTensor(mask) : std::nullopt;
+  };
+  if (T == 1 && grouped) return attend_one(q_BNTH, k_BGSH, v_BGSH, optional(mask_B1TS), scale);
+  const auto mask = optional(for_query_heads(mask_B1TS, k_BGSH.size(1), q_BNTH.size(1)));
   const bool causal = !mask && T > 1;
   ATTNLAB_CHECK(!causal || T == S);
   return at::scaled_dot_product_attention(q_BNTH, k_BGSH, v_BGSH, mask, 0.0, causal, scale, grouped);
@@ -79,7 +83,7 @@ torch::Tensor attention_weights(const torch::Tensor& q_BNTH, const torch::Tensor
   const auto q_BGnH = (q_BNTH * scale_of(form, q_BNTH.size(3))).unflatten(1, {G, N / G}).flatten(2, 3);
   auto scores = torch::matmul(q_BGnH, k_BGSH.transpose(-2, -1)).unflatten(2, {N / G, T}).flatten(1, 2);
   if (form.softcap > 0) scores = form.softcap * torch::tanh(scores / form.softcap);
-  auto allowed = mask_B1TS;
+  auto allowed = for_query_heads(mask_B1TS, G, N);
   if (!allowed.defined() && T > 1)
     allowed = torch::ones({T, S}, scores.options().dtype(torch::kBool)).tril(S - T);
   if (allowed.defined()) scores = scores.masked_fill(allowed.logical_not(), -INFINITY);

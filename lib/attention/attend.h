@@ -14,15 +14,13 @@ torch::Tensor split_heads(const torch::Tensor& x_BTW, int64_t heads);
 torch::Tensor merge_heads(const torch::Tensor& x_BNTH);
 
 // softmax(score(q, k)) v with G KV heads shared by N / G query heads each; result [B, N, T, Hv].
-// An undefined mask is causal for T = S and open for T = 1. Without a cap no T × S matrix is held.
+// An undefined mask is causal for T = S and open for T = 1; others are bool [B or 1, (1, G or N), T, S], true
+// where a query may look. Without a cap no T × S matrix is held.
 torch::Tensor attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
                      const torch::Tensor& mask_B1TS, const ScoreForm& form = {});
 
 // softmax(score(q, k)) as a matrix [B, N, T, S]; for paths that need the weights themselves.
 torch::Tensor attention_weights(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH,
                                 const torch::Tensor& mask_B1TS, const ScoreForm& form = {});
-
-// The columns of a mask that belong to the last S tokens (a layer with a window keeps no others).
-torch::Tensor last_columns(const torch::Tensor& mask_B1TS, int64_t S);
 
 }  // namespace attnlab

@@ -15,10 +15,17 @@ double mean_keys(int64_t T, int64_t window) {
 
 // 2 FLOPs per weight of each matrix, plus q·k and p·v for each (query, key) pair.
 double Attention::forward_flops_per_token(int64_t T) const {
-  double flops = 0;
-  for (const auto& parameter : parameters())
-    if (parameter.dim() == 2) flops += 2.0 * static_cast<double>(parameter.numel());
-  return flops + 2.0 * static_cast<double>(pair_width()) * mean_keys(T, shape_.window);
+  return matrix_flops() + 2.0 * static_cast<double>(pair_width()) * mean_keys(T, shape_.window);
+}
+
+bool Attention::set_absorb(bool absorb) {
+  if (can_absorb()) absorb_ = absorb;
+  return can_absorb();
+}
+
+torch::Tensor Attention::mix(const MixerInput& input) {
+  AttentionPass pass(input, shape_.window);
+  return attend(pass);
 }
 
 QkNorm::QkNorm(torch::nn::Module& parent, const AttentionShape& shape) {
@@ -54,19 +61,8 @@ std::optional<BadInput> rope_removal_problem(const AttentionShape& shape) {
   return std::nullopt;
 }
 
-TensorMap query_and_output(const GqaWeights& gqa) {
-  TensorMap out{{"q_proj.weight", gqa.q_weight}, {"o_proj.weight", gqa.o_weight}};
-  if (gqa.q_bias.defined()) out["q_proj.bias"] = gqa.q_bias;
-  if (gqa.o_bias.defined()) out["o_proj.bias"] = gqa.o_bias;
-  if (gqa.q_norm.defined()) out["q_norm.weight"] = gqa.q_norm;
-  if (gqa.k_norm.defined()) out["k_norm.weight"] = gqa.k_norm;
-  return out;
-}
-
-int64_t cached_numbers(const std::vector<CacheSlot>& layout) {
-  int64_t total = 0;
-  for (const auto& slot : layout) total += slot.width;
-  return total;
+int64_t turning_width(const AttentionShape& shape) {
+  return shape.rotary_dim > 0 ? shape.rotary_dim : shape.head_dim;
 }
 
 }  // namespace attnlab

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "attention/care_layer.h"
+#include "attention/low_rank.h"
 #include "attention/spectral.h"
 
 namespace attnlab {
@@ -34,8 +38,22 @@ LayerRanks& LayerRanks::operator=(const LayerRanks& other) = default;
 LayerRanks& LayerRanks::operator=(LayerRanks&& other) noexcept = default;
 LayerRanks::~LayerRanks() = default;
 
-Care::Care(const AttentionShape& shape, const Config& config)
-    : LatentAttention(shape, care_widths(shape, config), config.absorb) {}
+std::shared_ptr<Mixer> Care::make(const AttentionShape& shape, const Config& config) {
+  return std::make_shared<LatentAttention>(shape, care_widths(shape, config), config.absorb);
+}
+
+std::optional<Care::Config> Care::with_cache(const AttentionShape& shape, int64_t numbers) {
+  const int64_t rank = numbers / 2;
+  if (rank < 1) return std::nullopt;
+  return Config{.rank = std::min(rank, shape.n_kv_heads * shape.head_dim)};
+}
+
+bool Care::is_exact(const AttentionShape& shape, const Config& config) {
+  const auto full = [&](int64_t rank) { return rank == shape.n_kv_heads * shape.head_dim; };
+  if (config.layers.keys.empty()) return full(latent_rank(shape, config));
+  return std::all_of(config.layers.keys.begin(), config.layers.keys.end(), full) &&
+         std::all_of(config.layers.values.begin(), config.layers.values.end(), full);
+}
 
 std::optional<BadInput> Care::problem(const AttentionShape& shape, const Config& config) {
   if (auto mla = mla_base_problem(shape)) return mla;
@@ -50,7 +68,7 @@ std::optional<BadInput> Care::problem(const AttentionShape& shape, const Config&
 }
 
 LatentWidths care_widths(const AttentionShape& shape, const Care::Config& config) {
-  const int64_t all = config.rank.value_or(shape.n_kv_heads * shape.head_dim);
+  const int64_t all = Care::latent_rank(shape, config);
   if (config.layers.keys.empty()) return {.keys = all, .values = all};
   const auto layer = static_cast<size_t>(shape.layer);
   return {.keys = config.layers.keys.at(layer), .values = config.layers.values.at(layer)};

@@ -8,9 +8,9 @@
 // named as ours.
 #pragma once
 
-#include "attention/latent_attention.h"
-#include "attention/low_rank.h"
-#include "core/fields.h"
+#include <vector>
+
+#include "attention/variant.h"
 
 namespace attnlab {
 
@@ -40,9 +40,9 @@ struct LayerRanks {
   std::vector<int64_t> keys, values;
 };
 
-class Care final : public LatentAttention {
- public:
+struct Care {
   static constexpr std::string_view kName = "care";
+  static constexpr MadeBy kMadeBy = MadeBy::care;
   struct Config {
     std::optional<int64_t> rank;
     RankAllocation allocation = RankAllocation::energy;
@@ -64,23 +64,17 @@ class Care final : public LatentAttention {
     }
   };
 
-  Care(const AttentionShape& shape, const Config& config);
   // Ranks above G·H, lists of ranks that are not as long as the stack, or one list without the other; a base
   // whose attention is MLA already.
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config& config);
+  static bool is_exact(const AttentionShape& shape, const Config& config);
+  static int64_t latent_rank(const AttentionShape& shape, const Config& config) {
+    return config.rank.value_or(shape.n_kv_heads * shape.head_dim);
+  }
+  static std::optional<Config> with_cache(const AttentionShape& shape, int64_t numbers);
+  static std::shared_ptr<Mixer> make(const AttentionShape& shape, const Config& config);
   // Without calibration: identity covariance, and `rank` in every layer where no lists are given.
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
 };
-
-// The widths of the two latents of the layer shape.layer.
-LatentWidths care_widths(const AttentionShape& shape, const Care::Config& config);
-
-// The layer's tensors, with the second moments [G·H, G·H] of its keys and its values (before rotary).
-struct CareLayer {
-  TensorMap tensors;
-  double k_energy_kept = 1, v_energy_kept = 1;  // shares of Σ |k|² and Σ |v|²
-};
-CareLayer care_layer(const AttentionShape& shape, const LatentWidths& widths, const GqaWeights& gqa,
-                     const torch::Tensor& k_moment, const torch::Tensor& v_moment);
 
 }  // namespace attnlab

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "attention/attend_latent.h"
+#include "attention/rotary.h"
 
 namespace attnlab {
 namespace {
@@ -11,7 +11,7 @@ constexpr double kLatentNormEps = 1e-6;
 }  // namespace
 
 DeepseekAttention::DeepseekAttention(const AttentionShape& shape, const DeepseekForm& form, bool absorb)
-    : Attention(shape), mla_(form.sizes), absorb_(absorb), score_(form.score) {
+    : Attention(shape, absorb), mla_(form.sizes), score_(form.score) {
   const int64_t D = shape.d_model, N = shape.n_heads,
                 qk_head_dim = mla_.qk_nope_head_dim + mla_.qk_rope_head_dim;
   if (score_.scale <= 0) score_.scale = 1 / std::sqrt(static_cast<double>(qk_head_dim));
@@ -35,29 +35,25 @@ torch::Tensor DeepseekAttention::queries(const torch::Tensor& x_BTD) {
   return split_heads(q_proj_ ? q_proj_(x_BTD) : q_b_proj_(normed(q_a_proj_(x_BTD))), shape_.n_heads);
 }
 
-torch::Tensor DeepseekAttention::forward(const AttentionInput& input) {
-  const int64_t T = input.x_BTD.size(1), all = input.cos_BSH.size(1), N = shape_.n_heads;
-  const auto cos_BTH = input.cos_BSH.narrow(1, all - T, T), sin_BTH = input.sin_BSH.narrow(1, all - T, T);
-  const auto q = queries(input.x_BTD).split_with_sizes({mla_.qk_nope_head_dim, mla_.qk_rope_head_dim}, -1);
-  const auto kv = kv_a_proj_(input.x_BTD).split_with_sizes({mla_.kv_lora_rank, mla_.qk_rope_head_dim}, -1);
+torch::Tensor DeepseekAttention::attend(AttentionPass& pass) {
+  const int64_t N = shape_.n_heads;
+  const auto [cos_BTH, sin_BTH] = pass.new_tables();
+  const auto q = queries(pass.x_BTD()).split_with_sizes({mla_.qk_nope_head_dim, mla_.qk_rope_head_dim}, -1);
+  const auto kv = kv_a_proj_(pass.x_BTD()).split_with_sizes({mla_.kv_lora_rank, mla_.qk_rope_head_dim}, -1);
   // The key's part turns as one head more: while decoding, the number of kernels is what counts.
   const auto rope_BMTH = torch::cat({q[1], kv[1].unsqueeze(1)}, 1);
   const auto turned = (mla_.interleaved ? apply_rotary_to_pairs(rope_BMTH, cos_BTH, sin_BTH)
                                         : apply_rotary(rope_BMTH, cos_BTH, sin_BTH))
                           .split_with_sizes({N, 1}, 1);
   const auto latent_BTR = kv_a_norm_ ? kv_a_norm_(kv[0]) : kv[0];
-  auto latent_BSW = torch::cat({latent_BTR.to(turned[1].scalar_type()), turned[1].squeeze(1)}, -1);
-  if (input.cache) latent_BSW = input.cache->append(0, latent_BSW);
-  const int64_t S = latent_BSW.size(1);
-  const auto mask = last_columns(input.mask_B1TS, S);
-  if (input.cache && absorb_ && T == 1)
-    return o_proj_(merge_heads(attend_absorbed(q[0], turned[0], input.cache->aligned(0), S, mask)));
-  return o_proj_(merge_heads(attend_materialised(torch::cat({q[0], turned[0]}, -1), latent_BSW, mask)));
+  const auto latent_BSW =
+      pass.remember(0, torch::cat({latent_BTR.to(turned[1].scalar_type()), turned[1].squeeze(1)}, -1));
+  if (absorbs(pass)) return o_proj_(merge_heads(attend_absorbed(pass, q[0], turned[0])));
+  return o_proj_(merge_heads(attend_materialised(pass, torch::cat({q[0], turned[0]}, -1), latent_BSW)));
 }
 
-torch::Tensor DeepseekAttention::attend_materialised(const torch::Tensor& q_BNTH,
-                                                     const torch::Tensor& latent_BSW,
-                                                     const torch::Tensor& mask_B1TS) {
+torch::Tensor DeepseekAttention::attend_materialised(const AttentionPass& pass, const torch::Tensor& q_BNTH,
+                                                     const torch::Tensor& latent_BSW) {
   const int64_t N = shape_.n_heads, qk_head_dim = q_BNTH.size(3), v_dim = mla_.v_head_dim;
   const auto parts = latent_BSW.split_with_sizes({mla_.kv_lora_rank, mla_.qk_rope_head_dim}, -1);
   const auto kv = split_heads(kv_b_proj_(parts[0]), N).split_with_sizes({mla_.qk_nope_head_dim, v_dim}, -1);
@@ -66,24 +62,23 @@ torch::Tensor DeepseekAttention::attend_materialised(const torch::Tensor& q_BNTH
   // The CPU's fused kernel wants values as wide as keys; without it a T × S matrix would be held.
   const bool pad = q_BNTH.device().is_cpu() && v_dim < qk_head_dim;
   const auto v_BNSH = pad ? torch::constant_pad_nd(kv[1], {0, qk_head_dim - v_dim}) : kv[1];
-  return attend(q_BNTH, k_BNSH, v_BNSH, mask_B1TS, score_).narrow(-1, 0, v_dim);
+  return pass.attend(q_BNTH, k_BNSH, v_BNSH, score_).narrow(-1, 0, v_dim);
 }
 
 // W_KVB = [W_UK; W_UV] per head: q_nope W_UK meets c, and (weights · c) W_UVᵀ is the output.
-torch::Tensor DeepseekAttention::attend_absorbed(const torch::Tensor& q_nope_BN1H,
-                                                 const torch::Tensor& q_rope_BN1H,
-                                                 const torch::Tensor& latent_BPW, int64_t S,
-                                                 const torch::Tensor& mask_B1TS) {
+torch::Tensor DeepseekAttention::attend_absorbed(const AttentionPass& pass, const torch::Tensor& q_nope_BN1H,
+                                                 const torch::Tensor& q_rope_BN1H) {
   const auto up = kv_b_proj_->weight.view({shape_.n_heads, -1, mla_.kv_lora_rank})
                       .split_with_sizes({mla_.qk_nope_head_dim, mla_.v_head_dim}, 1);
   const auto q_latent_BNR = torch::einsum("bnh,nhr->bnr", {q_nope_BN1H.squeeze(2), up[0]});
   const auto q_BNW = torch::cat({q_latent_BNR, q_rope_BN1H.squeeze(2)}, -1);
-  const auto context_BNR = attend_latent(q_BNW, latent_BPW, S, mla_.kv_lora_rank, mask_B1TS, score_);
+  const auto context_BNR = pass.attend_latent(q_BNW, 0, mla_.kv_lora_rank, score_);
   return torch::einsum("bnr,nhr->bnh", {context_BNR, up[1]}).unsqueeze(2);
 }
 
-std::vector<CacheSlot> DeepseekAttention::cache_layout() const {
-  return {{"kv_latent_and_k_rope", mla_.kv_lora_rank + mla_.qk_rope_head_dim}};
+StateLayout DeepseekAttention::state_layout() const {
+  const int64_t rank = mla_.kv_lora_rank, rope = mla_.qk_rope_head_dim;
+  return {{.name = "kv_latent_and_k_rope", .width = rank + rope, .rotated_from = rank, .rotated = rope}};
 }
 
 int64_t DeepseekAttention::pair_width() const {

@@ -30,24 +30,25 @@ class DeepseekAttention : public Attention {
  public:
   DeepseekAttention(const AttentionShape& shape, const DeepseekForm& form, bool absorb);
 
-  torch::Tensor forward(const AttentionInput& input) override;
-  std::vector<CacheSlot> cache_layout() const override;
-  void set_absorb(bool absorb) { absorb_ = absorb; }
+  StateLayout state_layout() const override;
+  std::vector<std::string> query_and_output_parts() const override {
+    return {"q_proj", "q_a_proj", "q_a_layernorm", "q_b_proj", "o_proj"};
+  }
 
  protected:
+  torch::Tensor attend(AttentionPass& pass) override;
+  bool can_absorb() const override { return true; }
   int64_t pair_width() const override;
 
  private:
   // [B, N, T, nope + rope], before rotary.
   torch::Tensor queries(const torch::Tensor& x_BTD);
-  // latent_BPW: the first S of its tokens count (attend_latent.h).
-  torch::Tensor attend_absorbed(const torch::Tensor& q_nope_BN1H, const torch::Tensor& q_rope_BN1H,
-                                const torch::Tensor& latent_BPW, int64_t S, const torch::Tensor& mask_B1TS);
-  torch::Tensor attend_materialised(const torch::Tensor& q_BNTH, const torch::Tensor& latent_BSW,
-                                    const torch::Tensor& mask_B1TS);
+  torch::Tensor attend_absorbed(const AttentionPass& pass, const torch::Tensor& q_nope_BN1H,
+                                const torch::Tensor& q_rope_BN1H);
+  torch::Tensor attend_materialised(const AttentionPass& pass, const torch::Tensor& q_BNTH,
+                                    const torch::Tensor& latent_BSW);
 
   MlaShape mla_;
-  bool absorb_;
   ScoreForm score_;
   Linear q_proj_{nullptr}, q_a_proj_{nullptr}, q_b_proj_{nullptr};  // the first, or the other two
   Linear kv_a_proj_{nullptr}, kv_b_proj_{nullptr}, o_proj_{nullptr};

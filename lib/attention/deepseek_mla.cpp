@@ -1,15 +1,18 @@
 #include "attention/deepseek_mla.h"
 
+#include "attention/deepseek_attention.h"
+#include "attention/gqa_weights.h"
+
 namespace attnlab {
 
-DeepseekMla::DeepseekMla(const AttentionShape& shape, const Config& config)
-    : DeepseekAttention(shape,
-                        {.sizes = shape.mla.value(),
-                         .q_a_bias = shape.qkv_bias,
-                         .kv_a_bias = shape.qkv_bias,
-                         .o_bias = shape.o_bias,
-                         .score = shape.score},
-                        config.absorb) {}
+std::shared_ptr<Mixer> DeepseekMla::make(const AttentionShape& shape, const Config& config) {
+  const DeepseekForm form{.sizes = shape.mla.value(),
+                          .q_a_bias = shape.qkv_bias,
+                          .kv_a_bias = shape.qkv_bias,
+                          .o_bias = shape.o_bias,
+                          .score = shape.score};
+  return std::make_shared<DeepseekAttention>(shape, form, config.absorb);
+}
 
 std::optional<BadInput> DeepseekMla::problem(const AttentionShape& shape, const Config&) {
   if (shape.mla) return std::nullopt;

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "attention/gqa_weights.h"
 #include "attention/mla_deepseek.h"
 #include "attention/spectral.h"
 

@@ -3,26 +3,10 @@
 #pragma once
 
 #include <Eigen/Core>
-#include <array>
-#include <string_view>
-#include <utility>
 
-#include "core/names.h"
+#include "attention/mla_orthogonal.h"
 
 namespace attnlab {
-
-// How the singular values are shared between the up- and the down-projection.
-enum class SingularSplit {
-  balanced,  // up = U √S,  down = √S Vᵀ (the paper's)
-  left,      // up = U,     down = S Vᵀ (orthonormal up-projection)
-  right,     // up = U S,   down = Vᵀ  (orthonormal down-projection)
-};
-
-template <>
-struct EnumNames<SingularSplit> {
-  static constexpr std::array<std::pair<std::string_view, SingularSplit>, 3> rows{
-      {{"balanced", SingularSplit::balanced}, {"left", SingularSplit::left}, {"right", SingularSplit::right}}};
-};
 
 struct Factors {
   Eigen::MatrixXd up;               // [rows, rank]

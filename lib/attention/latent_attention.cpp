@@ -2,9 +2,8 @@
 
 namespace attnlab {
 LatentAttention::LatentAttention(const AttentionShape& shape, const LatentWidths& widths, bool absorb)
-    : Attention(shape),
+    : Attention(shape, absorb),
       widths_(widths),
-      absorb_(absorb),
       q_proj_(nullptr),
       k_proj_(nullptr),
       v_proj_(nullptr),
@@ -21,39 +20,31 @@ LatentAttention::LatentAttention(const AttentionShape& shape, const LatentWidths
   norm_ = QkNorm(*this, shape);
 }
 
-torch::Tensor LatentAttention::forward(const AttentionInput& input) {
-  const int64_t T = input.x_BTD.size(1), N = shape_.n_heads;
-  auto latent_k_BSR = k_proj_(input.x_BTD);
-  auto latent_v_BSR = v_proj_(input.x_BTD);
-  if (input.cache) {
-    latent_k_BSR = input.cache->append(0, latent_k_BSR);
-    latent_v_BSR = input.cache->append(1, latent_v_BSR);
-  }
-  const int64_t S = latent_k_BSR.size(1), all = input.cos_BSH.size(1);
-  const auto mask = last_columns(input.mask_B1TS, S);
-  const auto q_BNTH = apply_rotary(norm_.query(split_heads(q_proj_(input.x_BTD), N)),
-                                   input.cos_BSH.narrow(1, all - T, T), input.sin_BSH.narrow(1, all - T, T));
-  const auto k_BNSH = apply_rotary(norm_.key(split_heads(k_up_proj_(latent_k_BSR), N)),
-                                   input.cos_BSH.narrow(1, all - S, S), input.sin_BSH.narrow(1, all - S, S));
-  if (input.cache && absorb_ && T == 1) return attend_absorbed(q_BNTH, k_BNSH, latent_v_BSR, mask);
+torch::Tensor LatentAttention::attend(AttentionPass& pass) {
+  const int64_t N = shape_.n_heads;
+  const auto& x = pass.x_BTD();
+  const auto new_k_BTR = k_proj_(x), new_v_BTR = v_proj_(x);
+  const auto latent_k_BSR = pass.remember(0, new_k_BTR), latent_v_BSR = pass.remember(1, new_v_BTR);
+  const auto q_BNTH = pass.turn(norm_.query(split_heads(q_proj_(x), N)));
+  const auto k_BNSH = pass.turn_kept(norm_.key(split_heads(k_up_proj_(latent_k_BSR), N)));
+  if (absorbs(pass)) return attend_absorbed(pass, q_BNTH, k_BNSH, latent_v_BSR);
   const auto v_BNSH = split_heads(v_up_proj_(latent_v_BSR), N);
-  return o_proj_(merge_heads(attend(q_BNTH, k_BNSH, v_BNSH, mask, shape_.score)));
+  return o_proj_(merge_heads(pass.attend(q_BNTH, k_BNSH, v_BNSH, shape_.score)));
 }
 
 // context_BNTR = weights · c_V, then head n's rows of U_V: out[n] = context[n] U_V[n]ᵀ.
-torch::Tensor LatentAttention::attend_absorbed(const torch::Tensor& q_BNTH, const torch::Tensor& k_BNSH,
-                                               const torch::Tensor& latent_v_BSR,
-                                               const torch::Tensor& mask_B1TS) {
+torch::Tensor LatentAttention::attend_absorbed(const AttentionPass& pass, const torch::Tensor& q_BNTH,
+                                               const torch::Tensor& k_BNSH, const torch::Tensor& latent_v_BSR) {
   const int64_t N = q_BNTH.size(1), T = q_BNTH.size(2);
-  const auto weights_BNTS = attention_weights(q_BNTH, k_BNSH, mask_B1TS, shape_.score);
+  const auto weights_BNTS = pass.weights(q_BNTH, k_BNSH, shape_.score);
   // Heads and queries as the rows of one product per sequence: a broadcast over heads would copy the latent.
   const auto context_BNTR = torch::matmul(weights_BNTS.flatten(1, 2), latent_v_BSR).unflatten(1, {N, T});
   const auto up_NHR = v_up_proj_->weight.view({shape_.n_heads, shape_.head_dim, -1});
   return o_proj_(merge_heads(torch::einsum("bntr,nhr->bnth", {context_BNTR, up_NHR})));
 }
 
-std::vector<CacheSlot> LatentAttention::cache_layout() const {
-  return {{"k_latent", widths_.keys}, {"v_latent", widths_.values}};
+StateLayout LatentAttention::state_layout() const {
+  return {{.name = "k_latent", .width = widths_.keys}, {.name = "v_latent", .width = widths_.values}};
 }
 
 torch::Tensor repetition_matrix(const AttentionShape& shape, torch::TensorOptions options) {

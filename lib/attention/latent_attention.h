@@ -28,17 +28,17 @@ class LatentAttention : public Attention {
   // the scores.
   LatentAttention(const AttentionShape& shape, const LatentWidths& widths, bool absorb);
 
-  torch::Tensor forward(const AttentionInput& input) override;
-  std::vector<CacheSlot> cache_layout() const override;
-  // Chooses the path for decoding; the result is the same up to rounding.
-  void set_absorb(bool absorb) { absorb_ = absorb; }
+  StateLayout state_layout() const override;
+
+ protected:
+  torch::Tensor attend(AttentionPass& pass) override;
+  bool can_absorb() const override { return true; }
 
  private:
-  torch::Tensor attend_absorbed(const torch::Tensor& q_BNTH, const torch::Tensor& k_BNSH,
-                                const torch::Tensor& latent_v_BSR, const torch::Tensor& mask_B1TS);
+  torch::Tensor attend_absorbed(const AttentionPass& pass, const torch::Tensor& q_BNTH,
+                                const torch::Tensor& k_BNSH, const torch::Tensor& latent_v_BSR);
 
   LatentWidths widths_;
-  bool absorb_;
   Linear q_proj_, k_proj_, v_proj_, k_up_proj_, v_up_proj_, o_proj_;
   QkNorm norm_;
 };

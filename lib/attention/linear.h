@@ -4,6 +4,9 @@
 
 #include <torch/torch.h>
 
+#include <functional>
+#include <utility>
+
 namespace attnlab {
 
 // While one lives in a thread, parameters made there have shapes and no memory (torch's meta device).
@@ -23,6 +26,29 @@ inline torch::Tensor empty_parameter(torch::IntArrayRef shape) {
   return torch::empty(shape, torch::device(ShapesOnly::active() ? torch::kMeta : torch::kCPU));
 }
 
+class LinearImpl;
+
+// While one lives in a thread, it hears of the inputs of one Linear.
+class LinearTap {
+ public:
+  using See = std::function<void(const torch::Tensor& x)>;
+  LinearTap(const LinearImpl& of, See see) : of_(&of), see_(std::move(see)), before_(current_) {
+    current_ = this;
+  }
+  ~LinearTap() { current_ = before_; }
+  LinearTap(const LinearTap&) = delete;
+  LinearTap& operator=(const LinearTap&) = delete;
+  static void hear(const LinearImpl* linear, const torch::Tensor& x) {
+    if (current_ && current_->of_ == linear) current_->see_(x);
+  }
+
+ private:
+  const LinearImpl* of_;
+  See see_;
+  LinearTap* before_;
+  inline static thread_local LinearTap* current_ = nullptr;
+};
+
 // y = x Wᵀ + b, W [out, in].
 class LinearImpl : public torch::nn::Module {
  public:
@@ -30,7 +56,10 @@ class LinearImpl : public torch::nn::Module {
       : weight(register_parameter("weight", empty_parameter({out, in}))) {
     if (with_bias) bias = register_parameter("bias", empty_parameter({out}));
   }
-  torch::Tensor forward(const torch::Tensor& x) { return torch::linear(x, weight, bias); }
+  torch::Tensor forward(const torch::Tensor& x) {
+    LinearTap::hear(this, x);
+    return torch::linear(x, weight, bias);
+  }
 
   torch::Tensor weight, bias;
 };

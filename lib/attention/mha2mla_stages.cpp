@@ -1,6 +1,7 @@
-// The conversion of a GQA layer (mha2mla.h), stage by stage.
+#include "attention/mha2mla_stages.h"
+
 #include "attention/low_rank.h"
-#include "attention/mha2mla.h"
+#include "attention/rope_selection.h"
 #include "attention/spectral.h"
 
 namespace attnlab {

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
+#include "attention/deepseek_attention.h"
 #include "attention/deepseek_stages.h"
 
 namespace attnlab {
@@ -61,8 +63,28 @@ std::optional<BadInput> rank_problem(const AttentionShape& shape, const MlaDeeps
 
 }  // namespace
 
-MlaDeepseek::MlaDeepseek(const AttentionShape& shape, const Config& config)
-    : DeepseekAttention(shape, form_of(shape, config), config.absorb) {}
+std::shared_ptr<Mixer> MlaDeepseek::make(const AttentionShape& shape, const Config& config) {
+  return std::make_shared<DeepseekAttention>(shape, form_of(shape, config), config.absorb);
+}
+
+std::optional<MlaDeepseek::Config> MlaDeepseek::with_cache(const AttentionShape& shape, int64_t numbers) {
+  Config config;
+  const int64_t rank = numbers - shape.head_dim / config.collapse;
+  if (rank < 1) return std::nullopt;
+  config.kv_lora_rank = std::min(rank, full_kv_rank(shape, config));
+  return config;
+}
+
+bool MlaDeepseek::is_exact(const AttentionShape& shape, const Config& config) {
+  const bool keeps_rotary = shape.n_kv_heads == 1 && config.collapse == 1;
+  const bool whole = latent_rank(shape, config) == full_kv_rank(shape, config) &&
+                     (config.q_lora_rank == 0 || config.q_lora_rank == shape.n_heads * shape.head_dim);
+  return keeps_rotary && whole && freqfold_of(config) == 1 && config.latent_norm == LatentNorm::neutral;
+}
+
+int64_t MlaDeepseek::latent_rank(const AttentionShape& shape, const Config& config) {
+  return config.kv_lora_rank.value_or(full_kv_rank(shape, config));
+}
 
 std::optional<BadInput> MlaDeepseek::problem(const AttentionShape& shape, const Config& config) {
   if (auto removal = rope_removal_problem(shape)) return removal;

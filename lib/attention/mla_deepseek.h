@@ -6,7 +6,7 @@
 // What the layer caches: kv_lora_rank + head_dim / collapse numbers per token.
 #pragma once
 
-#include "attention/deepseek_attention.h"
+#include "attention/variant.h"
 
 namespace attnlab {
 
@@ -44,9 +44,9 @@ struct EnumNames<Follow> {
       {{"paper", Follow::paper}, {"published_code", Follow::published_code}}};
 };
 
-class MlaDeepseek final : public DeepseekAttention {
- public:
+struct MlaDeepseek {
   static constexpr std::string_view kName = "mla_deepseek";
+  static constexpr MadeBy kMadeBy = MadeBy::deepseek;
   struct Config {
     std::optional<int64_t> kv_lora_rank;
     int64_t q_lora_rank = 0;
@@ -81,10 +81,14 @@ class MlaDeepseek final : public DeepseekAttention {
     }
   };
 
-  MlaDeepseek(const AttentionShape& shape, const Config& config);
   // A rank above the full one, freqfold or collapse that don't divide, norms of query and key heads, partial or
   // longrope rotary, or a base whose attention is MLA already.
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config& config);
+  // Rotary is taken from most numbers of a head: never, but where there is one KV head that keeps them all.
+  static bool is_exact(const AttentionShape& shape, const Config& config);
+  static int64_t latent_rank(const AttentionShape& shape, const Config& config);
+  static std::optional<Config> with_cache(const AttentionShape& shape, int64_t numbers);
+  static std::shared_ptr<Mixer> make(const AttentionShape& shape, const Config& config);
   // Without calibration: as if all inputs were equally likely (freqfold auto: collapse).
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
   static int64_t turning_dim(const AttentionShape& shape, const Config& config, int64_t) {

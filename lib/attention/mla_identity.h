@@ -2,15 +2,13 @@
 // of KV heads, so the converted model computes exactly what GQA did.
 #pragma once
 
-#include "attention/latent_attention.h"
-#include "core/errors.h"
-#include "core/fields.h"
+#include "attention/variant.h"
 
 namespace attnlab {
 
-class MlaIdentity final : public LatentAttention {
- public:
+struct MlaIdentity {
   static constexpr std::string_view kName = "mla_identity";
+  static constexpr MadeBy kMadeBy = MadeBy::weights;
   struct Config {
     bool absorb = true;
     template <class Self, class Visitor>
@@ -19,12 +17,14 @@ class MlaIdentity final : public LatentAttention {
     }
   };
 
-  MlaIdentity(const AttentionShape& shape, const Config& config)
-      : LatentAttention(shape, per_kv_head(shape, shape.head_dim), config.absorb) {}
   // A base whose attention is MLA already.
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config&) {
     return mla_base_problem(shape);
   }
+  static bool is_exact(const AttentionShape&, const Config&) { return true; }
+  static int64_t latent_rank(const AttentionShape& shape, const Config&) { return shape.head_dim; }
+  static std::optional<Config> with_cache(const AttentionShape&, int64_t) { return std::nullopt; }
+  static std::shared_ptr<Mixer> make(const AttentionShape& shape, const Config& config);
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
 };
 

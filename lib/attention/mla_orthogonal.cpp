@@ -2,6 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "attention/factorize.h"
+#include "attention/latent_attention.h"
+
 namespace attnlab {
 namespace {
 
@@ -40,6 +45,17 @@ Side decompose(const AttentionShape& shape, const MlaOrthogonal::Config& config,
 }
 
 }  // namespace
+
+std::shared_ptr<Mixer> MlaOrthogonal::make(const AttentionShape& shape, const Config& config) {
+  return std::make_shared<LatentAttention>(shape, per_kv_head(shape, latent_rank(shape, config)),
+                                           config.absorb);
+}
+
+std::optional<MlaOrthogonal::Config> MlaOrthogonal::with_cache(const AttentionShape& shape, int64_t numbers) {
+  const int64_t rank = numbers / (2 * shape.n_kv_heads);
+  if (rank < 1) return std::nullopt;
+  return Config{.rank = std::min(rank, shape.head_dim)};
+}
 
 std::optional<BadInput> MlaOrthogonal::problem(const AttentionShape& shape, const Config& config) {
   if (auto mla = mla_base_problem(shape)) return mla;

@@ -4,16 +4,26 @@
 
 #include <optional>
 
-#include "attention/factorize.h"
-#include "attention/latent_attention.h"
-#include "core/errors.h"
-#include "core/fields.h"
+#include "attention/variant.h"
 
 namespace attnlab {
 
-class MlaOrthogonal final : public LatentAttention {
- public:
+// How the singular values are shared between the up- and the down-projection.
+enum class SingularSplit {
+  balanced,  // up = U √S,  down = √S Vᵀ (the paper's)
+  left,      // up = U,     down = S Vᵀ (orthonormal up-projection)
+  right,     // up = U S,   down = Vᵀ  (orthonormal down-projection)
+};
+
+template <>
+struct EnumNames<SingularSplit> {
+  static constexpr std::array<std::pair<std::string_view, SingularSplit>, 3> rows{
+      {{"balanced", SingularSplit::balanced}, {"left", SingularSplit::left}, {"right", SingularSplit::right}}};
+};
+
+struct MlaOrthogonal {
   static constexpr std::string_view kName = "mla_orthogonal";
+  static constexpr MadeBy kMadeBy = MadeBy::weights;
   struct Config {
     SingularSplit split = SingularSplit::balanced;
     std::optional<int64_t> rank;  // numbers kept per KV head and latent; absent: head_dim, which is exact
@@ -26,10 +36,16 @@ class MlaOrthogonal final : public LatentAttention {
     }
   };
 
-  MlaOrthogonal(const AttentionShape& shape, const Config& config)
-      : LatentAttention(shape, per_kv_head(shape, config.rank.value_or(shape.head_dim)), config.absorb) {}
   // A rank below 1 or above head_dim, or a base whose attention is MLA already.
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config& config);
+  static bool is_exact(const AttentionShape& shape, const Config& config) {
+    return latent_rank(shape, config) == shape.head_dim;
+  }
+  static int64_t latent_rank(const AttentionShape& shape, const Config& config) {
+    return config.rank.value_or(shape.head_dim);
+  }
+  static std::optional<Config> with_cache(const AttentionShape& shape, int64_t numbers);
+  static std::shared_ptr<Mixer> make(const AttentionShape& shape, const Config& config);
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
 };
 

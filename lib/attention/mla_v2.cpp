@@ -4,6 +4,9 @@
 
 #include <cmath>
 
+#include "attention/attention.h"
+#include "attention/rotary.h"
+
 namespace attnlab {
 namespace {
 
@@ -48,26 +51,77 @@ torch::Tensor for_kernel(const torch::Tensor& x_BSL, int64_t groups, int64_t hea
   return x_BgSW.unsqueeze(2).expand({-1, -1, heads / groups, -1, -1}).flatten(1, 2);
 }
 
+class GroupAttention final : public Attention {
+ public:
+  GroupAttention(const AttentionShape& shape, const MlaV2::Config& config)
+      : Attention(shape),
+        groups_(config.groups),
+        width_(group_width(shape, config.groups)),
+        block_(config.rope == GroupRope::extend ? width_ : shape.head_dim),
+        score_(shape.score) {
+    if (score_.scale <= 0) score_.scale = 1 / std::sqrt(static_cast<double>(shape.head_dim));
+    const int64_t D = shape.d_model, N = shape.n_heads, kv = shape.n_kv_heads * shape.head_dim;
+    const int64_t heads_width = N * (config.absorb ? width_ : shape.head_dim);
+    q_proj_ = register_module("q_proj", Linear(D, heads_width, shape.qkv_bias));
+    k_proj_ = register_module("k_proj", Linear(D, kv, shape.qkv_bias));
+    v_proj_ = register_module("v_proj", Linear(D, kv, shape.qkv_bias));
+    if (!config.absorb) {
+      k_up_proj_ = register_module("k_up_proj", Linear(width_, heads_width));
+      v_up_proj_ = register_module("v_up_proj", Linear(width_, heads_width));
+    }
+    o_proj_ = register_module("o_proj", Linear(heads_width, D, shape.o_bias));
+    norm_ = QkNorm(*this, shape);
+  }
+
+  StateLayout state_layout() const override {
+    const int64_t all = groups_ * width_;
+    return {{.name = "k_latent", .width = all, .heads = groups_, .rotated = width_},
+            {.name = "v_latent", .width = all, .heads = groups_}};
+  }
+
+ protected:
+  torch::Tensor attend(AttentionPass& pass) override;
+  int64_t pair_width() const override { return 2 * shape_.n_heads * width_; }
+
+ private:
+  // q'_n of each head, [B, T, N, W].
+  torch::Tensor queries(const torch::Tensor& x_BTD) {
+    const auto q_BTNE = q_proj_(x_BTD).unflatten(-1, {shape_.n_heads, -1});
+    if (!k_up_proj_) return q_BTNE;
+    const auto up_NHW = k_up_proj_->weight.unflatten(0, {shape_.n_heads, shape_.head_dim});
+    return torch::einsum("btnh,nhw->btnw", {norm_.query(q_BTNE), up_NHW});
+  }
+
+  int64_t groups_, width_;  // g, W
+  int64_t block_;           // numbers that rotary takes as one head: H or W
+  ScoreForm score_;
+  Linear q_proj_{nullptr}, k_proj_{nullptr}, v_proj_{nullptr}, o_proj_{nullptr};
+  Linear k_up_proj_{nullptr}, v_up_proj_{nullptr};  // U and V, heads one below the other; none with absorb
+  QkNorm norm_;
+};
+
+torch::Tensor GroupAttention::attend(AttentionPass& pass) {
+  const auto& x = pass.x_BTD();
+  const int64_t T = x.size(1), N = shape_.n_heads;
+  const auto [cos_BTH, sin_BTH] = pass.new_tables();
+  const auto q_BNTW = turned(queries(x), block_, cos_BTH, sin_BTH).transpose(1, 2);
+  const auto k_BTGH = norm_.key(k_proj_(x).unflatten(-1, {shape_.n_kv_heads, shape_.head_dim}));
+  const auto k_BTL =
+      turned(k_BTGH.flatten(2).unflatten(2, {groups_, width_}), block_, cos_BTH, sin_BTH).flatten(2);
+  const auto v_BTL = v_proj_(x);
+  const auto k_BSL = pass.remember(0, k_BTL), v_BSL = pass.remember(1, v_BTL);
+  auto o_BNTE = pass.attend(q_BNTW, for_kernel(k_BSL, groups_, N, T), for_kernel(v_BSL, groups_, N, T), score_);
+  if (v_up_proj_) {
+    const auto up_NHW = v_up_proj_->weight.unflatten(0, {N, shape_.head_dim});
+    o_BNTE = torch::einsum("bntw,nhw->bnth", {o_BNTE, up_NHW});
+  }
+  return o_proj_(merge_heads(o_BNTE));
+}
+
 }  // namespace
 
-MlaV2::MlaV2(const AttentionShape& shape, const Config& config)
-    : Attention(shape),
-      groups_(config.groups),
-      width_(group_width(shape, config.groups)),
-      block_(config.rope == GroupRope::extend ? width_ : shape.head_dim),
-      score_(shape.score) {
-  if (score_.scale <= 0) score_.scale = 1 / std::sqrt(static_cast<double>(shape.head_dim));
-  const int64_t D = shape.d_model, N = shape.n_heads, kv = shape.n_kv_heads * shape.head_dim;
-  const int64_t heads_width = N * (config.absorb ? width_ : shape.head_dim);
-  q_proj_ = register_module("q_proj", Linear(D, heads_width, shape.qkv_bias));
-  k_proj_ = register_module("k_proj", Linear(D, kv, shape.qkv_bias));
-  v_proj_ = register_module("v_proj", Linear(D, kv, shape.qkv_bias));
-  if (!config.absorb) {
-    k_up_proj_ = register_module("k_up_proj", Linear(width_, heads_width));
-    v_up_proj_ = register_module("v_up_proj", Linear(width_, heads_width));
-  }
-  o_proj_ = register_module("o_proj", Linear(heads_width, D, shape.o_bias));
-  norm_ = QkNorm(*this, shape);
+std::shared_ptr<Mixer> MlaV2::make(const AttentionShape& shape, const Config& config) {
+  return std::make_shared<GroupAttention>(shape, config);
 }
 
 std::optional<BadInput> MlaV2::problem(const AttentionShape& shape, const Config& config) {
@@ -96,11 +150,7 @@ int64_t MlaV2::turning_dim(const AttentionShape& shape, const Config& config, in
 }
 
 TensorMap MlaV2::from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa) {
-  TensorMap out = query_and_output(gqa);
-  out["k_proj.weight"] = gqa.k_weight;
-  out["v_proj.weight"] = gqa.v_weight;
-  if (gqa.k_bias.defined()) out["k_proj.bias"] = gqa.k_bias;
-  if (gqa.v_bias.defined()) out["v_proj.bias"] = gqa.v_bias;
+  TensorMap out = all_projections(gqa);
   if (!config.absorb) {
     out["k_up_proj.weight"] = selection(shape, config.groups, gqa.k_weight.options());
     out["v_up_proj.weight"] = selection(shape, config.groups, gqa.v_weight.options());
@@ -115,41 +165,5 @@ TensorMap MlaV2::from_gqa(const AttentionShape& shape, const Config& config, con
   out["o_proj.weight"] = rows(gqa.o_weight.t()).t().contiguous();
   return out;
 }
-
-// q'_n of each head, [B, T, N, W].
-torch::Tensor MlaV2::queries(const torch::Tensor& x_BTD) {
-  const auto q_BTNE = q_proj_(x_BTD).unflatten(-1, {shape_.n_heads, -1});
-  if (!k_up_proj_) return q_BTNE;
-  const auto up_NHW = k_up_proj_->weight.unflatten(0, {shape_.n_heads, shape_.head_dim});
-  return torch::einsum("btnh,nhw->btnw", {norm_.query(q_BTNE), up_NHW});
-}
-
-torch::Tensor MlaV2::forward(const AttentionInput& input) {
-  const int64_t T = input.x_BTD.size(1), N = shape_.n_heads, all = input.cos_BSH.size(1);
-  const auto cos_BTH = input.cos_BSH.narrow(1, all - T, T), sin_BTH = input.sin_BSH.narrow(1, all - T, T);
-  const auto q_BNTW = turned(queries(input.x_BTD), block_, cos_BTH, sin_BTH).transpose(1, 2);
-  const auto k_BTGH = norm_.key(k_proj_(input.x_BTD).unflatten(-1, {shape_.n_kv_heads, shape_.head_dim}));
-  auto k_BSL = turned(k_BTGH.flatten(2).unflatten(2, {groups_, width_}), block_, cos_BTH, sin_BTH).flatten(2);
-  auto v_BSL = v_proj_(input.x_BTD);
-  if (input.cache) {
-    k_BSL = input.cache->append(0, k_BSL);
-    v_BSL = input.cache->append(1, v_BSL);
-  }
-  const auto mask = last_columns(input.mask_B1TS, k_BSL.size(1));
-  auto o_BNTE =
-      attend(q_BNTW, for_kernel(k_BSL, groups_, N, T), for_kernel(v_BSL, groups_, N, T), mask, score_);
-  if (v_up_proj_) {
-    const auto up_NHW = v_up_proj_->weight.unflatten(0, {N, shape_.head_dim});
-    o_BNTE = torch::einsum("bntw,nhw->bnth", {o_BNTE, up_NHW});
-  }
-  return o_proj_(merge_heads(o_BNTE));
-}
-
-std::vector<CacheSlot> MlaV2::cache_layout() const {
-  const int64_t all = groups_ * width_;
-  return {{"k_latent", all}, {"v_latent", all}};
-}
-
-int64_t MlaV2::pair_width() const { return 2 * shape_.n_heads * width_; }
 
 }  // namespace attnlab

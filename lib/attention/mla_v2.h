@@ -12,8 +12,7 @@
 
 #include <array>
 
-#include "attention/attention.h"
-#include "core/fields.h"
+#include "attention/variant.h"
 
 namespace attnlab {
 
@@ -29,9 +28,9 @@ struct EnumNames<GroupRope> {
       {{"repeat", GroupRope::repeat}, {"extend", GroupRope::extend}}};
 };
 
-class MlaV2 final : public Attention {
- public:
+struct MlaV2 {
   static constexpr std::string_view kName = "mla_v2";
+  static constexpr MadeBy kMadeBy = MadeBy::weights;
   struct Config {
     int64_t groups = 1;
     GroupRope rope = GroupRope::repeat;
@@ -49,29 +48,16 @@ class MlaV2 final : public Attention {
     }
   };
 
-  MlaV2(const AttentionShape& shape, const Config& config);
   // An MLA base; groups that do not divide the KV heads; `extend` on a base with partial rotary or a factor per
   // frequency, which say nothing about W numbers; `absorb` across the norm of query heads.
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config& config);
   // W with `extend`.
   static int64_t turning_dim(const AttentionShape& shape, const Config& config, int64_t base_turning_dim);
+  static bool is_exact(const AttentionShape&, const Config& config) { return config.rope == GroupRope::repeat; }
+  static int64_t latent_rank(const AttentionShape&, const Config&) { return 0; }
+  static std::optional<Config> with_cache(const AttentionShape&, int64_t) { return std::nullopt; }
+  static std::shared_ptr<Mixer> make(const AttentionShape& shape, const Config& config);
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
-
-  torch::Tensor forward(const AttentionInput& input) override;
-  std::vector<CacheSlot> cache_layout() const override;
-
- protected:
-  int64_t pair_width() const override;
-
- private:
-  torch::Tensor queries(const torch::Tensor& x_BTD);
-
-  int64_t groups_, width_;  // g, W
-  int64_t block_;           // numbers that rotary takes as one head: H or W
-  ScoreForm score_;
-  Linear q_proj_{nullptr}, k_proj_{nullptr}, v_proj_{nullptr}, o_proj_{nullptr};
-  Linear k_up_proj_{nullptr}, v_up_proj_{nullptr};  // U and V, heads one below the other; none with absorb
-  QkNorm norm_;
 };
 
 }  // namespace attnlab

@@ -7,20 +7,10 @@
 
 #include <torch/torch.h>
 
-#include "attention/attention.h"
+#include "attention/gqa_weights.h"
+#include "attention/mha2mla.h"
 
 namespace attnlab {
-
-enum class RopeSelect {
-  norm,     // those whose pairs of queries and keys are the largest
-  high,     // the fastest
-  uniform,  // evenly spaced, from the fastest on
-};
-template <>
-struct EnumNames<RopeSelect> {
-  static constexpr std::array<std::pair<std::string_view, RopeSelect>, 3> rows{
-      {{"norm", RopeSelect::norm}, {"high", RopeSelect::high}, {"uniform", RopeSelect::uniform}}};
-};
 
 // Both [G, h], float64.
 struct PairStrengths {

@@ -41,7 +41,8 @@ torch::Tensor rorope_rotation(const torch::Tensor& folded, const RopeFold& fold)
   for (int64_t b = 0; b < fold.bands(); ++b) {
     const auto places = band_places(fold, b).to(folded.device());
     const auto moment = folded.index_select(0, places).index_select(1, places);
-    const auto turn = spectrum_of(damped(moment, kRotationDamping)).vectors.t();  // row p: the p-th strongest direction
+    const auto turn =
+        spectrum_of(damped(moment, kRotationDamping)).vectors.t();  // row p: the p-th strongest direction
     // The places of a band, head by head, are also where its numbers go, strongest first.
     const auto rows = key_rows(places, fold);
     for (const int64_t shift : {int64_t{0}, half})

@@ -7,12 +7,9 @@
 #include <optional>
 
 #include "attention/rope_scaling.h"
+#include "state/sequence.h"
 
 namespace attnlab {
-
-struct RotaryTables {
-  torch::Tensor cos_BTH, sin_BTH;  // both halves of the last dimension alike
-};
 
 class Rotary {
  public:

@@ -1,5 +1,8 @@
 #include "attention/variants.h"
 
+#include "attention/gqa_weights.h"
+#include "attention/mixer.h"
+
 namespace attnlab {
 namespace {
 
@@ -61,10 +64,33 @@ int64_t variant_turning_dim(const AttentionShape& shape, const VariantConfig& co
   });
 }
 
-std::shared_ptr<Attention> make_attention(const AttentionShape& shape, const VariantConfig& config) {
-  return with_row(config, [&]<class Row>(const typename Row::Config& row) -> std::shared_ptr<Attention> {
-    return std::make_shared<Row>(shape, row);
+MadeBy variant_made_by(const VariantConfig& config) {
+  return with_row(config, []<class Row>(const typename Row::Config&) { return Row::kMadeBy; });
+}
+
+bool variant_is_exact(const AttentionShape& shape, const VariantConfig& config) {
+  return with_row(config,
+                  [&]<class Row>(const typename Row::Config& row) { return Row::is_exact(shape, row); });
+}
+
+int64_t variant_rank(const AttentionShape& shape, const VariantConfig& config) {
+  return with_row(config,
+                  [&]<class Row>(const typename Row::Config& row) { return Row::latent_rank(shape, row); });
+}
+
+std::optional<VariantConfig> variant_with_cache(const std::string& name, const AttentionShape& shape,
+                                                int64_t numbers) {
+  const auto defaults = variant_defaults(name);
+  if (!defaults) return std::nullopt;
+  return with_row(*defaults, [&]<class Row>(const typename Row::Config&) -> std::optional<VariantConfig> {
+    const auto config = Row::with_cache(shape, numbers);
+    if (!config) return std::nullopt;
+    return VariantConfig(*config);
   });
+}
+
+std::shared_ptr<Mixer> make_mixer(const AttentionShape& shape, const VariantConfig& config) {
+  return with_row(config, [&]<class Row>(const typename Row::Config& row) { return Row::make(shape, row); });
 }
 
 TensorMap convert_from_gqa(const AttentionShape& shape, const VariantConfig& config, const GqaWeights& gqa) {

@@ -1,5 +1,5 @@
-// The table of attention variants. A new one is two files in this folder and one row here; README.md walks
-// through it.
+// The table of variants. A new one is two files in this folder and one row here; README.md walks through it.
+// Without torch.
 #pragma once
 
 #include <memory>
@@ -33,7 +33,7 @@ using VariantTable = std::tuple<  //
 namespace detail {
 template <class Table>
 struct ConfigsOf;
-template <class... Rows>
+template <Variant... Rows>
 struct ConfigsOf<std::tuple<Rows...>> {
   using type = std::variant<typename Rows::Config...>;
 };
@@ -53,8 +53,15 @@ std::optional<VariantConfig> variant_defaults(const std::string& name);
 std::optional<BadInput> variant_problem(const AttentionShape& shape, const VariantConfig& config);
 // How wide the rotary tables are that the variant reads, where the base's would be `base_turning_dim`.
 int64_t variant_turning_dim(const AttentionShape& shape, const VariantConfig& config, int64_t base_turning_dim);
+// The facts that every row states (variant.h).
+MadeBy variant_made_by(const VariantConfig& config);
+bool variant_is_exact(const AttentionShape& shape, const VariantConfig& config);
+int64_t variant_rank(const AttentionShape& shape, const VariantConfig& config);
+// The named variant's defaults with a cache of at most `numbers` per token; nullopt: it has no such choice.
+std::optional<VariantConfig> variant_with_cache(const std::string& name, const AttentionShape& shape,
+                                                int64_t numbers);
 // A module with uninitialised weights. `variant_problem` must have been empty.
-std::shared_ptr<Attention> make_attention(const AttentionShape& shape, const VariantConfig& config);
+std::shared_ptr<Mixer> make_mixer(const AttentionShape& shape, const VariantConfig& config);
 // The variant's tensors, by its parameter names, that compute what the GQA weights compute (exactly or, with
 // rank truncation, as nearly as the rank allows). Same dtype and device as the input; algebra in double.
 TensorMap convert_from_gqa(const AttentionShape& shape, const VariantConfig& config, const GqaWeights& gqa);

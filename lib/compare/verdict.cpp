@@ -111,6 +111,8 @@ ArmSummary Comparison::summarise(const Cell& cell, const Cell* baseline) const {
   const RunHeader& header = cell.by_seed.begin()->second->header;
   summary.parameters_trainable = header.parameters_trainable;
   summary.cached_numbers_per_token = header.cached_numbers_per_token;
+  summary.cache_context = header.cache_context;
+  summary.cache_bytes = header.cache_bytes;
   summary.flops_per_token = header.flops_per_token;
   for (const auto& [name, metric] : EnumNames<Metric>::rows) {
     const auto place = static_cast<size_t>(metric);

@@ -1,6 +1,7 @@
 // From finished runs to a verdict: per arm what it cost and what it reached, and its difference to one arm.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct ArmSummary {
   bool is_baseline = false;
   int64_t runs = 0;  // finished ones, which the rest is about
   int64_t parameters_trainable = 0, cached_numbers_per_token = 0;
+  std::optional<int64_t> cache_context;  // tokens that cache_bytes is told at
+  std::optional<double> cache_bytes;
   double flops_per_token = 0;
   std::array<Interval, metric_count> values;               // over seeds
   std::array<PairedDifference, metric_count> differences;  // to the baseline, over the seeds that both have

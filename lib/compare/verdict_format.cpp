@@ -27,10 +27,20 @@ std::string with_spread(const Interval& interval, Metric metric) {
   return number(interval.value, metric) + " ±" + number(interval.half_width(), metric);
 }
 
-std::vector<std::string> value_cells(const ArmSummary& row) {
-  std::vector<std::string> cells{
-      row.arm, fmt::format("{}", row.runs), format_count(static_cast<double>(row.parameters_trainable)),
-      fmt::format("{}", row.cached_numbers_per_token), format_count(row.flops_per_token)};
+// Files of older versions don't say what a sequence keeps.
+bool has_bytes(const VerdictTable& table) {
+  return std::any_of(table.rows.begin(), table.rows.end(), [](const auto& row) { return row.cache_bytes; });
+}
+
+std::vector<std::string> value_cells(const ArmSummary& row, bool with_bytes) {
+  std::vector<std::string> cells{row.arm, fmt::format("{}", row.runs),
+                                 format_count(static_cast<double>(row.parameters_trainable)),
+                                 fmt::format("{}", row.cached_numbers_per_token)};
+  if (with_bytes)
+    cells.push_back(row.cache_bytes ? fmt::format("{}B at {}", format_count(*row.cache_bytes),
+                                                  format_count(static_cast<double>(*row.cache_context)))
+                                    : "-");
+  cells.push_back(format_count(row.flops_per_token));
   for (const auto& [name, metric] : EnumNames<Metric>::rows)
     cells.push_back(with_spread(row.value(metric), metric));
   return cells;
@@ -71,9 +81,12 @@ void add_groups(Grid& grid, const VerdictTable& table, AddRow&& add_row) {
 }  // namespace
 
 Grid value_grid(const VerdictTable& table) {
-  Grid grid{
-      .titles = {"arm", "runs", "trainable", "cache", "FLOPs", "training loss", "held-out loss", "accuracy %"}};
-  add_groups(grid, table, [&](const ArmSummary& row) { grid.lines.push_back({.cells = value_cells(row)}); });
+  const bool bytes = has_bytes(table);
+  Grid grid{.titles = {"arm", "runs", "trainable", "cache"}};
+  if (bytes) grid.titles.emplace_back("kept");
+  grid.titles.insert(grid.titles.end(), {"FLOPs", "training loss", "held-out loss", "accuracy %"});
+  add_groups(grid, table,
+             [&](const ArmSummary& row) { grid.lines.push_back({.cells = value_cells(row, bytes)}); });
   return grid;
 }
 
@@ -104,8 +117,9 @@ std::string format_verdict(const VerdictTable& table, TableStyle style) {
   if (!table.rows.empty())
     text += render(value_grid(table)) + fmt::format(
                                             "\nMean ± half of the {:g} % interval over seeds (Student's t). "
-                                            "Cache (numbers) and FLOPs: per token.\n",
-                                            100 * table.confidence);
+                                            "Cache (numbers) and FLOPs: per token.{}\n",
+                                            100 * table.confidence,
+                                            has_bytes(table) ? " Kept: bytes of one sequence's cache." : "");
   if (has_difference(table)) {
     text += "\n";
     text += render(difference_grid(table));

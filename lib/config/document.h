@@ -29,6 +29,12 @@ void read_leaf(const Node& node, const std::string& key, const Key& info, std::s
 template <class T>
 void read_value(const Node& node, const std::string& key, const Key& info, T& value);
 
+// A struct whose fields depend on a value among them (the options on the name of a variant) sees the node first.
+template <class T>
+concept ChoosesFields = requires(const Node& node, const std::string& prefix, T& value) {
+  T::choose_fields(node, prefix, value);
+};
+
 // Visits a struct's fields, taking each from the map node.
 struct Reader {
   const Node& node;
@@ -51,6 +57,7 @@ template <HasFields T>
 void read_struct(const Node& node, const std::string& prefix, T& value,
                  const std::vector<std::string>& also_known = {}) {
   if (node.kind != Node::Kind::map && node.kind != Node::Kind::null) wrong_kind(node, prefix, "a map of keys");
+  if constexpr (ChoosesFields<T>) T::choose_fields(node, prefix, value);
   std::vector<std::string> known = also_known;
   const std::string dotted = prefix.empty() ? "" : prefix + ".";
   T::fields(value, Reader{node, dotted, known});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "attention/care_layer.h"
 #include "convert/rank_allocation.h"
 
 namespace attnlab {
@@ -9,11 +10,12 @@ namespace {
 
 class CareTransform final : public Transform {
  public:
-  CareTransform(const DecoderConfig& base, const Care::Config& target) : base_(base), target_(target) {
+  CareTransform(const ModelForm& source, const ConversionStep& step)
+      : source_(source), base_(source.config), target_(std::get<Care::Config>(step.to)), layers_(step.layers) {
     plan();
   }
   const std::vector<Stage>& stages() const override { return stages_; }
-  VariantConfig settled() const override { return target_; }
+  std::vector<ConversionStep> settled() const override { return {{target_, layers_}}; }
 
   // C has D directions, and W C Wᵀ, of which the factors are, no more than G·H.
   int64_t numbers_to_estimate() const override {
@@ -27,13 +29,14 @@ class CareTransform final : public Transform {
   void prepare(const ModelSource& source, const ConversionData& data,
                const ConversionProgress& progress) override {
     if (!has_open_settings()) return;
-    target_.layers = choose_ranks(source, target_, data, progress);
+    target_.layers = choose_ranks(source, target_, layers_, data, progress);
     plan();
   }
 
-  TensorMap convert(size_t, const LayerTask& task, LayerFacts& facts) override {
+ private:
+  TensorMap cut(const MixerTask& task, LayerFacts& facts) const {
     const AttentionShape shape = base_.attention_shape(task.layer);
-    const GqaWeights gqa = gqa_of(task.before);
+    const GqaWeights gqa = gqa_weights(task.before);
     const LatentWidths widths = care_widths(shape, target_);
     auto layer = care_layer(shape, widths, gqa, damped_moment(task.calibration, gqa.k_weight, gqa.k_bias),
                             damped_moment(task.calibration, gqa.v_weight, gqa.v_bias));
@@ -44,35 +47,34 @@ class CareTransform final : public Transform {
     return std::move(layer.tensors);
   }
 
- private:
   void plan() {
     stages_ = {{.name = "compress",
                 .does = "low rank of keys and of values",
-                .form = {base_, target_},
+                .form = with_layers(source_, layers_, target_),
                 .exact = loses_nothing(),
-                .calibrated = target_.covariance && !loses_nothing()}};
+                .calibrated = target_.covariance && !loses_nothing(),
+                .convert = of_mixers(
+                    layers_, [this](const MixerTask& task, LayerFacts& facts) { return cut(task, facts); })}};
   }
 
   int64_t full_rank() const { return base_.n_kv_heads * base_.head_dim; }
-  bool loses_nothing() const {
-    const auto full = [&](int64_t rank) { return rank == full_rank(); };
-    if (target_.layers.keys.empty()) return full(target_.rank.value_or(full_rank()));
-    return std::all_of(target_.layers.keys.begin(), target_.layers.keys.end(), full) &&
-           std::all_of(target_.layers.values.begin(), target_.layers.values.end(), full);
-  }
+  bool loses_nothing() const { return Care::is_exact(base_.attention_shape(), target_); }
 
+  ModelForm source_;
   DecoderConfig base_;
   Care::Config target_;
+  std::vector<int64_t> layers_;
   std::vector<Stage> stages_;
 };
 
 }  // namespace
 
-std::unique_ptr<Transform> make_care_transform(const DecoderConfig& base, const VariantConfig& target,
+std::unique_ptr<Transform> make_care_transform(const ModelForm& source, const ConversionStep& step,
                                                const TransformOptions&) {
-  const auto& config = std::get<Care::Config>(target);
-  if (const auto problem = Care::problem(base.attention_shape(), config)) throw InputError(*problem);
-  return std::make_unique<CareTransform>(base, config);
+  for (const int64_t layer : step.layers)
+    if (const auto problem = variant_problem(source.config.attention_shape(layer), step.to))
+      throw InputError(*problem);
+  return std::make_unique<CareTransform>(source, step);
 }
 
 }  // namespace attnlab

@@ -15,11 +15,9 @@
 namespace attnlab {
 namespace {
 
-constexpr std::string_view kAttention = "self_attn.";
-
 // Streams of one model before or after a stage.
 struct Level {
-  DecoderForm form;
+  ModelForm form;
   std::optional<LayerStream> calibration;  // where the next stage is calibrated
   std::optional<LayerStream> heldout;
 };
@@ -32,37 +30,11 @@ void return_free_memory() {
 #endif
 }
 
-TensorMap attention_of(const TensorMap& layer) {
-  TensorMap attention;
-  for (const auto& [name, tensor] : layer)
-    if (name.starts_with(kAttention)) attention[name.substr(kAttention.size())] = tensor;
-  return attention;
-}
-
-TensorMap with_attention(const TensorMap& layer, const TensorMap& attention) {
-  TensorMap out;
-  for (const auto& [name, tensor] : layer)
-    if (!name.starts_with(kAttention)) out[name] = tensor;
-  for (const auto& [name, tensor] : attention) out[std::string(kAttention) + name] = tensor;
-  return out;
-}
-
 // As it will be read back.
 TensorMap rounded(const TensorMap& tensors, torch::ScalarType stored) {
   TensorMap out;
   for (const auto& [name, tensor] : tensors) out[name] = tensor.to(stored).to(torch::kFloat32);
   return out;
-}
-
-int64_t cached_by_layer(const DecoderForm& form, int64_t layer) {
-  const ShapesOnly no_memory;
-  return cached_numbers(make_attention(form.config.attention_shape(layer), form.variant)->cache_layout());
-}
-
-int64_t cached_by_all(const DecoderForm& form) {
-  int64_t total = 0;
-  for (int64_t layer = 0; layer < form.config.n_layers; ++layer) total += cached_by_layer(form, layer);
-  return total;
 }
 
 class ConversionRun {
@@ -85,7 +57,7 @@ class ConversionRun {
   }
 
   void run(const ConversionProgress& progress) {
-    const int64_t layers = source_.config.n_layers;
+    const int64_t layers = source_.config().n_layers;
     for (int64_t layer = position_.next_layer; layer < layers; ++layer) {
       progress("converting", layer, layers);
       convert_layer(layer);
@@ -98,7 +70,7 @@ class ConversionRun {
  private:
   // Level 0 is the base, level s + 1 the model after stage s.
   void make_levels() {
-    std::vector<DecoderForm> forms{{source_.config, Gqa::Config{}}};
+    std::vector<ModelForm> forms{source_.form};
     for (const auto& stage : stages_) forms.push_back(stage.form);
     std::optional<LayerStream> heldout, calibration;
     if (!data_.heldout.ids_BT.empty())
@@ -120,22 +92,15 @@ class ConversionRun {
   std::vector<TensorMap> all_forms(int64_t layer, const TensorMap& base) {
     const torch::NoGradGuard no_grad;
     std::vector<TensorMap> forms{base};
-    const auto& norm = base.at("input_layernorm.weight");
-    TensorMap before = attention_of(base);
-    const TensorMap original = before;
-    for (size_t s = 0; s < transform_.stages().size(); ++s) {
+    const size_t stages = transform_.stages().size();
+    for (size_t s = 0; s < stages; ++s) {
       std::optional<CalibrationInputs> inputs;
-      if (levels_[s].calibration) inputs.emplace(*levels_[s].calibration, norm);
+      if (levels_[s].calibration) inputs.emplace(*levels_[s].calibration, layer, forms.back());
       LayerFacts facts;
-      before = transform_.convert(s,
-                                  {.layer = layer,
-                                   .base = original,
-                                   .before = before,
-                                   .norm = norm,
-                                   .calibration = inputs ? &*inputs : nullptr},
-                                  facts);
+      forms.push_back(stages_[s].convert(
+          {.layer = layer, .base = base, .before = forms.back(), .calibration = inputs ? &*inputs : nullptr},
+          facts));
       position_.facts[s].push_back(facts);
-      forms.push_back(with_attention(base, before));
     }
     if (forms.size() == stages_.size()) {  // the last stage is the rounding
       forms.push_back(rounded(forms.back(), stored_));
@@ -145,7 +110,7 @@ class ConversionRun {
   }
 
   void convert_layer(int64_t layer) {
-    const bool last = layer + 1 == source_.config.n_layers;
+    const bool last = layer + 1 == source_.config().n_layers;
     const auto forms = all_forms(layer, source_.layer(layer));
     store_.put(layer, forms.back());
     for (size_t i = 0; i < levels_.size(); ++i) {
@@ -197,16 +162,16 @@ class ConversionRun {
 };
 
 ConversionReport ConversionRun::report() const {
-  ConversionReport report{.base_cached_numbers = cached_by_all(levels_[0].form)};
+  ConversionReport report{.base_cached_numbers = cached_numbers_per_token(levels_[0].form)};
   std::optional<OutputHead> head;
   if (levels_[0].heldout) head.emplace(source_);
   for (size_t s = 0; s < stages_.size(); ++s) {
     const Stage& stage = stages_[s];
     StageReport row{.name = stage.name,
                     .does = stage.does,
-                    .variant = variant_name(stage.form.variant),
+                    .variant = form_name(stage.form),
                     .exact = stage.exact,
-                    .cached_numbers = cached_by_all(stage.form),
+                    .cached_numbers = cached_numbers_per_token(stage.form),
                     .layers = position_.facts[s]};
     if (head) {
       const auto& after = *levels_[s + 1].heldout;
@@ -214,7 +179,7 @@ ConversionReport ConversionRun::report() const {
       row.max_difference = s == 0
                                ? row.from_base.max_logit_difference
                                : head->compare(*levels_[s].heldout, after, data_.heldout).max_logit_difference;
-      row.tolerance = rounding_tolerance(source_.config, row.from_base.largest_logit);
+      row.tolerance = rounding_tolerance(source_.config(), row.from_base.largest_logit);
       report.base_perplexity = row.from_base.perplexity_before;
     }
     report.stages.push_back(std::move(row));

@@ -95,9 +95,9 @@ void ConversionFolder::save(const Position& position) {
                      {"facts", facts_to_json(position.facts).dump()}});
 }
 
-void ConversionFolder::finish(const DecoderForm& form, const Checkpoint& source, const TensorMap& outer,
+void ConversionFolder::finish(const ModelForm& form, const Checkpoint& source, const TensorMap& outer,
                               const nlohmann::ordered_json& report) {
-  auto config = write_decoder_form(form, stored_name(stored_));
+  auto config = write_model_form(form, stored_name(stored_));
   for (const char* key : kTokenIds)
     if (const auto found = source.config().find(key); found != source.config().end()) config[key] = *found;
   for (const char* name : kTokenizerFiles)

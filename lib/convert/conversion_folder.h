@@ -29,7 +29,7 @@ class ConversionFolder final : public ConversionStore {
 
   // Writes config.json, the tensors (outer ones from `outer`), conversion.json and the source's tokenizer
   // files.
-  void finish(const DecoderForm& form, const Checkpoint& source, const TensorMap& outer,
+  void finish(const ModelForm& form, const Checkpoint& source, const TensorMap& outer,
               const nlohmann::ordered_json& report);
 
  private:

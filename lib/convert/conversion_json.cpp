@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <set>
 
+#include "config/document.h"
+#include "core/errors.h"
+
 namespace attnlab {
 namespace {
 
@@ -36,13 +39,16 @@ std::string stage_row(const StageReport& stage, const ConversionReport& report) 
 std::string fact_line(const StageReport& stage, const std::string& fact) {
   double sum = 0, least = 0;
   size_t where = 0;
+  size_t told = 0;
   for (size_t i = 0; i < stage.layers.size(); ++i) {
-    const double value = stage.layers[i].at(fact);
-    sum += value;
-    if (i == 0 || value < least) least = value, where = i;
+    const auto found = stage.layers[i].find(fact);
+    if (found == stage.layers[i].end()) continue;  // a layer that the stage leaves as it is
+    sum += found->second;
+    if (told == 0 || found->second < least) least = found->second, where = i;
+    ++told;
   }
   return fmt::format("  {}, {}: mean {:.4f}, least {:.4f} (layer {})\n", stage.name, fact,
-                     sum / static_cast<double>(stage.layers.size()), least, where);
+                     sum / static_cast<double>(told), least, where);
 }
 
 }  // namespace
@@ -77,6 +83,26 @@ std::vector<std::vector<LayerFacts>> facts_from_json(const nlohmann::json& json)
 
 nlohmann::ordered_json options_to_json(const VariantConfig& variant) {
   return std::visit([](const auto& config) { return object_of(config); }, variant);
+}
+
+nlohmann::ordered_json steps_to_json(const std::vector<ConversionStep>& steps) {
+  auto out = nlohmann::ordered_json::array();
+  for (const auto& step : steps)
+    out.push_back({{"to", variant_name(step.to)},
+                   {"layers", layers_text(step.layers)},
+                   {"options", options_to_json(step.to)}});
+  return out;
+}
+
+std::vector<ConversionStep> steps_from_json(const nlohmann::json& json) {
+  std::vector<ConversionStep> steps;
+  for (const auto& item : json) {
+    const auto defaults = variant_defaults(item.at("to").get<std::string>());
+    const auto layers = parse_layers(item.at("layers").get<std::string>());
+    ATTNLAB_CHECK(defaults && layers);
+    steps.push_back({with_options(*defaults, parse_yaml(item.at("options").dump(), "options")), *layers});
+  }
+  return steps;
 }
 
 std::string conversion_table(const ConversionReport& report) {

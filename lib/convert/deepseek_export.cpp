@@ -18,9 +18,9 @@ struct Sizes {
   int64_t q_rank = 0;       // of the queries' latent without the constant; 0: not compressed
 };
 
-Sizes sizes_of(const DecoderForm& form) {
+Sizes sizes_of(const ModelForm& form) {
   const AttentionShape shape = form.config.attention_shape();
-  Sizes s{.config = std::get<MlaDeepseek::Config>(form.variant)};
+  Sizes s{.config = std::get<MlaDeepseek::Config>(form.layers.front())};
   s.mla = deepseek_sizes(shape, s.config);
   s.bias = shape.qkv_bias;
   s.neutral_kv = s.config.latent_norm == LatentNorm::neutral;
@@ -116,7 +116,7 @@ void export_keys_and_values(const Sizes& s, const TensorMap& in, const torch::Te
 
 }  // namespace
 
-std::optional<BadInput> export_problem(const DecoderForm& form) {
+std::optional<BadInput> export_problem(const ModelForm& form) {
   const DecoderConfig& config = form.config;
   const FamilyTraits& traits = traits_of(config.family);
   if (config.window > 0 && config.window < config.max_positions)
@@ -137,7 +137,7 @@ std::optional<BadInput> export_problem(const DecoderForm& form) {
   return decoder_problem(exported_form(form).config);
 }
 
-DecoderForm exported_form(const DecoderForm& form) {
+ModelForm exported_form(const ModelForm& form) {
   const Sizes s = sizes_of(form);
   DecoderConfig config = form.config;
   config.family = Family::deepseek_v3;
@@ -154,7 +154,7 @@ DecoderForm exported_form(const DecoderForm& form) {
   return {config, DeepseekMla::Config{}};
 }
 
-TensorMap export_layer(const DecoderForm& form, const TensorMap& attention, const torch::Tensor& input_norm,
+TensorMap export_layer(const ModelForm& form, const TensorMap& attention, const torch::Tensor& input_norm,
                        torch::ScalarType dtype) {
   const Sizes s = sizes_of(form);
   TensorMap out{{"o_proj.weight", attention.at("o_proj.weight")}};

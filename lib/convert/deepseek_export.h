@@ -9,23 +9,24 @@
 
 #include <optional>
 
-#include "attention/attention.h"
+#include "attention/gqa_weights.h"
 #include "core/errors.h"
-#include "model/decoder_form.h"
+#include "model/model_form.h"
 
 namespace attnlab {
 
 // Why a form can't be said in DeepSeek-V3's config.json and modules, if so: windows, caps, experts, other
-// activations and norms. The form is of variant mla_deepseek.
-std::optional<BadInput> export_problem(const DecoderForm& form);
+// activations and norms. All layers are mla_deepseek with the same
+// options.
+std::optional<BadInput> export_problem(const ModelForm& form);
 
 // The form of what export_layer gives. `export_problem` must be empty.
-DecoderForm exported_form(const DecoderForm& form);
+ModelForm exported_form(const ModelForm& form);
 
 // Attention's tensors in that form. `input_norm`: the weight of the norm before attention, which says how large
 // its inputs are. `dtype`: what the checkpoint will be stored in: the constants are rounded to it first, and
 // what rounding does to them is taken out of the matrices behind. float32.
-TensorMap export_layer(const DecoderForm& form, const TensorMap& attention, const torch::Tensor& input_norm,
+TensorMap export_layer(const ModelForm& form, const TensorMap& attention, const torch::Tensor& input_norm,
                        torch::ScalarType dtype);
 
 }  // namespace attnlab

@@ -12,14 +12,18 @@ namespace {
 
 class DeepseekTransform final : public Transform {
  public:
-  DeepseekTransform(const DecoderConfig& base, const MlaDeepseek::Config& target,
-                    const TransformOptions& options)
-      : base_(base), plain_(without_qk_norm(base)), target_(target), options_(options) {
+  DeepseekTransform(const ModelForm& source, const ConversionStep& step, const TransformOptions& options)
+      : source_(source),
+        base_(source.config),
+        plain_(without_qk_norm(base_)),
+        target_(std::get<MlaDeepseek::Config>(step.to)),
+        layers_(step.layers),
+        options_(options) {
     plan();
   }
 
   const std::vector<Stage>& stages() const override { return stages_; }
-  VariantConfig settled() const override { return target_; }
+  std::vector<ConversionStep> settled() const override { return {{target_, layers_}}; }
 
   int64_t numbers_to_estimate() const override {
     const AttentionShape shape = plain_.attention_shape();
@@ -32,28 +36,32 @@ class DeepseekTransform final : public Transform {
   void prepare(const ModelSource& source, const ConversionData& data,
                const ConversionProgress& progress) override {
     if (!has_open_settings()) return;
-    target_.freqfold = fmt::format("{}", choose_freqfold(source, plain_, target_, data, progress));
+    target_.freqfold = fmt::format("{}", choose_freqfold(source, {plain_, target_, layers_}, data, progress));
     plan();
   }
 
   std::string own_layout_because() const override {
-    if (stages_.back().name == "export" || !options_.exported) return "";
+    if (!can_export() || stages_.back().name == "export") return "";
     return describe(*export_problem(stages_.back().form));
   }
 
-  TensorMap convert(size_t stage, const LayerTask& task, LayerFacts& facts) override {
-    const std::string& name = stages_[stage].name;
-    if (name == "fold_qk_norm")
-      return fold_qk_norm(base_.attention_shape(), gqa_of(task.base), *task.calibration);
-    if (name == "rotate") return rotate(task, facts);
-    if (name == "remove_rope") return partial_rope_layer(plain_.attention_shape(), target_, gqa_, rotation_);
-    if (name == "compress") return compress(task, facts);
-    if (name == "unit_norm") return unit_norm_layer(target_, task.before);
-    if (name == "latent_norm") return latent_norm(task);
-    return export_layer(stages_[stage - 1].form, task.before, task.norm, options_.dtype);
+ private:
+  bool can_export() const { return options_.exported && layers_.size() == static_cast<size_t>(base_.n_layers); }
+
+  // The source's form with these options in the layers that are converted.
+  ModelForm form_with(const VariantConfig& variant) const {
+    ModelForm form = source_;
+    form.config = plain_;
+    return with_layers(std::move(form), layers_, variant);
   }
 
- private:
+  template <class Convert>
+  LayerConversion mixers(Convert convert) {
+    return of_mixers(layers_, [this, convert](const MixerTask& task, LayerFacts& facts) {
+      return (this->*convert)(task, facts);
+    });
+  }
+
   void plan() {
     MlaDeepseek::Config partial{.q_lora_rank = 0, .freqfold = target_.freqfold, .collapse = target_.collapse};
     const MlaV2::Config rotated{.groups = 1, .rope = GroupRope::repeat, .absorb = false};
@@ -63,39 +71,59 @@ class DeepseekTransform final : public Transform {
     if (traits_of(base_.family).qk_norm)
       stages_.push_back({.name = "fold_qk_norm",
                          .does = "norms of query and key heads as factors",
-                         .form = {plain_, Gqa::Config{}},
-                         .calibrated = true});
+                         .form = form_with(Gqa::Config{}),
+                         .calibrated = true,
+                         .convert = mixers(&DeepseekTransform::fold)});
     stages_.push_back({.name = "rotate",
                        .does = "RoRoPE: keys rotated across KV heads",
-                       .form = {plain_, rotated},
+                       .form = form_with(rotated),
                        .exact = freqfold_of(target_) == 1,
-                       .calibrated = true});
+                       .calibrated = true,
+                       .convert = mixers(&DeepseekTransform::rotate)});
     stages_.push_back({.name = "remove_rope",
                        .does = "rotary kept by the strongest numbers alone",
-                       .form = {plain_, partial}});
+                       .form = form_with(partial),
+                       .convert = mixers(&DeepseekTransform::remove_rope)});
     stages_.push_back({.name = "compress",
                        .does = "joint PCA of keys and values",
-                       .form = {plain_, bare},
+                       .form = form_with(bare),
                        .exact = loses_nothing(),
-                       .calibrated = true});
+                       .calibrated = true,
+                       .convert = mixers(&DeepseekTransform::compress)});
     if (target_.latent_norm == LatentNorm::calibrated) plan_norms();
-    const DecoderForm& compressed = stages_.back().form;
-    if (!options_.exported || export_problem(compressed)) return;
-    stages_.push_back(
-        {.name = "export", .does = "as stock DeepSeek-V3", .form = exported_form(compressed), .exact = true});
+    const ModelForm compressed = stages_.back().form;
+    if (!can_export() || export_problem(compressed)) return;
+    const auto dtype = options_.dtype;
+    stages_.push_back({.name = "export",
+                       .does = "as stock DeepSeek-V3",
+                       .form = exported_form(compressed),
+                       .exact = true,
+                       .convert = of_mixers(layers_, [compressed, dtype](const MixerTask& task, LayerFacts&) {
+                         return export_layer(compressed, task.before, task.norm, dtype);
+                       })});
   }
 
   // The published code calibrates norms in a model that has them, with weight 1.
   void plan_norms() {
     if (target_.follow == Follow::published_code)
-      stages_.push_back({.name = "unit_norm", .does = "norms of weight 1", .form = {plain_, target_}});
+      stages_.push_back({.name = "unit_norm",
+                         .does = "norms of weight 1",
+                         .form = form_with(target_),
+                         .convert = mixers(&DeepseekTransform::unit_norm)});
     stages_.push_back({.name = "latent_norm",
                        .does = "norms that keep the latents' size on average",
-                       .form = {plain_, target_},
-                       .calibrated = true});
+                       .form = form_with(target_),
+                       .calibrated = true,
+                       .convert = mixers(&DeepseekTransform::latent_norm)});
   }
 
-  TensorMap latent_norm(const LayerTask& task) const {
+  TensorMap fold(const MixerTask& task, LayerFacts&) {
+    return fold_qk_norm(base_.attention_shape(), gqa_weights(task.base), *task.calibration);
+  }
+
+  TensorMap unit_norm(const MixerTask& task, LayerFacts&) { return unit_norm_layer(target_, task.before); }
+
+  TensorMap latent_norm(const MixerTask& task, LayerFacts&) {
     const auto unit =
         target_.follow == Follow::published_code ? task.before : unit_norm_layer(target_, task.before);
     return norm_layer(target_, unit, rms_of(*task.calibration));
@@ -120,15 +148,19 @@ class DeepseekTransform final : public Transform {
     };
   }
 
-  TensorMap rotate(const LayerTask& task, LayerFacts& facts) {
-    gqa_ = gqa_of(task.before);  // with norms folded, where the base has them
+  TensorMap rotate(const MixerTask& task, LayerFacts& facts) {
+    gqa_ = gqa_weights(task.before);  // with norms folded, where the base has them
     const auto keys = rotate_keys(plain_.attention_shape(), target_, gqa_, moment_of(*task.calibration));
     rotation_ = keys.rotation;
     facts["rope_energy"] = keys.rope_energy;
     return rotated_layer(plain_.attention_shape(), gqa_, rotation_);
   }
 
-  TensorMap compress(const LayerTask& task, LayerFacts& facts) {
+  TensorMap remove_rope(const MixerTask&, LayerFacts&) {
+    return partial_rope_layer(plain_.attention_shape(), target_, gqa_, rotation_);
+  }
+
+  TensorMap compress(const MixerTask& task, LayerFacts& facts) {
     auto layer = compress_layer(plain_.attention_shape(), target_, gqa_, rotation_, task.before,
                                 moment_of(*task.calibration));
     facts["balance_ratio"] = layer.balance_ratio;
@@ -137,8 +169,10 @@ class DeepseekTransform final : public Transform {
     return std::move(layer.tensors);
   }
 
+  ModelForm source_;
   DecoderConfig base_, plain_;
   MlaDeepseek::Config target_;
+  std::vector<int64_t> layers_;
   TransformOptions options_;
   std::vector<Stage> stages_;
   GqaWeights gqa_;          // of the layer that is being converted
@@ -147,13 +181,10 @@ class DeepseekTransform final : public Transform {
 
 }  // namespace
 
-std::unique_ptr<Transform> make_deepseek_transform(const DecoderConfig& base, const VariantConfig& target,
+std::unique_ptr<Transform> make_deepseek_transform(const ModelForm& source, const ConversionStep& step,
                                                    const TransformOptions& options) {
-  const auto& config = std::get<MlaDeepseek::Config>(target);
-  const bool folded = options.approximate_qk_norm && traits_of(base.family).qk_norm;
-  const DecoderConfig judged = folded ? without_qk_norm(base) : base;
-  if (const auto problem = MlaDeepseek::problem(judged.attention_shape(), config)) throw InputError(*problem);
-  return std::make_unique<DeepseekTransform>(base, config, options);
+  require_convertible(source, step, options);
+  return std::make_unique<DeepseekTransform>(source, step, options);
 }
 
 }  // namespace attnlab

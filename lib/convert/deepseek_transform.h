@@ -6,7 +6,7 @@
 
 namespace attnlab {
 
-std::unique_ptr<Transform> make_deepseek_transform(const DecoderConfig& base, const VariantConfig& target,
+std::unique_ptr<Transform> make_deepseek_transform(const ModelForm& source, const ConversionStep& step,
                                                    const TransformOptions& options);
 
 }  // namespace attnlab

@@ -1,6 +1,8 @@
 #include "convert/dimension_norms.h"
 
 #include "attention/joint_pca.h"
+#include "convert/calibrated_layers.h"
+#include "convert/layer_tensors.h"
 #include "core/errors.h"
 
 namespace attnlab {
@@ -15,14 +17,6 @@ torch::Tensor rotated_energies(const torch::Tensor& key_moment, const RopeFold& 
   const auto rotation = rorope_rotation(fold_halves(key_moment, fold), fold);
   const auto energies = (torch::matmul(rotation, key_moment) * rotation).sum(1);
   return energies.index_select(0, rope_first_order(fold).to(energies.device()));
-}
-
-GqaWeights attention_of(const TensorMap& layer) {
-  TensorMap attention;
-  const std::string prefix = "self_attn.";
-  for (const auto& [name, tensor] : layer)
-    if (name.starts_with(prefix)) attention[name.substr(prefix.size())] = tensor;
-  return gqa_of(attention);
 }
 
 }  // namespace
@@ -44,20 +38,17 @@ BalanceNorms balance_norms(const torch::Tensor& key_moment, const torch::Tensor&
 
 void visit_moments(const ModelSource& base, const ConversionData& data, const ConversionProgress& progress,
                    const std::function<void(const LayerMoments&)>& see) {
-  ATTNLAB_CHECK(!traits_of(base.config.family).qk_norm);
+  ATTNLAB_CHECK(!traits_of(base.config().family).qk_norm);
   const torch::NoGradGuard no_grad;
-  LayerStream stream({base.config, Gqa::Config{}}, data.calibration, base.embedding(), base.device);
-  for (int64_t layer = 0; layer < base.config.n_layers; ++layer) {
-    progress("norms", layer, base.config.n_layers);
-    const TensorMap tensors = base.layer(layer);
-    const GqaWeights gqa = attention_of(tensors);
-    const CalibrationInputs inputs(stream, tensors.at("input_layernorm.weight"));
-    see({.layer = layer,
-         .tokens = inputs.tokens(),
-         .keys = inputs.second_moment(gqa.k_weight, gqa.k_bias).cpu(),
-         .values = inputs.second_moment(gqa.v_weight, gqa.v_bias).cpu()});
-    stream.advance(layer, tensors, data.precision);
-  }
+  const CalibratedPass pass{.what = "norms", .text = data.calibration, .precision = data.precision};
+  visit_layers(base, pass, progress,
+               [&](int64_t layer, const TensorMap& tensors, const CalibrationInputs* inputs) {
+                 const GqaWeights gqa = gqa_weights(mixer_of(tensors));
+                 see({.layer = layer,
+                      .tokens = inputs->tokens(),
+                      .keys = inputs->second_moment(gqa.k_weight, gqa.k_bias).cpu(),
+                      .values = inputs->second_moment(gqa.v_weight, gqa.v_bias).cpu()});
+               });
 }
 
 torch::Tensor gram_of(const torch::Tensor& weight) {

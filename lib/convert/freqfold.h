@@ -7,10 +7,16 @@
 
 namespace attnlab {
 
+// What is converted, and how.
+struct FoldedLayers {
+  DecoderConfig plain;  // without norms of query and key heads
+  MlaDeepseek::Config config;
+  std::vector<int64_t> layers;
+};
+
 // One pass through the layers: the keys' second moments serve every m, and held-out text goes through a model
-// of each. `plain`: the config without norms of query and key heads.
-int64_t choose_freqfold(const ModelSource& source, const DecoderConfig& plain,
-                        const MlaDeepseek::Config& config, const ConversionData& data,
+// of each.
+int64_t choose_freqfold(const ModelSource& source, const FoldedLayers& folded, const ConversionData& data,
                         const ConversionProgress& progress);
 
 }  // namespace attnlab

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "core/errors.h"
-#include "model/masks.h"
 
 namespace attnlab {
 namespace {
@@ -39,8 +38,9 @@ TokenBatches make_batches(const torch::Tensor& ids_NT) {
   return batches;
 }
 
-std::shared_ptr<DecoderLayer> make_layer(const DecoderForm& form, int64_t layer, const TensorMap& tensors) {
-  const auto module = std::make_shared<DecoderLayer>(form.config, form.variant, layer);
+std::shared_ptr<DecoderLayer> load_layer(const ModelForm& form, int64_t layer, const TensorMap& tensors) {
+  auto module = make_layer(form, layer);
+  ATTNLAB_CHECK(module->named_parameters().size() == tensors.size());
   for (auto& parameter : module->named_parameters()) {
     const auto found = tensors.find(parameter.key());
     ATTNLAB_CHECK(found != tensors.end() && found->second.sizes() == parameter.value().sizes());
@@ -51,7 +51,7 @@ std::shared_ptr<DecoderLayer> make_layer(const DecoderForm& form, int64_t layer,
   return module;
 }
 
-LayerStream::LayerStream(const DecoderForm& form, const TokenBatches& tokens, const torch::Tensor& embedding,
+LayerStream::LayerStream(const ModelForm& form, const TokenBatches& tokens, const torch::Tensor& embedding,
                          torch::Device device) {
   const double scale =
       traits_of(form.config.family).scaled_embedding ? std::sqrt(static_cast<double>(form.config.d_model)) : 1;
@@ -62,13 +62,9 @@ LayerStream::LayerStream(const DecoderForm& form, const TokenBatches& tokens, co
   *this = branch(form);
 }
 
-LayerStream LayerStream::branch(const DecoderForm& form) const {
+LayerStream LayerStream::branch(const ModelForm& form) const {
   LayerStream other;
-  const DecoderConfig& config = form.config;
   other.form_ = form;
-  other.rotary_ = std::make_shared<const Rotary>(
-      variant_turning_dim(config.attention_shape(), form.variant, config.turning_dim()), config.rope_theta,
-      config.rope_scaling);
   other.states_ = states_;
   return other;
 }
@@ -78,28 +74,32 @@ void LayerStream::set_states(std::vector<torch::Tensor> states) {
   states_ = std::move(states);
 }
 
-void LayerStream::advance(int64_t layer, const TensorMap& tensors, Precision precision) {
-  const torch::NoGradGuard no_grad;
-  const auto module = make_layer(form_, layer, tensors);
-  RotaryTables tables;
-  LayerMasks masks;
-  int64_t T = -1;  // that tables and masks are for
+void LayerStream::run(DecoderLayer& module, int64_t layer, Precision precision, const Visit& visit) const {
+  const Rotary rotary = layer_rotary(form_, layer);
+  std::shared_ptr<const Sequence> sequence;
   const PrecisionScope scope(precision, states_.empty() ? torch::Device(torch::kCPU) : states_[0].device());
-  for (auto& state : states_) {
-    if (state.size(1) != T) {
-      T = state.size(1);
-      const auto options = torch::dtype(torch::kInt64).device(state.device());
-      tables = rotary_->tables(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options),
-                               torch::kFloat32);
-      masks = make_masks({}, T, T, form_.config.window, state.device());
+  for (size_t i = 0; i < states_.size(); ++i) {
+    const int64_t T = states_[i].size(1);
+    if (!sequence || sequence->T() != T) {
+      const auto options = torch::dtype(torch::kInt64).device(states_[i].device());
+      SequenceParts parts{.T = T, .device = states_[i].device()};
+      if (form_.config.window > 0) parts.windows.push_back(form_.config.window);
+      parts.rotary.push_back(
+          rotary.tables(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options), torch::kFloat32));
+      sequence = std::make_shared<const Sequence>(std::move(parts));
     }
-    const bool windowed = form_.config.has_window(layer);
-    state = module->forward(state, {.x_BTD = {},
-                                    .cos_BSH = tables.cos_BTH,
-                                    .sin_BSH = tables.sin_BTH,
-                                    .mask_B1TS = windowed ? masks.window_B1TS : masks.full_B1TS});
+    visit(i, module.forward(states_[i], {.x_BTD = {}, .sequence = sequence}));
   }
 }
+
+void LayerStream::advance(int64_t layer, const TensorMap& tensors, Precision precision) {
+  const torch::NoGradGuard no_grad;
+  run(*load_layer(form_, layer, tensors), layer, precision,
+      [&](size_t i, const torch::Tensor& out_BTD) { states_[i] = out_BTD; });
+}
+
+CalibrationInputs::CalibrationInputs(const LayerStream& stream, int64_t layer, TensorMap tensors)
+    : stream_(stream), layer_(layer), tensors_(std::move(tensors)) {}
 
 int64_t CalibrationInputs::tokens() const {
   int64_t total = 0;
@@ -109,8 +109,32 @@ int64_t CalibrationInputs::tokens() const {
 
 torch::Tensor CalibrationInputs::normed(const torch::Tensor& state_BTD) const {
   const auto& config = stream_.form().config;
-  const auto weight = traits_of(config.family).norm_plus_one ? norm_ + 1 : norm_;
-  return at::rms_norm(state_BTD, norm_.sizes(), weight, config.norm_eps);
+  const auto& norm = tensors_.at("input_layernorm.weight");
+  const auto weight = traits_of(config.family).norm_plus_one ? norm + 1 : norm;
+  return at::rms_norm(state_BTD, norm.sizes(), weight, config.norm_eps);
+}
+
+void CalibrationInputs::visit_matrix(const std::string& matrix,
+                                     const std::function<void(const torch::Tensor&)>& see) const {
+  const torch::NoGradGuard no_grad;
+  const auto module = load_layer(stream_.form(), layer_, tensors_);
+  const auto modules = module->named_modules("", /*include_self=*/false);
+  const auto* found = modules.find(matrix);
+  ATTNLAB_CHECK(found);
+  const auto linear = std::dynamic_pointer_cast<LinearImpl>(*found);
+  ATTNLAB_CHECK(linear);
+  const LinearTap tap(*linear, [&](const torch::Tensor& x) { see(x.flatten(0, -2)); });
+  stream_.run(*module, layer_, Precision::float32, [](size_t, const torch::Tensor&) {});
+}
+
+torch::Tensor CalibrationInputs::input_moment(const std::string& matrix) const {
+  torch::Tensor moment;
+  visit_matrix(matrix, [&](const torch::Tensor& x_PX) {
+    const auto x = x_PX.to(torch::kFloat64);
+    if (!moment.defined()) moment = torch::zeros({x.size(1), x.size(1)}, x.options());
+    moment.addmm_(x.t(), x);
+  });
+  return moment;
 }
 
 torch::Tensor CalibrationInputs::second_moment(const torch::Tensor& weight, const torch::Tensor& bias) const {

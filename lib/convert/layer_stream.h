@@ -7,11 +7,13 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "model/decoder.h"
-#include "model/decoder_form.h"
+#include "model/model_form.h"
 #include "model/precision.h"
 
 namespace attnlab {
@@ -26,46 +28,54 @@ struct TokenBatches {
 // Cuts rows of T tokens into batches of about 2,048 tokens, which keep the processor's caches warm.
 TokenBatches make_batches(const torch::Tensor& ids_NT);
 
-// One layer in a form, its parameters being the given tensors ("self_attn.q_proj.weight", …) themselves.
-std::shared_ptr<DecoderLayer> make_layer(const DecoderForm& form, int64_t layer, const TensorMap& tensors);
+// One layer in a form, its parameters being the given tensors ("self_attn.q_proj.weight", …) themselves:
+// exactly those that the form has.
+std::shared_ptr<DecoderLayer> load_layer(const ModelForm& form, int64_t layer, const TensorMap& tensors);
 
 class LayerStream {
  public:
   // The embedded tokens. `embedding` [V, D] may lie on another device. Streams over the same tokens share what
   // they have in common: see `branch`.
-  LayerStream(const DecoderForm& form, const TokenBatches& tokens, const torch::Tensor& embedding,
+  LayerStream(const ModelForm& form, const TokenBatches& tokens, const torch::Tensor& embedding,
               torch::Device device);
   // The same tokens at the same depth, from here on in another form.
-  LayerStream branch(const DecoderForm& form) const;
+  LayerStream branch(const ModelForm& form) const;
 
-  const DecoderForm& form() const { return form_; }
+  const ModelForm& form() const { return form_; }
   const std::vector<torch::Tensor>& states() const { return states_; }
   // For going on where another process stopped.
   void set_states(std::vector<torch::Tensor> states);
   void advance(int64_t layer, const TensorMap& tensors, Precision precision = Precision::float32);
+  // What the layer makes of each batch of states, [B, T, D]; the states stay. `layer` must be the next one.
+  using Visit = std::function<void(size_t batch, const torch::Tensor& out_BTD)>;
+  void run(DecoderLayer& module, int64_t layer, Precision precision, const Visit& visit) const;
 
  private:
   LayerStream() = default;
 
-  DecoderForm form_;
-  std::shared_ptr<const Rotary> rotary_;
+  ModelForm form_;
   std::vector<torch::Tensor> states_;  // [B, T, D] of each batch, float32
 };
 
-// What the attention of one layer sees of the calibration tokens: normed hidden states.
+// What one layer, as the stage before left it, does with the calibration tokens.
 class CalibrationInputs {
  public:
-  // `norm`: the layer's input_layernorm.weight.
-  CalibrationInputs(const LayerStream& stream, torch::Tensor norm) : stream_(stream), norm_(std::move(norm)) {}
+  // `tensors`: the layer's, of the stream's form.
+  CalibrationInputs(const LayerStream& stream, int64_t layer, TensorMap tensors);
 
   int64_t tokens() const;
-  // Calls with [P, D], batch by batch.
+  // Calls with what the mixer sees, normed hidden states [P, D], batch by batch.
   template <class Visit>
   void visit(const Visit& see) const {
     for (const auto& state : stream_.states()) see(normed(state).flatten(0, 1));
   }
-  // Σ y yᵀ over tokens, y = W x + b: [rows, rows] float64. `weight` undefined: y = x.
+  // Calls with the inputs [P, columns] of any matrix of the layer ("mlp.down_proj", "self_attn.o_proj"), batch
+  // by batch: the layer runs. Experts see the tokens that are routed to them.
+  void visit_matrix(const std::string& matrix, const std::function<void(const torch::Tensor& x_PX)>& see) const;
+  // Σ y yᵀ over tokens, y = W x + b of the mixer's inputs: [rows, rows] float64. `weight` undefined: y = x.
   torch::Tensor second_moment(const torch::Tensor& weight, const torch::Tensor& bias) const;
+  // Σ x xᵀ over the inputs of any matrix: [columns, columns] float64.
+  torch::Tensor input_moment(const std::string& matrix) const;
   // Mean over tokens of RMS(y), or of 1 / √(RMS(y)² + eps) with the model's norm_eps.
   double mean_rms(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse) const;
 
@@ -73,7 +83,8 @@ class CalibrationInputs {
   torch::Tensor normed(const torch::Tensor& state_BTD) const;
 
   const LayerStream& stream_;
-  torch::Tensor norm_;
+  int64_t layer_;
+  TensorMap tensors_;
 };
 
 }  // namespace attnlab

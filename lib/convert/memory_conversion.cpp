@@ -29,7 +29,7 @@ MemoryConversion convert_in_memory(const DecoderConfig& config, const TensorMap&
                                    const ConversionData& data, torch::Device device,
                                    const ConversionProgress& progress) {
   const torch::NoGradGuard no_grad;
-  ModelSource source{.config = config,
+  ModelSource source{.form = native_form(config),
                      .layer = [&](int64_t layer) { return layer_of(base, layer, device); },
                      .outer = {},
                      .device = device};

@@ -6,9 +6,9 @@
 namespace attnlab {
 
 struct MemoryConversion {
-  DecoderForm form;
-  TensorMap weights;      // of Decoder(form.config, form.variant), float32, on the CPU
-  VariantConfig settled;  // the options with what was chosen on the way
+  ModelForm form;
+  TensorMap weights;                    // of Decoder(form), float32, on the CPU
+  std::vector<ConversionStep> settled;  // the steps with what was chosen on the way
   ConversionReport report;
 };
 

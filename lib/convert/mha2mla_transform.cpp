@@ -1,5 +1,7 @@
 #include "convert/mha2mla_transform.h"
 
+#include "attention/mha2mla_stages.h"
+#include "attention/rope_selection.h"
 #include "convert/qk_norm.h"
 
 namespace attnlab {
@@ -7,45 +9,59 @@ namespace {
 
 class Mha2MlaTransform final : public Transform {
  public:
-  Mha2MlaTransform(const DecoderConfig& base, const Mha2Mla::Config& target)
-      : base_(base), plain_(without_qk_norm(base)), target_(target) {
-    Mha2Mla::Config selected = target;
+  Mha2MlaTransform(const ModelForm& source, const ConversionStep& step)
+      : source_(source),
+        base_(source.config),
+        plain_(without_qk_norm(base_)),
+        target_(std::get<Mha2Mla::Config>(step.to)),
+        layers_(step.layers) {
+    Mha2Mla::Config selected = target_;
     selected.kv_lora_rank.reset();
     const AttentionShape shape = plain_.attention_shape();
-    const int64_t full = full_kv_rank(shape, target);
-    const bool all_keep_rotary = rope_dim_of(shape, target) == shape.head_dim;
-    if (traits_of(base.family).qk_norm)
+    const bool all_keep_rotary = rope_dim_of(shape, target_) == shape.head_dim;
+    if (traits_of(base_.family).qk_norm)
       stages_.push_back({.name = "fold_qk_norm",
                          .does = "norms of query and key heads as factors",
-                         .form = {plain_, Gqa::Config{}},
-                         .calibrated = true});
+                         .form = form_with(Gqa::Config{}),
+                         .calibrated = true,
+                         .convert = of_mixers(layers_, [this](const MixerTask& task, LayerFacts&) {
+                           return fold_qk_norm(base_.attention_shape(), gqa_weights(task.base),
+                                               *task.calibration);
+                         })});
     stages_.push_back({.name = "select_rope",
                        .does = "rotary kept by selected frequencies alone",
-                       .form = {plain_, selected},
+                       .form = form_with(selected),
                        .exact = all_keep_rotary,
-                       .calibrated = target.select == RopeSelect::norm && !all_keep_rotary});
+                       .calibrated = target_.select == RopeSelect::norm && !all_keep_rotary,
+                       .convert = of_mixers(layers_, [this](const MixerTask& task, LayerFacts& facts) {
+                         return select(task, facts);
+                       })});
     stages_.push_back({.name = "compress",
                        .does = "joint SVD of keys and values",
-                       .form = {plain_, target},
-                       .exact = target.kv_lora_rank.value_or(full) == full});
+                       .form = form_with(target_),
+                       .exact = Mha2Mla::latent_rank(shape, target_) == full_kv_rank(shape, target_),
+                       .convert = of_mixers(layers_, [this](const MixerTask& task, LayerFacts& facts) {
+                         return compress(task, facts);
+                       })});
   }
 
   const std::vector<Stage>& stages() const override { return stages_; }
-  VariantConfig settled() const override { return target_; }
+  std::vector<ConversionStep> settled() const override { return {{target_, layers_}}; }
 
-  TensorMap convert(size_t stage, const LayerTask& task, LayerFacts& facts) override {
-    const std::string& name = stages_[stage].name;
-    if (name == "fold_qk_norm")
-      return fold_qk_norm(base_.attention_shape(), gqa_of(task.base), *task.calibration);
-    if (name == "select_rope") return select(task, facts);
-    const int64_t full = full_kv_rank(plain_.attention_shape(), target_);
-    auto layer = joint_svd_layer(task.before, target_.kv_lora_rank.value_or(full));
+ private:
+  ModelForm form_with(const VariantConfig& variant) const {
+    ModelForm form = source_;
+    form.config = plain_;
+    return with_layers(std::move(form), layers_, variant);
+  }
+
+  TensorMap compress(const MixerTask& task, LayerFacts& facts) const {
+    auto layer = joint_svd_layer(task.before, Mha2Mla::latent_rank(plain_.attention_shape(), target_));
     facts["kv_energy_kept"] = layer.kv_energy_kept;
     return std::move(layer.tensors);
   }
 
- private:
-  PairStrengths strengths(const LayerTask& task, const GqaWeights& gqa) const {
+  PairStrengths strengths(const MixerTask& task, const GqaWeights& gqa) const {
     const AttentionShape shape = plain_.attention_shape();
     if (!task.calibration) return weight_strengths(shape, gqa);
     PairStrengths sum;
@@ -60,9 +76,9 @@ class Mha2MlaTransform final : public Transform {
     return sum;
   }
 
-  TensorMap select(const LayerTask& task, LayerFacts& facts) const {
+  TensorMap select(const MixerTask& task, LayerFacts& facts) const {
     const AttentionShape shape = plain_.attention_shape();
-    const GqaWeights gqa = gqa_of(task.before);  // with norms folded, where the base has them
+    const GqaWeights gqa = gqa_weights(task.before);  // with norms folded, where the base has them
     const auto of = strengths(task, gqa);
     const auto frequencies =
         select_frequencies(shape, rope_dim_of(shape, target_), target_.select, of.products);
@@ -71,20 +87,19 @@ class Mha2MlaTransform final : public Transform {
     return select_rope_layer(shape, gqa, frequencies);
   }
 
+  ModelForm source_;
   DecoderConfig base_, plain_;
   Mha2Mla::Config target_;
+  std::vector<int64_t> layers_;
   std::vector<Stage> stages_;
 };
 
 }  // namespace
 
-std::unique_ptr<Transform> make_mha2mla_transform(const DecoderConfig& base, const VariantConfig& target,
+std::unique_ptr<Transform> make_mha2mla_transform(const ModelForm& source, const ConversionStep& step,
                                                   const TransformOptions& options) {
-  const auto& config = std::get<Mha2Mla::Config>(target);
-  const bool folded = options.approximate_qk_norm && traits_of(base.family).qk_norm;
-  const DecoderConfig judged = folded ? without_qk_norm(base) : base;
-  if (const auto problem = Mha2Mla::problem(judged.attention_shape(), config)) throw InputError(*problem);
-  return std::make_unique<Mha2MlaTransform>(base, config);
+  require_convertible(source, step, options);
+  return std::make_unique<Mha2MlaTransform>(source, step);
 }
 
 }  // namespace attnlab

@@ -2,7 +2,7 @@
 
 namespace attnlab {
 
-OutputHead::OutputHead(const ModelSource& source) : config_(source.config) {
+OutputHead::OutputHead(const ModelSource& source) : config_(source.config()) {
   norm_ = source.outer.at("model.norm.weight").to(source.device, torch::kFloat32);
   if (traits_of(config_.family).norm_plus_one) norm_ = norm_ + 1;
   const auto& stored = config_.tie_embeddings ? source.embedding() : source.outer.at("lm_head.weight");

@@ -1,5 +1,9 @@
 #include "convert/qk_norm.h"
 
+#include <fmt/format.h>
+
+#include "core/errors.h"
+
 namespace attnlab {
 namespace {
 
@@ -23,6 +27,18 @@ DecoderConfig without_qk_norm(const DecoderConfig& config) {
   return plain;
 }
 
+void require_convertible(const ModelForm& source, const ConversionStep& step, const TransformOptions& options) {
+  const bool folds = options.approximate_qk_norm && traits_of(source.config.family).qk_norm;
+  if (folds && step.layers.size() != source.layers.size())
+    throw InputError(BadInput{.key = "layers",
+                              .found = fmt::format("{} of {} layers", step.layers.size(), source.layers.size()),
+                              .expected = "all layers: norms of query and key heads are folded in everywhere"});
+  const DecoderConfig judged = folds ? without_qk_norm(source.config) : source.config;
+  for (const int64_t layer : step.layers)
+    if (const auto problem = variant_problem(judged.attention_shape(layer), step.to))
+      throw InputError(*problem);
+}
+
 TensorMap fold_qk_norm(const AttentionShape& shape, const GqaWeights& gqa, const CalibrationInputs& inputs) {
   ATTNLAB_CHECK(shape.qk_norm);
   GqaWeights plain = gqa;
@@ -34,9 +50,7 @@ TensorMap fold_qk_norm(const AttentionShape& shape, const GqaWeights& gqa, const
   };
   fold(plain.q_weight, plain.q_bias, plain.q_norm);
   fold(plain.k_weight, plain.k_bias, plain.k_norm);
-  AttentionShape without = shape;
-  without.qk_norm = false;
-  return convert_from_gqa(without, Gqa::Config{}, plain);
+  return all_projections(plain);
 }
 
 }  // namespace attnlab

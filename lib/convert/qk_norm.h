@@ -2,13 +2,18 @@
 // commute.
 #pragma once
 
-#include "attention/attention.h"
+#include "attention/gqa_weights.h"
 #include "convert/layer_stream.h"
+#include "convert/transform.h"
 
 namespace attnlab {
 
 // The config without such norms: Qwen3 without them is LLaMA. Any other config is returned as it is.
 DecoderConfig without_qk_norm(const DecoderConfig& config);
+
+// What a step says that takes rotary position from a part of the keys: norms must be folded into all layers, or
+// be absent. Throws InputError where the source or the options don't fit.
+void require_convertible(const ModelForm& source, const ConversionStep& step, const TransformOptions& options);
 
 // x / RMS(x) · w for a head x becomes x · mean(1 / RMS(x)) · w, the mean over calibration tokens and per head,
 // multiplied into the projections. The tensors of gqa without norms.

@@ -1,8 +1,11 @@
 #include "convert/rank_allocation.h"
 
+#include <algorithm>
 #include <queue>
 
 #include "attention/spectral.h"
+#include "convert/calibrated_layers.h"
+#include "convert/layer_tensors.h"
 #include "core/errors.h"
 
 namespace attnlab {
@@ -22,13 +25,6 @@ std::vector<double> shares_of(const torch::Tensor& energies) {
   const double all = energies.sum().item<double>();
   const auto shares = (all > 0 ? energies / all : energies).contiguous();
   return {shares.data_ptr<double>(), shares.data_ptr<double>() + shares.numel()};
-}
-
-TensorMap attention_of(const TensorMap& layer) {
-  TensorMap attention;
-  for (const auto& [name, tensor] : layer)
-    if (name.starts_with("self_attn.")) attention[name.substr(10)] = tensor;
-  return attention;
 }
 
 torch::Tensor energies_of(const torch::Tensor& moment) { return spectrum_of(moment).values.clamp_min(0).cpu(); }
@@ -80,26 +76,27 @@ torch::Tensor damped_moment(const CalibrationInputs* inputs, const torch::Tensor
   return inputs->second_moment(weight, bias) + kDamping * mean_energy(*inputs, bias.defined()) * white;
 }
 
-LayerRanks choose_ranks(const ModelSource& source, const Care::Config& config, const ConversionData& data,
+LayerRanks choose_ranks(const ModelSource& source, const Care::Config& config,
+                        const std::vector<int64_t>& layers, const ConversionData& data,
                         const ConversionProgress& progress) {
-  std::optional<LayerStream> stream;
-  if (config.covariance)
-    stream.emplace(DecoderForm{source.config, Gqa::Config{}}, data.calibration, source.embedding(),
-                   source.device);
-  const int64_t layers = source.config.n_layers;
   std::vector<LayerEnergies> energies;
-  for (int64_t layer = 0; layer < layers; ++layer) {
-    progress("choosing ranks", layer, layers);
-    const TensorMap tensors = source.layer(layer);
-    const GqaWeights gqa = gqa_of(attention_of(tensors));
-    std::optional<CalibrationInputs> inputs;
-    if (stream) inputs.emplace(*stream, tensors.at("input_layernorm.weight"));
-    const CalibrationInputs* seen = inputs ? &*inputs : nullptr;
-    energies.push_back({.keys = energies_of(damped_moment(seen, gqa.k_weight, gqa.k_bias)),
-                        .values = energies_of(damped_moment(seen, gqa.v_weight, gqa.v_bias))});
-    if (stream && layer + 1 < layers) stream->advance(layer, tensors);
+  CalibratedPass pass{.what = "choosing ranks"};
+  if (config.covariance) pass.text = data.calibration;
+  visit_layers(source, pass, progress,
+               [&](int64_t layer, const TensorMap& tensors, const CalibrationInputs* inputs) {
+                 if (std::find(layers.begin(), layers.end(), layer) == layers.end()) return;
+                 const GqaWeights gqa = gqa_weights(mixer_of(tensors));
+                 energies.push_back({.keys = energies_of(damped_moment(inputs, gqa.k_weight, gqa.k_bias)),
+                                     .values = energies_of(damped_moment(inputs, gqa.v_weight, gqa.v_bias))});
+               });
+  const LayerRanks chosen = allocate_ranks(energies, 2 * static_cast<int64_t>(layers.size()) * *config.rank);
+  const auto all = static_cast<size_t>(source.config().n_layers);
+  LayerRanks ranks(std::vector<int64_t>(all, *config.rank), std::vector<int64_t>(all, *config.rank));
+  for (size_t i = 0; i < layers.size(); ++i) {
+    ranks.keys[static_cast<size_t>(layers[i])] = chosen.keys[i];
+    ranks.values[static_cast<size_t>(layers[i])] = chosen.values[i];
   }
-  return allocate_ranks(energies, 2 * layers * *config.rank);
+  return ranks;
 }
 
 }  // namespace attnlab

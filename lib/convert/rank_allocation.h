@@ -27,9 +27,10 @@ LayerRanks allocate_ranks(const std::vector<LayerEnergies>& layers, int64_t budg
 torch::Tensor damped_moment(const CalibrationInputs* inputs, const torch::Tensor& weight,
                             const torch::Tensor& bias);
 
-// One pass through the base's layers, and allocate_ranks with 2 · rank numbers per layer. Calibration text is
-// read where config.covariance says so.
-LayerRanks choose_ranks(const ModelSource& source, const Care::Config& config, const ConversionData& data,
+// One pass through the base's layers, and allocate_ranks with 2 · rank numbers for each of the given ones; the
+// others, which stay, are listed with `rank`. Calibration text is read where config.covariance says so.
+LayerRanks choose_ranks(const ModelSource& source, const Care::Config& config,
+                        const std::vector<int64_t>& layers, const ConversionData& data,
                         const ConversionProgress& progress);
 
 }  // namespace attnlab

@@ -1,8 +1,10 @@
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <type_traits>
 
 #include "convert/care_transform.h"
 #include "convert/deepseek_transform.h"
+#include "convert/layer_tensors.h"
 #include "convert/mha2mla_transform.h"
 #include "convert/transform.h"
 #include "convert/weights_transform.h"
@@ -11,20 +13,91 @@
 namespace attnlab {
 namespace {
 
-using Maker = std::unique_ptr<Transform> (*)(const DecoderConfig&, const VariantConfig&,
-                                             const TransformOptions&);
-struct Row {
-  std::string_view variant;
-  Maker make;
-};
-
-const std::vector<Row>& rows() {
-  static const std::vector<Row> table{
-      {MlaIdentity::kName, make_weights_transform}, {MlaOrthogonal::kName, make_weights_transform},
-      {MlaV2::kName, make_weights_transform},       {MlaDeepseek::kName, make_deepseek_transform},
-      {Mha2Mla::kName, make_mha2mla_transform},     {Care::kName, make_care_transform}};
-  return table;
+void check_step(const ModelForm& source, const ConversionStep& step) {
+  ATTNLAB_CHECK(!step.layers.empty());
+  for (const int64_t layer : step.layers) {
+    if (layer < 0 || layer >= source.config.n_layers)
+      throw InputError(BadInput{.key = "layers",
+                                .found = fmt::format("layer {}", layer),
+                                .expected = fmt::format("0 to {}", source.config.n_layers - 1)});
+    if (variant_made_by(source.of(layer)) != MadeBy::base)
+      throw InputError(BadInput{.key = "variant",
+                                .found = fmt::format("{} in layer {}", variant_name(source.of(layer)), layer),
+                                .expected = fmt::format("gqa, which {} is made from", variant_name(step.to))});
+  }
 }
+
+std::unique_ptr<Transform> make_step(const ModelForm& source, const ConversionStep& step,
+                                     const TransformOptions& options) {
+  check_step(source, step);
+  switch (variant_made_by(step.to)) {
+    case MadeBy::weights:
+      return make_weights_transform(source, step, options);
+    case MadeBy::deepseek:
+      return make_deepseek_transform(source, step, options);
+    case MadeBy::mha2mla:
+      return make_mha2mla_transform(source, step, options);
+    case MadeBy::care:
+      return make_care_transform(source, step, options);
+    case MadeBy::base:
+    case MadeBy::nothing:
+      break;
+  }
+  throw InputError(BadInput{.key = "variant",
+                            .found = "'" + variant_name(step.to) + "'",
+                            .expected = "one of " + join(transform_names())});
+}
+
+// Several steps. What a step settles, it settles on the source, whose other layers stay as they are.
+class JoinedTransform final : public Transform {
+ public:
+  JoinedTransform(ModelForm source, std::vector<ConversionStep> steps, const TransformOptions& options)
+      : source_(std::move(source)), steps_(std::move(steps)), options_(options) {
+    options_.exported = false;
+    make_from(0);
+  }
+
+  const std::vector<Stage>& stages() const override { return stages_; }
+  bool has_open_settings() const override {
+    return std::any_of(parts_.begin(), parts_.end(),
+                       [](const auto& part) { return part->has_open_settings(); });
+  }
+  int64_t numbers_to_estimate() const override {
+    int64_t most = 0;
+    for (const auto& part : parts_) most = std::max(most, part->numbers_to_estimate());
+    return most;
+  }
+  std::vector<ConversionStep> settled() const override { return steps_; }
+
+  void prepare(const ModelSource& source, const ConversionData& data,
+               const ConversionProgress& progress) override {
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      parts_[i]->prepare(source, data, progress);
+      steps_[i] = parts_[i]->settled().front();
+      make_from(i + 1);
+    }
+  }
+
+ private:
+  void make_from(size_t first) {
+    parts_.resize(first);
+    while (parts_.size() < steps_.size())
+      parts_.push_back(make_step(parts_.empty() ? source_ : parts_.back()->stages().back().form,
+                                 steps_[parts_.size()], options_));
+    stages_.clear();
+    for (size_t i = 0; i < parts_.size(); ++i)
+      for (Stage stage : parts_[i]->stages()) {
+        stage.name += fmt::format("@{}", layers_text(steps_[i].layers));
+        stages_.push_back(std::move(stage));
+      }
+  }
+
+  ModelForm source_;
+  std::vector<ConversionStep> steps_;
+  TransformOptions options_;
+  std::vector<std::unique_ptr<Transform>> parts_;
+  std::vector<Stage> stages_;
+};
 
 }  // namespace
 
@@ -34,34 +107,45 @@ bool Transform::is_calibrated() const {
 
 std::vector<std::string> transform_names() {
   std::vector<std::string> names;
-  for (const auto& row : rows()) names.emplace_back(row.variant);
+  for (const auto& name : variant_names())
+    if (const MadeBy by = variant_made_by(*variant_defaults(name)); by != MadeBy::nothing && by != MadeBy::base)
+      names.push_back(name);
   return names;
+}
+
+std::vector<int64_t> all_layers(const DecoderConfig& config) {
+  std::vector<int64_t> layers;
+  for (int64_t i = 0; i < config.n_layers; ++i) layers.push_back(i);
+  return layers;
+}
+
+std::unique_ptr<Transform> make_transform(const ModelForm& source, const std::vector<ConversionStep>& steps,
+                                          const TransformOptions& options) {
+  ATTNLAB_CHECK(!steps.empty());
+  if (steps.size() == 1) return make_step(source, steps[0], options);
+  return std::make_unique<JoinedTransform>(source, steps, options);
 }
 
 std::unique_ptr<Transform> make_transform(const DecoderConfig& base, const VariantConfig& target,
                                           const TransformOptions& options) {
-  const std::string name = variant_name(target);
-  for (const auto& row : rows())
-    if (row.variant == name) return row.make(base, target, options);
-  throw InputError(
-      BadInput{.key = "variant", .found = "'" + name + "'", .expected = "one of " + join(transform_names())});
+  return make_transform(native_form(base), {{target, all_layers(base)}}, options);
 }
 
-GqaWeights gqa_of(const TensorMap& attention) {
-  const auto find = [&](const char* name) {
-    const auto found = attention.find(name);
-    return found == attention.end() ? torch::Tensor() : found->second;
+LayerConversion of_mixers(std::vector<int64_t> layers, MixerConversion convert) {
+  return [layers = std::move(layers), convert = std::move(convert)](const LayerTask& task, LayerFacts& facts) {
+    if (std::find(layers.begin(), layers.end(), task.layer) == layers.end()) return task.before;
+    const MixerTask mixer{.layer = task.layer,
+                          .base = mixer_of(task.base),
+                          .before = mixer_of(task.before),
+                          .norm = task.before.at("input_layernorm.weight"),
+                          .calibration = task.calibration};
+    return with_mixer(task.before, convert(mixer, facts));
   };
-  return {.q_weight = find("q_proj.weight"),
-          .k_weight = find("k_proj.weight"),
-          .v_weight = find("v_proj.weight"),
-          .o_weight = find("o_proj.weight"),
-          .q_bias = find("q_proj.bias"),
-          .k_bias = find("k_proj.bias"),
-          .v_bias = find("v_proj.bias"),
-          .o_bias = find("o_proj.bias"),
-          .q_norm = find("q_norm.weight"),
-          .k_norm = find("k_norm.weight")};
+}
+
+ModelForm with_layers(ModelForm form, const std::vector<int64_t>& layers, const VariantConfig& variant) {
+  for (const int64_t layer : layers) form.layers.at(static_cast<size_t>(layer)) = variant;
+  return form;
 }
 
 }  // namespace attnlab

@@ -1,48 +1,43 @@
 #include "convert/weights_transform.h"
 
+#include <algorithm>
+
+#include "attention/gqa_weights.h"
+#include "core/errors.h"
+
 namespace attnlab {
 namespace {
 
-// Whether the variant computes what GQA does.
-struct IsExact {
-  const AttentionShape& shape;
-  bool operator()(const MlaIdentity::Config&) const { return true; }
-  bool operator()(const MlaOrthogonal::Config& config) const {
-    return config.rank.value_or(shape.head_dim) == shape.head_dim;
-  }
-  bool operator()(const MlaV2::Config& config) const { return config.rope == GroupRope::repeat; }
-  template <class Other>
-  bool operator()(const Other&) const {
-    return false;
-  }
-};
-
 class WeightsTransform final : public Transform {
  public:
-  WeightsTransform(const DecoderConfig& base, const VariantConfig& target) : base_(base), target_(target) {
-    stages_.push_back({.name = variant_name(target),
+  WeightsTransform(const ModelForm& source, const ConversionStep& step) : step_(step) {
+    const DecoderConfig config = source.config;
+    const VariantConfig to = step.to;
+    stages_.push_back({.name = variant_name(to),
                        .does = "weights rewritten",
-                       .form = {base, target},
-                       .exact = std::visit(IsExact{base.attention_shape()}, target)});
+                       .form = with_layers(source, step.layers, to),
+                       .exact = variant_is_exact(config.attention_shape(), to),
+                       .convert = of_mixers(step.layers, [config, to](const MixerTask& task, LayerFacts&) {
+                         return convert_from_gqa(config.attention_shape(task.layer), to,
+                                                 gqa_weights(task.before));
+                       })});
   }
   const std::vector<Stage>& stages() const override { return stages_; }
-  VariantConfig settled() const override { return target_; }
-  TensorMap convert(size_t, const LayerTask& task, LayerFacts&) override {
-    return convert_from_gqa(base_.attention_shape(task.layer), target_, gqa_of(task.base));
-  }
+  std::vector<ConversionStep> settled() const override { return {step_}; }
 
  private:
-  DecoderConfig base_;
-  VariantConfig target_;
+  ConversionStep step_;
   std::vector<Stage> stages_;
 };
 
 }  // namespace
 
-std::unique_ptr<Transform> make_weights_transform(const DecoderConfig& base, const VariantConfig& target,
+std::unique_ptr<Transform> make_weights_transform(const ModelForm& source, const ConversionStep& step,
                                                   const TransformOptions&) {
-  if (const auto problem = variant_problem(base.attention_shape(), target)) throw InputError(*problem);
-  return std::make_unique<WeightsTransform>(base, target);
+  for (const int64_t layer : step.layers)
+    if (const auto problem = variant_problem(source.config.attention_shape(layer), step.to))
+      throw InputError(*problem);
+  return std::make_unique<WeightsTransform>(source, step);
 }
 
 }  // namespace attnlab

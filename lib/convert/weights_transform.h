@@ -6,7 +6,7 @@
 namespace attnlab {
 
 // For every variant whose from_gqa needs no calibration.
-std::unique_ptr<Transform> make_weights_transform(const DecoderConfig& base, const VariantConfig& target,
+std::unique_ptr<Transform> make_weights_transform(const ModelForm& source, const ConversionStep& step,
                                                   const TransformOptions& options);
 
 }  // namespace attnlab

@@ -6,6 +6,7 @@
 
 #include "core/fields.h"
 #include "eval/task_config.h"
+#include "state/cache_config.h"
 
 namespace attnlab {
 
@@ -14,6 +15,7 @@ struct EvalConfig {
   bool before = true;
   int64_t heldout_examples = 200, problems = 100;
   int64_t max_new_tokens = 256, batch_size = 32;
+  CacheConfig cache;
   std::vector<TaskConfig> tasks;
 
   template <class Self, class Visitor>
@@ -25,6 +27,7 @@ struct EvalConfig {
     visit(Key{"problems", "held-out problems that are answered; 0: not measured"}.at_least(0), self.problems);
     visit(Key{"max_new_tokens", "longest answer, in tokens"}.at_least(1), self.max_new_tokens);
     visit(Key{"batch_size", "sequences evaluated at a time"}.at_least(1), self.batch_size);
+    visit(Key{"cache", "how caches are kept while answering"}, self.cache);
     visit(Key{"tasks", "public and generated tasks, asked at the end (and before, if that is set)"},
           self.tasks);
   }

@@ -45,7 +45,8 @@ std::vector<Answered> answer_problems(Decoder& decoder, const Tokenizer& tokeniz
     std::vector<std::vector<int64_t>> batch;
     for (size_t i = first; i < end; ++i) batch.push_back(prompts[order[i]]);
     const auto outputs =
-        generate(decoder, batch, {.max_new_tokens = options.max_new_tokens, .stop_tokens = stops});
+        generate(decoder, batch,
+                 {.max_new_tokens = options.max_new_tokens, .stop_tokens = stops, .cache = options.cache});
     for (size_t i = first; i < end; ++i) {
       auto& answer = answers[order[i]];
       answer.output = tokenizer.decode(outputs[i - first]);

@@ -18,6 +18,7 @@ struct ExactMatchOptions {
   std::optional<int64_t> bos_id;  // starts every prompt, if given
   int64_t eos_id = 0;             // ends an answer; stands for a prompt that is empty
   std::vector<int64_t> stop_ids;  // end an answer, too
+  CachePlan cache;                // how states are kept
   Precision precision = Precision::float32;
 };
 

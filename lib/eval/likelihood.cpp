@@ -5,11 +5,13 @@
 #include <span>
 
 #include "core/errors.h"
+#include "model/padded_batch.h"
 
 namespace attnlab {
 namespace {
 
 constexpr int64_t kLogitsAtATime = int64_t{1} << 25;
+constexpr int64_t kPrefillChunk = 512;
 
 // Sequences that go through the decoder together: input ids [B, T], and for each predicted id its place in the
 // B·T positions, itself, and whose it is.
@@ -60,6 +62,38 @@ void add_batch(Decoder& decoder, const ScoredBatch& batch, std::vector<Likelihoo
   }
 }
 
+// Through the states: what is before `first` as a prompt, then each id for the next.
+void add_stepwise(Decoder& decoder, const std::vector<ScoredSequence>& sequences,
+                  std::span<const size_t> chosen, const CachePlan& plan, std::vector<Likelihood>& likelihoods) {
+  std::vector<std::vector<int64_t>> prompts;
+  int64_t longest = 0;
+  for (const size_t i : chosen) {
+    const auto& [ids, first] = sequences[i];
+    prompts.emplace_back(ids.begin(), ids.begin() + first);
+    longest = std::max(longest, static_cast<int64_t>(ids.size()) - first);
+  }
+  PaddedBatch batch(decoder, prompts, longest, kPrefillChunk, plan);
+  auto logits_BV = batch.prefill();
+  for (int64_t step = 0; step < longest; ++step) {
+    std::vector<int64_t> next;  // of rows that have ended: any
+    for (const size_t i : chosen) {
+      const auto at = static_cast<size_t>(sequences[i].first + step);
+      next.push_back(at < sequences[i].ids.size() ? sequences[i].ids[at] : 0);
+    }
+    const auto next_B = torch::tensor(next).to(decoder.device());
+    const auto wide_BV = logits_BV.to(torch::kFloat32);
+    const auto logs_B = torch::log_softmax(wide_BV, -1).gather(1, next_B.unsqueeze(1)).squeeze(1).cpu();
+    const auto hits_B = wide_BV.argmax(-1).eq(next_B).cpu();
+    for (size_t row = 0; row < chosen.size(); ++row) {
+      if (sequences[chosen[row]].first + step >= static_cast<int64_t>(sequences[chosen[row]].ids.size()))
+        continue;
+      likelihoods[chosen[row]].log_likelihood += logs_B.const_data_ptr<float>()[row];
+      likelihoods[chosen[row]].greedy &= hits_B.const_data_ptr<bool>()[row];
+    }
+    if (step + 1 < longest) logits_BV = batch.step(next_B);
+  }
+}
+
 }  // namespace
 
 std::vector<Likelihood> log_likelihoods(Decoder& decoder, const std::vector<ScoredSequence>& sequences,
@@ -77,7 +111,11 @@ std::vector<Likelihood> log_likelihoods(Decoder& decoder, const std::vector<Scor
   for (size_t begin = 0; begin < order.size();) {
     const size_t rows = std::max<size_t>(1, static_cast<size_t>(options.batch_tokens) / length(order[begin]));
     const size_t count = std::min(rows, order.size() - begin);
-    add_batch(decoder, make_batch(sequences, std::span(order).subspan(begin, count)), likelihoods);
+    const auto chosen = std::span<const size_t>(order).subspan(begin, count);
+    if (options.cache.as_computed)
+      add_batch(decoder, make_batch(sequences, chosen), likelihoods);
+    else
+      add_stepwise(decoder, sequences, chosen, options.cache, likelihoods);
     begin += count;
     if (done) done(static_cast<int64_t>(begin));
   }

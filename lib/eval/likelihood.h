@@ -22,11 +22,14 @@ struct Likelihood {
 
 struct LikelihoodOptions {
   int64_t batch_tokens = 8192;  // of the sequences that go through the decoder at a time, padding counted
+  CachePlan cache;              // where it isn't all tokens as they are, predictions are made through it
   Precision precision = Precision::float32;
 };
 
 // In the order of `sequences`. Sequences of like length go together, padded on the right, where no one looks.
-// Log-softmax in float32, sums in double. `done` hears how many are finished and may throw to stop.
+// With a cache that drops or rounds, the ids before `first` are the prompt, and the rest is fed token by token,
+// as generation does. Log-softmax in float32, sums in double. `done` hears how many are finished and may throw
+// to stop.
 std::vector<Likelihood> log_likelihoods(Decoder& decoder, const std::vector<ScoredSequence>& sequences,
                                         const LikelihoodOptions& options,
                                         const std::function<void(int64_t)>& done = {});

@@ -94,6 +94,7 @@ void generate_replies(const TaskModel& model, const TaskData& data, const std::s
          .stop_tokens = stops,
          .sampling = {.temperature = config.temperature, .top_p = config.top_p},
          .seed = static_cast<uint64_t>(config.seed),
+         .cache = model.cache,
          .batch_rows = static_cast<size_t>(model.batch_rows)},
         hear);
 }

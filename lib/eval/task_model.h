@@ -19,6 +19,7 @@ struct TaskModel {
   int64_t eos_id = 0;     // ends a reply
   std::vector<int64_t> stop_ids;  // end a reply, too
   Precision precision = Precision::float32;
+  CachePlan cache = {};         // how states are kept
   int64_t batch_rows = 32;      // sequences that are generated at a time
   int64_t batch_tokens = 8192;  // tokens whose likelihood is computed at a time
 

@@ -10,7 +10,7 @@ namespace attnlab {
 namespace {
 
 LikelihoodOptions options_of(const TaskModel& model) {
-  return {.batch_tokens = model.batch_tokens, .precision = model.precision};
+  return {.batch_tokens = model.batch_tokens, .cache = model.cache, .precision = model.precision};
 }
 
 // Nothing where the continuation merges into the context's ids as a whole.

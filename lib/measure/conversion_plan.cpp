@@ -25,10 +25,7 @@ class FirstStages final : public Transform {
                const ConversionProgress& progress) override {
     whole_->prepare(source, data, progress);
   }
-  VariantConfig settled() const override { return whole_->settled(); }
-  TensorMap convert(size_t stage, const LayerTask& task, LayerFacts& facts) override {
-    return whole_->convert(stage, task, facts);
-  }
+  std::vector<ConversionStep> settled() const override { return whole_->settled(); }
 
  private:
   std::unique_ptr<Transform> whole_;
@@ -72,22 +69,30 @@ void add_ranks(std::vector<PlannedConversion>& plan, const ConversionGrid& grid,
       }
 }
 
-void add_form(std::vector<PlannedConversion>& plan, const std::string& form,
-              const std::vector<std::string>& settings = {}) {
-  plan.push_back({.form = form, .settings = settings, .options = join(settings, " ")});
+// The options that differ from the form's defaults, as settings.
+std::vector<std::string> settings_of(const std::string& form, const VariantConfig& variant) {
+  const auto fields = [](const VariantConfig& v) {
+    return std::visit([](const auto& held) { return flatten(held); }, v);
+  };
+  const FlatFields defaults = fields(*variant_defaults(form));
+  std::vector<std::string> settings;
+  for (const auto& field : fields(variant))
+    if (std::find(defaults.begin(), defaults.end(), field) == defaults.end())
+      settings.push_back(fmt::format("{}={}", field.first, to_text(field.second)));
+  return settings;
 }
 
-// Rotary halves of heads make half the cache of mha2mla G·H / 2 latent numbers.
+// Every form that the base can have, with the whole cache and, where it has the choice, with half of it.
 void add_forms(std::vector<PlannedConversion>& plan, const AttentionShape& shape) {
-  const int64_t H = shape.head_dim, keys = shape.n_kv_heads * H;
-  add_form(plan, "mla_identity");
-  add_form(plan, "mla_orthogonal");
-  add_form(plan, "mla_orthogonal", {setting("rank", H / 2)});
-  add_form(plan, "mla_v2", {"groups=1"});
-  add_form(plan, "mha2mla");
-  if (H % 4 == 0) add_form(plan, "mha2mla", {setting("kv_lora_rank", keys / 2)});
-  add_form(plan, "care");
-  add_form(plan, "care", {setting("rank", keys / 2)});
+  const auto possible = variant_names_for(shape);
+  for (const auto& form : transform_names()) {
+    if (form == MlaDeepseek::kName || std::count(possible.begin(), possible.end(), form) == 0) continue;
+    plan.push_back({.form = form});
+    const auto half = variant_with_cache(form, shape, shape.n_kv_heads * shape.head_dim);
+    if (!half || variant_problem(shape, *half)) continue;
+    const auto settings = settings_of(form, *half);
+    plan.push_back({.form = form, .settings = settings, .options = join(settings, " ")});
+  }
 }
 
 }  // namespace

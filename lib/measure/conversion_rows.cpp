@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "attention/gqa_weights.h"
 #include "attention/variants.h"
+#include "convert/layer_tensors.h"
 #include "model/decoder_weights.h"
 
 namespace attnlab {
@@ -31,32 +33,15 @@ CalibrationRows read_rows(const BaseOptions& o, const DecoderConfig& config) {
                           o.rows);
 }
 
-// Width of the latent; 0: none.
-struct RankOf {
-  const DecoderConfig& base;
-
-  int64_t operator()(const MlaDeepseek::Config& c) const {
-    return c.kv_lora_rank.value_or(full_kv_rank(base.attention_shape(), c));
-  }
-  int64_t operator()(const Mha2Mla::Config& c) const {
-    return c.kv_lora_rank.value_or(full_kv_rank(base.attention_shape(), c));
-  }
-  int64_t operator()(const MlaOrthogonal::Config& c) const { return c.rank.value_or(base.head_dim); }
-  int64_t operator()(const Care::Config& c) const { return c.rank.value_or(base.n_kv_heads * base.head_dim); }
-  template <class Other>
-  int64_t operator()(const Other&) const {
-    return 0;
-  }
-};
-
 // `settled`: the options of the whole conversion; `form`: of the model after the stage.
 ConversionRow row_of(const MeasuredBase& base, const PlannedConversion& planned, const VariantConfig& settled,
-                     const DecoderForm& form, const StageReport& stage) {
+                     const ModelForm& form, const StageReport& stage) {
   const Equivalence& e = stage.from_base;
   // DeepSeek-V3's export has a number more, which makes its norm harmless.
-  const bool exported = std::holds_alternative<DeepseekMla::Config>(form.variant);
+  const VariantConfig& variant = form.layers.front();  // all layers are converted alike
+  const bool exported = std::holds_alternative<DeepseekMla::Config>(variant);
   ConversionRow row{.exact = stage.exact,
-                    .rank = std::visit(RankOf{base.source.config}, exported ? settled : form.variant),
+                    .rank = variant_rank(base.source.config().attention_shape(), exported ? settled : variant),
                     .cached = stage.cached_numbers,
                     .max_logit_difference = e.max_logit_difference,
                     .kl = e.kl_divergence,
@@ -84,7 +69,7 @@ void add_norms(std::vector<NormRow>& rows, const NormRow& like, const torch::Ten
 
 void add_layer_norms(std::vector<NormRow>& rows, const MeasuredBase& base, const LayerMoments& moments,
                      const std::vector<int64_t>& freqfolds, int64_t freqfold) {
-  const DecoderConfig& config = base.source.config;
+  const DecoderConfig& config = base.source.config();
   const auto add = [&](const char* part, const char* stage, int64_t m, const torch::Tensor& norms) {
     add_norms(rows, {.layer = moments.layer, .freqfold = m, .base = base.name, .stage = stage, .part = part},
               norms);
@@ -120,14 +105,6 @@ void add_grams(std::vector<GramRow>& rows, const GramRow& like, const TensorMap&
   }
 }
 
-TensorMap attention_of(const TensorMap& layer) {
-  TensorMap attention;
-  const std::string prefix = "self_attn.";
-  for (const auto& [name, tensor] : layer)
-    if (name.starts_with(prefix)) attention[name.substr(prefix.size())] = tensor;
-  return attention;
-}
-
 void check_length(const BaseOptions& o, const CalibrationRows& rows, const DecoderConfig& config) {
   const auto whole = make_planned(config, {.form = "mla_deepseek", .settings = {"freqfold=1"}});
   const int64_t needed = whole->numbers_to_estimate(), found = rows.calibration_NT.numel();
@@ -142,12 +119,11 @@ void check_length(const BaseOptions& o, const CalibrationRows& rows, const Decod
 
 MeasuredBase read_base(const BaseOptions& o, const ConversionGrid& wanted) {
   const auto checkpoint = std::make_shared<Checkpoint>(Checkpoint::open(o.model));
-  const DecoderForm form = read_decoder_form(checkpoint->config(), checkpoint->folder() / "config.json");
+  const ModelForm form = read_model_form(checkpoint->config(), checkpoint->folder() / "config.json");
   check_checkpoint(*checkpoint, form);
-  if (!std::holds_alternative<Gqa::Config>(form.variant))
-    throw InputError(BadInput{.file = o.model,
-                              .found = "attention of the form " + variant_name(form.variant),
-                              .expected = "a base with GQA"});
+  if (!is_native(form) || form.config.mla)
+    throw InputError(BadInput{
+        .file = o.model, .found = "attention of the form " + form_name(form), .expected = "a base with GQA"});
   const AttentionShape shape = form.config.attention_shape();
   for (const auto& planned : plan_conversions(shape, complete_grid(wanted, shape), 1))
     make_planned(form.config, planned);
@@ -155,7 +131,7 @@ MeasuredBase read_base(const BaseOptions& o, const ConversionGrid& wanted) {
   check_length(o, rows, form.config);
   MeasuredBase base{
       .name = o.name.empty() ? folder_name(o.model) : o.name,
-      .source = {.config = form.config,
+      .source = {.form = form,
                  .layer =
                      [=, device = o.device](int64_t layer) {
                        return read_layer_weights(*checkpoint, form, layer, torch::kFloat32, device);
@@ -172,16 +148,16 @@ MeasuredBase read_base(const BaseOptions& o, const ConversionGrid& wanted) {
 }
 
 int64_t chosen_freqfold(const MeasuredBase& base, const ConversionProgress& progress) {
-  const auto transform = make_planned(base.source.config, {.form = "mla_deepseek"});
+  const auto transform = make_planned(base.source.config(), {.form = "mla_deepseek"});
   const torch::NoGradGuard no_grad;
   transform->prepare(base.source, base.data, progress);
-  return freqfold_of(std::get<MlaDeepseek::Config>(transform->settled()));
+  return freqfold_of(std::get<MlaDeepseek::Config>(transform->settled().front().to));
 }
 
 std::vector<ConversionRow> conversion_rows(const MeasuredBase& base, const PlannedConversion& planned,
                                            const ConversionProgress& progress) {
   const torch::NoGradGuard no_grad;
-  const auto transform = make_planned(base.source.config, planned);
+  const auto transform = make_planned(base.source.config(), planned);
   ConversionData data = base.data;
   if (!transform->is_calibrated()) data.calibration = {};
   transform->prepare(base.source, data, progress);
@@ -192,7 +168,7 @@ std::vector<ConversionRow> conversion_rows(const MeasuredBase& base, const Plann
     const auto& kept = planned.stages;
     const StageReport& stage = report.stages[i];
     if (!kept.empty() && std::find(kept.begin(), kept.end(), stage.name) == kept.end()) continue;
-    rows.push_back(row_of(base, planned, transform->settled(), transform->stages()[i].form, stage));
+    rows.push_back(row_of(base, planned, transform->settled().front().to, transform->stages()[i].form, stage));
     rows.back().cached_base = report.base_cached_numbers;
   }
   return rows;
@@ -209,18 +185,18 @@ std::vector<NormRow> norm_rows(const MeasuredBase& base, const std::vector<int64
 
 std::vector<GramRow> converted_gram_rows(const MeasuredBase& base, int64_t columns) {
   const torch::NoGradGuard no_grad;
-  const auto gqa = gqa_of(attention_of(base.source.layer(0)));
+  const auto gqa = gqa_weights(mixer_of(base.source.layer(0)));
   std::vector<GramRow> rows;
   for (const char* form : {"mla_identity", "mla_orthogonal"})
     add_grams(rows, {.base = base.name, .form = form, .state = "converted"},
-              convert_from_gqa(base.source.config.attention_shape(0), *variant_defaults(form), gqa), columns);
+              convert_from_gqa(base.source.config().attention_shape(0), *variant_defaults(form), gqa), columns);
   return rows;
 }
 
 std::vector<GramRow> trained_gram_rows(const std::string& folder, const std::string& base, int64_t columns) {
   const auto checkpoint = Checkpoint::open(folder);
-  const DecoderForm form = read_decoder_form(checkpoint.config(), checkpoint.folder() / "config.json");
-  const std::string name = variant_name(form.variant);
+  const ModelForm form = read_model_form(checkpoint.config(), checkpoint.folder() / "config.json");
+  const std::string name = form_name(form);
   if (name != "mla_identity" && name != "mla_orthogonal")
     throw InputError(BadInput{.file = folder,
                               .found = "attention of the form " + name,
@@ -228,7 +204,7 @@ std::vector<GramRow> trained_gram_rows(const std::string& folder, const std::str
   check_checkpoint(checkpoint, form);
   std::vector<GramRow> rows;
   add_grams(rows, {.base = base, .form = name, .state = "trained"},
-            attention_of(read_layer_weights(checkpoint, form, 0, torch::kFloat32, torch::kCPU)), columns);
+            mixer_of(read_layer_weights(checkpoint, form, 0, torch::kFloat32, torch::kCPU)), columns);
   return rows;
 }
 

@@ -1,9 +1,13 @@
 #include "measure/decode_step.h"
 
+#include "core/errors.h"
 #include "measure/bench_models.h"
 
 namespace attnlab {
 namespace {
+
+constexpr const char* kMaterialised = "mla_materialised";
+constexpr const char* kAbsorbed = "mla_absorbed";
 
 ShapeNumbers numbers_of(DecodeShape shape) {
   switch (shape) {
@@ -21,24 +25,31 @@ ShapeNumbers numbers_of(DecodeShape shape) {
 
 }  // namespace
 
-DecoderConfig decode_config(DecodeShape shape, DecodeForm form, int64_t kv_lora_rank,
-                            int64_t qk_rope_head_dim) {
-  DecoderConfig config = shape_config(numbers_of(shape));
-  if (form == DecodeForm::gqa) return config;
-  config.family = Family::deepseek_v3;
-  config.n_kv_heads = config.n_heads;
-  config.mla = MlaShape{.kv_lora_rank = kv_lora_rank,
-                        .qk_nope_head_dim = config.head_dim,
-                        .qk_rope_head_dim = qk_rope_head_dim,
-                        .v_head_dim = config.head_dim};
-  return config;
+std::vector<std::string> decode_form_names() {
+  std::vector<std::string> names{kMaterialised, kAbsorbed};
+  for (const auto& name : variant_names())
+    if (variant_made_by(*variant_defaults(name)) != MadeBy::nothing) names.push_back(name);
+  return names;
 }
 
-std::shared_ptr<Decoder> random_decoder(const DecoderConfig& config, DecodeForm form, torch::ScalarType dtype,
-                                        torch::Device device) {
-  VariantConfig variant = native_variant(config);
-  if (auto* mla = std::get_if<DeepseekMla::Config>(&variant)) mla->absorb = form == DecodeForm::mla_absorbed;
-  auto decoder = std::make_shared<Decoder>(config, variant);  // its values are never touched
+ModelForm decode_form(DecodeShape shape, const std::string& form, const MlaWidths& widths) {
+  DecoderConfig config = shape_config(numbers_of(shape));
+  if (form != kMaterialised && form != kAbsorbed) {
+    const VariantConfig variant = *variant_defaults(form);
+    if (const auto problem = variant_problem(config.attention_shape(), variant)) throw InputError(*problem);
+    return {config, variant};
+  }
+  config.family = Family::deepseek_v3;
+  config.n_kv_heads = config.n_heads;
+  config.mla = MlaShape{.kv_lora_rank = widths.kv_lora_rank,
+                        .qk_nope_head_dim = config.head_dim,
+                        .qk_rope_head_dim = widths.qk_rope_head_dim,
+                        .v_head_dim = config.head_dim};
+  return {config, DeepseekMla::Config{.absorb = form == kAbsorbed}};
+}
+
+std::shared_ptr<Decoder> random_decoder(const ModelForm& form, torch::ScalarType dtype, torch::Device device) {
+  auto decoder = std::make_shared<Decoder>(form);  // its values are never touched
   fill_randomly(*decoder, dtype, device, 0, 0.02);
   decoder->eval();
   return decoder;
@@ -54,24 +65,25 @@ double decode_bytes(const Decoder& decoder, int64_t B, int64_t context) {
 }
 
 DecodeStep::DecodeStep(Decoder& decoder, int64_t B, int64_t context)
-    : decoder_(decoder), context_(context), caches_(decoder.make_caches(B, context + 1)) {
+    : decoder_(decoder), context_(context), states_(decoder.make_states(B, context + 1)) {
   const torch::NoGradGuard no_grad;
   const auto options = torch::dtype(torch::kInt64).device(decoder.device());
   rotary_ = decoder.rotary_at(torch::arange(context + 1, options).unsqueeze(0),
                               torch::full({1}, context + 1, options));
   tokens_B1_ = torch::zeros({B, 1}, options);
-  for (size_t i = 0; i < caches_.size(); ++i) {
-    const auto layout = decoder.layers()[i]->attention()->cache_layout();
+  for (size_t i = 0; i < states_.size(); ++i) {
+    const auto layout = decoder.layers()[i]->mixer()->state_layout();
     for (size_t slot = 0; slot < layout.size(); ++slot)
-      caches_[i].append(slot,
-                        torch::randn({B, context, layout[slot].width}, decoder.output_weight().options()));
+      states_[i].remember(slot,
+                          torch::randn({B, context, layout[slot].width}, decoder.output_weight().options()));
   }
 }
 
 void DecodeStep::operator()() {
   const torch::NoGradGuard no_grad;
-  for (auto& cache : caches_) cache.rewind(context_);
-  const auto hidden_B1D = decoder_.hidden(tokens_B1_, {.rotary = rotary_, .caches = &caches_});
+  for (auto& state : states_) state.rewind(context_);
+  const auto hidden_B1D =
+      decoder_.hidden(tokens_B1_, {.sequence = {.begin = context_, .rotary = rotary_}, .states = &states_});
   tokens_B1_.copy_(decoder_.logits(hidden_B1D).argmax(-1));
 }
 

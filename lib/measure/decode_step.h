@@ -11,14 +11,6 @@
 
 namespace attnlab {
 
-enum class DecodeForm { gqa, mla_materialised, mla_absorbed };
-template <>
-struct EnumNames<DecodeForm> {
-  using enum DecodeForm;
-  static constexpr std::array<std::pair<std::string_view, DecodeForm>, 3> rows{
-      {{"gqa", gqa}, {"mla_materialised", mla_materialised}, {"mla_absorbed", mla_absorbed}}};
-};
-
 enum class DecodeShape { llama2_7b, qwen2_5_7b, qwen2_5_0_5b, small };
 template <>
 struct EnumNames<DecodeShape> {
@@ -27,12 +19,19 @@ struct EnumNames<DecodeShape> {
       {{"llama2-7b", llama2_7b}, {"qwen2.5-7b", qwen2_5_7b}, {"qwen2.5-0.5b", qwen2_5_0_5b}, {"small", small}}};
 };
 
-// The shape as released, or with MLA in DeepSeek's form: as many heads, q_nope and v as wide as a head was.
-DecoderConfig decode_config(DecodeShape shape, DecodeForm form, int64_t kv_lora_rank, int64_t qk_rope_head_dim);
+struct MlaWidths {
+  int64_t kv_lora_rank = 512, qk_rope_head_dim = 64;
+};
+
+// mla_materialised and mla_absorbed, which are MLA in DeepSeek's form with as many heads as the shape has,
+// q_nope and v as wide as a head was; and every variant that is made from GQA, at its defaults.
+std::vector<std::string> decode_form_names();
+// The shape as released in one of these forms. Throws InputError (key: the form's) where the shape can't have
+// it.
+ModelForm decode_form(DecodeShape shape, const std::string& form, const MlaWidths& widths);
 
 // With random weights.
-std::shared_ptr<Decoder> random_decoder(const DecoderConfig& config, DecodeForm form, torch::ScalarType dtype,
-                                        torch::Device device);
+std::shared_ptr<Decoder> random_decoder(const ModelForm& form, torch::ScalarType dtype, torch::Device device);
 
 // Bytes that a step cannot do without: each weight once (of the embedding B rows, unless it is the output
 // matrix too) and the caches of B sequences with `context` tokens and the new one.
@@ -48,8 +47,8 @@ class DecodeStep {
  private:
   Decoder& decoder_;
   int64_t context_;
-  std::vector<LayerCache> caches_;
-  RotaryTables rotary_;
+  std::vector<LayerState> states_;
+  std::vector<RotaryTables> rotary_;
   torch::Tensor tokens_B1_;
 };
 

@@ -114,14 +114,14 @@ void choose_rates(std::vector<FitPair>& pairs, const FitOptions& o, const FitPro
     }
 }
 
-void keep(const Job& job, FitPair& pair, const Attention& student) {
+void keep(const Job& job, FitPair& pair, const Mixer& student) {
   auto& best = pair.best[static_cast<size_t>(job.seed - 1)];
   best = std::min(best, job.points.back().error);
   if (job.start > 0) return;
   for (const auto& point : job.points)
     pair.rows.push_back({.seed = job.seed,
                          .step = point.step,
-                         .cached = cached_numbers(student.cache_layout()),
+                         .cached = numbers_per_token(student.state_layout()),
                          .parameters = parameters_of(student),
                          .error = point.error,
                          .teacher = std::string(name_of(pair.teacher)),

@@ -8,7 +8,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/dtypes.h"
 #include "checkpoint/json.h"
-#include "model/decoder_form.h"
+#include "model/model_form.h"
 
 namespace attnlab {
 namespace {
@@ -34,37 +34,26 @@ WeightFacts read_weight_facts(const Checkpoint& checkpoint) {
   return facts;
 }
 
-// Layer by layer, as no formula knows every variant.
-KvForm count_form(const DecoderForm& form) {
-  const ShapesOnly no_memory;
-  KvForm out{.name = variant_name(form.variant), .own = true};
-  int64_t numbers = 0;
-  bool alike = true;  // all layers
-  for (int64_t i = 0; i < form.config.n_layers; ++i) {
-    const auto attention = make_attention(form.config.attention_shape(i), form.variant);
-    const auto layout = attention->cache_layout();
-    std::vector<std::string> slots;
-    for (const auto& slot : layout) slots.push_back(fmt::format("{} {}", slot.width, slot.name));
-    const std::string formula = join(slots, " + ");
-    if (i > 0 && formula != out.formula) alike = false;
-    out.formula = formula;
-    numbers += cached_numbers(layout);
-    for (const auto& parameter : attention->parameters()) out.attention_params += parameter.numel();
+// Of a hybrid, each group of layers: "of", its variant, and its options.
+FlatFields options_of(const ModelForm& form) {
+  FlatFields out;
+  for (const auto& group : layer_groups(form)) {
+    const std::string of = is_uniform(form) ? "" : layers_text(group.layers) + ".";
+    if (!of.empty()) out.emplace_back(of + "variant", variant_name(group.variant));
+    for (auto& [key, value] : std::visit([](const auto& held) { return flatten(held); }, group.variant))
+      out.emplace_back(of + key, std::move(value));
   }
-  out.numbers = numbers / form.config.n_layers;
-  if (!alike) out.formula = fmt::format("{} in all / {} layers", numbers, form.config.n_layers);
   return out;
 }
 
 // Fills config and converted. What can't be counted is refused with the file's name.
 void read_form(const nlohmann::json& json, const fs::path& file, ModelFacts& facts) {
-  const DecoderForm form = read_decoder_form(json, file);
+  const ModelForm form = read_model_form(json, file);
   facts.config = form.config;
   try {
     count_parameters(form.config);
     if (is_native(form)) return;
-    const auto options = std::visit([](const auto& held) { return flatten(held); }, form.variant);
-    facts.converted = {.variant = variant_name(form.variant), .options = options, .form = count_form(form)};
+    facts.converted = {.variant = form_name(form), .options = options_of(form), .form = kv_form(form)};
   } catch (const InputError& error) {
     BadInput problem = error.problem();
     problem.file = file.string();

@@ -17,7 +17,7 @@ struct WeightFacts {
   std::map<std::string, int64_t> dtypes;  // name → parameters
 };
 
-// Attention that is not the family's: config.json is in the project's own layout (model/decoder_form.h).
+// Attention that is not the family's: config.json is in the project's own layout (model/model_form.h).
 struct ConvertedFacts {
   std::string variant;
   FlatFields options;

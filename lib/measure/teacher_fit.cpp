@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "attention/gqa_weights.h"
+#include "attention/rotary.h"
 #include "attention/variants.h"
 #include "core/random.h"
 #include "train/adamw.h"
@@ -21,10 +23,10 @@ torch::Generator generator(uint64_t seed, const std::string& stream, uint64_t po
   return at::detail::createCPUGenerator(Random(seed, mix64(hash_name(stream) + position)).next());
 }
 
-std::shared_ptr<Attention> layer_with(const AttentionShape& shape, const VariantConfig& config,
-                                      const TensorMap& weights, torch::Device device) {
+std::shared_ptr<Mixer> layer_with(const AttentionShape& shape, const VariantConfig& config,
+                                  const TensorMap& weights, torch::Device device) {
   const torch::NoGradGuard no_grad;
-  auto layer = make_attention(shape, config);
+  auto layer = make_mixer(shape, config);
   for (auto& item : layer->named_parameters()) item.value().copy_(weights.at(item.key()));
   layer->to(device);
   return layer;
@@ -41,12 +43,13 @@ VariantConfig config_of(FitForm form) {
 }
 
 // Drawn on the CPU, so that all devices see the same.
-AttentionInput random_inputs(const FitSetting& setting, int64_t rows, torch::Generator from) {
-  const auto rotary =
+MixerInput random_inputs(const FitSetting& setting, int64_t rows, torch::Generator from) {
+  const auto tables =
       rotary_tables(torch::arange(setting.length).unsqueeze(0), setting.head_dim, 10000, torch::kFloat32);
+  SequenceParts parts{.T = setting.length, .device = setting.device};
+  parts.rotary.push_back({tables.cos_BTH.to(setting.device), tables.sin_BTH.to(setting.device)});
   return {.x_BTD = torch::randn({rows, setting.length, setting.d_model}, from).to(setting.device),
-          .cos_BSH = rotary.cos_BTH.to(setting.device),
-          .sin_BSH = rotary.sin_BTH.to(setting.device)};
+          .sequence = std::make_shared<const Sequence>(std::move(parts))};
 }
 
 TrainConfig optimizer(int64_t steps, double rate) {
@@ -55,11 +58,11 @@ TrainConfig optimizer(int64_t steps, double rate) {
 
 }  // namespace
 
-std::shared_ptr<Attention> random_layer(const FitSetting& setting, FitForm form, uint64_t seed,
-                                        const std::string& role) {
+std::shared_ptr<Mixer> random_layer(const FitSetting& setting, FitForm form, uint64_t seed,
+                                    const std::string& role) {
   const auto shape = shape_of(setting, form);
   TensorMap weights;
-  for (const auto& item : make_attention(shape, config_of(form))->named_parameters()) {
+  for (const auto& item : make_mixer(shape, config_of(form))->named_parameters()) {
     const double gain = makes_scores(item.key(), form) ? std::sqrt(2.0) : 1.0;
     const auto sizes = item.value().sizes();
     weights[item.key()] = torch::randn(sizes, generator(seed, role + item.key())) *
@@ -68,24 +71,21 @@ std::shared_ptr<Attention> random_layer(const FitSetting& setting, FitForm form,
   return layer_with(shape, config_of(form), weights, setting.device);
 }
 
-std::shared_ptr<Attention> converted_layer(const FitSetting& setting, Attention& gqa) {
-  const auto parameters = gqa.named_parameters();
-  const auto weight = [&](const char* name) { return parameters[name].detach(); };
-  const GqaWeights weights{.q_weight = weight("q_proj.weight"),
-                           .k_weight = weight("k_proj.weight"),
-                           .v_weight = weight("v_proj.weight"),
-                           .o_weight = weight("o_proj.weight")};
+std::shared_ptr<Mixer> converted_layer(const FitSetting& setting, Mixer& gqa) {
+  TensorMap tensors;
+  for (const auto& item : gqa.named_parameters()) tensors[item.key()] = item.value().detach();
+  const GqaWeights weights = gqa_weights(tensors);
   const MlaOrthogonal::Config config;
   return layer_with(gqa.shape(), config, convert_from_gqa(gqa.shape(), config, weights), setting.device);
 }
 
-int64_t parameters_of(const Attention& layer) {
+int64_t parameters_of(const Mixer& layer) {
   int64_t total = 0;
   for (const auto& parameter : layer.parameters()) total += parameter.numel();
   return total;
 }
 
-double relative_error(const FitSetting& setting, Attention& teacher, Attention& student, uint64_t seed) {
+double relative_error(const FitSetting& setting, Mixer& teacher, Mixer& student, uint64_t seed) {
   const torch::NoGradGuard no_grad;
   const auto inputs = random_inputs(setting, 64, generator(seed, "measured inputs"));
   const auto expected = teacher.forward(inputs).to(torch::kFloat64);
@@ -104,8 +104,8 @@ std::vector<int64_t> measured_steps(int64_t steps, int64_t count) {
   return at;
 }
 
-std::vector<FitPoint> fit(const FitSetting& setting, Attention& teacher, Attention& student, double rate,
-                          uint64_t seed, const std::function<void()>& tick) {
+std::vector<FitPoint> fit(const FitSetting& setting, Mixer& teacher, Mixer& student, double rate, uint64_t seed,
+                          const std::function<void()>& tick) {
   std::vector<std::pair<std::string, torch::Tensor>> parameters;
   for (auto& item : student.named_parameters()) parameters.emplace_back(item.key(), item.value());
   const TrainConfig config = optimizer(setting.steps, rate);

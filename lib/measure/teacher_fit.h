@@ -11,7 +11,7 @@
 #include <memory>
 #include <vector>
 
-#include "attention/attention.h"
+#include "attention/mixer.h"
 
 namespace attnlab {
 
@@ -35,17 +35,17 @@ struct FitSetting {
 // deviation 1 but for a factor √2 of queries and keys. Scores then have deviation 2: attention that looks
 // somewhere. Near uniform attention would say little: all forms can fit the mean of the tokens before. The
 // weights are a function of seed and role ("teacher", "student 0").
-std::shared_ptr<Attention> random_layer(const FitSetting& setting, FitForm form, uint64_t seed,
-                                        const std::string& role);
+std::shared_ptr<Mixer> random_layer(const FitSetting& setting, FitForm form, uint64_t seed,
+                                    const std::string& role);
 
 // The MLA layer that TransMLA's orthogonal decomposition makes of a GQA layer.
-std::shared_ptr<Attention> converted_layer(const FitSetting& setting, Attention& gqa);
+std::shared_ptr<Mixer> converted_layer(const FitSetting& setting, Mixer& gqa);
 
-int64_t parameters_of(const Attention& layer);
+int64_t parameters_of(const Mixer& layer);
 
 // The mean square of student - teacher over that of the teacher, on 64 sequences of normal inputs that no step
 // sees. Causal attention, rotary position as in v1.
-double relative_error(const FitSetting& setting, Attention& teacher, Attention& student, uint64_t seed);
+double relative_error(const FitSetting& setting, Mixer& teacher, Mixer& student, uint64_t seed);
 
 struct FitPoint {
   int64_t step = 0;
@@ -57,7 +57,7 @@ std::vector<int64_t> measured_steps(int64_t steps, int64_t count = 30);
 
 // Fits all of the student's weights with AdamW: `rate` at most, 5 % warm-up, then a cosine to 0; each
 // step has a fresh batch of normal inputs, the same for all students of a seed. Calls `tick` after each step.
-std::vector<FitPoint> fit(const FitSetting& setting, Attention& teacher, Attention& student, double rate,
-                          uint64_t seed, const std::function<void()>& tick);
+std::vector<FitPoint> fit(const FitSetting& setting, Mixer& teacher, Mixer& student, double rate, uint64_t seed,
+                          const std::function<void()>& tick);
 
 }  // namespace attnlab

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/errors.h"
 #include "model/recompute.h"
 
 namespace attnlab {
@@ -18,21 +19,16 @@ torch::Tensor weight_under(torch::nn::Module& parent, const std::string& name, t
 
 }  // namespace
 
-VariantConfig native_variant(const DecoderConfig& config) {
-  if (config.mla) return DeepseekMla::Config{};
-  return Gqa::Config{};
-}
-
-DecoderLayer::DecoderLayer(const DecoderConfig& config, const VariantConfig& variant, int64_t index)
-    : attention_(make_attention(config.attention_shape(index), variant)) {
+DecoderLayer::DecoderLayer(const DecoderConfig& config, std::shared_ptr<Mixer> mixer)
+    : mixer_(std::move(mixer)) {
   const FamilyTraits& traits = traits_of(config.family);
   const auto norm = [&](const char* name) {
     return register_module(name, RmsNorm(config.d_model, config.norm_eps, traits.norm_plus_one));
   };
-  attention_norm_ = norm("input_layernorm");
-  register_module("self_attn", attention_);
+  mixer_norm_ = norm("input_layernorm");
+  register_module("self_attn", mixer_);
   if (traits.sandwich_norms) {
-    after_attention_ = norm("post_attention_layernorm");
+    after_mixer_ = norm("post_attention_layernorm");
     mlp_norm_ = norm("pre_feedforward_layernorm");
     after_mlp_ = norm("post_feedforward_layernorm");
   } else {
@@ -41,24 +37,50 @@ DecoderLayer::DecoderLayer(const DecoderConfig& config, const VariantConfig& var
   mlp_ = register_mlp(*this, config);
 }
 
-torch::Tensor DecoderLayer::forward(torch::Tensor x_BTD, AttentionInput input) {
-  input.x_BTD = attention_norm_(x_BTD);
-  const auto attended_BTD = attention_->forward(input);
-  x_BTD = x_BTD + (after_attention_ ? after_attention_(attended_BTD) : attended_BTD);
+torch::Tensor DecoderLayer::forward(torch::Tensor x_BTD, MixerInput input) {
+  input.x_BTD = mixer_norm_(x_BTD);
+  const auto mixed_BTD = mixer_->forward(input);
+  x_BTD = x_BTD + (after_mixer_ ? after_mixer_(mixed_BTD) : mixed_BTD);
   const auto mlp_BTD = mlp_->forward(mlp_norm_(x_BTD));
   return x_BTD + (after_mlp_ ? after_mlp_(mlp_BTD) : mlp_BTD);
 }
 
-Decoder::Decoder(const DecoderConfig& config, const VariantConfig& variant)
-    : config_(config),
-      variant_(variant),
-      rotary_(variant_turning_dim(config.attention_shape(), variant, config.turning_dim()), config.rope_theta,
-              config.rope_scaling) {
+std::shared_ptr<DecoderLayer> make_layer(const ModelForm& form, int64_t layer) {
+  return std::make_shared<DecoderLayer>(form.config,
+                                        make_mixer(form.config.attention_shape(layer), form.of(layer)));
+}
+
+int64_t cached_numbers_per_token(const ModelForm& form) {
+  const ShapesOnly no_memory;
+  int64_t total = 0;
+  for (int64_t i = 0; i < form.config.n_layers; ++i)
+    total += numbers_per_token(make_mixer(form.config.attention_shape(i), form.of(i))->state_layout());
+  return total;
+}
+
+namespace {
+
+int64_t turning_width(const ModelForm& form, int64_t layer) {
+  return variant_turning_dim(form.config.attention_shape(layer), form.of(layer), form.config.turning_dim());
+}
+
+}  // namespace
+
+Rotary layer_rotary(const ModelForm& form, int64_t layer) {
+  return {turning_width(form, layer), form.config.rope_theta, form.config.rope_scaling};
+}
+
+Decoder::Decoder(const ModelForm& form, const MixerMaker& mixers) : form_(form) {
+  const DecoderConfig& config = form_.config;
   const auto model = register_module("model", std::make_shared<torch::nn::Module>());
   embedding_ = weight_under(*model, "embed_tokens", {config.vocab_size, config.d_model});
   const auto list = model->register_module("layers", torch::nn::ModuleList());
+  std::map<int64_t, size_t> way_of;  // width → place in rotaries_
   for (int64_t i = 0; i < config.n_layers; ++i) {
-    layers_.push_back(std::make_shared<DecoderLayer>(config, variant, i));
+    const auto [way, is_new] = way_of.try_emplace(turning_width(form_, i), rotaries_.size());
+    if (is_new) rotaries_.push_back(layer_rotary(form_, i));
+    ways_.push_back(way->second);
+    layers_.push_back(mixers ? std::make_shared<DecoderLayer>(config, mixers(i)) : make_layer(form_, i));
     list->push_back(layers_.back());
   }
   final_norm_ = model->register_module(
@@ -66,22 +88,38 @@ Decoder::Decoder(const DecoderConfig& config, const VariantConfig& variant)
   if (!config.tie_embeddings) lm_head_ = weight_under(*this, "lm_head", {config.vocab_size, config.d_model});
 }
 
+std::shared_ptr<const Sequence> Decoder::make_sequence(const SequenceSpec& spec, int64_t T) {
+  auto rotary = spec.rotary;
+  if (rotary.empty() && spec.document_positions_BT.defined())
+    rotary = rotary_at(spec.document_positions_BT, spec.document_lengths_BT);
+  // Tables of a padded batch depend on the rows' lengths: who has one keeps them.
+  ATTNLAB_CHECK(!rotary.empty() || !spec.padding_B1.defined());
+  if (rotary.empty()) rotary = rotary_from_zero(spec.begin + T);
+  std::vector<int64_t> windows;
+  if (form_.config.window > 0) windows.push_back(form_.config.window);
+  return std::make_shared<const Sequence>(SequenceParts{.begin = spec.begin,
+                                                        .T = T,
+                                                        .device = device(),
+                                                        .padding_B1 = spec.padding_B1,
+                                                        .document_positions_BT = spec.document_positions_BT,
+                                                        .mask_B1TS = {},
+                                                        .goes_on = spec.goes_on,
+                                                        .windows = std::move(windows),
+                                                        .rotary = std::move(rotary)});
+}
+
 torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext& context) {
-  const int64_t T = ids_BT.size(1);
-  const RotaryTables rotary = context.rotary.cos_BTH.defined() ? context.rotary : rotary_from_zero(T);
-  const auto masks = make_masks(context.mask_B1TS, T, rotary.cos_BTH.size(1), config_.window, device());
+  const auto sequence = make_sequence(context.sequence, ids_BT.size(1));
   auto x_BTD = torch::embedding(embedding_, ids_BT);
   // The factor is rounded to the weights' format, as in Hugging Face's Gemma.
-  if (traits_of(config_.family).scaled_embedding)
-    x_BTD = x_BTD * torch::full({}, std::sqrt(static_cast<double>(config_.d_model)), x_BTD.options());
+  if (traits_of(config().family).scaled_embedding)
+    x_BTD = x_BTD * torch::full({}, std::sqrt(static_cast<double>(config().d_model)), x_BTD.options());
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const bool windowed = config_.has_window(static_cast<int64_t>(i));
-    const AttentionInput input{.x_BTD = {},
-                               .cos_BSH = rotary.cos_BTH,
-                               .sin_BSH = rotary.sin_BTH,
-                               .mask_B1TS = windowed ? masks.window_B1TS : masks.full_B1TS,
-                               .cache = context.caches ? &context.caches->at(i) : nullptr};
-    x_BTD = recompute_ && !input.cache ? forward_recomputed(layers_[i], x_BTD, input)
+    const MixerInput input{.x_BTD = {},
+                           .sequence = sequence,
+                           .rotary = ways_[i],
+                           .state = context.states ? &context.states->at(i) : nullptr};
+    x_BTD = recompute_ && !input.state ? forward_recomputed(layers_[i], x_BTD, input)
                                        : layers_[i]->forward(x_BTD, input);
   }
   return final_norm_(x_BTD);
@@ -89,53 +127,73 @@ torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext&
 
 torch::Tensor Decoder::logits(const torch::Tensor& hidden) const {
   const auto logits = torch::linear(hidden, output_weight());
-  if (config_.final_softcap <= 0) return logits;
-  return config_.final_softcap * torch::tanh(logits / config_.final_softcap);
+  if (form_.config.final_softcap <= 0) return logits;
+  return form_.config.final_softcap * torch::tanh(logits / form_.config.final_softcap);
 }
 
-RotaryTables Decoder::rotary_at(const torch::Tensor& positions_BT, const torch::Tensor& lengths) const {
-  return rotary_.tables(positions_BT, lengths, embedding_.scalar_type());
+std::vector<RotaryTables> Decoder::rotary_at(const torch::Tensor& positions_BT,
+                                             const torch::Tensor& lengths) const {
+  std::vector<RotaryTables> tables;
+  for (const auto& rotary : rotaries_)
+    tables.push_back(rotary.tables(positions_BT, lengths, embedding_.scalar_type()));
+  return tables;
 }
 
-RotaryTables Decoder::rotary_from_zero(int64_t T) {
-  RotaryTables& tables = kept_tables_[rotary_.is_long(T)];
-  const bool kept = tables.cos_BTH.defined() && tables.cos_BTH.size(1) >= T &&
-                    tables.cos_BTH.device() == device() &&
-                    tables.cos_BTH.scalar_type() == embedding_.scalar_type();
+std::vector<RotaryTables> Decoder::rotary_from_zero(int64_t T) {
+  auto& kept = kept_tables_[is_long(T)];
+  const bool usable = !kept.empty() && kept[0].cos_BTH.size(1) >= T && kept[0].cos_BTH.device() == device() &&
+                      kept[0].cos_BTH.scalar_type() == embedding_.scalar_type();
   const auto options = torch::dtype(torch::kInt64).device(device());
-  if (!kept) tables = rotary_at(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options));
-  return {tables.cos_BTH.narrow(1, 0, T), tables.sin_BTH.narrow(1, 0, T)};
+  if (!usable) kept = rotary_at(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options));
+  std::vector<RotaryTables> tables;
+  for (const auto& [cos, sin] : kept) tables.push_back({cos.narrow(1, 0, T), sin.narrow(1, 0, T)});
+  return tables;
 }
 
 std::vector<torch::Tensor> Decoder::kept_tables() const {
   std::vector<torch::Tensor> tensors;
-  for (const auto& tables : kept_tables_)
-    for (const auto& tensor : {tables.cos_BTH, tables.sin_BTH})
-      if (tensor.defined()) tensors.push_back(tensor);
+  for (const auto& of_length : kept_tables_)
+    for (const auto& [cos, sin] : of_length) tensors.insert(tensors.end(), {cos, sin});
   return tensors;
 }
 
-std::vector<LayerCache> Decoder::make_caches(int64_t B, int64_t capacity) const {
+std::vector<LayerState> Decoder::make_states(int64_t B, int64_t capacity, const CachePlan& plan) const {
   auto options = embedding_.options().requires_grad(false);
   if (at::autocast::is_autocast_enabled(device().type()))
     options = options.dtype(at::autocast::get_autocast_dtype(device().type()));
-  std::vector<LayerCache> caches;
-  for (const auto& layer : layers_)
-    caches.emplace_back(layer->attention()->cache_layout(), B, capacity, options,
-                        layer->attention()->shape().window);
-  return caches;
+  std::vector<LayerState> states;
+  for (const auto& layer : layers_) {
+    const auto layout = layer->mixer()->state_layout();
+    if (auto problem = policy_problem(*plan.policy, layout)) {
+      problem->key = "eval.cache." + problem->key;
+      throw InputError(*problem);
+    }
+    states.emplace_back(layout, B, capacity, options, layer->mixer()->shape().window, plan);
+  }
+  return states;
 }
 
 int64_t Decoder::cached_numbers_per_token() const {
   int64_t total = 0;
-  for (const auto& layer : layers_) total += cached_numbers(layer->attention()->cache_layout());
+  for (const auto& layer : layers_) total += numbers_per_token(layer->mixer()->state_layout());
   return total;
 }
 
+double Decoder::state_bytes(const CacheConfig& cache, int64_t context, int64_t element_bytes) const {
+  double bytes = 0;
+  for (const auto& layer : layers_) {
+    const Mixer& mixer = *layer->mixer();
+    bytes += attnlab::state_bytes(
+        cache, {.layout = mixer.state_layout(), .window = mixer.shape().window, .element_bytes = element_bytes},
+        context);
+  }
+  return bytes;
+}
+
 double Decoder::forward_flops_per_token(int64_t T) const {
-  double flops = 2.0 * static_cast<double>(config_.vocab_size * config_.d_model);
+  double flops = 2.0 * static_cast<double>(form_.config.vocab_size * form_.config.d_model);
   for (const auto& layer : layers_)
-    flops += layer->attention()->forward_flops_per_token(T) + layer->mlp().forward_flops_per_token();
+    flops += layer->mixer()->forward_flops_per_token(T) + layer->mlp().forward_flops_per_token();
   return flops;
 }
 

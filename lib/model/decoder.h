@@ -1,4 +1,5 @@
-// The decoder: embedding, layers of attention and MLP with RMS norms before each (Gemma 2: behind each, too),
+// The decoder: embedding, layers of a mixer (attention, mostly) and an
+// MLP with RMS norms before each (Gemma 2: behind each, too),
 // final norm, output matrix. Parameters carry the names of Hugging Face's Llama
 // ("model.layers.0.self_attn.q_proj.weight", …); families whose files differ are mapped (families/families.h).
 //
@@ -7,87 +8,112 @@
 
 #include <torch/torch.h>
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
-#include "attention/attend.h"
-#include "attention/cache.h"
-#include "attention/variants.h"
-#include "model/decoder_config.h"
-#include "model/masks.h"
+#include "attention/linear.h"
+#include "attention/mixer.h"
+#include "attention/rotary.h"
 #include "model/mlp.h"
+#include "model/model_form.h"
+#include "state/layer_state.h"
 
 namespace attnlab {
 
-// The variant that the checkpoint's own attention is: gqa or deepseek_mla.
-VariantConfig native_variant(const DecoderConfig& config);
+// Makes the mixer of a layer.
+using MixerMaker = std::function<std::shared_ptr<Mixer>(int64_t layer)>;
 
-// What a forward pass reads beside the tokens, for sequences that are padded or go on from a cache.
-// Default: whole sequences from position 0, causal.
+// The tokens of one forward pass (state/sequence.h). Default: whole sequences from position 0, causal.
+struct SequenceSpec {
+  int64_t begin = 0;
+  torch::Tensor padding_B1 = {};
+  torch::Tensor document_positions_BT = {}, document_lengths_BT = {};  // and how long each token's document is
+  bool goes_on = false;
+  // Tables of all columns so far, if the caller keeps them (Decoder::rotary_at); empty: made anew.
+  std::vector<RotaryTables> rotary = {};
+};
+
+// What a forward pass reads beside the tokens.
 struct DecoderContext {
-  RotaryTables rotary;                        // of all S tokens; undefined: positions 0 … T-1
-  torch::Tensor mask_B1TS;                    // bool, true where a query may look, causal; undefined: causal.
-                                              // Layers with a window lay it over this
-  std::vector<LayerCache>* caches = nullptr;  // one per layer
+  SequenceSpec sequence = {};
+  std::vector<LayerState>* states = nullptr;  // one per layer
 };
 
 class DecoderLayer : public torch::nn::Module {
  public:
-  DecoderLayer(const DecoderConfig& config, const VariantConfig& variant, int64_t index);
-  torch::Tensor forward(torch::Tensor x_BTD, AttentionInput input);
-  const std::shared_ptr<Attention>& attention() const { return attention_; }
+  DecoderLayer(const DecoderConfig& config, std::shared_ptr<Mixer> mixer);
+  // `input.x_BTD` is taken from x.
+  torch::Tensor forward(torch::Tensor x_BTD, MixerInput input);
+  const std::shared_ptr<Mixer>& mixer() const { return mixer_; }
   const Mlp& mlp() const { return *mlp_; }
 
  private:
-  // Norms before attention and MLP, and behind each where the family has them.
-  RmsNorm attention_norm_{nullptr}, mlp_norm_{nullptr}, after_attention_{nullptr}, after_mlp_{nullptr};
-  std::shared_ptr<Attention> attention_;
+  // Norms before mixer and MLP, and behind each where the family has them.
+  RmsNorm mixer_norm_{nullptr}, mlp_norm_{nullptr}, after_mixer_{nullptr}, after_mlp_{nullptr};
+  std::shared_ptr<Mixer> mixer_;
   std::shared_ptr<Mlp> mlp_;
 };
 
+// A layer of a form, its weights uninitialised.
+std::shared_ptr<DecoderLayer> make_layer(const ModelForm& form, int64_t layer);
+// Numbers that all layers of a form together keep per token while generating.
+int64_t cached_numbers_per_token(const ModelForm& form);
+// How a layer of a form turns.
+Rotary layer_rotary(const ModelForm& form, int64_t layer);
+
 class Decoder : public torch::nn::Module {
  public:
-  // Weights mean nothing until load_weights fills them.
-  Decoder(const DecoderConfig& config, const VariantConfig& variant);
+  // Weights mean nothing until load_weights fills them. `mixers`: instead of those of the form's variants.
+  explicit Decoder(const ModelForm& form, const MixerMaker& mixers = {});
+  Decoder(const DecoderConfig& config, const VariantConfig& variant) : Decoder(ModelForm(config, variant)) {}
 
   // Token ids [B, T] → hidden states after the final norm [B, T, D].
   torch::Tensor hidden(const torch::Tensor& ids_BT, const DecoderContext& context = {});
   // From now on, forward passes with a graph keep each layer's input alone (recompute.h).
   void recompute_layers(bool yes) { recompute_ = yes; }
   // [V, D]: the embedding, where the two are tied.
-  const torch::Tensor& output_weight() const { return config_.tie_embeddings ? embedding_ : lm_head_; }
+  const torch::Tensor& output_weight() const { return form_.config.tie_embeddings ? embedding_ : lm_head_; }
   // Hidden states [..., D] → logits [..., V], capped where the family caps them.
   torch::Tensor logits(const torch::Tensor& hidden) const;
 
-  // Tables for given positions. `lengths`: see Rotary::tables.
-  RotaryTables rotary_at(const torch::Tensor& positions_BT, const torch::Tensor& lengths = {}) const;
-  const Rotary& rotary() const { return rotary_; }
+  // Tables for given positions, one for each way in which layers turn. `lengths`: see Rotary::tables.
+  std::vector<RotaryTables> rotary_at(const torch::Tensor& positions_BT,
+                                      const torch::Tensor& lengths = {}) const;
+  // Sequences of this length turn by other frequencies than short ones (Rotary).
+  bool is_long(int64_t length) const { return rotaries_.front().is_long(length); }
   // The tables that passes without any use, so far; a longer sequence replaces them.
   std::vector<torch::Tensor> kept_tables() const;
-  // Empty caches for B sequences of up to `capacity` tokens, in the dtype that forward passes compute in.
-  std::vector<LayerCache> make_caches(int64_t B, int64_t capacity) const;
+  // Empty states for B sequences of up to `capacity` tokens, in the dtype that forward passes compute in.
+  // Throws InputError (key "eval.cache.policy") if a layer can't have the policy.
+  std::vector<LayerState> make_states(int64_t B, int64_t capacity, const CachePlan& plan = {}) const;
   // Numbers that all layers together keep per token while generating.
   int64_t cached_numbers_per_token() const;
+  // Bytes that all layers together keep for one sequence of `context` tokens in numbers of `element_bytes`.
+  double state_bytes(const CacheConfig& cache, int64_t context, int64_t element_bytes) const;
   // Floating-point operations of one token's forward pass, averaged over a causal sequence of T tokens; the
   // embedding look-up is free, the output matrix counts.
   double forward_flops_per_token(int64_t T) const;
 
-  const DecoderConfig& config() const { return config_; }
-  const VariantConfig& variant() const { return variant_; }
+  const DecoderConfig& config() const { return form_.config; }
+  const ModelForm& form() const { return form_; }
   const std::vector<std::shared_ptr<DecoderLayer>>& layers() const { return layers_; }
   torch::Device device() const { return embedding_.device(); }
 
  private:
-  RotaryTables rotary_from_zero(int64_t T);
+  std::shared_ptr<const Sequence> make_sequence(const SequenceSpec& spec, int64_t T);
+  std::vector<RotaryTables> rotary_from_zero(int64_t T);
 
-  DecoderConfig config_;
-  VariantConfig variant_;
-  Rotary rotary_;
+  ModelForm form_;
+  std::vector<Rotary> rotaries_;  // the ways in which layers turn
+  std::vector<size_t> ways_;      // of each layer, in rotaries_
   torch::Tensor embedding_, lm_head_;
   RmsNorm final_norm_{nullptr};
   std::vector<std::shared_ptr<DecoderLayer>> layers_;
   bool recompute_ = false;
-  std::array<RotaryTables, 2> kept_tables_;  // positions 0 … longest T seen, of short and of long sequences
+  std::array<std::vector<RotaryTables>, 2>
+      kept_tables_;  // positions 0 … longest T seen, of short and of long ones
 };
 
 }  // namespace attnlab

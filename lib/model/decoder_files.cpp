@@ -27,19 +27,17 @@ Shapes shapes_of(const Checkpoint& checkpoint, const Make& make) {
   return shapes;
 }
 
-Shapes parameter_shapes(const DecoderForm& form, const Checkpoint& checkpoint) {
-  return shapes_of(checkpoint, [&] { return Decoder(form.config, form.variant); });
+Shapes parameter_shapes(const ModelForm& form, const Checkpoint& checkpoint) {
+  return shapes_of(checkpoint, [&] { return Decoder(form); });
 }
 
-DecoderForm native_form(const DecoderConfig& config) { return {config, native_variant(config)}; }
-
 // Where a parameter stands: by the family's names, or in the own layout by the decoder's.
-FileTensor place_of(const DecoderForm& form, const std::string& name) {
+FileTensor place_of(const ModelForm& form, const std::string& name) {
   return is_native(form) ? file_tensor(form.config, name) : FileTensor{.name = name};
 }
 
 // The shapes that the files have: parts of one tensor are stacked by rows.
-Shapes file_shapes(const DecoderForm& form, const Shapes& parameters) {
+Shapes file_shapes(const ModelForm& form, const Shapes& parameters) {
   Shapes shapes;
   for (const auto& [name, shape] : parameters) {
     const auto [place, isnew] = shapes.emplace(place_of(form, name).name, shape);
@@ -82,7 +80,7 @@ void check_present(const Checkpoint& checkpoint, const Shapes& shapes) {
 }
 
 // Every tensor that the form implies is there with its shape, and no other.
-void check_tensors(const Checkpoint& checkpoint, const DecoderForm& form, const Shapes& parameters) {
+void check_tensors(const Checkpoint& checkpoint, const ModelForm& form, const Shapes& parameters) {
   const Shapes shapes = file_shapes(form, parameters);
   check_present(checkpoint, shapes);
   for (const auto& name : checkpoint.names())
@@ -93,7 +91,7 @@ void check_tensors(const Checkpoint& checkpoint, const DecoderForm& form, const 
 
 // Parameters by the decoder's names, each tensor of the files read once: of fused ones they are views.
 template <class Read>
-TensorMap gather(const DecoderForm& form, const Shapes& parameters, const Read& read) {
+TensorMap gather(const ModelForm& form, const Shapes& parameters, const Read& read) {
   TensorMap weights, whole;
   for (const auto& [name, shape] : parameters) {
     const FileTensor place = place_of(form, name);
@@ -107,7 +105,7 @@ TensorMap gather(const DecoderForm& form, const Shapes& parameters, const Read& 
   return weights;
 }
 
-TensorMap read_weights(const Checkpoint& checkpoint, const DecoderForm& form, torch::ScalarType dtype) {
+TensorMap read_weights(const Checkpoint& checkpoint, const ModelForm& form, torch::ScalarType dtype) {
   const Shapes parameters = parameter_shapes(form, checkpoint);
   check_tensors(checkpoint, form, parameters);
   return gather(form, parameters, [&](const auto& name) { return checkpoint.tensor_as(name, dtype); });
@@ -115,7 +113,7 @@ TensorMap read_weights(const Checkpoint& checkpoint, const DecoderForm& form, to
 
 }  // namespace
 
-void check_checkpoint(const Checkpoint& checkpoint, const DecoderForm& form) {
+void check_checkpoint(const Checkpoint& checkpoint, const ModelForm& form) {
   check_tensors(checkpoint, form, parameter_shapes(form, checkpoint));
 }
 
@@ -124,12 +122,11 @@ TensorMap read_base_weights(const Checkpoint& checkpoint, const DecoderConfig& c
   return read_weights(checkpoint, native_form(config), dtype);
 }
 
-TensorMap read_layer_weights(const Checkpoint& checkpoint, const DecoderForm& form, int64_t layer,
+TensorMap read_layer_weights(const Checkpoint& checkpoint, const ModelForm& form, int64_t layer,
                              torch::ScalarType dtype, torch::Device device) {
   const std::string prefix = fmt::format("{}{}.", kLayers, layer);
   Shapes parameters;
-  for (const auto& [name, shape] :
-       shapes_of(checkpoint, [&] { return DecoderLayer(form.config, form.variant, layer); }))
+  for (const auto& [name, shape] : shapes_of(checkpoint, [&] { return std::move(*make_layer(form, layer)); }))
     parameters[prefix + name] = shape;
   check_present(checkpoint, file_shapes(form, parameters));
   const auto weights = gather(form, parameters, [&](const auto& name) {
@@ -142,7 +139,7 @@ TensorMap read_layer_weights(const Checkpoint& checkpoint, const DecoderForm& fo
   return out;
 }
 
-TensorMap read_outer_weights(const Checkpoint& checkpoint, const DecoderForm& form, torch::ScalarType dtype,
+TensorMap read_outer_weights(const Checkpoint& checkpoint, const ModelForm& form, torch::ScalarType dtype,
                              torch::Device device) {
   Shapes parameters = parameter_shapes(form, checkpoint);
   std::erase_if(parameters, [](const auto& entry) { return entry.first.starts_with(kLayers); });
@@ -153,9 +150,9 @@ TensorMap read_outer_weights(const Checkpoint& checkpoint, const DecoderForm& fo
 
 std::shared_ptr<Decoder> load_decoder(const Checkpoint& checkpoint, torch::ScalarType dtype,
                                       torch::Device device) {
-  const auto form = read_decoder_form(checkpoint.config(), checkpoint.folder() / "config.json");
+  const auto form = read_model_form(checkpoint.config(), checkpoint.folder() / "config.json");
   const TensorMap weights = read_weights(checkpoint, form, dtype);
-  auto decoder = std::make_shared<Decoder>(form.config, form.variant);
+  auto decoder = std::make_shared<Decoder>(form);
   for (auto& parameter : decoder->named_parameters()) {
     parameter.value().requires_grad_(false);
     parameter.value().set_data(weights.at(parameter.key()));
@@ -183,7 +180,7 @@ TensorMap to_file_tensors(const DecoderConfig& config, const TensorMap& weights)
   return out;
 }
 
-TensorMap to_file_tensors(const DecoderForm& form, const TensorMap& weights) {
+TensorMap to_file_tensors(const ModelForm& form, const TensorMap& weights) {
   return is_native(form) ? to_file_tensors(form.config, weights) : weights;
 }
 

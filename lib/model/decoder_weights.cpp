@@ -8,34 +8,13 @@
 #include "core/errors.h"
 
 namespace attnlab {
-namespace {
-
-GqaWeights take_layer(const TensorMap& base, const std::string& prefix) {
-  const auto find = [&](const char* name) {
-    const auto found = base.find(prefix + name);
-    return found == base.end() ? torch::Tensor() : found->second;
-  };
-  return {.q_weight = find("q_proj.weight"),
-          .k_weight = find("k_proj.weight"),
-          .v_weight = find("v_proj.weight"),
-          .o_weight = find("o_proj.weight"),
-          .q_bias = find("q_proj.bias"),
-          .k_bias = find("k_proj.bias"),
-          .v_bias = find("v_proj.bias"),
-          .o_bias = find("o_proj.bias"),
-          .q_norm = find("q_norm.weight"),
-          .k_norm = find("k_norm.weight")};
-}
-
-}  // namespace
-
 TensorMap random_base_weights(const DecoderConfig& config, uint64_t seed) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   const double deviation = 0.02, residual = deviation / std::sqrt(2.0 * static_cast<double>(config.n_layers));
   std::map<std::string, std::vector<int64_t>> shapes;  // in order of names, which the generator follows
   {
     const ShapesOnly no_memory;
-    for (const auto& parameter : Decoder(config, native_variant(config)).named_parameters())
+    for (const auto& parameter : Decoder(native_form(config)).named_parameters())
       shapes[parameter.key()] = parameter.value().sizes().vec();
   }
   TensorMap weights;
@@ -53,17 +32,15 @@ TensorMap random_base_weights(const DecoderConfig& config, uint64_t seed) {
   return weights;
 }
 
-TensorMap convert_weights(const TensorMap& base, const DecoderConfig& config, const VariantConfig& variant) {
-  if (config.mla) {
-    ATTNLAB_CHECK(std::holds_alternative<DeepseekMla::Config>(variant));
-    return base;
-  }
-  TensorMap out;
-  for (const auto& [name, tensor] : base)
-    if (name.find(".self_attn.") == std::string::npos) out[name] = tensor;
-  for (int64_t i = 0; i < config.n_layers; ++i) {
+TensorMap convert_weights(const TensorMap& base, const ModelForm& form) {
+  TensorMap out = base;
+  for (int64_t i = 0; i < form.config.n_layers; ++i) {
+    if (form.of(i).index() == native_variant(form.config).index()) continue;
+    ATTNLAB_CHECK(!form.config.mla);  // only GQA is converted
     const std::string prefix = fmt::format("model.layers.{}.self_attn.", i);
-    for (auto& [name, tensor] : convert_from_gqa(config.attention_shape(i), variant, take_layer(base, prefix)))
+    const auto gqa = gqa_weights(base, prefix);
+    std::erase_if(out, [&](const auto& entry) { return entry.first.starts_with(prefix); });
+    for (auto& [name, tensor] : convert_from_gqa(form.config.attention_shape(i), form.of(i), gqa))
       out[prefix + name] = tensor;
   }
   return out;

@@ -6,10 +6,10 @@
 #include <memory>
 #include <string>
 
-#include "attention/attention.h"
+#include "attention/gqa_weights.h"
 #include "checkpoint/checkpoint.h"
 #include "model/decoder.h"
-#include "model/decoder_form.h"
+#include "model/model_form.h"
 
 namespace attnlab {
 
@@ -22,16 +22,16 @@ TensorMap read_base_weights(const Checkpoint& checkpoint, const DecoderConfig& c
 
 // The checkpoint holds every tensor of the form's decoder with its shape, and no other. Reads headers only.
 // Throws InputError as read_base_weights does.
-void check_checkpoint(const Checkpoint& checkpoint, const DecoderForm& form);
+void check_checkpoint(const Checkpoint& checkpoint, const ModelForm& form);
 
 // One layer's tensors, named without "model.layers.N." ("self_attn.q_proj.weight"), on `device`. They are
 // copied past the mapping: memory grows by this layer alone, and shrinks again when they are dropped. Of a
 // fused tensor they are views. Throws InputError if one is missing or has another shape.
-TensorMap read_layer_weights(const Checkpoint& checkpoint, const DecoderForm& form, int64_t layer,
+TensorMap read_layer_weights(const Checkpoint& checkpoint, const ModelForm& form, int64_t layer,
                              torch::ScalarType dtype, torch::Device device);
 // The tensors that are in no layer (embedding, final norm, output matrix unless tied), by the decoder's names:
 // mapped where dtype and device allow. Throws as read_layer_weights does.
-TensorMap read_outer_weights(const Checkpoint& checkpoint, const DecoderForm& form, torch::ScalarType dtype,
+TensorMap read_outer_weights(const Checkpoint& checkpoint, const ModelForm& form, torch::ScalarType dtype,
                              torch::Device device);
 
 // Random weights of the config's own decoder, a pure function of the seed: normal with deviation 0.02, and
@@ -39,9 +39,9 @@ TensorMap read_outer_weights(const Checkpoint& checkpoint, const DecoderForm& fo
 // on the CPU.
 TensorMap random_base_weights(const DecoderConfig& config, uint64_t seed);
 
-// The base's weights in the variant's form: attention converted layer by layer, all else as it is. The variant
-// must fit the base (`variant_problem`).
-TensorMap convert_weights(const TensorMap& base, const DecoderConfig& config, const VariantConfig& variant);
+// The base's weights in the form's: of each layer that is not of the base's own variant the mixer is converted,
+// all else stays. The variants must fit the base (`variant_problem`).
+TensorMap convert_weights(const TensorMap& base, const ModelForm& form);
 
 // Copies tensors into the decoder's parameters (any dtype and device). Every parameter must be there.
 void load_weights(Decoder& decoder, const TensorMap& weights);
@@ -57,6 +57,6 @@ std::shared_ptr<Decoder> load_decoder(const Checkpoint& checkpoint, torch::Scala
 // Tensors by the family's names: fused where the family fuses. Only for weights of the config's own variant.
 TensorMap to_file_tensors(const DecoderConfig& config, const TensorMap& weights);
 // Tensors by the names that the form's files have: those of the family, or unchanged in the own layout.
-TensorMap to_file_tensors(const DecoderForm& form, const TensorMap& weights);
+TensorMap to_file_tensors(const ModelForm& form, const TensorMap& weights);
 
 }  // namespace attnlab

@@ -101,7 +101,7 @@ std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<s
     if (batch) {
       logits_BV = batch->enter(entering);
     } else {
-      batch.emplace(decoder, entering, options.max_new_tokens, options.prefill_chunk);
+      batch.emplace(decoder, entering, options.max_new_tokens, options.prefill_chunk, options.cache);
       logits_BV = batch->prefill();
     }
     const auto first_B = rows.choose(logits_BV, outputs);

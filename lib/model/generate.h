@@ -17,6 +17,7 @@ struct GenerateOptions {
   uint64_t seed = 0;                 // prompt i draws from the sequence (seed, streams[i])
   std::vector<uint64_t> streams;     // empty: 0, 1, …
   int64_t prefill_chunk = 512;       // tokens of the prompts that go through the decoder at a time
+  CachePlan cache;                   // how states are kept
   size_t batch_rows = 0;             // sequences at a time, at most; 0: all
   // Hears of each token of each prompt (index, token), stop tokens excluded; true ends that sequence.
   std::function<bool(size_t prompt, int64_t token)> on_token;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "attention/linear.h"
+#include "attention/mixer.h"
 #include "core/errors.h"
 
 namespace attnlab {
@@ -26,42 +28,43 @@ void require_countable(const DecoderConfig& c, const LatentRanks& ranks = {}) {
                             .expected = "sizes that can be counted (below 4e18)"});
 }
 
-// One layer's attention with G KV heads.
-int64_t gqa_parameters(const DecoderConfig& c, int64_t G) {
-  const int64_t D = c.d_model, q = c.n_heads * c.head_dim, kv = G * c.head_dim;
-  const int64_t matrices = D * q + 2 * D * kv + q * D;
-  const int64_t biases = (c.qkv_bias ? q + 2 * kv : 0) + (c.o_bias ? D : 0);
-  return matrices + biases + (traits_of(c.family).qk_norm ? 2 * c.head_dim : 0);
-}
-
+// A layer's mixer, counted on the module that the variant builds, without its memory.
+//
 // TransMLA v1 (arXiv 2502.07864v1): each of W_K and W_V [G·H, D] becomes a pair W_b W_a. With R = G·H, W_a has
 // the old shape and W_b [N·H, R] is what comes on top: 2 · N·H · G·H numbers. Of GQA's own
 // D·N·H (Q) + 2·D·G·H (K, V) + N·H·D (O) that is, where D = N·H, the part 2 G / (2 N + 2 G) = G / (N + G):
 // for Qwen2.5-7B (N = 28, G = 4) exactly 1/8, the paper's 12.5 %; so it is for Q and K (the new W_b of the keys
 // over D·N·H + D·G·H) and for V and O alone. Over Q, K and V it would be 2 G / (N + 2 G), 22.2 %.
-int64_t latent_parameters(const DecoderConfig& c) {
-  return gqa_parameters(c, c.n_kv_heads) + 2 * (c.n_heads * c.head_dim) * (c.n_kv_heads * c.head_dim);
+struct Counted {
+  int64_t parameters = 0, numbers = 0;
+  std::string formula;  // "64 k + 64 v"
+};
+
+Counted count_mixer(const AttentionShape& shape, const VariantConfig& variant) {
+  const ShapesOnly no_memory;
+  const auto mixer = make_mixer(shape, variant);
+  Counted counted{.numbers = numbers_per_token(mixer->state_layout())};
+  for (const auto& parameter : mixer->parameters()) counted.parameters += parameter.numel();
+  std::vector<std::string> slots;
+  for (const auto& slot : mixer->state_layout()) slots.push_back(fmt::format("{} {}", slot.width, slot.name));
+  counted.formula = join(slots, " + ");
+  return counted;
 }
 
-// DeepSeek-V2 (arXiv 2405.04434), section 2.1; biases where Hugging Face's modules have them.
-int64_t deepseek_parameters(const DecoderConfig& c, const MlaShape& mla) {
-  const int64_t D = c.d_model, N = c.n_heads, Rq = mla.q_lora_rank, R = mla.kv_lora_rank;
-  const int64_t q_width = N * (mla.qk_nope_head_dim + mla.qk_rope_head_dim), down = R + mla.qk_rope_head_dim;
-  const int64_t q = Rq == 0 ? D * q_width : D * Rq + Rq + Rq * q_width;
-  const int64_t kv = D * down + R + R * N * (mla.qk_nope_head_dim + mla.v_head_dim);
-  const int64_t biases = (c.qkv_bias ? down + Rq : 0) + (c.o_bias ? D : 0);
-  return q + kv + N * mla.v_head_dim * D + biases;
-}
-
-int64_t own_attention_parameters(const DecoderConfig& c) {
-  return c.mla ? deepseek_parameters(c, *c.mla) : gqa_parameters(c, c.n_kv_heads);
+KvForm form_of(const DecoderConfig& c, const std::string& name, const AttentionShape& shape,
+               const VariantConfig& variant, const std::string& formula = "") {
+  const Counted layer = count_mixer(shape, variant);
+  return {.name = name,
+          .formula = formula.empty() ? layer.formula : formula,
+          .numbers = layer.numbers,
+          .attention_params = c.n_layers * layer.parameters};
 }
 
 KvForm deepseek_form(const DecoderConfig& c, const MlaShape& mla) {
-  return {.name = "deepseek_mla",
-          .formula = fmt::format("{} latent + {} rotary", mla.kv_lora_rank, mla.qk_rope_head_dim),
-          .numbers = mla.kv_lora_rank + mla.qk_rope_head_dim,
-          .attention_params = c.n_layers * deepseek_parameters(c, mla)};
+  AttentionShape shape = c.attention_shape();
+  shape.mla = mla;
+  return form_of(c, "deepseek_mla", shape, DeepseekMla::Config{},
+                 fmt::format("{} latent + {} rotary", mla.kv_lora_rank, mla.qk_rope_head_dim));
 }
 
 // The name that a number of KV heads has.
@@ -70,22 +73,18 @@ const char* reading_name(const DecoderConfig& c, int64_t G) {
 }
 
 KvForm reading(const DecoderConfig& c, int64_t G) {
-  return {.name = reading_name(c, G),
-          .formula = fmt::format("2 x {} KV heads x {}", G, c.head_dim),
-          .numbers = 2 * G * c.head_dim,
-          .attention_params = c.n_layers * gqa_parameters(c, G)};
+  AttentionShape shape = c.attention_shape();
+  shape.n_kv_heads = G;
+  return form_of(c, reading_name(c, G), shape, Gqa::Config{},
+                 fmt::format("2 x {} KV heads x {}", G, c.head_dim));
 }
 
 std::vector<KvForm> forms_of_gqa(const DecoderConfig& c, const LatentRanks& ranks) {
   std::vector<KvForm> forms{reading(c, c.n_kv_heads)};
   for (const int64_t G : {c.n_heads, int64_t{1}})
     if (G != c.n_kv_heads) forms.push_back(reading(c, G));
-  forms.push_back({.name = "mla_identity",
-                   .formula = fmt::format("2 x {} latent", c.n_kv_heads * c.head_dim),
-                   .numbers = 2 * c.n_kv_heads * c.head_dim,
-                   .attention_params = c.n_layers * latent_parameters(c)});
-  forms.push_back(forms.back());
-  forms.back().name = "mla_orthogonal";
+  for (const auto& name : variant_names_for(c.attention_shape()))
+    if (name != Gqa::kName) forms.push_back(form_of(c, name, c.attention_shape(), *variant_defaults(name)));
   // What TransMLA's conversion gives: each head keeps its width beside the rotary part, queries stay whole.
   forms.push_back(deepseek_form(c, {.kv_lora_rank = ranks.kv_lora_rank,
                                     .qk_nope_head_dim = c.head_dim,
@@ -118,7 +117,7 @@ ParameterCounts count_parameters(const DecoderConfig& c) {
   ParameterCounts counts;
   counts.embedding = c.vocab_size * D;
   counts.output = c.tie_embeddings ? 0 : counts.embedding;
-  counts.attention = c.n_layers * own_attention_parameters(c);
+  counts.attention = c.n_layers * count_mixer(c.attention_shape(), native_variant(c)).parameters;
   counts.mlp = c.n_layers * (c.n_experts > 0 ? c.n_experts * (mlp + D) : mlp);
   counts.norms = (c.n_layers * layer_norms + 1) * D;
   const int64_t idle = c.n_experts > 0 ? c.n_experts - c.experts_per_token : 0;
@@ -131,6 +130,23 @@ std::vector<KvForm> kv_forms(const DecoderConfig& config, const LatentRanks& ran
   auto forms = config.mla ? forms_of_mla(config, ranks) : forms_of_gqa(config, ranks);
   forms.front().own = true;
   return forms;
+}
+
+KvForm kv_form(const ModelForm& form) {
+  require_countable(form.config);
+  KvForm out{.name = form_name(form), .own = true};
+  int64_t numbers = 0;
+  bool alike = true;  // all layers
+  for (int64_t i = 0; i < form.config.n_layers; ++i) {
+    const Counted layer = count_mixer(form.config.attention_shape(i), form.of(i));
+    if (i > 0 && layer.formula != out.formula) alike = false;
+    out.formula = layer.formula;
+    numbers += layer.numbers;
+    out.attention_params += layer.parameters;
+  }
+  out.numbers = numbers / form.config.n_layers;
+  if (!alike) out.formula = fmt::format("{} in all / {} layers", numbers, form.config.n_layers);
+  return out;
 }
 
 double cached_tokens(const DecoderConfig& config, int64_t context) {

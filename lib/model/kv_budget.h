@@ -1,5 +1,5 @@
-// What a model weighs and what its KV cache takes, in its own attention and in others: arithmetic on the config
-// alone, no tensor is made.
+// What a model weighs and what its KV cache takes, in its own attention and in others: counted on the modules
+// that variants build, whose tensors have no memory.
 //
 // D d_model, N query heads, G KV heads, H head_dim, R latent rank.
 #pragma once
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "model/decoder_config.h"
+#include "model/model_form.h"
 
 namespace attnlab {
 
@@ -43,10 +43,14 @@ struct KvForm {
 };
 
 // The model's own form first, then, where they differ from it: the readings with one KV head per query head
-// (mha), as many as the config has (gqa) and one (mqa); the MLA of TransMLA v1 at the cache of GQA; DeepSeek's.
-// A base that is MLA already has no KV heads to read otherwise: beside its own form stand mha, its keys and
-// values kept per head instead of the latent, and DeepSeek's form with the given ranks.
+// (mha), as many as the config has (gqa) and one (mqa); every variant that the base can be given, at its
+// defaults; DeepSeek's form. A base that is MLA already has no KV heads to read otherwise: beside its own form
+// stand mha, its keys and values kept per head instead of the latent, and DeepSeek's form with the given ranks.
 std::vector<KvForm> kv_forms(const DecoderConfig& config, const LatentRanks& ranks = {});
+
+// The form that a model has, numbers on average over its layers. Throws as kv_forms does, or c10::Error where a
+// product of sizes overflows.
+KvForm kv_form(const ModelForm& form);
 
 struct KvDemand {
   int64_t context = 0;  // tokens of each sequence

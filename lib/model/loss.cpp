@@ -47,11 +47,9 @@ LossInput make_loss_input(std::span<const int64_t> ids, std::span<const int64_t>
 }
 
 torch::Tensor summed_loss(Decoder& decoder, const LossInput& input) {
-  DecoderContext context;
-  if (input.document_positions_BT.defined())
-    context = {.rotary = decoder.rotary_at(input.document_positions_BT, input.document_lengths_BT),
-               .mask_B1TS = document_mask(input.document_positions_BT)};
-  const auto hidden_BTD = decoder.hidden(input.ids_BT, context);
+  const auto hidden_BTD =
+      decoder.hidden(input.ids_BT, {.sequence = {.document_positions_BT = input.document_positions_BT,
+                                                 .document_lengths_BT = input.document_lengths_BT}});
   const auto chosen_PD = hidden_BTD.flatten(0, 1).index_select(0, input.positions_P);
   return linear_cross_entropy(chosen_PD, decoder.output_weight(), input.targets_P,
                               decoder.config().final_softcap);

@@ -8,8 +8,8 @@
 namespace attnlab {
 
 PaddedBatch::PaddedBatch(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts, int64_t capacity,
-                         int64_t chunk)
-    : decoder_(decoder), capacity_(capacity), chunk_(chunk) {
+                         int64_t chunk, const CachePlan& plan)
+    : decoder_(decoder), capacity_(capacity), chunk_(chunk), plan_(plan) {
   const auto B = static_cast<int64_t>(prompts.size());
   for (const auto& prompt : prompts) {
     lengths_.push_back(static_cast<int64_t>(prompt.size()));
@@ -36,7 +36,7 @@ void PaddedBatch::make_tables() {
 
 torch::Tensor PaddedBatch::prefill() {
   make_tables();
-  caches_ = decoder_.make_caches(ids_BS_.size(0), slots_);
+  states_ = decoder_.make_states(ids_BS_.size(0), slots_, plan_);
   torch::Tensor hidden_BTD;
   for (int64_t begin = 0; begin < seen_; begin += chunk_)
     hidden_BTD = run(begin, std::min(seen_, begin + chunk_));
@@ -49,7 +49,7 @@ torch::Tensor PaddedBatch::step(const torch::Tensor& tokens_B) {
   ++seen_;
   bool switches = false;
   for (auto& length : lengths_) {
-    switches |= !decoder_.rotary().is_long(length) && decoder_.rotary().is_long(length + 1);
+    switches |= !decoder_.is_long(length) && decoder_.is_long(length + 1);
     ++length;
   }
   if (switches) return prefill();
@@ -63,12 +63,12 @@ void PaddedBatch::keep(const std::vector<int64_t>& rows) {
   lengths_ = std::move(lengths);
   ids_BS_ = ids_BS_.index_select(0, index);
   padding_B1_ = padding_B1_.index_select(0, index);
-  rotary_ = {rotary_.cos_BTH.index_select(0, index), rotary_.sin_BTH.index_select(0, index)};
-  for (auto& cache : caches_) cache.select_rows(index);
+  for (auto& [cos, sin] : rotary_) cos = cos.index_select(0, index), sin = sin.index_select(0, index);
+  for (auto& state : states_) state.select_rows(index);
 }
 
 torch::Tensor PaddedBatch::enter(const std::vector<std::vector<int64_t>>& prompts) {
-  PaddedBatch entering(decoder_, prompts, capacity_, chunk_);
+  PaddedBatch entering(decoder_, prompts, capacity_, chunk_, plan_);
   const auto logits_BV = entering.prefill();
   lengths_.insert(lengths_.end(), entering.lengths_.begin(), entering.lengths_.end());
   const int64_t old_seen = seen_, old_rows = ids_BS_.size(0);
@@ -80,8 +80,8 @@ torch::Tensor PaddedBatch::enter(const std::vector<std::vector<int64_t>>& prompt
   place_ids(entering.ids_BS_, old_rows, entering.seen_);
   padding_B1_ = (seen_ - torch::tensor(lengths_)).unsqueeze(1).to(padding_B1_.device());
   ragged_ = *std::min_element(lengths_.begin(), lengths_.end()) != seen_;
-  for (size_t i = 0; i < caches_.size(); ++i)
-    caches_[i] = LayerCache::joined(caches_[i], entering.caches_[i], seen_, slots_);
+  for (size_t i = 0; i < states_.size(); ++i)
+    states_[i] = LayerState::joined(states_[i], entering.states_[i], seen_, slots_);
   make_tables();
   return logits_BV;
 }
@@ -94,23 +94,13 @@ void PaddedBatch::place_ids(const torch::Tensor& ids_BS, int64_t first_row, int6
       .copy_(ids_BS.narrow(1, seen - count, count));
 }
 
-// Slots begin … end - 1; those before them are in the caches.
+// Slots begin … end - 1; those before them are in the states.
 torch::Tensor PaddedBatch::run(int64_t begin, int64_t end) {
+  SequenceSpec spec{.begin = begin, .goes_on = end < seen_};
+  if (ragged_) spec.padding_B1 = padding_B1_;
+  for (const auto& [cos, sin] : rotary_) spec.rotary.push_back({cos.narrow(1, 0, end), sin.narrow(1, 0, end)});
   return decoder_.hidden(ids_BS_.narrow(1, begin, end - begin),
-                         {.rotary = {rotary_.cos_BTH.narrow(1, 0, end), rotary_.sin_BTH.narrow(1, 0, end)},
-                          .mask_B1TS = mask(begin, end),
-                          .caches = &caches_});
-}
-
-// Causal, without padding; a padded query may see itself, so that no row of weights is empty.
-torch::Tensor PaddedBatch::mask(int64_t begin, int64_t end) const {
-  if (!ragged_) return {};
-  const auto slots_S = torch::arange(end, padding_B1_.options());
-  const auto valid_B11S = (slots_S >= padding_B1_).view({-1, 1, 1, end});
-  if (end - begin == 1) return valid_B11S.logical_or(slots_S == begin);
-  const auto causal_TS = torch::ones({end - begin, end}, valid_B11S.options()).tril(begin);
-  const auto self_TS = causal_TS.triu(begin);
-  return causal_TS.logical_and(valid_B11S).logical_or(self_TS);
+                         {.sequence = std::move(spec), .states = &states_});
 }
 
 }  // namespace attnlab

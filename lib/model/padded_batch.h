@@ -1,4 +1,4 @@
-// A batch of left-padded sequences with their caches, which grows by a token a step.
+// A batch of left-padded sequences with their states, which grows by a token a step.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,9 @@ class PaddedBatch {
  public:
   // Prompts of at least one token each, and room for `capacity` more. Prefill goes through the decoder in
   // pieces of `chunk` tokens, so that no more than chunk × S scores exist at a time.
+  // `plan`: how the states are kept.
   PaddedBatch(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts, int64_t capacity,
-              int64_t chunk);
+              int64_t chunk, const CachePlan& plan = {});
 
   // Logits [B, V] of the token after each prompt.
   torch::Tensor prefill();
@@ -29,15 +30,15 @@ class PaddedBatch {
   void make_tables();
   void place_ids(const torch::Tensor& ids_BS, int64_t first_row, int64_t seen);
   torch::Tensor run(int64_t begin, int64_t end);
-  torch::Tensor mask(int64_t begin, int64_t end) const;
 
   Decoder& decoder_;
   int64_t slots_ = 0, capacity_, chunk_, seen_ = 0;
   bool ragged_ = false;
   std::vector<int64_t> lengths_;       // tokens of each row, padding not counted
   torch::Tensor ids_BS_, padding_B1_;  // all slots; where nothing stands yet, 0
-  RotaryTables rotary_;                // of all slots
-  std::vector<LayerCache> caches_;
+  CachePlan plan_;
+  std::vector<RotaryTables> rotary_;  // of all slots
+  std::vector<LayerState> states_;
 };
 
 }  // namespace attnlab

@@ -19,6 +19,8 @@ struct EnumNames<Precision> {
 };
 
 // What weights are kept in.
+// Bytes of a number of the caches while computing so.
+inline int64_t computed_bytes(Precision precision) { return precision == Precision::float32 ? 4 : 2; }
 inline torch::ScalarType weight_type(Precision precision) {
   return precision == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
 }

@@ -14,7 +14,7 @@ using torch::autograd::variable_list;
 // What the pass needs beside x.
 struct Pass : torch::CustomClassHolder {
   std::shared_ptr<DecoderLayer> layer;
-  AttentionInput input;
+  MixerInput input;
   Precision precision;
   variable_list trained;
 };
@@ -76,8 +76,8 @@ class RecomputedLayer : public torch::autograd::Function<RecomputedLayer> {
 }  // namespace
 
 torch::Tensor forward_recomputed(const std::shared_ptr<DecoderLayer>& layer, const Tensor& x_BTD,
-                                 const AttentionInput& input) {
-  ATTNLAB_CHECK(!input.cache);
+                                 const MixerInput& input) {
+  ATTNLAB_CHECK(!input.state);
   const auto pass = c10::make_intrusive<Pass>();
   for (const auto& parameter : layer->parameters())
     if (parameter.requires_grad()) pass->trained.push_back(parameter);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ struct RunHeader {
   int64_t arm_index = 0;  // place of the arm in the config; 0 is the arm that others are compared with
   int64_t seed = 0;
   int64_t parameters_total = 0, parameters_trainable = 0, cached_numbers_per_token = 0;
+  std::optional<int64_t> cache_context;  // files of older versions don't say these two
+  std::optional<double> cache_bytes;     // kept for one sequence of that many tokens
   double flops_per_token = 0;
   FlatFields config;          // group /config, one attribute per dotted key
   FlatFields provenance;      // group /provenance
@@ -51,6 +54,8 @@ struct RunHeader {
     visit(Key{"parameters_total", "all parameters of the model"}, self.parameters_total);
     visit(Key{"parameters_trainable", "parameters that the arm trains"}, self.parameters_trainable);
     visit(Key{"cached_numbers_per_token", "size of the KV cache"}, self.cached_numbers_per_token);
+    visit(Key{"cache_context", "tokens that cache_bytes is told at"}, self.cache_context);
+    visit(Key{"cache_bytes", "bytes kept for a sequence of that length"}, self.cache_bytes);
     visit(Key{"flops_per_token", "forward floating-point operations"}, self.flops_per_token);
     visit(Key{"prompt_bytes", "width of prompt in /problems"}, self.prompt_bytes);
     visit(Key{"gold_bytes", "width of gold in /problems"}, self.gold_bytes);

@@ -14,12 +14,21 @@ struct HeaderWriter {
   hid_t file;
   template <class T>
   void operator()(const Key& key, const T& value) const {
-    write_attribute(file, std::string(key.name), value);
+    if constexpr (OptionalField<T>) {
+      if (value) (*this)(key, *value);
+    } else {
+      write_attribute(file, std::string(key.name), value);
+    }
   }
 };
 
 struct HeaderReader {
   hid_t file;
+  template <class T>
+  void operator()(const Key& key, std::optional<T>& value) const {
+    if (!has_attribute(file, std::string(key.name))) return;
+    (*this)(key, value.emplace());
+  }
   template <class T>
   void operator()(const Key& key, T& value) const {
     const FieldValue stored = read_attribute(file, std::string(key.name));

@@ -84,14 +84,20 @@ std::string cell_of(const FlatFields& fields, const std::string& key) {
 
 constexpr const char* kHeaderColumns =
     "variant,arm_index,state,last_step,message,parameters_total,parameters_trainable,"
-    "cached_numbers_per_token,flops_per_token,file";
+    "cached_numbers_per_token,cache_context,cache_bytes,flops_per_token,file";
+
+template <class T>
+std::string number_or_nothing(const std::optional<T>& value) {
+  return value ? fmt::format("{}", *value) : std::string();
+}
 
 std::string header_cells(const RunRecord& run) {
   const RunHeader& header = run.header;
-  return fmt::format("{},{},{},{},{},{},{},{},{},{}", csv_text(header.variant), header.arm_index,
+  return fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}", csv_text(header.variant), header.arm_index,
                      name_of(run.state), run.last_step, csv_text(run.message), header.parameters_total,
-                     header.parameters_trainable, header.cached_numbers_per_token, header.flops_per_token,
-                     csv_text(run.path.string()));
+                     header.parameters_trainable, header.cached_numbers_per_token,
+                     number_or_nothing(header.cache_context), number_or_nothing(header.cache_bytes),
+                     header.flops_per_token, csv_text(run.path.string()));
 }
 
 std::string runs_csv(const std::vector<RunRecord>& runs) {

@@ -1,6 +1,9 @@
 #include "train/trainable.h"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <string_view>
 
 #include "core/errors.h"
 
@@ -17,43 +20,64 @@ bool matches(std::string_view pattern, std::string_view name) {
   return false;
 }
 
-// Parameters that are never trained.
-std::vector<std::string> fixed_names(const Decoder& decoder) {
-  std::vector<std::string> names;
-  for (size_t i = 0; i < decoder.layers().size(); ++i)
-    for (const auto& name : decoder.layers()[i]->attention()->fixed_parameters())
-      names.push_back("model.layers." + std::to_string(i) + ".self_attn." + name);
-  return names;
+struct Scoped {
+  std::string name;
+  bool in_mixer = false;
+  bool makes_kept = false;  // keys, values, or what a mixer keeps in their place
+};
+
+bool is_part(const std::vector<std::string>& parts, std::string_view parameter) {
+  const auto part = parameter.substr(0, parameter.find('.'));
+  return std::find(parts.begin(), parts.end(), part) != parts.end();
 }
 
-bool takes(const std::string& scope, const std::string& name) {
-  const bool attention = name.find(".self_attn.") != std::string::npos;
+// All that can be trained, in the decoder's order.
+std::vector<Scoped> parameters_of(const Decoder& decoder) {
+  std::map<std::string, const Mixer*> mixers;  // by the beginning of their parameters' names
+  for (size_t i = 0; i < decoder.layers().size(); ++i)
+    mixers["model.layers." + std::to_string(i) + ".self_attn."] = decoder.layers()[i]->mixer().get();
+  std::vector<Scoped> out;
+  for (const auto& parameter : decoder.named_parameters()) {
+    const std::string& name = parameter.key();
+    const auto after = mixers.upper_bound(name);
+    const bool in_mixer = after != mixers.begin() && name.starts_with(std::prev(after)->first);
+    if (!in_mixer) {
+      out.push_back({name});
+      continue;
+    }
+    const auto& [prefix, mixer] = *std::prev(after);
+    const auto own = name.substr(prefix.size());
+    const auto fixed = mixer->fixed_parameters();
+    if (std::find(fixed.begin(), fixed.end(), own) == fixed.end())
+      out.push_back({name, true, !is_part(mixer->query_and_output_parts(), own)});
+  }
+  return out;
+}
+
+bool takes(const std::string& scope, const Scoped& parameter) {
   if (scope == "all") return true;
-  if (scope == "attention") return attention;
-  if (scope == "attention_kv")  // q_proj, q_a_proj, q_norm, … stay
-    return attention && name.find(".self_attn.q_") == std::string::npos &&
-           name.find(".self_attn.o_") == std::string::npos;
-  return matches(scope, name);
+  if (scope == "attention") return parameter.in_mixer;
+  if (scope == "attention_kv") return parameter.makes_kept;
+  return matches(scope, parameter.name);
 }
 
 }  // namespace
 
 std::vector<std::string> trainable_names(const Decoder& decoder, const std::vector<std::string>& scopes,
                                          const std::string& key) {
-  std::vector<std::string> all, taken, candidates{"all", "attention", "attention_kv"};
-  const auto fixed = fixed_names(decoder);
-  for (const auto& parameter : decoder.named_parameters())
-    if (std::find(fixed.begin(), fixed.end(), parameter.key()) == fixed.end()) all.push_back(parameter.key());
-  candidates.insert(candidates.end(), all.begin(), all.end());
+  const std::vector<Scoped> all = parameters_of(decoder);
+  std::vector<std::string> taken, candidates{"all", "attention", "attention_kv"};
+  for (const auto& parameter : all) candidates.push_back(parameter.name);
   for (const auto& scope : scopes)
-    if (std::none_of(all.begin(), all.end(), [&](const auto& name) { return takes(scope, name); }))
-      throw InputError(BadInput{.key = key,
-                                .found = "'" + scope + "', which no parameter matches",
-                                .expected = "all, attention, attention_kv, or a pattern such as " + all.back(),
-                                .nearest = nearest_name(scope, candidates)});
-  for (const auto& name : all)
-    if (std::any_of(scopes.begin(), scopes.end(), [&](const auto& scope) { return takes(scope, name); }))
-      taken.push_back(name);
+    if (std::none_of(all.begin(), all.end(), [&](const auto& parameter) { return takes(scope, parameter); }))
+      throw InputError(
+          BadInput{.key = key,
+                   .found = "'" + scope + "', which no parameter matches",
+                   .expected = "all, attention, attention_kv, or a pattern such as " + all.back().name,
+                   .nearest = nearest_name(scope, candidates)});
+  for (const auto& parameter : all)
+    if (std::any_of(scopes.begin(), scopes.end(), [&](const auto& scope) { return takes(scope, parameter); }))
+      taken.push_back(parameter.name);
   if (taken.empty())
     throw InputError(BadInput{.key = key, .found = "an empty list", .expected = "at least one scope"});
   return taken;

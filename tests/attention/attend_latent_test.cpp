@@ -93,33 +93,5 @@ TEST_CASE("neighbours turn as halves do") {
                      apply_rotary(pairs_to_halves(x), tables.cos_BTH, tables.sin_BTH)));
 }
 
-TEST_CASE("a rewound cache stores the next tokens in the place of those that it forgot") {
-  LayerCache cache({{"k", 3}, {"v", 2}}, 2, 6, torch::kFloat32);
-  const auto k = torch::randn({2, 6, 3}), v = torch::randn({2, 6, 2});
-  cache.append(0, k), cache.append(1, v);
-  cache.rewind(4);
-  CHECK(cache.length() == 4);
-  const auto other = torch::randn({2, 1, 3});
-  CHECK(torch::equal(cache.append(0, other), torch::cat({k.narrow(1, 0, 4), other}, 1)));
-  CHECK(
-      torch::equal(cache.append(1, v.narrow(1, 5, 1)), torch::cat({v.narrow(1, 0, 4), v.narrow(1, 5, 1)}, 1)));
-  CHECK(cache.length() == 5);
-}
-
-TEST_CASE("the aligned view holds what append returned and finite numbers up to a multiple of eight tokens") {
-  for (const int64_t window : {0, 5}) {
-    LayerCache cache({{"k", 3}}, 2, 12, torch::kFloat32, window);
-    int64_t wide = 0;
-    for (int t = 0; t < 12; ++t) {
-      const auto seen = cache.append(0, torch::randn({2, 1, 3})), all = cache.aligned(0);
-      CHECK(torch::equal(all.narrow(1, 0, seen.size(1)), seen));
-      CHECK(torch::isfinite(all).all().item<bool>());
-      CHECK(all.size(1) <= (seen.size(1) + 7) / 8 * 8);
-      wide += all.size(1) % LayerCache::kAlignment == 0;
-    }
-    CHECK(wide == 12);
-  }
-}
-
 }  // namespace
 }  // namespace attnlab::test

@@ -1,9 +1,9 @@
 // CARE's layer: low rank of keys and values that errs least, and the ranks of a layer.
-#include "attention/care.h"
-
 #include <Eigen/Eigenvalues>
 #include <Eigen/SVD>
 
+#include "attention/care_layer.h"
+#include "attention/low_rank.h"
 #include "attention/spectral.h"
 #include "catch.h"
 #include "support.h"
@@ -66,12 +66,12 @@ TEST_CASE("each layer has its own ranks") {
   CHECK_FALSE(Care::problem(shape, config));
   for (int64_t layer = 0; layer < 3; ++layer) {
     shape.layer = layer;
-    const auto layout = make_attention(shape, config)->cache_layout();
+    const auto layout = make_mixer(shape, config)->state_layout();
     CHECK(layout[0].width == config.layers.keys[static_cast<size_t>(layer)]);
     CHECK(layout[1].width == config.layers.values[static_cast<size_t>(layer)]);
   }
-  CHECK(cached_numbers(make_attention(shape, Care::Config{.rank = 4})->cache_layout()) == 8);
-  CHECK(cached_numbers(make_attention(shape, Care::Config{})->cache_layout()) == 24);
+  CHECK(numbers_per_token(make_mixer(shape, Care::Config{.rank = 4})->state_layout()) == 8);
+  CHECK(numbers_per_token(make_mixer(shape, Care::Config{})->state_layout()) == 24);
 }
 
 std::string refusal(const AttentionShape& shape, const Care::Config& config) {

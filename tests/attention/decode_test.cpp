@@ -7,10 +7,6 @@ namespace {
 
 using test::kDouble;
 
-void set_absorb(Attention& module, bool absorb) {
-  if (auto* latent = dynamic_cast<LatentAttention*>(&module)) latent->set_absorb(absorb);
-}
-
 // The whole table, and a truncated latent.
 std::vector<VariantConfig> cached_variants() {
   auto configs = all_variants();
@@ -18,24 +14,13 @@ std::vector<VariantConfig> cached_variants() {
   return configs;
 }
 
-// The tokens [from, from + T) of the input, with the tables of all tokens up to them.
-AttentionInput slice(const AttentionInput& all, int64_t from, int64_t T, LayerCache* cache) {
-  AttentionInput part;
-  part.x_BTD = all.x_BTD.narrow(1, from, T);
-  part.cos_BSH = all.cos_BSH.narrow(1, 0, from + T);
-  part.sin_BSH = all.sin_BSH.narrow(1, 0, from + T);
-  if (all.mask_B1TS.defined()) part.mask_B1TS = all.mask_B1TS.narrow(2, from, T).narrow(3, 0, from + T);
-  part.cache = cache;
-  return part;
-}
-
 // The prompt in one pass, then one token at a time.
-torch::Tensor decode(Attention& module, const AttentionInput& all, int64_t prompt) {
+torch::Tensor decode(Mixer& module, const Tokens& all, int64_t prompt) {
   const int64_t B = all.x_BTD.size(0), T = all.x_BTD.size(1);
-  LayerCache cache(module.cache_layout(), B, T, all.x_BTD.options());
-  std::vector<torch::Tensor> outputs{module.forward(slice(all, 0, prompt, &cache))};
-  for (int64_t t = prompt; t < T; ++t) outputs.push_back(module.forward(slice(all, t, 1, &cache)));
-  CHECK(cache.length() == T);
+  LayerState state(module.state_layout(), B, T, all.x_BTD.options());
+  std::vector<torch::Tensor> outputs{module.forward(all.pass(0, prompt, &state))};
+  for (int64_t t = prompt; t < T; ++t) outputs.push_back(module.forward(all.pass(t, 1, &state)));
+  CHECK(state.length() == T);
   return torch::cat(outputs, 1);
 }
 
@@ -51,7 +36,7 @@ TEST_CASE("decoding step by step equals the full forward pass, absorbed or not")
         for (const bool absorb : {false, true})
           for (const int64_t prompt : {1, 8, 20}) {
             INFO(size.name << ": " << label(config) << ", absorb " << absorb << ", prompt " << prompt);
-            set_absorb(*module, absorb);
+            module->set_absorb(absorb);
             CHECK(close(decode(*module, input, prompt), expected, 2 * tolerance(size, dtype, expected)));
           }
       }
@@ -70,7 +55,7 @@ TEST_CASE("absorbing is chosen by the config") {
 
 // Rows of different lengths, padded on the left: row b holds its tokens at the end, positions count from them.
 struct Ragged {
-  AttentionInput input;
+  Tokens input;
   std::vector<int64_t> padding;
 };
 
@@ -80,18 +65,15 @@ Ragged ragged_input(const Size& size, const std::vector<int64_t>& padding) {
   const auto index = torch::arange(size.T);
   const auto positions_BT = (index.unsqueeze(0) - pad_B1).clamp_min(0);
   const auto tables = rotary_tables(positions_BT, size.shape.head_dim, 10000.0, kDouble);
-  ragged.input.cos_BSH = tables.cos_BTH;
-  ragged.input.sin_BSH = tables.sin_BTH;
-  const auto causal_TS = index.unsqueeze(1) >= index.unsqueeze(0);
-  const auto real_B11S = (index.unsqueeze(0) >= pad_B1).unsqueeze(1).unsqueeze(1);
-  ragged.input.mask_B1TS = causal_TS.logical_and(real_B11S).logical_or(torch::eye(size.T, torch::kBool));
+  ragged.input.tables() = tables;
+  ragged.input.parts.padding_B1 = pad_B1;
   return ragged;
 }
 
 // What row b gives alone and without padding.
-torch::Tensor alone(Attention& module, const Size& size, const Ragged& ragged, int64_t b) {
+torch::Tensor alone(Mixer& module, const Size& size, const Ragged& ragged, int64_t b) {
   const int64_t start = ragged.padding[static_cast<size_t>(b)];
-  AttentionInput row = random_input({size.name, size.shape, 1, size.T - start}, kDouble, 1);
+  Tokens row = random_input({size.name, size.shape, 1, size.T - start}, kDouble, 1);
   row.x_BTD = ragged.input.x_BTD.narrow(0, b, 1).narrow(1, start, size.T - start);
   return module.forward(row);
 }
@@ -106,7 +88,7 @@ TEST_CASE("left-padded rows with their own positions give what each row gives al
       for (const bool absorb : {false, true}) {
         INFO(size.name << ": " << label(config) << ", absorb " << absorb);
         const auto module = random_attention(size, config, kDouble, 41);
-        set_absorb(*module, absorb);
+        module->set_absorb(absorb);
         const auto full = module->forward(ragged.input), stepped = decode(*module, ragged.input, 9);
         for (int64_t b = 0; b < size.B; ++b) {
           const auto expected = alone(*module, size, ragged, b);
@@ -129,28 +111,13 @@ TEST_CASE("finished rows leave the cache and the others go on") {
     const auto module = random_attention(size, config, kDouble, 51);
     const auto input = random_input(size, kDouble, 52);
     const auto expected = module->forward(input).index_select(0, rows);
-    LayerCache cache(module->cache_layout(), size.B, size.T, input.x_BTD.options());
-    module->forward(slice(input, 0, 20, &cache));
-    cache.select_rows(rows);
-    AttentionInput last = slice(input, 20, 1, &cache);
+    LayerState state(module->state_layout(), size.B, size.T, input.x_BTD.options());
+    module->forward(input.pass(0, 20, &state));
+    state.select_rows(rows);
+    MixerInput last = input.pass(20, 1, &state);
     last.x_BTD = last.x_BTD.index_select(0, rows);
     CHECK(close(module->forward(last), expected.narrow(1, 20, 1), 2 * tolerance(size, kDouble, expected)));
   }
-}
-
-TEST_CASE("the cache returns all tokens so far, and keeps chosen rows in the given order") {
-  LayerCache cache({{"k", 3}, {"v", 2}}, 2, 4, torch::kFloat32);
-  CHECK(cache.length() == 0);
-  const auto k = torch::arange(24, torch::kFloat32).view({2, 4, 3}), v = -torch::arange(16).view({2, 4, 2});
-  CHECK(torch::equal(cache.append(0, k.narrow(1, 0, 3)), k.narrow(1, 0, 3)));
-  CHECK(cache.length() == 0);  // a token counts once every slot has it
-  CHECK(torch::equal(cache.append(1, v.narrow(1, 0, 3)), v.narrow(1, 0, 3).to(torch::kFloat32)));
-  CHECK(cache.length() == 3);
-  const auto rows = torch::tensor(std::vector<int64_t>{1, 0, 1});
-  cache.select_rows(rows);
-  CHECK(cache.length() == 3);
-  const auto new_k = k.index_select(0, rows);
-  CHECK(torch::equal(cache.append(0, new_k.narrow(1, 3, 1)), new_k));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 namespace attnlab::test {
 namespace {
 
-int64_t trainable(const Attention& module) {
+int64_t trainable(const Mixer& module) {
   int64_t total = 0;
   for (const auto& parameter : module.parameters()) total += parameter.numel();
   return total;
@@ -64,20 +64,20 @@ TEST_CASE("latents keep as many numbers as GQA's cache, and up-projections add 2
   for (const auto& size : odd_sizes()) {
     const auto& shape = size.shape;
     const int64_t kv = shape.n_kv_heads * shape.head_dim, heads = shape.n_heads * shape.head_dim;
-    const auto gqa = make_attention(shape, Gqa::Config{});
-    CHECK(cached_numbers(gqa->cache_layout()) == 2 * kv);
+    const auto gqa = make_mixer(shape, Gqa::Config{});
+    CHECK(numbers_per_token(gqa->state_layout()) == 2 * kv);
     int64_t expected = shape.d_model * (2 * heads + 2 * kv);
     if (shape.qkv_bias) expected += heads + 2 * kv;
     if (shape.o_bias) expected += shape.d_model;
     CHECK(trainable(*gqa) == expected);
     for (const VariantConfig& config :
          {VariantConfig(MlaIdentity::Config{}), VariantConfig(MlaOrthogonal::Config{})}) {
-      const auto mla = make_attention(shape, config);
-      CHECK(cached_numbers(mla->cache_layout()) == 2 * kv);
+      const auto mla = make_mixer(shape, config);
+      CHECK(numbers_per_token(mla->state_layout()) == 2 * kv);
       CHECK(trainable(*mla) == expected + 2 * kv * heads);
     }
-    const auto truncated = make_attention(shape, MlaOrthogonal::Config{.rank = 3});
-    CHECK(cached_numbers(truncated->cache_layout()) == 2 * 3 * shape.n_kv_heads);
+    const auto truncated = make_mixer(shape, MlaOrthogonal::Config{.rank = 3});
+    CHECK(numbers_per_token(truncated->state_layout()) == 2 * 3 * shape.n_kv_heads);
   }
 }
 

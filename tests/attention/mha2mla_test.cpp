@@ -5,6 +5,8 @@
 #include <Eigen/SVD>
 #include <algorithm>
 
+#include "attention/mha2mla_stages.h"
+#include "attention/rope_selection.h"
 #include "catch.h"
 #include "support.h"
 
@@ -30,7 +32,7 @@ TEST_CASE("with rotary on whole heads and all numbers kept, it is GQA") {
 
 // What GQA gives whose heads turn at the given frequencies alone: cos 1 and sin 0 elsewhere. Heads differ, so
 // it is the sum over KV heads of layers in which the output matrix reads the heads of one.
-torch::Tensor gqa_with_frequencies(const Size& size, const Attention& gqa, const AttentionInput& input,
+torch::Tensor gqa_with_frequencies(const Size& size, const Mixer& gqa, const Tokens& input,
                                    const torch::Tensor& frequencies) {
   const auto& shape = size.shape;
   const int64_t h = shape.head_dim / 2, width = shape.heads_per_kv() * shape.head_dim;
@@ -40,13 +42,13 @@ torch::Tensor gqa_with_frequencies(const Size& size, const Attention& gqa, const
     weights.o_weight = torch::zeros_like(weights.o_weight);
     weights.o_weight.narrow(1, g * width, width).copy_(gqa_weights(gqa).o_weight.narrow(1, g * width, width));
     if (g > 0 && weights.o_bias.defined()) weights.o_bias = torch::zeros_like(weights.o_bias);
-    AttentionInput turned = input;
-    turned.cos_BSH = torch::ones_like(input.cos_BSH);
-    turned.sin_BSH = torch::zeros_like(input.sin_BSH);
+    Tokens turned = input;
+    const auto& [cos, sin] = input.tables();
+    turned.tables() = {torch::ones_like(cos), torch::zeros_like(sin)};
     for (int64_t j = 0; j < frequencies.size(1); ++j)
       for (const int64_t column : {frequencies[g][j].item<int64_t>(), frequencies[g][j].item<int64_t>() + h}) {
-        turned.cos_BSH.select(-1, column).copy_(input.cos_BSH.select(-1, column));
-        turned.sin_BSH.select(-1, column).copy_(input.sin_BSH.select(-1, column));
+        turned.tables().cos_BTH.select(-1, column).copy_(cos.select(-1, column));
+        turned.tables().sin_BTH.select(-1, column).copy_(sin.select(-1, column));
       }
     const auto part =
         loaded(shape, Gqa::Config{}, Gqa::from_gqa(shape, Gqa::Config{}, weights))->forward(turned);
@@ -157,27 +159,20 @@ TEST_CASE("decoding in the latent space equals the materialised form, at every w
       frequency.copy_(torch::arange(frequency.numel()) % (size.shape.head_dim / 2));
       const auto expected = module->forward(input);
       for (const bool absorb : {false, true}) {
-        dynamic_cast<Mha2Mla&>(*module).set_absorb(absorb);
-        LayerCache cache(module->cache_layout(), size.B, size.T, kDouble);
+        CHECK(module->set_absorb(absorb));
+        LayerState state(module->state_layout(), size.B, size.T, kDouble);
         std::vector<torch::Tensor> steps;
-        for (int64_t t = 0; t < size.T; ++t) {
-          AttentionInput step{.x_BTD = input.x_BTD.narrow(1, t, 1),
-                              .cos_BSH = input.cos_BSH.narrow(1, 0, t + 1),
-                              .sin_BSH = input.sin_BSH.narrow(1, 0, t + 1),
-                              .mask_B1TS = {},
-                              .cache = &cache};
-          steps.push_back(module->forward(step));
-        }
+        for (int64_t t = 0; t < size.T; ++t) steps.push_back(module->forward(input.pass(t, 1, &state)));
         CHECK(close(torch::cat(steps, 1), expected, 2 * tolerance(size, kDouble, expected)));
       }
-      CHECK(cached_numbers(module->cache_layout()) == 5 + size.shape.n_kv_heads * r);
+      CHECK(numbers_per_token(module->state_layout()) == 5 + size.shape.n_kv_heads * r);
     }
   }
 }
 
 TEST_CASE("places of frequencies are whole numbers that bfloat16 holds, and get no gradient") {
   const AttentionShape shape{16, 2, 2, 512};
-  const auto module = make_attention(shape, Mha2Mla::Config{.kv_lora_rank = 3, .qk_rope_head_dim = 512});
+  const auto module = make_mixer(shape, Mha2Mla::Config{.kv_lora_rank = 3, .qk_rope_head_dim = 512});
   CHECK(module->fixed_parameters() == std::vector<std::string>{"rope_frequency"});
   auto frequency = module->named_parameters()["rope_frequency"];
   CHECK_FALSE(frequency.requires_grad());

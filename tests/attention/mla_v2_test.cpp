@@ -26,11 +26,9 @@ int64_t width(const AttentionShape& shape, const MlaV2::Config& config) {
 }
 
 // The input with tables for `turning` numbers.
-AttentionInput with_tables(AttentionInput input, int64_t turning) {
+Tokens with_tables(Tokens input, int64_t turning) {
   const auto positions = torch::arange(input.x_BTD.size(1)).unsqueeze(0);
-  const auto tables = rotary_tables(positions, turning, 10000.0, input.x_BTD.scalar_type());
-  input.cos_BSH = tables.cos_BTH;
-  input.sin_BSH = tables.sin_BTH;
+  input.tables() = rotary_tables(positions, turning, 10000.0, input.x_BTD.scalar_type());
   return input;
 }
 
@@ -115,7 +113,7 @@ TEST_CASE("mla_v2 with extended rotary is attention with wider heads at the base
 }
 
 // U_nᵀ W_Q,n and W_O,n V_n of the module without absorb, as the parameters of the one with it.
-TensorMap absorbed_weights(const Attention& module) {
+TensorMap absorbed_weights(const Mixer& module) {
   const AttentionShape& shape = module.shape();
   TensorMap out;
   for (const auto& item : module.named_parameters()) out[item.key()] = item.value().detach();
@@ -183,13 +181,9 @@ TEST_CASE("mla_v2 decodes step by step what the full pass gives, in each form") 
         const auto all = with_tables(random_input(size, kDouble, 42),
                                      variant_turning_dim(size.shape, config, size.shape.head_dim));
         const auto expected = module->forward(all);
-        LayerCache cache(module->cache_layout(), size.B, size.T, all.x_BTD.options());
+        LayerState state(module->state_layout(), size.B, size.T, all.x_BTD.options());
         const auto forward = [&](int64_t from, int64_t T) {
-          return module->forward({.x_BTD = all.x_BTD.narrow(1, from, T),
-                                  .cos_BSH = all.cos_BSH.narrow(1, 0, from + T),
-                                  .sin_BSH = all.sin_BSH.narrow(1, 0, from + T),
-                                  .mask_B1TS = {},
-                                  .cache = &cache});
+          return module->forward(all.pass(from, T, &state));
         };
         std::vector<torch::Tensor> steps{forward(0, 8)};
         for (int64_t t = 8; t < size.T; ++t) steps.push_back(forward(t, 1));
@@ -203,7 +197,7 @@ TEST_CASE("mla_v2's parameters, cache and FLOPs") {
   const AttentionShape shape{8, 4, 2, 6, true, true};
   const auto names = [&](const MlaV2::Config& config) {
     std::vector<std::string> out;
-    for (const auto& item : make_attention(shape, config)->named_parameters()) out.push_back(item.key());
+    for (const auto& item : make_mixer(shape, config)->named_parameters()) out.push_back(item.key());
     return out;
   };
   using Names = std::vector<std::string>;
@@ -213,16 +207,16 @@ TEST_CASE("mla_v2's parameters, cache and FLOPs") {
                                           "v_proj.weight", "v_proj.bias", "k_up_proj.weight",
                                           "v_up_proj.weight", "o_proj.weight", "o_proj.bias"});
   for (const auto& config : forms(shape, GroupRope::repeat)) {
-    const auto layout = make_attention(shape, config)->cache_layout();
+    const auto layout = make_mixer(shape, config)->state_layout();
     REQUIRE(layout.size() == 2);
     CHECK((layout[0].name == "k_latent" && layout[0].width == 12));
     CHECK((layout[1].name == "v_latent" && layout[1].width == 12));
   }
   // One group, W = 12. Inside: q and o 8 × 48, k and v 8 × 12: 960 weights; a pair 2 · 4 · 12. 3 keys on
   // average.
-  CHECK(make_attention(shape, MlaV2::Config{})->forward_flops_per_token(5) == 2 * 960 + 2 * 96 * 3);
+  CHECK(make_mixer(shape, MlaV2::Config{})->forward_flops_per_token(5) == 2 * 960 + 2 * 96 * 3);
   // Apart: q and o 8 × 24, and two up-projections 24 × 12.
-  CHECK(make_attention(shape, MlaV2::Config{.absorb = false})->forward_flops_per_token(5) ==
+  CHECK(make_mixer(shape, MlaV2::Config{.absorb = false})->forward_flops_per_token(5) ==
         2 * (576 + 576) + 2 * 96 * 3);
   CHECK(variant_turning_dim(shape, MlaV2::Config{}, 4) == 4);
   CHECK(variant_turning_dim(shape, Gqa::Config{}, 4) == 4);

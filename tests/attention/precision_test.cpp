@@ -16,7 +16,7 @@ TEST_CASE("bfloat16 stays bfloat16 with float32 tables, and stays close to singl
     for (const auto& config : all_variants()) {
       INFO(size.name << ": " << label(config));
       const auto module = random_attention(size, config, torch::kFloat32, 21);
-      AttentionInput input = random_input(size, torch::kFloat32, 22);
+      Tokens input = random_input(size, torch::kFloat32, 22);
       const auto expected = module->forward(input);
       input.x_BTD = input.x_BTD.to(torch::kBFloat16);
       module->to(torch::kBFloat16);
@@ -42,7 +42,7 @@ TEST_CASE("autocast computes in bfloat16 with float32 weights and cache, gradien
   for (const auto& config : all_variants()) {
     INFO(label(config));
     const auto module = random_attention(size, config, torch::kFloat32, 21);
-    const AttentionInput input = random_input(size, torch::kFloat32, 22);
+    const Tokens input = random_input(size, torch::kFloat32, 22);
     const auto expected = module->forward(input);
     const Autocast on;
     const auto y = module->forward(input);
@@ -56,17 +56,9 @@ TEST_CASE("autocast computes in bfloat16 with float32 weights and cache, gradien
     }
 
     const torch::NoGradGuard no_grad;
-    LayerCache cache(module->cache_layout(), size.B, size.T, torch::kFloat32);
-    AttentionInput part = input;
-    part.cache = &cache;
-    const auto forward = [&](int64_t from, int64_t T) {
-      part.x_BTD = input.x_BTD.narrow(1, from, T);
-      part.cos_BSH = input.cos_BSH.narrow(1, 0, from + T);
-      part.sin_BSH = input.sin_BSH.narrow(1, 0, from + T);
-      return module->forward(part);
-    };
-    forward(0, size.T - 1);
-    const auto last = forward(size.T - 1, 1);
+    LayerState state(module->state_layout(), size.B, size.T, torch::kFloat32);
+    module->forward(input.pass(0, size.T - 1, &state));
+    const auto last = module->forward(input.pass(size.T - 1, 1, &state));
     CHECK(close(last, expected.narrow(1, size.T - 1, 1), half_bound(expected)));
   }
 }

@@ -46,10 +46,10 @@ std::string label(const VariantConfig& config) {
   return text;
 }
 
-std::shared_ptr<Attention> random_attention(const Size& size, const VariantConfig& config,
-                                            torch::ScalarType dtype, uint64_t seed) {
+std::shared_ptr<Mixer> random_attention(const Size& size, const VariantConfig& config, torch::ScalarType dtype,
+                                        uint64_t seed) {
   torch::manual_seed(seed);
-  auto module = make_attention(size.shape, config);
+  auto module = make_mixer(size.shape, config);
   module->to(dtype);
   const torch::NoGradGuard no_grad;
   for (auto& parameter : module->parameters())
@@ -57,26 +57,16 @@ std::shared_ptr<Attention> random_attention(const Size& size, const VariantConfi
   return module;
 }
 
-GqaWeights gqa_weights(const Attention& gqa) {
-  const auto parameters = gqa.named_parameters();
-  const auto get = [&](const std::string& name) {
-    const auto* found = parameters.find(name);
-    return found ? found->detach() : torch::Tensor();
-  };
-  return {.q_weight = get("q_proj.weight"),
-          .k_weight = get("k_proj.weight"),
-          .v_weight = get("v_proj.weight"),
-          .o_weight = get("o_proj.weight"),
-          .q_bias = get("q_proj.bias"),
-          .k_bias = get("k_proj.bias"),
-          .v_bias = get("v_proj.bias"),
-          .o_bias = get("o_proj.bias")};
+GqaWeights gqa_weights(const Mixer& gqa) {
+  TensorMap tensors;
+  for (const auto& item : gqa.named_parameters()) tensors[item.key()] = item.value().detach();
+  return attnlab::gqa_weights(tensors);
 }
 
-std::shared_ptr<Attention> converted(const Attention& gqa, const VariantConfig& config) {
+std::shared_ptr<Mixer> converted(const Mixer& gqa, const VariantConfig& config) {
   const auto weights = gqa_weights(gqa);
   const TensorMap tensors = convert_from_gqa(gqa.shape(), config, weights);
-  auto module = make_attention(gqa.shape(), config);
+  auto module = make_mixer(gqa.shape(), config);
   module->to(weights.q_weight.scalar_type());
   const torch::NoGradGuard no_grad;
   const auto parameters = module->named_parameters();
@@ -92,14 +82,26 @@ std::shared_ptr<Attention> converted(const Attention& gqa, const VariantConfig& 
   return module;
 }
 
-AttentionInput random_input(const Size& size, torch::ScalarType dtype, uint64_t seed) {
+MixerInput Tokens::pass(int64_t from, int64_t T, LayerState* state) const {
+  SequenceParts part = parts;
+  part.begin = from;
+  part.T = T;
+  if (from > 0 || T < x_BTD.size(1)) {
+    for (auto& [cos, sin] : part.rotary) cos = cos.narrow(1, 0, from + T), sin = sin.narrow(1, 0, from + T);
+    if (part.mask_B1TS.defined()) part.mask_B1TS = part.mask_B1TS.narrow(2, from, T).narrow(3, 0, from + T);
+  }
+  return {.x_BTD = x_BTD.narrow(1, from, T),
+          .sequence = std::make_shared<const Sequence>(std::move(part)),
+          .rotary = 0,
+          .state = state};
+}
+
+Tokens random_input(const Size& size, torch::ScalarType dtype, uint64_t seed) {
   torch::manual_seed(seed);
-  AttentionInput input;
+  Tokens input;
   input.x_BTD = torch::randn({size.B, size.T, size.shape.d_model}, dtype);
   const auto positions = torch::arange(size.T).unsqueeze(0);
-  const auto tables = rotary_tables(positions, size.shape.head_dim, 10000.0, dtype);
-  input.cos_BSH = tables.cos_BTH;
-  input.sin_BSH = tables.sin_BTH;
+  input.parts.rotary.push_back(rotary_tables(positions, size.shape.head_dim, 10000.0, dtype));
   return input;
 }
 
@@ -130,9 +132,9 @@ bool close(const torch::Tensor& found, const torch::Tensor& expected, double bou
   return false;
 }
 
-std::shared_ptr<Attention> loaded(const AttentionShape& shape, const VariantConfig& config,
-                                  const TensorMap& tensors) {
-  auto module = make_attention(shape, config);
+std::shared_ptr<Mixer> loaded(const AttentionShape& shape, const VariantConfig& config,
+                              const TensorMap& tensors) {
+  auto module = make_mixer(shape, config);
   module->to(tensors.begin()->second.scalar_type());
   const torch::NoGradGuard no_grad;
   REQUIRE(module->named_parameters().size() == tensors.size());

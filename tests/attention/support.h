@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "attention/attend.h"
+#include "attention/gqa_weights.h"
+#include "attention/mixer.h"
+#include "attention/rotary.h"
 #include "attention/variants.h"
 
 namespace attnlab::test {
@@ -34,15 +37,27 @@ std::string label(const VariantConfig& config);
 
 // A module with normal weights of standard deviation 1/√(inputs) and biases of 0.3, so that all sums stay near
 // 1; the same for the same seed.
-std::shared_ptr<Attention> random_attention(const Size& size, const VariantConfig& config,
-                                            torch::ScalarType dtype, uint64_t seed);
+std::shared_ptr<Mixer> random_attention(const Size& size, const VariantConfig& config, torch::ScalarType dtype,
+                                        uint64_t seed);
 // The module's weights as what variants are converted from; the module must be a GQA one.
-GqaWeights gqa_weights(const Attention& gqa);
+GqaWeights gqa_weights(const Mixer& gqa);
 // The variant with the weights that convert_from_gqa gives for `gqa`. Names must match exactly.
-std::shared_ptr<Attention> converted(const Attention& gqa, const VariantConfig& config);
+std::shared_ptr<Mixer> converted(const Mixer& gqa, const VariantConfig& config);
+
+// The tokens of a batch, and what their sequence is made of: all of it, from column 0.
+struct Tokens {
+  torch::Tensor x_BTD;
+  SequenceParts parts;
+
+  RotaryTables& tables() { return parts.rotary.at(0); }
+  const RotaryTables& tables() const { return parts.rotary.at(0); }
+  // The tokens [from, from + T) behind those before them.
+  MixerInput pass(int64_t from, int64_t T, LayerState* state = nullptr) const;
+  operator MixerInput() const { return pass(0, x_BTD.size(1)); }
+};
 
 // Normal hidden states [B, T, D], and tables for positions 0 … T - 1 for all rows.
-AttentionInput random_input(const Size& size, torch::ScalarType dtype, uint64_t seed);
+Tokens random_input(const Size& size, torch::ScalarType dtype, uint64_t seed);
 
 // eps · (terms summed along the chain) · the largest element. A sum of n terms errs by at most n eps Σ|terms|;
 // errors of random signs grow as √n and Σ|terms| as √n times the sum itself, so n eps |sum|, and stages add up.
@@ -55,6 +70,7 @@ double tolerance(const Size& size, torch::ScalarType dtype, const torch::Tensor&
 bool close(const torch::Tensor& found, const torch::Tensor& expected, double bound);
 
 // A module with these parameters, in their type.
-std::shared_ptr<Attention> loaded(const AttentionShape& shape, const VariantConfig& config, const TensorMap& tensors);
+std::shared_ptr<Mixer> loaded(const AttentionShape& shape, const VariantConfig& config,
+                              const TensorMap& tensors);
 
 }  // namespace attnlab::test

@@ -18,7 +18,7 @@ torch::Tensor to_tensor(const Values& values, const torch::Tensor& like) {
   return torch::tensor(values, torch::kFloat64).view(like.sizes());
 }
 
-reference::AttentionTwin twin_of(const Size& size, const Attention& module, const AttentionInput& input) {
+reference::AttentionTwin twin_of(const Size& size, const Mixer& module, const Tokens& input) {
   const auto& shape = size.shape;
   const auto expand = [&](const torch::Tensor& table) {
     return to_values(table.expand({size.B, size.T, shape.head_dim}));
@@ -29,27 +29,27 @@ reference::AttentionTwin twin_of(const Size& size, const Attention& module, cons
                                 .N = shape.n_heads,
                                 .G = shape.n_kv_heads,
                                 .H = shape.head_dim,
-                                .R = module.cache_layout()[0].width,
+                                .R = module.state_layout()[0].width,
                                 .parameters = {},
                                 .x_BTD = to_values(input.x_BTD),
-                                .cos_BTH = expand(input.cos_BSH),
-                                .sin_BTH = expand(input.sin_BSH),
+                                .cos_BTH = expand(input.tables().cos_BTH),
+                                .sin_BTH = expand(input.tables().sin_BTH),
                                 .mask_BTT = std::vector<bool>(static_cast<size_t>(size.B * size.T * size.T))};
   for (const auto& item : module.named_parameters()) twin.parameters[item.key()] = to_values(item.value());
   for (int64_t b = 0; b < size.B; ++b)
     for (int64_t t = 0; t < size.T; ++t)
       for (int64_t s = 0; s < size.T; ++s)
         twin.mask_BTT[static_cast<size_t>((b * size.T + t) * size.T + s)] =
-            input.mask_B1TS.defined() ? input.mask_B1TS[b][0][t][s].item<bool>() : s <= t;
+            input.parts.mask_B1TS.defined() ? input.parts.mask_B1TS[b][0][t][s].item<bool>() : s <= t;
   return twin;
 }
 
 void check_against_twin(const Size& size, const VariantConfig& config, torch::ScalarType dtype,
                         const torch::Tensor& mask) {
   const auto module = random_attention(size, config, dtype, 11);
-  AttentionInput input = random_input(size, dtype, 12);
+  Tokens input = random_input(size, dtype, 12);
   input.x_BTD.requires_grad_();
-  input.mask_B1TS = mask;
+  input.parts.mask_B1TS = mask;
   const auto y = module->forward(input);
   const auto upstream = torch::randn_like(y);
   (y * upstream).sum().backward();

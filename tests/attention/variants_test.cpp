@@ -32,7 +32,7 @@ TEST_CASE("names lead to options and back") {
 
 Names parameter_names(const AttentionShape& shape, const std::string& variant) {
   Names names;
-  for (const auto& item : make_attention(shape, *variant_defaults(variant))->named_parameters())
+  for (const auto& item : make_mixer(shape, *variant_defaults(variant))->named_parameters())
     names.push_back(item.key());
   return names;
 }
@@ -58,26 +58,64 @@ TEST_CASE("parameter names are those of earlier checkpoints") {
 
 TEST_CASE("cached slots are named and sized") {
   const AttentionShape shape{8, 4, 2, 6, false, false};
-  const auto gqa = make_attention(shape, Gqa::Config{})->cache_layout();
+  const auto gqa = make_mixer(shape, Gqa::Config{})->state_layout();
   REQUIRE(gqa.size() == 2);
   CHECK(gqa[0].name == "k");
   CHECK(gqa[1].name == "v");
-  const auto mla = make_attention(shape, MlaOrthogonal::Config{.rank = 5})->cache_layout();
+  const auto mla = make_mixer(shape, MlaOrthogonal::Config{.rank = 5})->state_layout();
   REQUIRE(mla.size() == 2);
   CHECK(mla[0].name == "k_latent");
   CHECK(mla[0].width == 10);
   CHECK(mla[1].name == "v_latent");
 }
 
+// The check that would have found a fact that is told wrongly.
+TEST_CASE("a variant that says its start is exact computes what GQA does, and one that does not, does not") {
+  const torch::NoGradGuard no_grad;
+  for (const auto& size : odd_sizes()) {
+    const auto gqa = random_attention(size, Gqa::Config{}, kDouble, 21);
+    auto input = random_input(size, kDouble, 22);
+    const auto expected = gqa->forward(input);
+    for (const auto& config : all_variants()) {
+      INFO(size.name << ": " << label(config));
+      if (variant_problem(size.shape, config)) continue;
+      const int64_t width = variant_turning_dim(size.shape, config, size.shape.head_dim);
+      input.tables() = rotary_tables(torch::arange(size.T).unsqueeze(0), width, 10000.0, kDouble);
+      // Two products more than the chain has, and two sides that round independently.
+      const bool equal =
+          close(converted(*gqa, config)->forward(input), expected, 8 * tolerance(size, kDouble, expected));
+      CHECK(equal == variant_is_exact(size.shape, config));
+    }
+  }
+}
+
+TEST_CASE("a variant with a cache of given size keeps no more, and almost as much") {
+  const AttentionShape shape{37, 6, 2, 10};
+  for (const auto& name : variant_names_for(shape))
+    for (const int64_t numbers : {1, 7, 20, 33, 40, 1000}) {
+      const auto config = variant_with_cache(name, shape, numbers);
+      if (!config) continue;
+      INFO(name << ", " << numbers);
+      REQUIRE_FALSE(variant_problem(shape, *config));
+      const int64_t kept = numbers_per_token(make_mixer(shape, *config)->state_layout());
+      CHECK(kept <= numbers);
+      const int64_t most = numbers_per_token(make_mixer(shape, *variant_defaults(name))->state_layout());
+      CHECK(kept > std::min(numbers, most) - 2 * shape.n_kv_heads);
+    }
+  CHECK(variant_with_cache("mla_orthogonal", shape, 20).has_value());
+  CHECK_FALSE(variant_with_cache("gqa", shape, 20).has_value());
+  CHECK_FALSE(variant_with_cache("mla_deepseek", shape, 10).has_value());  // the rotary numbers alone
+}
+
 TEST_CASE("FLOPs of a small layer, by hand") {
   const AttentionShape shape{8, 4, 2, 6, true, true};
   // q and o: 8 × 24 each; k and v: 8 × 12 each: 576 weights, 2 FLOPs each. Scores and sum: 2 · 2 · 24 a pair,
   // and 1 to 5 keys for 5 tokens, 3 on average.
-  CHECK(make_attention(shape, Gqa::Config{})->forward_flops_per_token(5) == 2 * 576 + 96 * 3);
+  CHECK(make_mixer(shape, Gqa::Config{})->forward_flops_per_token(5) == 2 * 576 + 96 * 3);
   // Two up-projections 12 × 24 besides.
-  CHECK(make_attention(shape, MlaIdentity::Config{})->forward_flops_per_token(5) == 2 * (576 + 576) + 96 * 3);
+  CHECK(make_mixer(shape, MlaIdentity::Config{})->forward_flops_per_token(5) == 2 * (576 + 576) + 96 * 3);
   // Rank 3 of 6 halves k, v and both up-projections.
-  CHECK(make_attention(shape, MlaOrthogonal::Config{.rank = 3})->forward_flops_per_token(5) ==
+  CHECK(make_mixer(shape, MlaOrthogonal::Config{.rank = 3})->forward_flops_per_token(5) ==
         2 * (384 + 96 + 288) + 96 * 3);
 }
 

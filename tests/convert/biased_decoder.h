@@ -47,8 +47,8 @@ inline torch::Tensor first_inputs(const DecoderConfig& config, const TensorMap& 
   return torch::cat(rows);
 }
 
-inline torch::Tensor logits_of(const DecoderForm& form, const TensorMap& weights, const torch::Tensor& ids) {
-  Decoder decoder(form.config, form.variant);
+inline torch::Tensor logits_of(const ModelForm& form, const TensorMap& weights, const torch::Tensor& ids) {
+  Decoder decoder(form);
   load_weights(decoder, weights);
   const torch::NoGradGuard no_grad;
   return decoder.logits(decoder.hidden(ids));

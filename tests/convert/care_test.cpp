@@ -116,18 +116,18 @@ TEST_CASE("care: the converted model keeps as many numbers as the budget has") {
     const Care::Config target{.rank = 5, .covariance = covariance};
     CHECK(make_transform(config, target)->has_open_settings());
     const auto done = convert_small(config, weights, target);
-    const auto& settled = std::get<Care::Config>(done.settled);
+    const auto& settled = std::get<Care::Config>(done.settled.front().to);
     CHECK(sum(settled.layers.keys) + sum(settled.layers.values) == 2 * 5 * config.n_layers);
     CHECK(done.report.stages[0].cached_numbers == 2 * 5 * config.n_layers);
     CHECK(settled.layers.keys[1] < 4);
     CHECK_FALSE(make_transform(config, settled)->has_open_settings());
-    Decoder decoder(config, done.settled);
+    Decoder decoder(config, settled);
     load_weights(decoder, done.weights);
     CHECK(decoder.cached_numbers_per_token() == 2 * 5 * config.n_layers);
   }
   const auto uniform =
       convert_small(config, weights, Care::Config{.rank = 5, .allocation = RankAllocation::uniform});
-  CHECK(std::get<Care::Config>(uniform.settled).layers.keys.empty());
+  CHECK(std::get<Care::Config>(uniform.settled.front().to).layers.keys.empty());
   for (const auto& facts : uniform.report.stages[0].layers) {
     CHECK(facts.at("k_rank") == 5);
     CHECK(facts.at("v_rank") == 5);
@@ -137,7 +137,7 @@ TEST_CASE("care: the converted model keeps as many numbers as the budget has") {
 TEST_CASE("care: weights without calibration follow lists of ranks, too") {
   const auto config = biased_config();
   const Care::Config target{.layers = {{16, 16, 16}, {16, 3, 16}}};
-  const auto weights = convert_weights(biased_weights(config), config, target);
+  const auto weights = convert_weights(biased_weights(config), {config, target});
   CHECK(weights.at("model.layers.0.self_attn.v_proj.weight").size(0) == 16);
   CHECK(weights.at("model.layers.1.self_attn.v_proj.weight").size(0) == 3);
   Decoder decoder(config, target);

@@ -89,7 +89,7 @@ TEST_CASE("all families convert to all forms, and exact stages change nothing") 
     // One KV head: nothing is rotated and none of its numbers lose rotary position.
     if (base.config.n_kv_heads > 1) CHECK(stages[1].from_base.max_logit_difference > 0.1);
     CHECK(stages[2].cached_numbers == done.report.base_cached_numbers);
-    CHECK(variant_name(done.form.variant) == (holds(kOwnLayout, name) ? "mla_deepseek" : "deepseek_mla"));
+    CHECK(form_name(done.form) == (holds(kOwnLayout, name) ? "mla_deepseek" : "deepseek_mla"));
   }
 }
 
@@ -117,21 +117,22 @@ TEST_CASE("a wrong rotation can't leave unnoticed") {
   class Spoiled final : public Transform {
    public:
     explicit Spoiled(const DecoderConfig& config)
-        : inner_(make_transform(config, MlaDeepseek::Config{.freqfold = "1"})) {}
-    const std::vector<Stage>& stages() const override { return inner_->stages(); }
-    VariantConfig settled() const override { return inner_->settled(); }
-    TensorMap convert(size_t stage, const LayerTask& task, LayerFacts& facts) override {
-      auto tensors = inner_->convert(stage, task, facts);
-      if (stage == 0 && task.layer == 1) {
-        auto& up = tensors.at("k_up_proj.weight");
+        : inner_(make_transform(config, MlaDeepseek::Config{.freqfold = "1"})), stages_(inner_->stages()) {
+      stages_[0].convert = [rotate = stages_[0].convert](const LayerTask& task, LayerFacts& facts) {
+        auto tensors = rotate(task, facts);
+        if (task.layer != 1) return tensors;
+        auto& up = tensors.at("self_attn.k_up_proj.weight");
         up = up.clone();
         up[0][0] += 0.01;
-      }
-      return tensors;
+        return tensors;
+      };
     }
+    const std::vector<Stage>& stages() const override { return stages_; }
+    std::vector<ConversionStep> settled() const override { return inner_->settled(); }
 
    private:
     std::unique_ptr<Transform> inner_;
+    std::vector<Stage> stages_;
   };
   const Base base("llama3_gqa");
   Spoiled spoiled(base.config);

@@ -6,6 +6,7 @@
 
 #include "catch.h"
 #include "checkpoint/safetensors.h"
+#include "convert/layer_tensors.h"
 #include "convert/memory_conversion.h"
 #include "core/files.h"
 #include "model/decoder_weights.h"
@@ -43,15 +44,19 @@ MlaDeepseek::Config options_of(const nlohmann::json& setting) {
 // Keeps every stage's tensors of every layer.
 class Recorded final : public Transform {
  public:
-  explicit Recorded(std::unique_ptr<Transform> inner) : inner_(std::move(inner)) {}
-  const std::vector<Stage>& stages() const override { return inner_->stages(); }
-  VariantConfig settled() const override { return inner_->settled(); }
-  TensorMap convert(size_t stage, const LayerTask& task, LayerFacts& facts) override {
-    auto tensors = inner_->convert(stage, task, facts);
-    for (const auto& [name, tensor] : tensors)
-      attention[stage][fmt::format("model.layers.{}.self_attn.{}", task.layer, name)] = tensor;
-    return tensors;
+  explicit Recorded(std::unique_ptr<Transform> inner) : inner_(std::move(inner)), stages_(inner_->stages()) {
+    for (size_t i = 0; i < stages_.size(); ++i)
+      stages_[i].convert = [this, i, convert = stages_[i].convert](const LayerTask& task, LayerFacts& facts) {
+        auto tensors = convert(task, facts);
+        for (const auto& [name, tensor] : mixer_of(tensors))
+          attention[i][fmt::format("model.layers.{}.self_attn.{}", task.layer, name)] = tensor;
+        return tensors;
+      };
   }
+  Recorded(const Recorded&) = delete;
+  Recorded& operator=(const Recorded&) = delete;
+  const std::vector<Stage>& stages() const override { return stages_; }
+  std::vector<ConversionStep> settled() const override { return inner_->settled(); }
   size_t index(const std::string& name) const {
     for (size_t i = 0; i < stages().size(); ++i)
       if (stages()[i].name == name) return i;
@@ -62,6 +67,7 @@ class Recorded final : public Transform {
 
  private:
   std::unique_ptr<Transform> inner_;
+  std::vector<Stage> stages_;
 };
 
 struct Model {
@@ -83,8 +89,8 @@ torch::Tensor logits_after(const Model& model, const Recorded& transform, const 
   TensorMap weights = transform.attention.at(index);
   for (const auto& [name, tensor] : model.weights)
     if (name.find(".self_attn.") == std::string::npos) weights[name] = tensor;
-  const DecoderForm& form = transform.stages()[index].form;
-  Decoder decoder(form.config, form.variant);
+  const ModelForm& form = transform.stages()[index].form;
+  Decoder decoder(form);
   load_weights(decoder, weights);
   const torch::NoGradGuard no_grad;
   return decoder.logits(decoder.hidden(model.inputs.tensor("eval_ids")));

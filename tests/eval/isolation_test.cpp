@@ -37,8 +37,8 @@ std::vector<size_t> starts_of(const Batch& batch) {
   return starts;
 }
 
-std::shared_ptr<Decoder> in_double(const DecoderConfig& config, const VariantConfig& variant) {
-  auto decoder = test::make_decoder(config, test::lively_weights(config), variant);
+std::shared_ptr<Decoder> in_double(const ModelForm& form) {
+  auto decoder = test::make_decoder(form, test::lively_weights(form.config));
   decoder->to(torch::kFloat64);
   return decoder;
 }
@@ -64,8 +64,8 @@ double gradient_error(const torch::Tensor& gradient) {
   return 2.0 * 300 * 150 * kEps * std::max(1.0, gradient.abs().max().item<double>());
 }
 
-void check_isolated(const DecoderConfig& config, const VariantConfig& variant) {
-  const auto decoder = in_double(config, variant);
+void check_isolated(const ModelForm& form) {
+  const auto decoder = in_double(form);
   const auto packed = batches({.batch_size = 2, .sequence_length = kColumns, .packing = Packing::isolated});
   const auto alone = batches({.batch_size = 1, .sequence_length = kColumns});
   REQUIRE(packed[0].rows == 2);
@@ -98,24 +98,16 @@ void check_isolated(const DecoderConfig& config, const VariantConfig& variant) {
   }
 }
 
-std::vector<std::pair<std::string, VariantConfig>> variants() {
-  return {{"gqa", Gqa::Config{}},
-          {"mla_identity", MlaIdentity::Config{}},
-          {"mla_orthogonal", MlaOrthogonal::Config{.rank = 4}},
-          {"mla_v2", MlaV2::Config{}},
-          {"mla_deepseek", MlaDeepseek::Config{.kv_lora_rank = 9}},
-          {"mha2mla", *variant_defaults("mha2mla")}};
-}
-
 TEST_CASE("a packed batch gives each document the loss and the gradients that it has alone") {
-  for (const auto& [name, variant] : variants())
-    for (const int64_t window : {0, 5}) {
-      INFO(name << ", window " << window);
-      DecoderConfig config = test::byte_config();
-      config.window = window;
-      config.window_layers = {1};
-      check_isolated(config, variant);
+  for (const int64_t window : {0, 5}) {
+    DecoderConfig config = test::byte_config();
+    config.window = window;
+    config.window_layers = {1};
+    for (const auto& form : test::all_forms(config)) {
+      INFO(form_name(form) << ", window " << window);
+      check_isolated(form);
     }
+  }
 }
 
 TEST_CASE("isolated documents with capped scores, and with longrope by each document's own length") {
@@ -128,7 +120,7 @@ TEST_CASE("isolated documents with capped scores, and with longrope by each docu
                                       .short_factors = {1, 1, 1},
                                       .long_factors = {1, 1.5, 4}};
   }
-  check_isolated(config, Gqa::Config{});
+  check_isolated(native_form(config));
 }
 
 }  // namespace

@@ -84,6 +84,32 @@ TEST_CASE("arms") {
   CHECK_THAT(with("arms.7.name=x"), ContainsSubstring("no place '7'"));
 }
 
+TEST_CASE("layers of an arm") {
+  const auto layers = [](const std::string& arm) { return replaced("{name: gqa, variant: gqa}", arm); };
+  CHECK_THAT(layers("{name: h}"), ContainsSubstring("exp.yaml:8: arms.0.variant: found nothing"));
+  CHECK_THAT(layers("{name: h, layers: [{of: 0-x, variant: gqa}]}"),
+             ContainsSubstring("arms.0.layers[0].of: found '0-x', expected layers, as 0-3,6"));
+  CHECK_THAT(
+      layers("{name: h, layers: [{of: 0, variant: mla_idenity}]}"),
+      ContainsSubstring("arms.0.layers[0].variant") && ContainsSubstring("did you mean 'mla_identity'?"));
+  CHECK_THAT(layers("{name: h, layers: [{of: 0, variant: mla_orthogonal, options: {rnak: 1}}]}"),
+             ContainsSubstring("did you mean 'rank'?"));
+  CHECK_THAT(layers("{name: h, layers: [{of: 0, variant: gqa}]}"),
+             ContainsSubstring("exp.yaml:8") && ContainsSubstring("found nothing for layer 1"));
+  CHECK_THAT(layers("{name: h, layers: [{of: 0-2, variant: gqa}]}"),
+             ContainsSubstring("found layer 2, expected 0 to 1, the base's layers"));
+  CHECK_THAT(layers("{name: h, variant: gqa, layers: [{of: 0, variant: gqa}, {of: 0-1, variant: mla_v2}]}"),
+             ContainsSubstring("found layer 0 again, expected each layer once"));
+  CHECK_THAT(layers("{name: h, variant: gqa, layers: [{of: 1, variant: mla_orthogonal, options: {rank: 9}}]}"),
+             ContainsSubstring("options.rank: found 9, expected 1 to head_dim = 4"));
+}
+
+TEST_CASE("how caches are kept") {
+  CHECK_THAT(with("eval.cache.policy=window"), ContainsSubstring("eval.cache.policy: found 'window'"));
+  CHECK_THAT(with("eval.cache.storage=int8"), ContainsSubstring("expected one of dense"));
+  CHECK_THAT(with("eval.cache.report_context=0"), ContainsSubstring("at least 1"));
+}
+
 TEST_CASE("sweeps") {
   CHECK_THAT(with("sweep=3"), ContainsSubstring("sweep: found '3'"));
   const auto swept = [](const std::string& text) {

@@ -7,14 +7,14 @@
 #include "checkpoint/json.h"
 #include "core/errors.h"
 #include "core/fields.h"
-#include "model/decoder_form.h"
+#include "model/model_form.h"
 
 using namespace attnlab;
 
 namespace {
 
-FlatFields options_of(const DecoderForm& form) {
-  return std::visit([](const auto& options) { return flatten(options); }, form.variant);
+FlatFields options_of(const VariantConfig& variant) {
+  return std::visit([](const auto& options) { return flatten(options); }, variant);
 }
 
 }  // namespace
@@ -22,18 +22,21 @@ FlatFields options_of(const DecoderForm& form) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   nlohmann::json json;
-  DecoderForm form;
+  ModelForm form;
   try {
     json = parse_json(text, "config.json");
     if (!json.is_object()) return 0;  // Checkpoint::open refuses it
-    form = read_decoder_form(json, "config.json");
+    form = read_model_form(json, "config.json");
   } catch (const InputError&) {
     return 0;
   }
-  const nlohmann::json written = write_decoder_form(form);
-  const DecoderForm again = read_decoder_form(written, "written.json");  // must not throw
+  const nlohmann::json written = write_model_form(form);
+  const ModelForm again = read_model_form(written, "written.json");  // must not throw
   ATTNLAB_CHECK(differences(flatten(form.config), flatten(again.config)).empty());
-  ATTNLAB_CHECK(form.variant.index() == again.variant.index());
-  ATTNLAB_CHECK(differences(options_of(form), options_of(again)).empty());
+  ATTNLAB_CHECK(form.layers.size() == again.layers.size());
+  for (size_t i = 0; i < form.layers.size(); ++i) {
+    ATTNLAB_CHECK(form.layers[i].index() == again.layers[i].index());
+    ATTNLAB_CHECK(differences(options_of(form.layers[i]), options_of(again.layers[i])).empty());
+  }
   return 0;
 }

@@ -25,13 +25,13 @@ std::vector<int64_t> generate_without_cache(Decoder& decoder, std::vector<int64_
   return out;
 }
 
-TEST_CASE("prompts of different lengths in one batch get the tokens that they get alone, in every variant") {
-  const auto config = small_config();
-  const auto base = lively_weights(config);
+TEST_CASE(
+    "prompts of different lengths in one batch get the tokens that they get alone, in every variant and "
+    "hybrid") {
   const std::vector<std::vector<int64_t>> prompts{{5}, {7, 1, 30, 2, 2, 9, 11}, {4, 4, 8}, {20, 21}};
-  for (const auto& name : variant_names_for(config.attention_shape())) {
-    INFO(name);
-    const auto decoder = make_decoder(config, base, *variant_defaults(name));
+  for (const auto& form : test::all_forms(small_config())) {
+    INFO(form_name(form));
+    const auto decoder = make_decoder(form, lively_weights(form.config));
     std::vector<std::vector<int64_t>> alone;
     for (const auto& prompt : prompts) alone.push_back(generate_without_cache(*decoder, prompt, 20, -1));
     CHECK(generate(*decoder, prompts, {.max_new_tokens = 20}) == alone);
@@ -71,12 +71,10 @@ struct Queue {
   }
 };
 
-TEST_CASE("prompts that wait for a place get the tokens that they get alone, in every variant") {
-  const auto config = small_config();
-  const auto base = lively_weights(config);
-  for (const auto& name : variant_names_for(config.attention_shape())) {
-    INFO(name);
-    const auto decoder = make_decoder(config, base, *variant_defaults(name));
+TEST_CASE("prompts that wait for a place get the tokens that they get alone, in every variant and hybrid") {
+  for (const auto& form : test::all_forms(small_config())) {
+    INFO(form_name(form));
+    const auto decoder = make_decoder(form, lively_weights(form.config));
     const int64_t stop = generate(*decoder, {{5, 6}}, {.max_new_tokens = 9})[0][4];
     const Queue queue(*decoder, stop);
     for (const size_t rows : {1, 3, 4, 20}) {

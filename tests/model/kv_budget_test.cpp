@@ -38,7 +38,7 @@ int64_t parameters_of(const torch::nn::Module& module) {
 
 int64_t attention_parameters_of(const Decoder& decoder) {
   int64_t count = 0;
-  for (const auto& layer : decoder.layers()) count += parameters_of(*layer->attention());
+  for (const auto& layer : decoder.layers()) count += parameters_of(*layer->mixer());
   return count;
 }
 
@@ -70,7 +70,7 @@ std::vector<DecoderConfig> all_kinds() {
 TEST_CASE("the counted parameters and cached numbers are those of the decoder, for all kinds of parts") {
   for (const auto& config : all_kinds()) {
     INFO(name_of(config.family));
-    const Decoder decoder(config, native_variant(config));
+    const Decoder decoder(native_form(config));
     const ParameterCounts counts = count_parameters(config);
     CHECK(counts.total() == parameters_of(decoder));
     CHECK(counts.attention == attention_parameters_of(decoder));
@@ -97,7 +97,7 @@ TEST_CASE("the forms that a base is converted into have the variants' parameters
   const auto planned = form(kv_forms(llama, {.kv_lora_rank = 5, .qk_rope_head_dim = 2}), "deepseek_mla");
   llama.family = Family::deepseek_v3;
   llama.mla = MlaShape{.kv_lora_rank = 5, .qk_nope_head_dim = 4, .qk_rope_head_dim = 2, .v_head_dim = 4};
-  const Decoder decoder(llama, native_variant(llama));
+  const Decoder decoder(native_form(llama));
   CHECK(planned.attention_params == attention_parameters_of(decoder));
   CHECK(planned.numbers * 2 == decoder.cached_numbers_per_token());
 }

@@ -34,7 +34,7 @@ TEST_CASE("mla_v2 generates the same tokens with a cache as without, rotary repe
         const auto decoder =
             make_decoder(config, lively_weights(config), MlaV2::Config{.rope = rope, .absorb = absorb});
         const int64_t width = rope == GroupRope::extend ? config.n_kv_heads * config.head_dim : config.head_dim;
-        CHECK(decoder->rotary_at(torch::arange(3).unsqueeze(0)).cos_BTH.size(2) == width);
+        CHECK(decoder->rotary_at(torch::arange(3).unsqueeze(0)).at(0).cos_BTH.size(2) == width);
         std::vector<std::vector<int64_t>> alone;
         for (const auto& prompt : prompts) alone.push_back(generate_without_cache(*decoder, prompt, 20));
         CHECK(generate(*decoder, prompts, {.max_new_tokens = 20}) == alone);

@@ -39,7 +39,7 @@ struct Fixture {
         reference(SafetensorsFile::open(folder / "reference.safetensors")),
         config(read_decoder_config(checkpoint.config(), folder / "config.json")),
         weights(read_base_weights(checkpoint, config)),
-        decoder(config, native_variant(config)) {
+        decoder(native_form(config)) {
     load_weights(decoder, weights);
   }
 };
@@ -86,7 +86,7 @@ TEST_CASE("each exact variant gives the checkpoint's logits") {
       INFO(name << " as " << variant);
       const auto config = *variant_defaults(variant);
       Decoder decoder(fixture.config, config);
-      load_weights(decoder, convert_weights(fixture.weights, fixture.config, config));
+      load_weights(decoder, convert_weights(fixture.weights, {fixture.config, config}));
       CHECK(distance(logits_of(decoder, fixture.reference.tensor("input_ids")), expected) <
             tolerance(expected));
       ++compared;

@@ -26,11 +26,36 @@ inline TensorMap lively_weights(const DecoderConfig& config, uint64_t seed = 1) 
   return weights;
 }
 
+// `base`: weights of the form's own config.
+inline std::shared_ptr<Decoder> make_decoder(const ModelForm& form, const TensorMap& base) {
+  auto decoder = std::make_shared<Decoder>(form);
+  load_weights(*decoder, convert_weights(base, form));
+  return decoder;
+}
 inline std::shared_ptr<Decoder> make_decoder(const DecoderConfig& config, const TensorMap& base,
                                              const VariantConfig& variant) {
-  auto decoder = std::make_shared<Decoder>(config, variant);
-  load_weights(*decoder, convert_weights(base, config, variant));
-  return decoder;
+  return make_decoder(ModelForm(config, variant), base);
+}
+
+// Layers of gqa and of mla_deepseek, in turn; and layers of three variants.
+inline ModelForm two_variants(const DecoderConfig& config) {
+  ModelForm form = native_form(config);
+  for (size_t i = 1; i < form.layers.size(); i += 2) form.layers[i] = MlaDeepseek::Config{.kv_lora_rank = 9};
+  return form;
+}
+inline ModelForm three_variants(DecoderConfig config) {
+  config.n_layers = 3;
+  return {config, {MlaV2::Config{.rope = GroupRope::extend}, MlaOrthogonal::Config{.rank = 3}, Gqa::Config{}}};
+}
+
+// Every variant in all layers, and the two hybrids.
+inline std::vector<ModelForm> all_forms(const DecoderConfig& config) {
+  std::vector<ModelForm> forms;
+  for (const auto& name : variant_names_for(config.attention_shape()))
+    forms.emplace_back(config, *variant_defaults(name));
+  forms.push_back(two_variants(config));
+  forms.push_back(three_variants(config));
+  return forms;
 }
 
 inline torch::Tensor random_ids(int64_t B, int64_t T, int64_t vocab_size, int64_t seed = 3) {

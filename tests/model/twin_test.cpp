@@ -42,7 +42,7 @@ struct Model {
         config(read_decoder_config(nlohmann::json::parse(from.json.dump()), "config.json")),
         weights(test::family_weights(config, seed)),
         tensors(test::twin_tensors(config, weights)),
-        decoder(std::make_shared<Decoder>(config, native_variant(config))) {
+        decoder(std::make_shared<Decoder>(native_form(config))) {
     load_weights(*decoder, weights);
   }
   Values twin_logits(const Ids& ids) const { return reference::decoder_logits(family.twin, tensors, ids); }

@@ -30,7 +30,7 @@ std::vector<std::vector<std::string>> rows_of(const std::string& text) {
 }  // namespace
 
 TEST_CASE("bench_decode prints a row for each batch and context, in each form") {
-  for (const std::string form : {"gqa", "mla_materialised", "mla_absorbed"}) {
+  for (const std::string form : {"gqa", "mla_materialised", "mla_absorbed", "mla_orthogonal", "mha2mla"}) {
     const Outcome outcome =
         run_program(kSmall + ("--context 16 --context 33 --batch 1 --batch 2 --form " + form));
     INFO(outcome.out << outcome.err);

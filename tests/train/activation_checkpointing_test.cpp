@@ -16,9 +16,9 @@ torch::Tensor loss_of(Decoder& decoder, Precision precision, int64_t seed) {
 }
 
 // Loss and gradients of two micro-batches, one on top of the other.
-TensorMap gradients(const VariantConfig& variant, const std::vector<std::string>& scopes, Precision precision,
+TensorMap gradients(const ModelForm& form, const std::vector<std::string>& scopes, Precision precision,
                     bool recompute) {
-  const auto decoder = fresh(variant, scopes);
+  const auto decoder = fresh(form, scopes);
   decoder->recompute_layers(recompute);
   TensorMap out;
   for (int64_t seed = 1; seed <= 2; ++seed) {
@@ -32,15 +32,16 @@ TensorMap gradients(const VariantConfig& variant, const std::vector<std::string>
 }
 
 TEST_CASE("activation checkpointing changes no bit of loss and gradients, whatever is frozen") {
-  for (const VariantConfig& variant :
-       {VariantConfig(Gqa::Config{}), VariantConfig(MlaOrthogonal::Config{}), VariantConfig(MlaV2::Config{})})
+  const auto config = test::small_config();
+  for (const ModelForm& form : {native_form(config), ModelForm(config, MlaOrthogonal::Config{}),
+                                ModelForm(config, MlaV2::Config{}), test::two_variants(config)})
     for (const Precision precision : {Precision::float32, Precision::bf16_mixed})
       for (const std::vector<std::string>& scopes : {std::vector<std::string>{"all"},
                                                      {"attention_kv"},
                                                      {"model.layers.1.*"},
                                                      {"model.layers.0.mlp.*"}}) {
-        const auto plain = gradients(variant, scopes, precision, false);
-        const auto recomputed = gradients(variant, scopes, precision, true);
+        const auto plain = gradients(form, scopes, precision, false);
+        const auto recomputed = gradients(form, scopes, precision, true);
         INFO(name_of(precision) << ", " << scopes[0]);
         REQUIRE(plain.size() == recomputed.size());
         REQUIRE(plain.size() > 2);

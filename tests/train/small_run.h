@@ -33,6 +33,11 @@ inline Batch join(const std::vector<Batch>& parts) {
   return all;
 }
 
+inline std::shared_ptr<Decoder> fresh(const ModelForm& form, const std::vector<std::string>& scopes) {
+  auto decoder = make_decoder(form, lively_weights(form.config));
+  set_trainable(*decoder, trainable_names(*decoder, scopes, "trainable"));
+  return decoder;
+}
 inline std::shared_ptr<Decoder> fresh(const VariantConfig& variant = MlaOrthogonal::Config{},
                                       const std::vector<std::string>& scopes = {"attention"},
                                       const DecoderConfig& config = small_config()) {

@@ -5,16 +5,17 @@
 #include <functional>
 #include <optional>
 
+#include "experiment/arms/arm_form.h"
 #include "experiment/inputs/inputs.h"
 
 namespace attnlab {
 
 struct ArmWeights {
-  VariantConfig variant;  // the arm's options with what was settled on the way (freqfold: auto, ranks)
-  TensorMap weights;      // of Decoder(base.config, variant)
+  ModelForm form;     // the arm's, with what was settled on the way (freqfold: auto, ranks)
+  TensorMap weights;  // of Decoder(form)
 };
 
-// nullopt for variants that follow from the base's weights alone. Calibration text: training examples in their
+// nullopt where all variants follow from the base's weights alone. Calibration text: training examples in their
 // order, data.calibration_tokens of them in rows; settings that are chosen by perplexity are so on held-out
 // examples. Computed on `device` once for each base, data and options, and kept in `cache` by their hash, so
 // that seeds, sweep points and resumed runs start from the same numbers. Throws InputError.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/files.h"
+#include "experiment/arms/arm_form.h"
 #include "model/decoder_weights.h"
 #include "train/trainable.h"
 
@@ -12,26 +13,20 @@ namespace attnlab {
 
 ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device device,
                         const ArmWeights* start) {
-  if (auto problem = variant_problem(base.config.attention_shape(), config.arm.options)) {
-    const char* place = problem->key == "variant" ? "" : "options.";
-    problem->key = fmt::format("arms.{}.{}{}", config.arm.name, place, problem->key);
-    throw InputError(*problem);
-  }
+  const ModelForm form = start ? start->form : arm_form(config.arm, base.config);
   if (config.train.sequence_length > base.config.max_positions)
     throw InputError(
         BadInput{.key = "train.sequence_length",
                  .found = fmt::format("{}", config.train.sequence_length),
                  .expected = fmt::format("at most the base's {} positions", base.config.max_positions)});
-  const VariantConfig& variant = start ? start->variant : config.arm.options;
-  ArmModel model{.decoder = std::make_shared<Decoder>(base.config, variant)};
+  ArmModel model{.decoder = std::make_shared<Decoder>(form)};
   const auto trained = trainable_names(*model.decoder, config.train.trainable, "train.trainable");
   set_trainable(*model.decoder, trained);
   for (const auto& parameter : model.decoder->parameters()) {
     model.parameters_total += parameter.numel();
     if (parameter.requires_grad()) model.parameters_trainable += parameter.numel();
   }
-  load_weights(*model.decoder,
-               start ? start->weights : convert_weights(base.weights, base.config, config.arm.options));
+  load_weights(*model.decoder, start ? start->weights : convert_weights(base.weights, form));
   model.decoder->to(device);
   return model;
 }
@@ -55,15 +50,15 @@ Equivalence compare_with_base(const Base& base, const Data& data, Decoder& arm) 
   const int64_t B = std::min<int64_t>(rows, static_cast<int64_t>(ids.size()) / std::max<int64_t>(T, 1));
   if (T == 0 || B == 0) return {};
   ids.resize(static_cast<size_t>(B * T));
-  Decoder before(base.config, native_variant(base.config));
+  Decoder before(native_form(base.config));
   load_weights(before, base.weights);
   before.to(arm.device());
   return compare_logits(before, arm, torch::tensor(ids).view({B, T}).to(arm.device()));
 }
 
 void save_arm_model(const std::filesystem::path& folder, const Decoder& decoder, const Base& base) {
-  const DecoderForm form{decoder.config(), decoder.variant()};
-  auto config = write_decoder_form(form);
+  const ModelForm& form = decoder.form();
+  auto config = write_model_form(form);
   if (base.bos_id) config["bos_token_id"] = *base.bos_id;
   config["eos_token_id"] = base.eos_id;
   write_checkpoint(folder, config, to_file_tensors(form, copy_weights(decoder)));

@@ -31,7 +31,7 @@ ArmModel convert_arm_model(const RunConfig& config, const Base& base, const Data
 Equivalence compare_with_base(const Base& base, const Data& data, Decoder& arm);
 
 // The trained model with the base's tokenizer: in Hugging Face's layout where the arm's variant is the base's
-// own, otherwise in the project's (model/decoder_form.h).
+// own, otherwise in the project's (model/model_form.h).
 void save_arm_model(const std::filesystem::path& folder, const Decoder& decoder, const Base& base);
 
 }  // namespace attnlab

@@ -30,14 +30,14 @@ std::optional<int64_t> id_of(const Tokenizer& tokenizer, const std::string& toke
 
 // Arms are made from a family's own attention.
 DecoderConfig read_base_config(const Checkpoint& checkpoint) {
-  const auto form = read_decoder_form(checkpoint.config(), checkpoint.folder() / "config.json");
+  const auto form = read_model_form(checkpoint.config(), checkpoint.folder() / "config.json");
   if (is_native(form)) return form.config;
-  throw InputError(
-      BadInput{.key = "base.path",
-               .found = fmt::format("{}, whose attention was converted to {}", checkpoint.folder().string(),
-                                    variant_name(form.variant)),
-               .expected = fmt::format("a checkpoint with the attention of its family (model_type {})",
-                                       name_of(form.config.family))});
+  throw InputError(BadInput{
+      .key = "base.path",
+      .found =
+          fmt::format("{}, whose attention was converted to {}", checkpoint.folder().string(), form_name(form)),
+      .expected = fmt::format("a checkpoint with the attention of its family (model_type {})",
+                              name_of(form.config.family))});
 }
 
 void read_checkpoint(const Plan& plan, const BaseConfig& config, Base& base) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "config/document.h"
+#include "model/model_form.h"
 
 namespace attnlab {
 namespace {
@@ -13,19 +14,39 @@ T read_section(const Node& root, const char* key) {
   return node ? read_config<T>(*node, key) : T{};
 }
 
+// The defaults of the variant that a map names, so that its own options are read.
+void choose_options(const Node& node, const std::string& prefix, VariantConfig& options) {
+  const Node* variant = node.find("variant");
+  if (!variant || variant->kind == Node::Kind::null) return;
+  const auto defaults = variant_defaults(variant->text);
+  if (!defaults) detail::wrong_name(*variant, prefix + ".variant", variant_names());
+  options = *defaults;
+}
+
 ArmConfig read_arm(const Node& node, const std::string& prefix) {
   ArmConfig arm;
-  const Node* variant = node.find("variant");
-  if (variant) {
-    const auto defaults = variant_defaults(variant->text);
-    if (!defaults) detail::wrong_name(*variant, prefix + ".variant", variant_names());
-    arm.options = *defaults;
-  }
   detail::read_struct(node, prefix, arm, {"train", "trainable"});
+  if (arm.variant.empty() && arm.layers.empty())
+    detail::missing_key(node, prefix + ".variant", Key{"variant", "attention variant"});
   return arm;
 }
 
 }  // namespace
+
+void LayerRange::choose_fields(const Node& node, const std::string& prefix, LayerRange& value) {
+  choose_options(node, prefix, value.options);
+  const Node* of = node.find("of");
+  if (of && of->kind == Node::Kind::scalar && !parse_layers(of->text))
+    throw InputError(BadInput{.file = of->file,
+                              .line = of->line,
+                              .key = prefix + ".of",
+                              .found = of->describe(),
+                              .expected = "layers, as 0-3,6 or 0-23:4"});
+}
+
+void ArmConfig::choose_fields(const Node& node, const std::string& prefix, ArmConfig& value) {
+  choose_options(node, prefix, value.options);
+}
 
 RunConfig read_run_config(const Node& root, const Node& arm, int64_t arm_index, int64_t seed) {
   RunConfig config;

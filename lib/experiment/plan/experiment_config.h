@@ -41,15 +41,32 @@ struct BaseConfig {
   }
 };
 
+// A variant in some of the layers.
+struct LayerRange {
+  std::string of, variant;
+  VariantConfig options;
+
+  static void choose_fields(const Node& node, const std::string& prefix, LayerRange& value);
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"of", "layers from 0 on: 0-3,6, or every fourth: 0-23:4"}.must_be_given(), self.of);
+    visit(Key{"variant", "attention variant of these layers"}.must_be_given(), self.variant);
+    std::visit([&](auto& options) { visit(Key{"options", "the variant's options"}, options); }, self.options);
+  }
+};
+
 struct ArmConfig {
   std::string name, variant;
   VariantConfig options;
+  std::vector<LayerRange> layers;
 
+  static void choose_fields(const Node& node, const std::string& prefix, ArmConfig& value);
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
     visit(Key{"name", "name of the arm: letters, digits, '_', '-', '.'"}.must_be_given(), self.name);
-    visit(Key{"variant", "attention variant"}.must_be_given(), self.variant);
+    visit(Key{"variant", "attention variant, of all layers that `layers` doesn't name"}, self.variant);
     std::visit([&](auto& options) { visit(Key{"options", "the variant's options"}, options); }, self.options);
+    visit(Key{"layers", "other variants in some layers: a hybrid"}, self.layers);
   }
 };
 

@@ -9,7 +9,7 @@ namespace attnlab {
 namespace {
 
 [[noreturn]] void refuse_size(const Node& at, const std::string& key, const std::string& found,
-                         const std::string& expected, const std::string& nearest = "") {
+                              const std::string& expected, const std::string& nearest = "") {
   throw InputError(BadInput{at.file, at.line, key, found, expected, nearest});
 }
 
@@ -32,7 +32,7 @@ void check_keys(const std::string& size, const Node& values, const std::vector<s
     const std::string top = key.substr(0, key.find('.'));
     if (top == "size" || top == "sizes" || std::count(top_keys.begin(), top_keys.end(), top) == 0)
       refuse_size(value, prefix + "." + key, "an unknown key", "a key of the config, dotted",
-             nearest_name(top, top_keys));
+                  nearest_name(top, top_keys));
   }
 }
 
@@ -43,7 +43,7 @@ void apply_size(Node& root, const std::vector<std::string>& top_keys) {
   if (sizes.kind == Node::Kind::null && size.kind == Node::Kind::null) return;
   if (sizes.kind != Node::Kind::map || sizes.entries.empty())
     refuse_size(sizes.kind == Node::Kind::null ? size : sizes, "sizes", sizes.describe(),
-           "a map from names of sizes to maps of dotted keys");
+                "a map from names of sizes to maps of dotted keys");
   std::vector<std::string> names;
   for (const auto& [name, values] : sizes.entries) {
     check_keys(name, values, top_keys);
@@ -51,7 +51,8 @@ void apply_size(Node& root, const std::vector<std::string>& top_keys) {
   }
   if (size.kind == Node::Kind::null) return;
   const Node* chosen = sizes.find(size.text);
-  if (!chosen) refuse_size(size, "size", size.describe(), "one of " + join(names), nearest_name(size.text, names));
+  if (!chosen)
+    refuse_size(size, "size", size.describe(), "one of " + join(names), nearest_name(size.text, names));
   for (const auto& [key, value] : chosen->entries) set_path(root, with_arm_number(root, key), value);
 }
 

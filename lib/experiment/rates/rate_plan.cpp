@@ -12,7 +12,7 @@ namespace {
 constexpr const char* rate_key = "train.lr";
 
 [[noreturn]] void refuse_rule(const Node& at, const std::string& part, const std::string& found,
-                         const std::string& expected) {
+                              const std::string& expected) {
   throw InputError(BadInput{.file = at.file,
                             .line = at.line,
                             .key = std::string(rate_key) + "." + part,
@@ -31,7 +31,8 @@ void check_list(const Node& rule, const char* name, const std::vector<T>& values
     refuse_rule(part_of(rule, name), name, "an empty list", fmt::format("at least one {}", of_what));
   for (const T& value : values)
     if (std::count(values.begin(), values.end(), value) > 1)
-      refuse_rule(part_of(rule, name), name, fmt::format("{} twice", value), fmt::format("each {} once", of_what));
+      refuse_rule(part_of(rule, name), name, fmt::format("{} twice", value),
+                  fmt::format("each {} once", of_what));
 }
 
 const Node* rule_node(const Node& tree) {
@@ -50,7 +51,7 @@ std::optional<RateRule> read_rate_rule(const Node& tree, const std::vector<int64
   for (const int64_t seed : rule.seeds)
     if (std::count(reported_seeds.begin(), reported_seeds.end(), seed) > 0)
       refuse_rule(part_of(*node, "seeds"), "seeds", fmt::format("{}, which is also in `seeds`", seed),
-             "seeds that are not reported");
+                  "seeds that are not reported");
   return rule;
 }
 
@@ -83,7 +84,7 @@ PlannedRun selecting_run(PlannedRun run, double rate, size_t selection) {
 void check_selectable(const Node& node, const RateRule& rule, const RunConfig& config) {
   if (rule.select_by == SelectBy::heldout_loss && config.eval.heldout_examples == 0)
     refuse_rule(part_of(node, "select_by"), "select_by", "heldout_loss, while eval.heldout_examples is 0",
-           "training_loss, or held-out examples");
+                "training_loss, or held-out examples");
 }
 
 }  // namespace attnlab

@@ -32,6 +32,8 @@ RunCost cost_of(const PlannedRun& run, Inputs& inputs) {
           .parameters_total = model.parameters_total,
           .parameters_trainable = model.parameters_trainable,
           .cached_numbers_per_token = model.decoder->cached_numbers_per_token(),
+          .cache_bytes = model.decoder->state_bytes(run.config.eval.cache, run.config.eval.cache.report_context,
+                                                    computed_bytes(run.config.train.precision)),
           .flops_per_token = model.decoder->forward_flops_per_token(run.config.train.sequence_length),
           .disk_bytes = disk_bytes(run.config, base, *data, model.parameters_trainable)};
 }
@@ -100,20 +102,22 @@ std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs) {
       fmt::format("{}: {} runs into {}\n", plan.experiment, plan.runs.size(), plan.results.string());
   size_t width = 4;
   for (const auto& cost : costs) width = std::max(width, cost.run->file.string().size());
-  text += fmt::format("{:<{}}  {:>6}  {:>10}  {:>10}  {:>12}  {:>12}  {:>8}  {}\n", "run", width, "steps",
-                      "parameters", "trainable", "cached/token", "FLOPs/token", "disk", "state");
+  text +=
+      fmt::format("{:<{}}  {:>6}  {:>10}  {:>10}  {:>12}  {:>8}  {:>12}  {:>8}  {}\n", "run", width, "steps",
+                  "parameters", "trainable", "cached/token", "kept", "FLOPs/token", "disk", "state");
   int64_t disk = 0;
   for (const auto& cost : costs) {
     disk += cost.disk_bytes;
-    text += fmt::format(
-        "{:<{}}  {:>6}  {:>10}  {:>10}  {:>12}  {:>12}  {:>7}B  {}\n", cost.run->file.string(), width,
-        cost.run->config.train.steps, format_count(static_cast<double>(cost.parameters_total)),
-        format_count(static_cast<double>(cost.parameters_trainable)), cost.cached_numbers_per_token,
-        format_count(cost.flops_per_token), format_count(static_cast<double>(cost.disk_bytes)),
-        is_settled(*cost.run)                     ? "complete"
-        : std::filesystem::exists(cost.run->file) ? "begun"
-        : cost.run->rate_is_open                  ? "to do, once its learning rate is chosen"
-                                                  : "to do");
+    text += fmt::format("{:<{}}  {:>6}  {:>10}  {:>10}  {:>12}  {:>7}B  {:>12}  {:>7}B  {}\n",
+                        cost.run->file.string(), width, cost.run->config.train.steps,
+                        format_count(static_cast<double>(cost.parameters_total)),
+                        format_count(static_cast<double>(cost.parameters_trainable)),
+                        cost.cached_numbers_per_token, format_count(cost.cache_bytes),
+                        format_count(cost.flops_per_token), format_count(static_cast<double>(cost.disk_bytes)),
+                        is_settled(*cost.run)                     ? "complete"
+                        : std::filesystem::exists(cost.run->file) ? "begun"
+                        : cost.run->rate_is_open                  ? "to do, once its learning rate is chosen"
+                                                                  : "to do");
   }
   return text + fmt::format("disk at most: {}B\n", format_count(static_cast<double>(disk)));
 }

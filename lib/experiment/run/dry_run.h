@@ -11,6 +11,7 @@ namespace attnlab {
 struct RunCost {
   const PlannedRun* run = nullptr;
   int64_t parameters_total = 0, parameters_trainable = 0, cached_numbers_per_token = 0;
+  double cache_bytes = 0;      // that a sequence of eval.cache.report_context tokens keeps
   double flops_per_token = 0;  // forward
   int64_t disk_bytes = 0;      // run file (without compression) and saved state
 };

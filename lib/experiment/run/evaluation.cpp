@@ -33,6 +33,7 @@ Evaluator::Result Evaluator::evaluate(Decoder& decoder, int64_t step,
                                         .bos_id = base_->bos_id,
                                         .eos_id = base_->eos_id,
                                         .stop_ids = base_->stop_ids,
+                                        .cache = make_cache_plan(config_.cache),
                                         .precision = precision_},
                                        done);
   Result result{.row = {.step = step,

@@ -17,16 +17,20 @@ RunHeader make_run_header(const PlannedRun& run, const Base& base, const Data& d
   for (auto& fact : training_facts(data, stream)) provenance.push_back(std::move(fact));
   if (!run.rate_note.empty()) provenance.emplace_back("lr_selection", run.rate_note);
   reporter.note(fmt::format("{}: converted to {}: max |Δlogit| {:.2g}, KL {:.2g} nats", run_name(run),
-                            config.arm.variant, equivalence.max_logit_difference, equivalence.kl_divergence));
+                            form_name(model.decoder->form()), equivalence.max_logit_difference,
+                            equivalence.kl_divergence));
   return {.experiment = config.experiment,
           .arm = config.arm.name,
-          .variant = config.arm.variant,
+          .variant = form_name(model.decoder->form()),
           .sweep_point = run.sweep_point,
           .arm_index = run.arm_index,
           .seed = config.seed,
           .parameters_total = model.parameters_total,
           .parameters_trainable = model.parameters_trainable,
           .cached_numbers_per_token = model.decoder->cached_numbers_per_token(),
+          .cache_context = config.eval.cache.report_context,
+          .cache_bytes = model.decoder->state_bytes(config.eval.cache, config.eval.cache.report_context,
+                                                    computed_bytes(config.train.precision)),
           .flops_per_token = model.decoder->forward_flops_per_token(config.train.sequence_length),
           .config = fields,
           .provenance = provenance,

@@ -1,5 +1,5 @@
 // Decoders of every family in every form: their config.json in either layout, and their weights beside it.
-#include "model/decoder_form.h"
+#include "model/model_form.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 
@@ -15,9 +15,9 @@ using test::with;
 using test::without;
 
 // Every variant that the base can have, at its defaults and with options that differ from them.
-std::vector<DecoderForm> forms_of(const DecoderConfig& config) {
+std::vector<ModelForm> forms_of(const DecoderConfig& config) {
   const AttentionShape shape = config.attention_shape();
-  std::vector<DecoderForm> forms;
+  std::vector<ModelForm> forms;
   for (const auto& name : variant_names_for(shape)) forms.push_back({config, variant_defaults(name).value()});
   const std::vector<VariantConfig> others{
       MlaIdentity::Config{.absorb = false},
@@ -41,6 +41,12 @@ std::vector<DecoderForm> forms_of(const DecoderConfig& config) {
                               std::vector<int64_t>(static_cast<size_t>(config.n_layers), 3)}}};
   for (const auto& variant : others)
     if (!variant_problem(shape, variant)) forms.push_back({config, variant});
+  // A hybrid: the base's own in the first layer, another in all that follow.
+  if (config.n_layers > 1 && !config.mla) {
+    ModelForm hybrid = native_form(config);
+    for (size_t i = 1; i < hybrid.layers.size(); ++i) hybrid.layers[i] = MlaIdentity::Config{.absorb = false};
+    forms.push_back(hybrid);
+  }
   return forms;
 }
 
@@ -48,9 +54,9 @@ FlatFields options_of(const VariantConfig& variant) {
   return std::visit([](const auto& options) { return flatten(options); }, variant);
 }
 
-std::shared_ptr<Decoder> random_decoder(const DecoderForm& form) {
+std::shared_ptr<Decoder> random_decoder(const ModelForm& form) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(7);
-  auto decoder = std::make_shared<Decoder>(form.config, form.variant);
+  auto decoder = std::make_shared<Decoder>(form);
   const torch::NoGradGuard no_grad;
   for (auto& parameter : decoder->named_parameters()) {
     parameter.value().normal_(0, 0.3, generator);
@@ -59,8 +65,8 @@ std::shared_ptr<Decoder> random_decoder(const DecoderForm& form) {
   return decoder;
 }
 
-Checkpoint save(const std::filesystem::path& folder, const DecoderForm& form, const TensorMap& weights) {
-  write_checkpoint(folder, write_decoder_form(form), to_file_tensors(form, weights));
+Checkpoint save(const std::filesystem::path& folder, const ModelForm& form, const TensorMap& weights) {
+  write_checkpoint(folder, write_model_form(form), to_file_tensors(form, weights));
   return Checkpoint::open(folder);
 }
 
@@ -74,25 +80,28 @@ template <class Check>
 void for_each_checkpoint(const Check& check) {
   for (const auto& family : test::family_cases())
     for (const auto& form : forms_of(test::read_json(family.json))) {
-      INFO(family.name << ", " << variant_name(form.variant));
+      INFO(family.name << ", " << form_name(form));
       const auto decoder = random_decoder(form);
       const test::TemporaryFolder folder;
       check(form, *decoder, save(folder.path(), form, copy_weights(*decoder)));
     }
 }
 
-DecoderForm read_form(const json& config) { return read_decoder_form(config, "model/config.json"); }
+ModelForm read_form(const json& config) { return read_model_form(config, "model/config.json"); }
 
 TEST_CASE("a form survives its config.json: base, variant and options") {
   for (const auto& family : test::family_cases())
     for (const auto& form : forms_of(test::read_json(family.json))) {
-      const json written = json::parse(write_decoder_form(form, "bfloat16").dump());
+      const json written = json::parse(write_model_form(form, "bfloat16").dump());
       INFO(family.name << ", " << written);
-      const DecoderForm read = read_form(written);
+      const ModelForm read = read_form(written);
       CHECK(fields_equal(read.config, form.config));
-      CHECK(variant_name(read.variant) == variant_name(form.variant));
-      CHECK(differences(options_of(read.variant), options_of(form.variant)) == std::vector<std::string>{});
-      CHECK(json::parse(write_decoder_form(read, "bfloat16").dump()) == written);
+      CHECK(form_name(read) == form_name(form));
+      REQUIRE(read.layers.size() == form.layers.size());
+      for (size_t i = 0; i < form.layers.size(); ++i)
+        CHECK(differences(options_of(read.layers[i]), options_of(form.layers[i])) ==
+              std::vector<std::string>{});
+      CHECK(json::parse(write_model_form(read, "bfloat16").dump()) == written);
       CHECK(written["torch_dtype"] == "bfloat16");
     }
 }
@@ -100,8 +109,8 @@ TEST_CASE("a form survives its config.json: base, variant and options") {
 TEST_CASE(
     "the base's own variant is written as the family's file, all others so that it can't be taken for one") {
   const DecoderConfig config = test::read_json(test::config_json("llama"));
-  CHECK(write_decoder_form({config, Gqa::Config{}}) == write_decoder_config(config));
-  const json own = json::parse(write_decoder_form({config, MlaOrthogonal::Config{.rank = 3}}).dump());
+  CHECK(write_model_form({config, Gqa::Config{}}) == write_decoder_config(config));
+  const json own = json::parse(write_model_form({config, MlaOrthogonal::Config{.rank = 3}}).dump());
   CHECK(own["model_type"] == "attnlab");
   CHECK(own["architectures"] == json{"AttnlabForCausalLM"});
   CHECK(own["variant"] == "mla_orthogonal");
@@ -109,15 +118,15 @@ TEST_CASE(
   CHECK(own["base"] == json::parse(write_decoder_config(config).dump()));
   for (const auto& [key, value] : own["base"].items())  // no key that a family would take
     if (key != "model_type" && key != "architectures" && key != "torch_dtype") CHECK_FALSE(own.contains(key));
-  const json full = json::parse(write_decoder_form({config, MlaOrthogonal::Config{}}).dump());
+  const json full = json::parse(write_model_form({config, MlaOrthogonal::Config{}}).dump());
   CHECK_FALSE(full["options"].contains("rank"));
 }
 
 TEST_CASE("a checkpoint of any form loads with the same logits bit for bit") {
-  for_each_checkpoint([](const DecoderForm& form, Decoder& decoder, const Checkpoint& checkpoint) {
+  for_each_checkpoint([](const ModelForm& form, Decoder& decoder, const Checkpoint& checkpoint) {
     CHECK_NOTHROW(check_checkpoint(checkpoint, form));
     const auto loaded = load_decoder(checkpoint, torch::kFloat32, torch::kCPU);
-    CHECK(variant_name(loaded->variant()) == variant_name(form.variant));
+    CHECK(form_name(loaded->form()) == form_name(form));
     CHECK(torch::allclose(logits_of(*loaded), logits_of(decoder), 1e-3, 1e-4));
     // Bit for bit from memory that is aligned as the decoder's: products of one row (of an expert) are rounded
     // in another order where the mapped matrix begins elsewhere in a cache line.
@@ -131,7 +140,7 @@ TEST_CASE("a checkpoint of any form loads with the same logits bit for bit") {
 }
 
 TEST_CASE("layers and what lies around them, read apart, are the decoder") {
-  for_each_checkpoint([](const DecoderForm& form, Decoder& decoder, const Checkpoint& checkpoint) {
+  for_each_checkpoint([](const ModelForm& form, Decoder& decoder, const Checkpoint& checkpoint) {
     TensorMap parts = read_outer_weights(checkpoint, form, torch::kFloat32, torch::kCPU);
     CHECK(parts.size() == (form.config.tie_embeddings ? 2 : 3));
     for (const auto& [name, tensor] : parts) CHECK(tensor.data_ptr() == checkpoint.tensor(name).data_ptr());
@@ -148,7 +157,7 @@ TEST_CASE("layers and what lies around them, read apart, are the decoder") {
 
 TEST_CASE("a layer's tensors are its own memory, in the dtype asked for, and a fused one is read once") {
   const DecoderConfig config = test::read_json(test::config_json("phi3"));
-  const DecoderForm form{config, Gqa::Config{}};
+  const ModelForm form{config, Gqa::Config{}};
   const auto decoder = random_decoder(form);
   const test::TemporaryFolder folder;
   const auto checkpoint = save(folder.path(), form, copy_weights(*decoder));
@@ -175,7 +184,7 @@ std::string form_refusal(const json& config) {
 
 TEST_CASE("a config.json in the own layout is refused by the key that is wrong") {
   const DecoderConfig config = test::read_json(test::config_json("llama"));
-  const json own = json::parse(write_decoder_form({config, MlaOrthogonal::Config{.rank = 3}}).dump());
+  const json own = json::parse(write_model_form({config, MlaOrthogonal::Config{.rank = 3}}).dump());
   CHECK(form_refusal(own) == "accepted");
   CHECK_THAT(form_refusal(with(own, "variant", "mla_ortogonal")),
              ContainsSubstring("model/config.json: variant: found 'mla_ortogonal', expected one of gqa, ") &&
@@ -193,7 +202,7 @@ TEST_CASE("a config.json in the own layout is refused by the key that is wrong")
 
 TEST_CASE("options in the own layout are refused as an arm's are") {
   const DecoderConfig config = test::read_json(test::config_json("llama"));
-  const json own = json::parse(write_decoder_form({config, MlaOrthogonal::Config{.rank = 3}}).dump());
+  const json own = json::parse(write_model_form({config, MlaOrthogonal::Config{.rank = 3}}).dump());
   const auto with_option = [&](const std::string& key, const json& value) {
     return form_refusal(with(own, "options", with(own["options"], key, value)));
   };
@@ -217,7 +226,7 @@ TEST_CASE("options in the own layout are refused as an arm's are") {
 
 TEST_CASE("the base in the own layout is refused by its keys") {
   const DecoderConfig config = test::read_json(test::config_json("llama"));
-  const json own = json::parse(write_decoder_form({config, MlaIdentity::Config{}}).dump());
+  const json own = json::parse(write_model_form({config, MlaIdentity::Config{}}).dump());
   const auto with_base = [&](const json& base) { return form_refusal(with(own, "base", base)); };
   CHECK_THAT(form_refusal(without(own, "base")), ContainsSubstring("config.json: base: found nothing"));
   CHECK_THAT(with_base("llama"), ContainsSubstring("base: found \"llama\", expected a map"));
@@ -231,7 +240,7 @@ TEST_CASE("the base in the own layout is refused by its keys") {
 
 TEST_CASE("tensors that the own layout lacks or does not have are named") {
   const DecoderConfig config = test::read_json(test::config_json("phi3"));
-  const DecoderForm form{config, MlaIdentity::Config{}};
+  const ModelForm form{config, MlaIdentity::Config{}};
   const TensorMap weights = copy_weights(*random_decoder(form));
   // The message without the folder's name.
   const auto refusal = [&](const TensorMap& changed, const auto& read) {

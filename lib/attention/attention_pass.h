@@ -1,0 +1,52 @@
+// One forward pass of one attention layer: its input, what it remembers, and what its queries then look at. All
+// that variants share of tables, masks and the state stands here.
+//
+// Shapes: B batch, T new tokens, S tokens that are looked at, N query heads, G KV heads, H head_dim, W latent
+// numbers.
+#pragma once
+
+#include "attention/attend.h"
+#include "attention/mixer.h"
+
+namespace attnlab {
+
+class AttentionPass {
+ public:
+  AttentionPass(const MixerInput& input, int64_t window);
+
+  const torch::Tensor& x_BTD() const { return input_.x_BTD; }
+  // One new token behind a state: where a latent can be read as it lies.
+  bool decodes() const { return input_.state && input_.x_BTD.size(1) == 1; }
+
+  // Keeps the new tokens' part of a slot, [B, T, width] or [B, heads, T, width / heads], and returns what is
+  // looked at, in the same form: all that the state holds, or without one the new tokens themselves. Slots come
+  // in the layout's order, each once.
+  torch::Tensor remember(size_t slot, const torch::Tensor& x);
+
+  // Rotary tables of the new tokens and, behind `remember`, of those that are looked at.
+  RotaryTables new_tables() const;
+  RotaryTables kept_tables() const;
+  // Rotary position (rotary.h) on heads [B, heads, T, H] of the new tokens, or [B, heads, S, H] of those looked
+  // at.
+  torch::Tensor turn(const torch::Tensor& x_BNTH) const;
+  torch::Tensor turn_kept(const torch::Tensor& x_BNSH) const;
+
+  // Behind `remember`: attend, attention_weights (attend.h), and attend_latent (attend_latent.h) over the first
+  // R of the numbers of a slot, q_BNW the one new token's queries, with the masks of this pass.
+  torch::Tensor attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
+                       const ScoreForm& form) const;
+  torch::Tensor weights(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, const ScoreForm& form) const;
+  torch::Tensor attend_latent(const torch::Tensor& q_BNW, size_t slot, int64_t R, const ScoreForm& form) const;
+
+ private:
+  // bool [B or 1, 1 or G, T, S], or undefined: plain causal.
+  torch::Tensor mask() const;
+  void look(const torch::Tensor& q_BNTW, const torch::Tensor& k_BGSW, const ScoreForm& form) const;
+  const RotaryTables& all_tables() const { return input_.sequence->rotary(input_.rotary); }
+
+  const MixerInput& input_;
+  int64_t window_;
+  int64_t kept_ = 0;
+};
+
+}  // namespace attnlab

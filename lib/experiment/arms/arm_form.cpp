@@ -1,0 +1,86 @@
+#include "experiment/arms/arm_form.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace attnlab {
+namespace {
+
+// One arm's way through its list.
+class FormBuilder {
+ public:
+  FormBuilder(const ArmConfig& arm, const DecoderConfig& base)
+      : arm_(arm), base_(base), layers_(static_cast<size_t>(base.n_layers)) {}
+
+  ModelForm build() {
+    for (size_t i = 0; i < arm_.layers.size(); ++i) add(i);
+    ModelForm form;
+    form.config = base_;
+    for (int64_t layer = 0; layer < base_.n_layers; ++layer) form.layers.push_back(variant_of(layer));
+    return form;
+  }
+
+ private:
+  std::string key(size_t range, const char* name) const {
+    return fmt::format("arms.{}.layers.{}.{}", arm_.name, range, name);
+  }
+
+  void add(size_t range) {
+    const LayerRange& given = arm_.layers[range];
+    const auto numbers = parse_layers(given.of);
+    ATTNLAB_CHECK(numbers.has_value());  // read_run_config has seen to it
+    for (const int64_t layer : *numbers) {
+      if (layer >= base_.n_layers)
+        throw InputError(BadInput{.key = key(range, "of"),
+                                  .found = fmt::format("layer {}", layer),
+                                  .expected = fmt::format("0 to {}, the base's layers", base_.n_layers - 1)});
+      auto& place = layers_[static_cast<size_t>(layer)];
+      if (place)
+        throw InputError(BadInput{.key = key(range, "of"),
+                                  .found = fmt::format("layer {} again", layer),
+                                  .expected = "each layer once"});
+      place = range;
+      check(layer, given.options, fmt::format("arms.{}.layers.{}.", arm_.name, range));
+    }
+  }
+
+  VariantConfig variant_of(int64_t layer) const {
+    const auto& range = layers_[static_cast<size_t>(layer)];
+    if (range) return arm_.layers[*range].options;
+    if (arm_.variant.empty())
+      throw InputError(
+          BadInput{.key = fmt::format("arms.{}.layers", arm_.name),
+                   .found = fmt::format("nothing for layer {}", layer),
+                   .expected = "each layer, or a variant beside `layers` for all that they don't name"});
+    check(layer, arm_.options, fmt::format("arms.{}.", arm_.name));
+    return arm_.options;
+  }
+
+  void check(int64_t layer, const VariantConfig& variant, const std::string& place) const {
+    auto problem = variant_problem(base_.attention_shape(layer), variant);
+    if (!problem) return;
+    problem->key = place + (problem->key == "variant" ? "" : "options.") + problem->key;
+    throw InputError(*problem);
+  }
+
+  const ArmConfig& arm_;
+  const DecoderConfig& base_;
+  std::vector<std::optional<size_t>> layers_;  // which range each layer is in
+};
+
+}  // namespace
+
+ModelForm arm_form(const ArmConfig& arm, const DecoderConfig& base) { return FormBuilder(arm, base).build(); }
+
+std::string variant_text(const ArmConfig& arm) {
+  std::vector<std::string> names;
+  const auto add = [&](const std::string& name) {
+    if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  };
+  for (const auto& range : arm.layers) add(range.variant);
+  add(arm.variant);
+  return join(names, " + ");
+}
+
+}  // namespace attnlab

@@ -1,0 +1,16 @@
+// The form of an arm's model: the base with the arm's variant in every layer, or with one for each range.
+#pragma once
+
+#include "experiment/plan/experiment_config.h"
+#include "model/model_form.h"
+
+namespace attnlab {
+
+// Throws InputError (keys "arms.NAME.…") for layers that the base doesn't have, that are named twice or not at
+// all, and for a variant that can't be built with the base.
+ModelForm arm_form(const ArmConfig& arm, const DecoderConfig& base);
+
+// What stands for the arm's variant in files and messages: its name, or those of its layers.
+std::string variant_text(const ArmConfig& arm);
+
+}  // namespace attnlab

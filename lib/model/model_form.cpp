@@ -1,0 +1,303 @@
+#include "model/model_form.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/json.h"
+#include "config/document.h"
+#include "core/errors.h"
+#include "model/families/families.h"
+
+namespace attnlab {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+template <class T>
+ordered_json json_of(const T& value);
+
+// Visits a struct's fields, adding each to a map; absent optionals are left out.
+struct FieldsToJson {
+  ordered_json& out;
+
+  template <class T>
+  void operator()(const Key& key, const T& value) const {
+    if constexpr (OptionalField<T>) {
+      if (value) (*this)(key, *value);
+    } else {
+      out[std::string(key.name)] = json_of(value);
+    }
+  }
+};
+
+template <class T>
+ordered_json json_of(const T& value) {
+  if constexpr (HasFields<T>) {
+    ordered_json out = ordered_json::object();
+    T::fields(value, FieldsToJson{out});
+    return out;
+  } else if constexpr (NamedEnum<T>) {
+    return std::string(name_of(value));
+  } else if constexpr (VectorField<T>) {
+    ordered_json out = ordered_json::array();
+    for (const auto& item : value) out.push_back(json_of(item));
+    return out;
+  } else {
+    return value;
+  }
+}
+
+// A value in an error: JSON on one line, cut where it is long.
+std::string shown(const json& value) {
+  return printable(value.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+// Keys of the own layout that must be there.
+const json& member(const json& config, const std::filesystem::path& file, const char* key, json::value_t type,
+                   const char* expected, const std::string& at = "") {
+  const auto found = config.find(key);
+  if (found != config.end() && found->type() == type) return *found;
+  throw InputError(BadInput{.file = file.string(),
+                            .key = at + key,
+                            .found = found == config.end() ? "nothing" : shown(*found),
+                            .expected = expected});
+}
+
+DecoderConfig read_base(const json& config, const std::filesystem::path& file) {
+  const json& base = member(config, file, "base", json::value_t::object, "a map: the config.json of the base");
+  try {
+    return read_decoder_config(base, file);
+  } catch (const InputError& error) {
+    BadInput problem = error.problem();
+    problem.key = "base." + problem.key;
+    throw InputError(problem);
+  }
+}
+
+// `at`: where in the file the map stands that names a variant, "" or "layers[1].".
+VariantConfig read_name(const json& map, const std::filesystem::path& file, const std::string& at) {
+  const auto& name = member(map, file, "variant", json::value_t::string, "the name of an attention variant", at)
+                         .get_ref<const std::string&>();
+  if (auto variant = variant_defaults(name)) return *variant;
+  throw InputError(BadInput{.file = file.string(),
+                            .key = at + "variant",
+                            .found = "'" + printable(name) + "'",
+                            .expected = "one of " + join(variant_names()),
+                            .nearest = nearest_printable(name, variant_names())});
+}
+
+// JSON is YAML: the options are read as those of an arm are. Lines of the text that is made here mean nothing.
+VariantConfig read_variant(const json& map, const std::filesystem::path& file, const std::string& at) {
+  const VariantConfig variant = read_name(map, file, at);
+  const json& options =
+      member(map, file, "options", json::value_t::object, "a map: the options of the variant", at);
+  try {
+    const Node node = parse_yaml(options.dump(-1, ' ', false, json::error_handler_t::replace), file.string());
+    return with_options(variant, node, at + "options");
+  } catch (const InputError& error) {
+    BadInput problem = error.problem();
+    problem.line = 0;
+    problem.key = printable(problem.key);
+    throw InputError(problem);
+  }
+}
+
+[[noreturn]] void refuse_layers(const std::filesystem::path& file, const std::string& key, std::string found,
+                                std::string expected) {
+  throw InputError(
+      BadInput{.file = file.string(), .key = key, .found = std::move(found), .expected = std::move(expected)});
+}
+
+// A form holds something for each layer; the number comes from a file that may be hostile.
+DecoderConfig countable(DecoderConfig config, const std::filesystem::path& file) {
+  constexpr int64_t most = 100000;
+  if (config.n_layers > most)
+    refuse_layers(file, "num_hidden_layers", fmt::format("{}", config.n_layers),
+                  fmt::format("at most {}", most));
+  return config;
+}
+
+// "layers": each of the base's layers once.
+std::vector<VariantConfig> read_layers(const json& list, const DecoderConfig& base,
+                                       const std::filesystem::path& file) {
+  std::vector<std::optional<VariantConfig>> found(static_cast<size_t>(base.n_layers));
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string at = fmt::format("layers[{}].", i);
+    if (!list[i].is_object()) refuse_layers(file, fmt::format("layers[{}]", i), shown(list[i]), "a map");
+    const auto& text = member(list[i], file, "of", json::value_t::string, "layers, as \"0-3,6\"", at)
+                           .get_ref<const std::string&>();
+    const auto numbers = parse_layers(text);
+    if (!numbers) refuse_layers(file, at + "of", "'" + printable(text) + "'", "layers, as \"0-3,6\"");
+    const VariantConfig variant = read_variant(list[i], file, at);
+    for (const int64_t layer : *numbers) {
+      if (layer >= base.n_layers)
+        refuse_layers(file, at + "of", fmt::format("layer {}", layer),
+                      fmt::format("0 to {}", base.n_layers - 1));
+      if (found[static_cast<size_t>(layer)])
+        refuse_layers(file, at + "of", fmt::format("layer {} again", layer), "each layer once");
+      found[static_cast<size_t>(layer)] = variant;
+    }
+  }
+  std::vector<VariantConfig> layers;
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (!found[i]) refuse_layers(file, "layers", fmt::format("no variant for layer {}", i), "each layer once");
+    layers.push_back(*found[i]);
+  }
+  return layers;
+}
+
+// The base's own variant has one layout only, the family's: names of tensors depend on it.
+void check_form(const ModelForm& form, const std::filesystem::path& file) {
+  std::optional<BadInput> problem;
+  for (int64_t i = 0; i < form.config.n_layers && !problem; ++i) {
+    problem = variant_problem(form.config.attention_shape(i), form.of(i));
+    if (problem && problem->key != "variant") problem->key = "options." + problem->key;
+    if (problem && !is_uniform(form)) problem->key = fmt::format("layer {}: {}", i, problem->key);
+  }
+  if (!problem && is_native(form))
+    problem = BadInput{.key = "variant",
+                       .found = form_name(form),
+                       .expected = fmt::format("another variant than the base's own: that one's layout is the "
+                                               "one of model_type {}",
+                                               name_of(form.config.family))};
+  if (!problem) return;
+  problem->file = file.string();
+  throw InputError(*problem);
+}
+
+// Whole numbers of up to six digits.
+std::optional<int64_t> parse_layer(std::string_view text) {
+  if (text.empty() || text.size() > 6) return std::nullopt;
+  int64_t value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = 10 * value + (c - '0');
+  }
+  return value;
+}
+
+ordered_json options_json(const VariantConfig& variant) {
+  return std::visit([](const auto& options) { return json_of(options); }, variant);
+}
+
+bool same_variant(const VariantConfig& a, const VariantConfig& b) {
+  const auto fields = [](const VariantConfig& variant) {
+    return std::visit([](const auto& held) { return flatten(held); }, variant);
+  };
+  return a.index() == b.index() && fields(a) == fields(b);
+}
+
+}  // namespace
+
+VariantConfig native_variant(const DecoderConfig& config) {
+  if (config.mla) return DeepseekMla::Config{};
+  return Gqa::Config{};
+}
+
+ModelForm native_form(const DecoderConfig& config) { return {config, native_variant(config)}; }
+
+bool is_native(const ModelForm& form) {
+  const size_t own = native_variant(form.config).index();
+  return std::all_of(form.layers.begin(), form.layers.end(), [&](const auto& v) { return v.index() == own; });
+}
+
+bool is_uniform(const ModelForm& form) {
+  return std::all_of(form.layers.begin(), form.layers.end(),
+                     [&](const auto& variant) { return same_variant(variant, form.layers.front()); });
+}
+
+std::string form_name(const ModelForm& form) {
+  std::vector<std::string> names;
+  for (const auto& variant : form.layers)
+    if (const auto name = variant_name(variant); std::find(names.begin(), names.end(), name) == names.end())
+      names.push_back(name);
+  return fmt::format("{}", fmt::join(names, " + "));
+}
+
+std::optional<std::vector<int64_t>> parse_layers(const std::string& text) {
+  std::vector<int64_t> layers;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    const size_t colon = std::min(part.find(':'), part.size()), dash = part.find('-');
+    const auto first = parse_layer(std::string_view(part).substr(0, std::min(dash, colon)));
+    const auto last =
+        dash < colon ? parse_layer(std::string_view(part).substr(dash + 1, colon - dash - 1)) : first;
+    const auto step = colon < part.size() ? parse_layer(std::string_view(part).substr(colon + 1)) : 1;
+    if (!first || !last || !step || *step < 1 || *last < *first) return std::nullopt;
+    for (int64_t layer = *first; layer <= *last; layer += *step) layers.push_back(layer);
+    begin = end + 1;
+  }
+  return layers;
+}
+
+std::string layers_text(const std::vector<int64_t>& layers) {
+  std::string text;
+  for (size_t i = 0; i < layers.size();) {
+    size_t last = i;
+    while (last + 1 < layers.size() && layers[last + 1] == layers[last] + 1) ++last;
+    if (!text.empty()) text += ",";
+    text += last > i ? fmt::format("{}-{}", layers[i], layers[last]) : fmt::format("{}", layers[i]);
+    i = last + 1;
+  }
+  return text;
+}
+
+std::vector<LayerGroup> layer_groups(const ModelForm& form) {
+  std::vector<LayerGroup> groups;
+  for (size_t i = 0; i < form.layers.size(); ++i) {
+    auto found = std::find_if(groups.begin(), groups.end(),
+                              [&](const auto& group) { return same_variant(group.variant, form.layers[i]); });
+    if (found == groups.end()) found = groups.insert(groups.end(), {{}, form.layers[i]});
+    found->layers.push_back(static_cast<int64_t>(i));
+  }
+  return groups;
+}
+
+VariantConfig with_options(VariantConfig variant, const Node& options, const std::string& key) {
+  std::visit([&]<class T>(T& held) { held = read_config<T>(options, key); }, variant);
+  return variant;
+}
+
+ModelForm read_model_form(const json& config, const std::filesystem::path& file) {
+  if (const auto type = config.find("model_type"); type == config.end() || *type != kOwnModelType)
+    return native_form(countable(read_decoder_config(config, file), file));
+  ModelForm form;
+  if (const auto layers = config.find("layers"); layers != config.end()) {
+    if (!layers->is_array() || config.contains("variant"))
+      refuse_layers(file, "layers", layers->is_array() ? "a list beside \"variant\"" : shown(*layers),
+                    "a list of maps, in place of \"variant\" and \"options\"");
+    const DecoderConfig base = countable(read_base(config, file), file);
+    form = {base, read_layers(*layers, base, file)};
+  } else {
+    read_name(config, file, "");
+    const DecoderConfig base = countable(read_base(config, file), file);
+    form = {base, read_variant(config, file, "")};
+  }
+  check_form(form, file);
+  return form;
+}
+
+ordered_json write_model_form(const ModelForm& form, const std::string& dtype) {
+  ordered_json base = write_decoder_config(form.config, dtype);
+  if (is_native(form)) return base;
+  ordered_json out{{"model_type", kOwnModelType}, {"architectures", {"AttnlabForCausalLM"}}};
+  if (is_uniform(form)) {
+    out["variant"] = variant_name(form.layers.front());
+    out["options"] = options_json(form.layers.front());
+  } else {
+    out["layers"] = ordered_json::array();
+    for (const auto& group : layer_groups(form))
+      out["layers"].push_back({{"of", layers_text(group.layers)},
+                               {"variant", variant_name(group.variant)},
+                               {"options", options_json(group.variant)}});
+  }
+  out["base"] = std::move(base);
+  out["torch_dtype"] = dtype;
+  return out;
+}
+
+}  // namespace attnlab

@@ -1,0 +1,53 @@
+// How caches are kept while generating: which tokens stay (the policy) and in what form (the storage). Without
+// torch.
+#pragma once
+
+#include <optional>
+
+#include "core/errors.h"
+#include "core/fields.h"
+#include "state/layout.h"
+
+namespace attnlab {
+
+enum class CachePolicyName { all };
+template <>
+struct EnumNames<CachePolicyName> {
+  static constexpr std::array<std::pair<std::string_view, CachePolicyName>, 1> rows{
+      {{"all", CachePolicyName::all}}};
+};
+
+enum class CacheStorageName { dense };
+template <>
+struct EnumNames<CacheStorageName> {
+  static constexpr std::array<std::pair<std::string_view, CacheStorageName>, 1> rows{
+      {{"dense", CacheStorageName::dense}}};
+};
+
+struct CacheConfig {
+  CachePolicyName policy = CachePolicyName::all;
+  CacheStorageName storage = CacheStorageName::dense;
+  int64_t report_context = 4096;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"policy", "which tokens stay in the cache: all"}, self.policy);
+    visit(Key{"storage", "in what form: dense (as computed)"}, self.storage);
+    visit(
+        Key{"report_context", "tokens of a sequence at which results tell the bytes that it keeps"}.at_least(1),
+        self.report_context);
+  }
+};
+
+// One layer, for counting what it keeps.
+struct KeptLayer {
+  StateLayout layout;
+  int64_t window = 0;         // tokens that it can see; 0: all
+  int64_t element_bytes = 2;  // of one number as it is computed; fixed slots are float32
+};
+
+// Bytes that the layer keeps for one sequence of `context` tokens, with all that policy and storage keep beside
+// the numbers themselves.
+double state_bytes(const CacheConfig& config, const KeptLayer& layer, int64_t context);
+
+}  // namespace attnlab

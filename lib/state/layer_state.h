@@ -1,0 +1,84 @@
+// What one layer keeps while generating: its slots (layout.h) in storages (storage.h), under a policy that says
+// which tokens stay (policy.h).
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "state/layout.h"
+#include "state/policy.h"
+#include "state/sequence.h"
+#include "state/storage.h"
+
+namespace attnlab {
+
+class LayerState {
+ public:
+  // Room for `capacity` tokens of each of B sequences. With a window only the tokens that later ones can see
+  // are kept. `policy_problem` must be empty. Fixed slots start at 0.
+  LayerState(StateLayout layout, int64_t B, int64_t capacity, torch::TensorOptions options, int64_t window = 0,
+             const CachePlan& plan = {});
+
+  // A pass: every per-token slot is remembered once, fixed slots are read and replaced, then `settle` is
+  // called.
+  //
+  // Stores the newest T tokens of a slot, x [B, T, width] or, by heads, [B, heads, T, width / heads]. Returns
+  // the tokens that the pass's queries may look at, these included, in the same form.
+  torch::Tensor remember(size_t slot, const torch::Tensor& x);
+  // What remember returned last, as [B, P, width] with P ≥ S tokens whose rest is finite (TokenStorage).
+  torch::Tensor aligned(size_t slot) const { return storages_.at(slot)->read_aligned(); }
+  // A fixed slot: [B, heads, width / heads] float32.
+  const torch::Tensor& fixed(size_t slot) const { return fixed_.at(slot); }
+  void replace(size_t slot, const torch::Tensor& value);
+  // The queries of the pass, if the policy wants them.
+  bool wants_attention() const { return plan_.policy->wants_attention(); }
+  void look(Looked looked) { looked_ = std::move(looked); }
+  // Lets the policy choose what stays.
+  void settle(const Sequence& sequence);
+
+  // Where the tokens that remember returned stand: int64 columns and bool [B, h, S], h = 1 where all heads have
+  // the same. Undefined: in the last `kept()` columns.
+  const torch::Tensor& places() const { return places_BhS_; }
+  const torch::Tensor& valid() const { return valid_BhS_; }
+  // Tokens that remember returned last.
+  int64_t kept() const { return kept_; }
+  // Columns that have been seen.
+  int64_t length() const { return columns_; }
+
+  // Keeps only the given rows of the batch, in the given order (finished sequences leave).
+  void select_rows(const torch::Tensor& rows);
+  // The rows of two states of one layer, of a batch that is `length` columns wide then: newest tokens side by
+  // side, with room for `capacity` columns in all.
+  static LayerState joined(const LayerState& first, const LayerState& second, int64_t length, int64_t capacity);
+  // Remembers this length, so that `rewind` can come back to it whatever was dropped or replaced since.
+  void mark();
+  // Forgets the newest tokens, so that `length` columns are left. Without a mark at that length only where
+  // nothing can have been lost: no window, no dropping policy, no fixed slots.
+  void rewind(int64_t length);
+  // Bytes that what is held takes.
+  int64_t bytes() const;
+
+ private:
+  struct Mark;
+  LayerState() = default;
+  void extend_places(int64_t B, int64_t T, torch::Device device);
+  void keep(const torch::Tensor& stays_BhS);
+  int64_t choice_heads() const;
+
+  StateLayout layout_;
+  CachePlan plan_;
+  std::vector<std::unique_ptr<TokenStorage>> storages_;  // by slot; null for fixed ones
+  std::vector<torch::Tensor> fixed_;                     // by slot; undefined for per-token ones
+  size_t first_ = 0;                                     // the first per-token slot
+  int64_t columns_ = 0, kept_ = 0;
+  int64_t appended_ = 0;                               // tokens of this pass so far
+  torch::Tensor places_BhS_, valid_BhS_, scores_BhS_;  // under a policy that drops
+  std::optional<Looked> looked_;
+  std::shared_ptr<const Mark> mark_;
+};
+
+}  // namespace attnlab

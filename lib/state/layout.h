@@ -1,0 +1,31 @@
+// What a layer keeps while generating, slot by slot, without torch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace attnlab {
+
+enum class Extent {
+  per_token,  // grows by a row with each token: keys, values, latents
+  fixed,      // one value for each sequence, replaced as tokens come: the state of a recurrence
+};
+
+struct StateSlot {
+  std::string name;   // "k", "v", "k_latent", …
+  int64_t width = 0;  // numbers per token, of all heads; of a fixed slot: numbers of a sequence
+  int64_t heads = 1;  // that share the width alike
+  Extent extent = Extent::per_token;
+  // Of each head, the numbers that hold rotary position already: `rotated` of them from `rotated_from` on.
+  int64_t rotated_from = 0, rotated = 0;
+};
+
+using StateLayout = std::vector<StateSlot>;
+
+// Numbers kept per token.
+int64_t numbers_per_token(const StateLayout& layout);
+// Numbers kept whatever the length.
+int64_t fixed_numbers(const StateLayout& layout);
+
+}  // namespace attnlab

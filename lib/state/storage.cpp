@@ -1,0 +1,115 @@
+#include "state/storage.h"
+
+#include <algorithm>
+
+#include "core/errors.h"
+
+namespace attnlab {
+namespace {
+
+int64_t aligned_up(int64_t tokens) {
+  return (tokens + TokenStorage::kAlignment - 1) / TokenStorage::kAlignment * TokenStorage::kAlignment;
+}
+
+// A quarter more than the window: the kept tokens are moved to the front once in so many steps.
+int64_t capacity_with(int64_t window, int64_t capacity) {
+  return window > 0 ? std::min(capacity, window + window / 4 + 64) : capacity;
+}
+
+class DenseStorage final : public TokenStorage {
+ public:
+  explicit DenseStorage(const StorageNeeds& needs)
+      : heads_(needs.slot.heads),
+        window_(needs.window),
+        tokens_(
+            torch::zeros({needs.B, aligned_up(capacity_with(needs.window, needs.capacity)), needs.slot.width},
+                         needs.options)) {}
+
+  void append(const torch::Tensor& x_BTW) override {
+    const int64_t T = x_BTW.size(1);
+    make_room(T);
+    tokens_.narrow(1, length_, T).copy_(x_BTW);
+    const int64_t seen = window_ > 0 ? std::min(length_, window_ - 1) : length_;
+    length_ += T;
+    shown_ = seen + T;
+  }
+
+  torch::Tensor read() const override { return tokens_.narrow(1, length_ - shown_, shown_); }
+
+  torch::Tensor read_aligned() const override {
+    const int64_t begin = length_ - shown_;
+    return tokens_.narrow(1, begin, std::min(aligned_up(shown_), tokens_.size(1) - begin));
+  }
+
+  int64_t length() const override { return length_; }
+  bool forgets() const override { return window_ > 0; }
+
+  void keep(const torch::Tensor& index_BhK) override {
+    const int64_t B = tokens_.size(0), K = index_BhK.size(2), w = tokens_.size(2) / heads_;
+    const auto index_BKhw = index_BhK.transpose(1, 2).unsqueeze(-1).expand({B, K, heads_, w});
+    const auto chosen = read().unflatten(-1, {heads_, w}).gather(1, index_BKhw).flatten(2);
+    tokens_.narrow(1, 0, K).copy_(chosen);
+    length_ = shown_ = K;
+  }
+
+  void select_rows(const torch::Tensor& rows) override { tokens_ = tokens_.index_select(0, rows); }
+
+  void truncate(int64_t length) override {
+    ATTNLAB_CHECK(window_ == 0 && length >= 0 && length <= length_);
+    length_ = shown_ = length;
+  }
+
+  std::unique_ptr<TokenStorage> joined(const TokenStorage& other, int64_t length,
+                                       int64_t capacity) const override {
+    const auto& second = dynamic_cast<const DenseStorage&>(other);
+    ATTNLAB_CHECK(window_ == second.window_);
+    if (window_ > 0) length = std::min(length, std::max(length_, second.length_));
+    auto out = std::make_unique<DenseStorage>(*this);
+    out->length_ = out->shown_ = length;
+    const int64_t rows = tokens_.size(0);
+    const int64_t room = aligned_up(std::max(length, capacity_with(window_, capacity)));
+    out->tokens_ = torch::zeros({rows + second.tokens_.size(0), room, tokens_.size(2)}, tokens_.options());
+    copy_last(*this, length, out->tokens_.narrow(0, 0, rows));
+    copy_last(second, length, out->tokens_.narrow(0, rows, second.tokens_.size(0)));
+    return out;
+  }
+
+  std::unique_ptr<TokenStorage> clone() const override {
+    auto out = std::make_unique<DenseStorage>(*this);
+    out->tokens_ = tokens_.clone();
+    return out;
+  }
+
+  int64_t bytes() const override { return tokens_.size(0) * shown_ * tokens_.size(2) * tokens_.element_size(); }
+
+ private:
+  // Moves what a window still shows to the front, into a larger tensor if T new tokens need one.
+  void make_room(int64_t T) {
+    if (length_ + T <= tokens_.size(1)) return;
+    ATTNLAB_CHECK(window_ > 0);
+    const int64_t kept = std::min(length_, window_ - 1);
+    const auto last = tokens_.narrow(1, length_ - kept, kept).clone();
+    if (kept + T > tokens_.size(1))
+      tokens_ = torch::zeros({tokens_.size(0), aligned_up(kept + T), tokens_.size(2)}, tokens_.options());
+    tokens_.narrow(1, 0, kept).copy_(last);
+    length_ = kept;
+  }
+
+  // To the end of the first `length` tokens of `to`.
+  static void copy_last(const DenseStorage& from, int64_t length, torch::Tensor to) {
+    const int64_t kept = std::min(length, from.length_);
+    to.narrow(1, length - kept, kept).copy_(from.tokens_.narrow(1, from.length_ - kept, kept));
+  }
+
+  int64_t heads_, window_;
+  torch::Tensor tokens_;
+  int64_t length_ = 0, shown_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<TokenStorage> dense_storage(const StorageNeeds& needs) {
+  return std::make_unique<DenseStorage>(needs);
+}
+
+}  // namespace attnlab
