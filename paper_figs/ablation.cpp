@@ -112,7 +112,8 @@ std::string caption_of(const std::vector<AblationPanel>& panels, const std::stri
   return count_seeds(counts) + "; paired difference, 95 % interval" + (note.empty() ? "" : "; " + note);
 }
 
-Drawing draw(const std::vector<AblationPanel>& panels, const RunSet& runs, size_t point, const std::string& note) {
+Drawing draw(const std::vector<AblationPanel>& panels, const RunSet& runs, size_t point,
+             const std::string& note) {
   Drawing drawing{.name = file_name("ablation", runs, point)};
   double body_in = -axis_in;
   for (const AblationPanel& panel : panels)

@@ -5,7 +5,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 if [[ ${1:-} == --help || ${1:-} == -h ]]; then usage; fi
-"$root/scripts/build.sh"
+"$root/scripts/build.sh" --unity --target run_ablation --target make_figures --target compare_runs --target make_report
 say "Installed and built in ${SECONDS}s"
 
 cd "$root"

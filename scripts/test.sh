@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 if [[ ${1:-} == --help || ${1:-} == -h ]]; then usage; fi
 "$root/scripts/install_deps.sh" --tests > /dev/null
-"$root/scripts/build.sh"
+"$root/scripts/build.sh" --unity
 say "Built in ${SECONDS}s"
 
 run_tests "$root/build" "$@"

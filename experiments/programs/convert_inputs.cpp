@@ -36,8 +36,8 @@ std::vector<int64_t> layers_of(const std::string& option, const std::string& tex
 }
 
 // One step: "FORM[@LAYERS] [KEY=VALUE …]", and more settings.
-ConversionStep read_step(const std::string& option, const std::string& text,
-                         const std::vector<std::string>& settings, int64_t n_layers) {
+ConversionStep read_step(const char* option, const std::string& text, const std::vector<std::string>& settings,
+                         int64_t n_layers) {
   std::istringstream words(text);
   std::string head;
   words >> head;

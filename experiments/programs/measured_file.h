@@ -1,11 +1,10 @@
 // What the programs that measure without training share: the file that they write.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <string>
 
 #include "results/measurements.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

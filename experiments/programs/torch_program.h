@@ -1,11 +1,10 @@
 // What programs that compute with torch add to program.h.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <string>
 
 #include "program.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

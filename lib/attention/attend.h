@@ -1,10 +1,9 @@
 // The pieces that variants share: softmax attention over heads.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "attention/rotary.h"
 #include "attention/shape.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

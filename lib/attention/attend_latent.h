@@ -1,9 +1,8 @@
 // Attention of one new token over a latent that all heads share: decoding in MLA's absorbed form.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "attention/shape.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -4,8 +4,6 @@
 // R latent rank.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -14,6 +12,7 @@
 #include "attention/gqa_weights.h"
 #include "attention/linear.h"
 #include "attention/mixer.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

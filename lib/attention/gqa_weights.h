@@ -1,12 +1,11 @@
 // The GQA weights that variants are converted from.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <map>
 #include <string>
 
 #include "attention/variant.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

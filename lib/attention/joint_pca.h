@@ -3,9 +3,9 @@
 // is given fewer z: the leading principal directions of z over calibration tokens.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "tensor/torch.h"
 
 namespace attnlab {
 

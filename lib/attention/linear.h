@@ -2,10 +2,10 @@
 // model of many gigabytes is built without touching its memory.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 #include <utility>
+
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -1,9 +1,9 @@
 // Low-rank factors of a projection that lose least of its outputs.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "tensor/torch.h"
 
 namespace attnlab {
 

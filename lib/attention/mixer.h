@@ -4,8 +4,6 @@
 // Shapes: B batch, T new tokens, D d_model.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,6 +13,7 @@
 #include "state/layer_state.h"
 #include "state/layout.h"
 #include "state/sequence.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

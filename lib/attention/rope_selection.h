@@ -5,10 +5,9 @@
 // numbers (i, i + h). r numbers of a head keep rotary position: r / 2 frequencies.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "attention/gqa_weights.h"
 #include "attention/mha2mla.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -9,9 +9,9 @@
 // if all numbers of the band turn alike: exactly for m = 1.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "tensor/torch.h"
 
 namespace attnlab {
 

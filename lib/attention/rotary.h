@@ -1,13 +1,12 @@
 // Rotary position (RoFormer, arXiv 2104.09864) and the scalings of its frequencies that released models use.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <optional>
 
 #include "attention/rope_scaling.h"
 #include "state/sequence.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

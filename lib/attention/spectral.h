@@ -1,7 +1,7 @@
 // Eigen-decompositions of second moments, in double.
 #pragma once
 
-#include <torch/torch.h>
+#include "tensor/torch.h"
 
 namespace attnlab {
 

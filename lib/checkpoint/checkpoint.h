@@ -2,8 +2,6 @@
 // model.safetensors.index.json lists.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -13,6 +11,7 @@
 
 #include "checkpoint/checkpoint_files.h"
 #include "checkpoint/safetensors.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -2,8 +2,6 @@
 // model-00001-of-0000N.safetensors and so on beside model.safetensors.index.json, and config.json.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -11,6 +9,7 @@
 #include <string>
 
 #include "checkpoint/checkpoint_files.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

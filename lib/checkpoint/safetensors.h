@@ -1,14 +1,14 @@
 // safetensors files: named tensors in one file that can be memory-mapped. The format: safetensors_header.h.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -7,13 +7,13 @@
 //   the rest     the tensors' bytes, little-endian, row-major; offsets count from here
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -1,12 +1,12 @@
 // Where a writer puts tensors in a safetensors file, and the header that says so.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
+
+#include "tensor/torch.h"
 
 namespace attnlab {
 

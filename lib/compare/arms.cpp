@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <map>
 
-#include "core/errors.h"
 #include "core/add_once.h"
+#include "core/errors.h"
 
 namespace attnlab {
 namespace {

@@ -10,8 +10,8 @@
 #include "compare/arms.h"
 #include "compare/rate_note.h"
 #include "compare/run_differences.h"
-#include "core/errors.h"
 #include "core/add_once.h"
+#include "core/errors.h"
 
 namespace attnlab {
 namespace {

@@ -1,11 +1,10 @@
 // The tokens that a conversion looks at: rows for calibration, and others to measure on.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <filesystem>
 #include <string>
 
+#include "tensor/torch.h"
 #include "text/tokenizer.h"
 
 namespace attnlab {

@@ -4,8 +4,6 @@
 // Shapes: B rows, T tokens of a row, D d_model.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,6 +13,7 @@
 #include "model/decoder.h"
 #include "model/model_form.h"
 #include "model/precision.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

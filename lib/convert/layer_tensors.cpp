@@ -1,6 +1,6 @@
 #include "convert/layer_tensors.h"
 
-#include <torch/torch.h>
+#include "tensor/torch.h"
 
 namespace attnlab {
 namespace {

@@ -1,12 +1,11 @@
 // Which layer gets how many latent numbers (CARE, arXiv 2603.17946).
 #pragma once
 
-#include <torch/torch.h>
-
 #include <vector>
 
 #include "attention/care.h"
 #include "convert/transform.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -108,11 +108,12 @@ CodeDraft sum_filtered(Random& random, const CodeScale& scale) {
   const Mapping mapping = scale.compose ? draw_mapping(random, scale) : identity();
   const std::string p = list_parameter(random);
   return on_numbers({.name = "sum_" + mapping.name + "_" + filter.name,
-                 .parameters = p,
-                 .result = "the sum of the numbers in the list that are " + filter.phrase + mapping.phrase,
-                 .body = {"total = 0", "for v in " + p + ":", "    if " + filter.condition + ":",
-                          "        total += " + mapping.expression, "return total"}},
-                random, scale, [=](const Numbers& values) { return total(select(values, filter, mapping)); });
+                     .parameters = p,
+                     .result = "the sum of the numbers in the list that are " + filter.phrase + mapping.phrase,
+                     .body = {"total = 0", "for v in " + p + ":", "    if " + filter.condition + ":",
+                              "        total += " + mapping.expression, "return total"}},
+                    random, scale,
+                    [=](const Numbers& values) { return total(select(values, filter, mapping)); });
 }
 
 CodeDraft sum_mapped(Random& random, const CodeScale& scale) {
@@ -134,12 +135,12 @@ CodeDraft count_filtered(Random& random, const CodeScale& scale) {
   const Filter filter = draw_filter(random, scale);
   const std::string p = list_parameter(random);
   return on_numbers({.name = "count_" + filter.name,
-                 .parameters = p,
-                 .result = "how many numbers in the list are " + filter.phrase,
-                 .body = {"count = 0", "for v in " + p + ":", "    if " + filter.condition + ":",
-                          "        count += 1", "return count"}},
-                random, scale,
-                [=](const Numbers& values) { return int64_t(select(values, filter, identity()).size()); });
+                     .parameters = p,
+                     .result = "how many numbers in the list are " + filter.phrase,
+                     .body = {"count = 0", "for v in " + p + ":", "    if " + filter.condition + ":",
+                              "        count += 1", "return count"}},
+                    random, scale,
+                    [=](const Numbers& values) { return int64_t(select(values, filter, identity()).size()); });
 }
 
 CodeDraft list_filtered(Random& random, const CodeScale& scale) {
@@ -159,10 +160,10 @@ CodeDraft list_mapped(Random& random, const CodeScale& scale) {
   const std::string p = list_parameter(random);
   const Filter all{"", "", "", [](int64_t) { return true; }};
   return on_numbers({.name = mapping.name + "_list",
-                 .parameters = p,
-                 .result = "a list of all the numbers" + mapping.phrase,
-                 .body = {"return [" + mapping.expression + " for v in " + p + "]"}},
-                random, scale, [=](const Numbers& values) { return select(values, all, mapping); });
+                     .parameters = p,
+                     .result = "a list of all the numbers" + mapping.phrase,
+                     .body = {"return [" + mapping.expression + " for v in " + p + "]"}},
+                    random, scale, [=](const Numbers& values) { return select(values, all, mapping); });
 }
 
 // The largest or smallest of the filtered numbers, a given number if there is none.
@@ -191,15 +192,15 @@ CodeDraft first_filtered(Random& random, const CodeScale& scale) {
   const int64_t none = random.between(-2, 0);
   const std::string p = list_parameter(random);
   return on_numbers({.name = "first_" + filter.name,
-                 .parameters = p,
-                 .result = "the first number in the list that is " + filter.phrase + ", or " + str(none) +
-                           " if there is none",
-                 .body = {"for v in " + p + ":", "    if " + filter.condition + ":", "        return v",
-                          "return " + str(none)}},
-                random, scale, [=](const Numbers& values) {
-                  const Numbers found = select(values, filter, identity());
-                  return found.empty() ? none : found.front();
-                });
+                     .parameters = p,
+                     .result = "the first number in the list that is " + filter.phrase + ", or " + str(none) +
+                               " if there is none",
+                     .body = {"for v in " + p + ":", "    if " + filter.condition + ":", "        return v",
+                              "return " + str(none)}},
+                    random, scale, [=](const Numbers& values) {
+                      const Numbers found = select(values, filter, identity());
+                      return found.empty() ? none : found.front();
+                    });
 }
 
 CodeDraft any_or_all(Random& random, const CodeScale& scale) {
@@ -207,30 +208,30 @@ CodeDraft any_or_all(Random& random, const CodeScale& scale) {
   const bool any = random.between(0, 1) == 0;
   const std::string p = list_parameter(random), function = any ? "any" : "all";
   return on_numbers({.name = function + "_" + filter.name,
-                 .parameters = p,
-                 .result = std::string("True if ") + (any ? "any number" : "every number") +
-                           " in the list is " + filter.phrase + ", else False",
-                 .body = {"return " + function + "(" + filter.condition + " for v in " + p + ")"}},
-                random, scale, [=](const Numbers& values) {
-                  return any ? std::any_of(values.begin(), values.end(), filter.holds)
-                             : std::all_of(values.begin(), values.end(), filter.holds);
-                });
+                     .parameters = p,
+                     .result = std::string("True if ") + (any ? "any number" : "every number") +
+                               " in the list is " + filter.phrase + ", else False",
+                     .body = {"return " + function + "(" + filter.condition + " for v in " + p + ")"}},
+                    random, scale, [=](const Numbers& values) {
+                      return any ? std::any_of(values.begin(), values.end(), filter.holds)
+                                 : std::all_of(values.begin(), values.end(), filter.holds);
+                    });
 }
 
 CodeDraft running_total(Random& random, const CodeScale& scale) {
   const int64_t start = random.between(1, scale.constant), factor = random.between(1, 5);
   const std::string p = list_parameter(random), step = factor == 1 ? "v" : "v * " + str(factor);
   return on_numbers({.name = "running_total",
-                 .parameters = p,
-                 .result = "the list of running totals that start from " + str(start) +
-                           (factor == 1 ? "" : ", each number multiplied by " + str(factor)),
-                 .body = {"total = " + str(start), "result = []", "for v in " + p + ":", "    total += " + step,
-                          "    result.append(total)", "return result"}},
-                random, scale, [=](Numbers values) {
-                  int64_t sum = start;
-                  for (int64_t& v : values) v = sum += v * factor;
-                  return values;
-                });
+                     .parameters = p,
+                     .result = "the list of running totals that start from " + str(start) +
+                               (factor == 1 ? "" : ", each number multiplied by " + str(factor)),
+                     .body = {"total = " + str(start), "result = []", "for v in " + p + ":",
+                              "    total += " + step, "    result.append(total)", "return result"}},
+                    random, scale, [=](Numbers values) {
+                      int64_t sum = start;
+                      for (int64_t& v : values) v = sum += v * factor;
+                      return values;
+                    });
 }
 
 CodeDraft differences_between(Random& random, const CodeScale& scale) {
@@ -269,47 +270,48 @@ CodeDraft replace_number(Random& random, const CodeScale& scale) {
   const int64_t k = random.between(0, scale.constant);
   const std::string p = list_parameter(random);
   return on_numbers({.name = "replace_" + filter.name,
-                 .parameters = p,
-                 .result = "the list with every number that is " + filter.phrase + " replaced by " + str(k),
-                 .body = {"return [" + str(k) + " if " + filter.condition + " else v for v in " + p + "]"}},
-                random, scale, [=](Numbers values) {
-                  for (int64_t& v : values)
-                    if (filter.holds(v)) v = k;
-                  return values;
-                });
+                     .parameters = p,
+                     .result = "the list with every number that is " + filter.phrase + " replaced by " + str(k),
+                     .body = {"return [" + str(k) + " if " + filter.condition + " else v for v in " + p + "]"}},
+                    random, scale, [=](Numbers values) {
+                      for (int64_t& v : values)
+                        if (filter.holds(v)) v = k;
+                      return values;
+                    });
 }
 
 CodeDraft sum_of_top(Random& random, const CodeScale& scale) {
   const int64_t n = random.between(2, scale.length), k = random.between(1, scale.constant);
   const std::string p = list_parameter(random);
   return on_numbers({.name = "sum_largest",
-                 .parameters = p,
-                 .result = "the sum of the " + str(n) + " largest numbers in the list, plus " + str(k),
-                 .body = {"largest = sorted(" + p + ", reverse=True)[:" + str(n) + "]",
-                          "return sum(largest) + " + str(k)}},
-                random, scale, [=](Numbers values) {
-                  std::sort(values.rbegin(), values.rend());
-                  values.resize(std::min(values.size(), static_cast<size_t>(n)));
-                  return total(values) + k;
-                });
+                     .parameters = p,
+                     .result = "the sum of the " + str(n) + " largest numbers in the list, plus " + str(k),
+                     .body = {"largest = sorted(" + p + ", reverse=True)[:" + str(n) + "]",
+                              "return sum(largest) + " + str(k)}},
+                    random, scale, [=](Numbers values) {
+                      std::sort(values.rbegin(), values.rend());
+                      values.resize(std::min(values.size(), static_cast<size_t>(n)));
+                      return total(values) + k;
+                    });
 }
 
 CodeDraft every_nth(Random& random, const CodeScale& scale) {
   const int64_t start = random.between(0, 3), step = random.between(2, 4);
   const Mapping mapping = draw_mapping(random, scale);
   const std::string p = list_parameter(random);
-  return on_numbers({.name = "every_nth_" + mapping.name,
-                 .parameters = p,
-                 .result = "every " + str(step) + "th number of the list starting at index " + str(start) +
-                           mapping.phrase,
-                 .body = {"return [" + mapping.expression + " for v in " + p + "[" + str(start) +
-                          "::" + str(step) + "]]"}},
-                random, scale, [=](const Numbers& values) {
-                  Numbers out;
-                  for (auto i = static_cast<size_t>(start); i < values.size(); i += static_cast<size_t>(step))
-                    out.push_back(mapping.apply(values[i]));
-                  return out;
-                });
+  return on_numbers(
+      {.name = "every_nth_" + mapping.name,
+       .parameters = p,
+       .result =
+           "every " + str(step) + "th number of the list starting at index " + str(start) + mapping.phrase,
+       .body = {"return [" + mapping.expression + " for v in " + p + "[" + str(start) + "::" + str(step) +
+                "]]"}},
+      random, scale, [=](const Numbers& values) {
+        Numbers out;
+        for (auto i = static_cast<size_t>(start); i < values.size(); i += static_cast<size_t>(step))
+          out.push_back(mapping.apply(values[i]));
+        return out;
+      });
 }
 
 }  // namespace

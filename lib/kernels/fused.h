@@ -3,7 +3,7 @@
 // GPU arithmetic is float32 in every format and results are rounded once.
 #pragma once
 
-#include <torch/torch.h>
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -4,9 +4,9 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <torch/torch.h>
 
 #include "kernels/cuda_kernels.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -2,11 +2,11 @@
 // of a GPU, too.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 #include <string>
 #include <vector>
+
+#include "tensor/torch.h"
 
 namespace attnlab {
 

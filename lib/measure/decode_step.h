@@ -1,13 +1,12 @@
 // What bench_decode measures: shapes of models, and one decoding step at a fixed context.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "model/decoder.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -4,14 +4,13 @@
 // C = 2·G·H numbers per token.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
 
 #include "attention/mixer.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -1,6 +1,7 @@
 #include "model/decoder.h"
 
 #include <ATen/autocast_mode.h>
+#include <torch/nn/modules/container/modulelist.h>
 
 #include <cmath>
 

@@ -6,8 +6,6 @@
 // Shapes: B batch, T new tokens, S all tokens so far, D d_model, V vocabulary.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,6 +17,7 @@
 #include "model/mlp.h"
 #include "model/model_form.h"
 #include "state/layer_state.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

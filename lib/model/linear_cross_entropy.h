@@ -2,7 +2,7 @@
 // never exist at once.
 #pragma once
 
-#include <torch/torch.h>
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -1,5 +1,7 @@
 #include "model/mlp.h"
 
+#include <torch/nn/modules/container/modulelist.h>
+
 #include "kernels/fused.h"
 
 namespace attnlab {

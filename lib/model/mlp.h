@@ -1,10 +1,9 @@
 // The two forms of a layer's MLP.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "attention/linear.h"
 #include "model/decoder_config.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

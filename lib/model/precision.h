@@ -1,9 +1,8 @@
 // In which number formats a forward pass computes.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "core/names.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -1,9 +1,9 @@
 // Choosing the next token.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "tensor/torch.h"
 
 namespace attnlab {
 

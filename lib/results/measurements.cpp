@@ -52,7 +52,8 @@ Measurements read_measurements(const fs::path& path) {
   if (!result_exists(path)) refuse_measurements(path, fs::exists(path, ignored) ? "no file" : "nothing");
   try {
     const hdf5::Handle file = hdf5::open_file(path, hdf5::Mode::read);
-    if (read_format(file) != kMeasurementsFormat) refuse_measurements(path, "format '" + read_format(file) + "'");
+    if (read_format(file) != kMeasurementsFormat)
+      refuse_measurements(path, "format '" + read_format(file) + "'");
     Measurements measurements{.path = path};
     measurements.provenance = read_attributes(hdf5::open_group(file, "provenance"));
     each_table(measurements, [&]<class Row>(const char* name, std::vector<Row>& rows) {

@@ -38,7 +38,7 @@ struct Cells {
 };
 
 template <class Row>
-std::string columns_of() {
+std::string column_list() {
   std::string names;
   const Row row;
   Row::fields(row, Names{names});
@@ -121,9 +121,9 @@ std::string runs_csv(const std::vector<RunRecord>& runs) {
 
 std::vector<TidyTable> tidy_tables(const std::vector<RunRecord>& runs) {
   const std::string head = kRunColumns;
-  std::string train = head + columns_of<TrainRow>() + "\n";
-  std::string evaluations = head + columns_of<EvaluationRow>() + "\n";
-  std::string tasks = head + ",step" + columns_of<ScoreRow>() + "\n";
+  std::string train = head + column_list<TrainRow>() + "\n";
+  std::string evaluations = head + column_list<EvaluationRow>() + "\n";
+  std::string tasks = head + ",step" + column_list<ScoreRow>() + "\n";
   for (const auto& run : runs) {
     add_rows(train, run, run.train);
     add_rows(evaluations, run, run.evaluations);
@@ -137,7 +137,7 @@ std::string describe_tidy_tables() {
   return fmt::format(
       "runs.csv: {0},\n  {1},\n  and all of config.*, provenance.*, conversion.*\n"
       "train.csv: {0}{2}\nevaluations.csv: {0}{3}\ntasks.csv: {0},step{4}",
-      kRunColumns, kHeaderColumns, columns_of<TrainRow>(), columns_of<EvaluationRow>(), columns_of<ScoreRow>());
+      kRunColumns, kHeaderColumns, column_list<TrainRow>(), column_list<EvaluationRow>(), column_list<ScoreRow>());
 }
 
 }  // namespace attnlab

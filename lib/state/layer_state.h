@@ -2,8 +2,6 @@
 // which tokens stay (policy.h).
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,6 +11,7 @@
 #include "state/policy.h"
 #include "state/sequence.h"
 #include "state/storage.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

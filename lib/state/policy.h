@@ -2,8 +2,6 @@
 // of its own, so that all layers share one.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,6 +11,7 @@
 #include "state/cache_config.h"
 #include "state/sequence.h"
 #include "state/storage.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

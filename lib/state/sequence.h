@@ -7,12 +7,12 @@
 // in its document.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
+
+#include "tensor/torch.h"
 
 namespace attnlab {
 

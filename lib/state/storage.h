@@ -1,13 +1,12 @@
 // Where a per-token slot's numbers lie. A storage is one class here and one row in cache_config.h's table.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
 
 #include "state/layout.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -1,11 +1,10 @@
 // AdamW (arXiv 1711.05101) through torch's fused kernel; no host-device sync.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <string>
 #include <vector>
 
+#include "tensor/torch.h"
 #include "train/train_config.h"
 
 namespace attnlab {

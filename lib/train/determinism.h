@@ -1,7 +1,7 @@
 // The same bits each time on a GPU.
 #pragma once
 
-#include <torch/torch.h>
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -1,8 +1,6 @@
 // Hand-made safetensors files, so that the reader is tested against bytes that our writer would never produce.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstring>
 #include <fstream>
 #include <string>
@@ -11,6 +9,7 @@
 #include "checkpoint/safetensors.h"
 #include "core/errors.h"
 #include "core/files.h"
+#include "tensor/torch.h"
 
 namespace attnlab::test {
 

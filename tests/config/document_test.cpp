@@ -83,7 +83,9 @@ std::string reading_refusal(const std::string& yaml) {
 }
 
 // The texts that the number of a key is refused for; both ends of the message.
-void check_refused(const std::string& yaml, const std::string& message) { CHECK(reading_refusal(yaml) == message); }
+void check_refused(const std::string& yaml, const std::string& message) {
+  CHECK(reading_refusal(yaml) == message);
+}
 
 Everything unusual() {
   return {.shuffle = false,
@@ -166,7 +168,8 @@ TEST_CASE("an unknown key is refused with the nearest one and its own line") {
   check_refused(
       "optimizer:\n  lr: 1\n  rnk: 2\n",
       "x.yaml:3: optimizer.rnk: found an unknown key, expected one of lr, rank; did you mean 'rank'?");
-  CHECK_THAT(reading_refusal("zzz:\n  a: 1\nsteps: 1\n"), ContainsSubstring("x.yaml:1: zzz: found an unknown key"));
+  CHECK_THAT(reading_refusal("zzz:\n  a: 1\nsteps: 1\n"),
+             ContainsSubstring("x.yaml:1: zzz: found an unknown key"));
   CHECK_THAT(reading_refusal("zzz:\nsteps: 1\n"), ContainsSubstring("x.yaml:1: zzz: found an unknown key"));
   CHECK_THAT(reading_refusal("<<: {steps: 1}\n"), ContainsSubstring("<<: found an unknown key"));
 }

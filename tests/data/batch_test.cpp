@@ -3,9 +3,9 @@
 #include <map>
 #include <set>
 
-#include "ids.h"
 #include "core/errors.h"
 #include "core/random.h"
+#include "ids.h"
 #include "memory_dataset.h"
 
 using namespace attnlab;

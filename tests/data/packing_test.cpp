@@ -4,10 +4,10 @@
 #include <numeric>
 #include <set>
 
-#include "ids.h"
 #include "core/errors.h"
 #include "core/random.h"
 #include "data/batch.h"
+#include "ids.h"
 #include "memory_dataset.h"
 
 using namespace attnlab;

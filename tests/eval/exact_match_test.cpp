@@ -1,6 +1,7 @@
 #include "eval/exact_match.h"
 
 #include <ATen/autocast_mode.h>
+#include <torch/optim/adam.h>
 
 #include "catch.h"
 #include "data/batch.h"

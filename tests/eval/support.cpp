@@ -18,4 +18,10 @@ std::vector<Example> ragged_problems() {
           {.prompt = "E walks 8 miles.\n", .answer = "8*1=8\n#### 8", .gold = "8"}};
 }
 
+std::vector<Batch> batches(BatchConfig config) {
+  config.bos_id = bos_id;
+  config.eos_id = config.pad_id = eos_id;
+  return sequential_batches(ExampleList(ragged_problems()), *byte_tokenizer(), config);
+}
+
 }  // namespace attnlab::test

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "byte_tokenizer.h"
+#include "data/batch.h"
 #include "data/dataset.h"
 #include "small_decoder.h"
 
@@ -24,5 +25,7 @@ DecoderConfig byte_config();
 
 // Small problems with prompts and answers of many lengths; answers end in "#### N", gold is N.
 std::vector<Example> ragged_problems();
+// Their batches, in order.
+std::vector<Batch> batches(BatchConfig config);
 
 }  // namespace attnlab::test

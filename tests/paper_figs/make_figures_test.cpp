@@ -13,11 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// CSVs hold the shortest text that reads back to the same double, and both sides add up at most 15 numbers of
-// size 2 or percents below 100 in an order of their own: 15 · 100 · 2^-53 = 2e-13.
-constexpr double rounding = 1e-12;
-
-bool near(double a, double b) { return std::abs(a - b) <= rounding; }
+using test::near;
 
 // What the files say of one arm at one step, by seed.
 template <class Value>

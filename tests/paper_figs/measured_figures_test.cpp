@@ -87,8 +87,8 @@ TEST_CASE("norms of keys are means over layers, and the rotary part is marked wi
     all += row.norm * row.norm;
     if (row.dimension < test::rotary_dimensions) rotary += row.norm * row.norm;
   }
-  CHECK(
-      is_near(number(one(rows, {{"stage", "rotated"}, {"freqfold", "2"}, {"dimension", "5"}}), "norm"), sum / 2));
+  CHECK(is_near(number(one(rows, {{"stage", "rotated"}, {"freqfold", "2"}, {"dimension", "5"}}), "norm"),
+                sum / 2));
   CHECK(where(rows, {{"stage", "rotated"}, {"freqfold", "2"}, {"rotary", "1"}}).size() ==
         test::rotary_dimensions);
   CHECK(where(rows, {{"stage", "before"}, {"rotary", "1"}}).size() == test::key_dimensions);

@@ -10,9 +10,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// As in make_figures_test.cpp; FLOPs are whole numbers below 2^53.
-constexpr double rounding = 1e-12;
-bool near(double a, double b) { return std::abs(a - b) <= rounding; }
+// FLOPs, too, are whole numbers below 2^53.
+using test::near;
 
 // A run that chooses a rate: GQA/lr_selection/lr=RATE/selectK.h5.
 fs::path write_selecting(const fs::path& results, const std::string& rate, int64_t seed,

@@ -13,9 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Sums of at most 15 percents below 100 in another order: 15 · 100 · 2^-53 = 2e-13.
-constexpr double rounding = 1e-12;
-bool near(double a, double b) { return std::abs(a - b) <= rounding; }
+using test::near;
 
 const FlatFields float32_words{{"train.precision", std::string("float32")},
                                {"data.kind", std::string("word_problems")}};

@@ -102,8 +102,8 @@ TEST_CASE("convert_model: freqfold auto takes a value with which it can be repea
   const TemporaryFolder folder;
   const std::string text = story(folder.path(), 200);
   const auto first = folder.path() / "first", second = folder.path() / "second";
-  REQUIRE(run_program(convert_command(first, "--to mla_deepseek --set kv_lora_rank=40 --calibration " + text)).code ==
-          0);
+  REQUIRE(run_program(convert_command(first, "--to mla_deepseek --set kv_lora_rank=40 --calibration " + text))
+              .code == 0);
   const json report = json::parse(read_file(first / "conversion.json"));
   const auto freqfold = report.at("settled_options").at("freqfold").get<std::string>();
   CHECK(freqfold != "auto");
@@ -147,7 +147,8 @@ TEST_CASE("convert_model: what can't be done is said before any work") {
                 "kv_lora_rank: found 97, expected at most 96");
   check_refused(convert_command(out, "--to mla_deepseek --set freqfold=3 --calibration " + text),
                 "freqfold: found '3'");
-  check_refused(convert_command(out, "--to mla_deepseek --set collapse=5 --calibration " + text), "collapse: found 5");
+  check_refused(convert_command(out, "--to mla_deepseek --set collapse=5 --calibration " + text),
+                "collapse: found 5");
   check_refused(convert_command(out, "--to mla_deepseek --set kv_rank=5 --calibration " + text),
                 "kv_rank: found an unknown key, expected one of kv_lora_rank");
   check_refused(convert_command(out, "--to mla_deepseek --row-length 32 --tokens 64 --calibration " + shorter),

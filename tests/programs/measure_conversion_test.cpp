@@ -113,7 +113,8 @@ TEST_CASE("measure_conversion keeps conversions, norms and Gram matrices of a ba
   REQUIRE(run_program(fmt::format("convert_model --model {} --to mla_orthogonal --out {} --device cpu", base(),
                                   trained.string()))
               .code == 0);
-  const auto run = run_program(measure_command(folder.path(), kTiny + std::string("--trained ") + trained.string()));
+  const auto run =
+      run_program(measure_command(folder.path(), kTiny + std::string("--trained ") + trained.string()));
   INFO(run.err);
   REQUIRE(run.code == 0);
   const auto measured = read_measurements(folder.path() / "base.measured.h5");

@@ -11,6 +11,9 @@
 
 namespace attnlab::test {
 
+// The model that the project ships.
+inline std::string base() { return (source_dir() / "data" / "base_small").string(); }
+
 struct Outcome {
   int code = 0;
   std::string out, err;

@@ -10,7 +10,7 @@
 namespace attnlab {
 namespace {
 
-EvaluationRecord sample_evaluation() {
+EvaluationRecord task_evaluation() {
   TaskRecord code{.label = "humaneval", .config = {{"samples", int64_t{2}}, {"path", std::string("h.jsonl")}}};
   code.replies = {{0, 0, "HumanEval/0", "  return 1\n"}, {0, 1, "HumanEval/0", "\xE2\x82\xAC"}, {1, 0, "", ""}};
   code.judgements = {{"lm_eval", {{0, 0, 1, "  return 1", "passed"}, {0, 1, 0, "", "failed: NameError"}}},
@@ -27,7 +27,7 @@ EvaluationRecord sample_evaluation() {
 TEST_CASE("an evaluation reads back as it was written") {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "deep" / "e.h5";
-  const EvaluationRecord written = sample_evaluation();
+  const EvaluationRecord written = task_evaluation();
   write_evaluation(path, written);
   CHECK_FALSE(std::filesystem::exists(path.string() + ".tmp"));
   const EvaluationRecord read = read_evaluation(path);
@@ -37,7 +37,7 @@ TEST_CASE("an evaluation reads back as it was written") {
   CHECK(read.tasks[0].config == written.tasks[0].config);
   REQUIRE(read.tasks[0].replies.size() == 3);
   CHECK(read.tasks[0].replies[1].text == "\xE2\x82\xAC");
-  CHECK(read.tasks[0].replies[1].sample_evaluation == 1);
+  CHECK(read.tasks[0].replies[1].sample == 1);
   REQUIRE(read.tasks[0].judgements.size() == 2);
   CHECK(read.tasks[0].judgements[0].first == "lm_eval");
   CHECK(read.tasks[0].judgements[0].second[1].result == "failed: NameError");
@@ -53,13 +53,13 @@ TEST_CASE("an evaluation reads back as it was written") {
 TEST_CASE("an evaluation replaces the one before, and a folder that is none is an error") {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "e.h5";
-  write_evaluation(path, sample_evaluation());
-  EvaluationRecord other = sample_evaluation();
+  write_evaluation(path, task_evaluation());
+  EvaluationRecord other = task_evaluation();
   other.tasks.pop_back();
   write_evaluation(path, other);
   CHECK(read_evaluation(path).tasks.size() == 1);
   write_file_atomic(folder.path() / "file", "x");
-  CHECK_THROWS_AS(write_evaluation(folder.path() / "file" / "e.h5", sample_evaluation()), RunError);
+  CHECK_THROWS_AS(write_evaluation(folder.path() / "file" / "e.h5", task_evaluation()), RunError);
 }
 
 TEST_CASE("what is no evaluation is refused") {

@@ -1,10 +1,9 @@
 // Where a run's numbers come from.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "core/fields.h"
 #include "experiment/inputs/inputs.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 

@@ -1,10 +1,9 @@
 // One run from its first step to its last, or from where it stood.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "experiment/inputs/inputs.h"
 #include "experiment/run/reporter.h"
+#include "tensor/torch.h"
 
 namespace attnlab {
 
