@@ -39,10 +39,10 @@ AblationPanel loss_panel(const VerdictTable& table, const RunSet& runs, size_t p
 }
 
 // Of the loss, if it is known, and of `scores`.
-std::vector<AblationPanel> panels_of(AblationPanel loss, const std::vector<Score>& scores, size_t point) {
+std::vector<AblationPanel> panels_of(AblationPanel loss, const std::vector<ArmScore>& scores, size_t point) {
   std::vector<AblationPanel> panels;
   if (!loss.rows.empty()) panels.push_back(std::move(loss));
-  for (const Score& score : scores) {
+  for (const ArmScore& score : scores) {
     if (score.point != point || std::isnan(score.difference.value)) continue;
     const std::string name = score_name(score, scores);
     if (panels.empty() || panels.back().measure != name)
@@ -151,7 +151,7 @@ std::string csv_of(const std::vector<AblationPanel>& panels, const RunSet& runs,
 
 Figure ablation(const RunSet& runs) {
   const VerdictTable table = compare_arms(runs.records);
-  const std::vector<Score> scores = scores_of(runs);
+  const std::vector<ArmScore> scores = scores_of(runs);
   Figure made;
   for (size_t point = 0; point < runs.points.size(); ++point) {
     const AblationPanel loss = loss_panel(table, runs, point);

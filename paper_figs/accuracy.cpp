@@ -53,7 +53,7 @@ void name_groups(BarChart& chart, const RunSet& runs) {
 }
 
 std::string caption_of(const RunSet& runs, int64_t problems) {
-  std::vector<const Cell*> cells;
+  std::vector<const RunCell*> cells;
   bool single = false, several = false;
   for (const auto& cell : runs.cells) {
     cells.push_back(&cell);
@@ -63,8 +63,8 @@ std::string caption_of(const RunSet& runs, int64_t problems) {
   return fmt::format("{}; {} problems; 95 % interval over {}", count_seeds(cells), problems, over);
 }
 
-const Cell& cell_of(const RunSet& runs, const Bar& bar) {
-  return *std::find_if(runs.cells.begin(), runs.cells.end(), [&](const Cell& candidate) {
+const RunCell& cell_of(const RunSet& runs, const Bar& bar) {
+  return *std::find_if(runs.cells.begin(), runs.cells.end(), [&](const RunCell& candidate) {
     return candidate.arm == bar.arm && candidate.point == bar.group;
   });
 }
@@ -72,7 +72,7 @@ const Cell& cell_of(const RunSet& runs, const Bar& bar) {
 std::string csv_of(const RunSet& runs, const std::vector<Bar>& bars) {
   std::string csv = "arm,sweep_point,seeds,problems,accuracy_percent,low,high,before_training_percent\n";
   for (const auto& bar : bars) {
-    const Cell& cell = cell_of(runs, bar);
+    const RunCell& cell = cell_of(runs, bar);
     csv += fmt::format("{},{},{},{},{},{}\n", csv_text(runs.arms[bar.arm]), csv_text(runs.points[bar.group]),
                        cell.runs.size(), problems_asked(cell), csv_fields(bar.after),
                        std::isnan(bar.before) ? "" : fmt::format("{}", bar.before));

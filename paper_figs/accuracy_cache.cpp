@@ -28,20 +28,20 @@ std::string dtype_note(const RunSet& runs) {
   return fmt::format("cache in {}", fmt::join(notes, ", "));
 }
 
-double bytes_of(const Cell& cell) {
+double bytes_of(const RunCell& cell) {
   const RunRecord& run = *cell.runs.front();
   return bytes_per_number(run) * static_cast<double>(run.header.cached_numbers_per_token);
 }
 
-const Cell& cell_at(const RunSet& runs, size_t arm, size_t point) {
+const RunCell& cell_at(const RunSet& runs, size_t arm, size_t point) {
   return *std::find_if(runs.cells.begin(), runs.cells.end(),
-                       [&](const Cell& cell) { return cell.arm == arm && cell.point == point; });
+                       [&](const RunCell& cell) { return cell.arm == arm && cell.point == point; });
 }
 
 // The answers, or else a panel per task.
-std::vector<CachePanel> score_panels(const RunSet& runs, const std::vector<Score>& scores) {
+std::vector<CachePanel> score_panels(const RunSet& runs, const std::vector<ArmScore>& scores) {
   std::vector<CachePanel> panels;
-  for (const Score& score : scores) {
+  for (const ArmScore& score : scores) {
     if (score.protocol.empty() != scores.front().protocol.empty()) break;
     const std::string name = score_name(score, scores);
     auto panel = std::find_if(panels.begin(), panels.end(),
@@ -59,10 +59,10 @@ std::vector<CachePanel> score_panels(const RunSet& runs, const std::vector<Score
   return panels;
 }
 
-std::vector<CachePanel> panels_of(const RunSet& runs, const std::vector<Score>& scores) {
+std::vector<CachePanel> panels_of(const RunSet& runs, const std::vector<ArmScore>& scores) {
   std::vector<CachePanel> panels = score_panels(runs, scores);
   CachePanel loss{.measure = "held-out loss", .y_label = "nats per token", .points = {}};
-  for (const Cell& cell : runs.cells) {
+  for (const RunCell& cell : runs.cells) {
     const Interval value = final_loss(cell);
     if (std::isnan(value.value)) continue;
     loss.points.push_back({.arm = cell.arm,
@@ -76,9 +76,9 @@ std::vector<CachePanel> panels_of(const RunSet& runs, const std::vector<Score>& 
   return panels;
 }
 
-std::string caption_of(const RunSet& runs, const std::vector<Score>& scores) {
-  std::vector<const Cell*> cells;
-  for (const Cell& cell : runs.cells) cells.push_back(&cell);
+std::string caption_of(const RunSet& runs, const std::vector<ArmScore>& scores) {
+  std::vector<const RunCell*> cells;
+  for (const RunCell& cell : runs.cells) cells.push_back(&cell);
   // The answers stand for the tasks, whose protocols are then not shown.
   const std::string note = scores.empty() || scores.front().protocol.empty() ? "" : protocol_note(scores);
   return fmt::format("{}; 95 % intervals; {}{}{}", count_seeds(cells), dtype_note(runs),
@@ -98,7 +98,7 @@ std::string csv_of(const RunSet& runs, const std::vector<CachePanel>& panels) {
 }  // namespace
 
 Figure accuracy_cache(const RunSet& runs) {
-  const std::vector<Score> scores = scores_of(runs);
+  const std::vector<ArmScore> scores = scores_of(runs);
   const std::vector<CachePanel> panels = panels_of(runs, first_protocols(scores));
   if (panels.empty()) return {.drawings = {}, .missing = "no run has an accuracy, a task or a held-out loss"};
   Drawing drawing =

@@ -19,7 +19,7 @@ std::optional<Spread> difference_at(double x, const SeedCurves& ours, const Seed
 
 }  // namespace
 
-std::vector<Curve> make_curves(const std::vector<const Cell*>& cells, const std::vector<SeedCurves>& values,
+std::vector<Curve> make_curves(const std::vector<const RunCell*>& cells, const std::vector<SeedCurves>& values,
                                Summary summary) {
   std::vector<Curve> curves;
   for (size_t i = 0; i < cells.size(); ++i) {

@@ -47,7 +47,7 @@ using Summary = Spread (*)(const std::vector<double>& over_seeds);
 
 // The curves of one sweep point; values[i] belong to the cells[i]. The seeds of an arm share their x. Arms
 // without values are left out.
-std::vector<Curve> make_curves(const std::vector<const Cell*>& cells, const std::vector<SeedCurves>& values,
+std::vector<Curve> make_curves(const std::vector<const RunCell*>& cells, const std::vector<SeedCurves>& values,
                                Summary summary);
 
 // One drawing per sweep point that has curves; all share their axes. curves[p] belong to runs.points[p].

@@ -58,8 +58,8 @@ std::map<int64_t, DecodeRow> fullest(const Bench& bench, const std::string& form
 
 double tokens_per_second(const DecodeRow& row) { return 1000 * static_cast<double>(row.batch) / row.ms; }
 
-Axis context_axis(const Bench& bench, const std::string& name) {
-  Axis axis = empty_axis(name, true);
+PanelAxis context_axis(const Bench& bench, const std::string& name) {
+  PanelAxis axis = empty_axis(name, true);
   for (const int64_t context : bench.contexts) {
     widen(axis, static_cast<double>(context));
     axis.tics.emplace_back(
@@ -91,7 +91,7 @@ Panel speedup_panel(const Bench& bench) {
               .y = empty_axis("times as fast as GQA", true)};
   for (size_t i = 1; i < bench.forms.size(); ++i)
     for (const int64_t batch : shown_batches(bench, bench.forms[i])) {
-      Series series{.name = bench.forms[i], .look = i, .marks = true};
+      PanelSeries series{.name = bench.forms[i], .look = i, .marks = true};
       for (const auto& [context, times] : speedup(bench, bench.forms[i], batch)) {
         series.points.push_back({static_cast<double>(context), times});
         widen(panel.y, times);
@@ -116,7 +116,7 @@ Panel throughput_panel(const Bench& bench) {
               .height_in = 1.2};
   int label = 10;
   for (size_t i = 0; i < bench.forms.size(); ++i) {
-    Series series{.name = bench.forms[i], .look = i, .marks = true};
+    PanelSeries series{.name = bench.forms[i], .look = i, .marks = true};
     int64_t told = 0;
     for (const auto& [context, row] : fullest(bench, bench.forms[i])) {
       const SeriesPoint point{static_cast<double>(context), tokens_per_second(row)};

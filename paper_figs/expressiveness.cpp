@@ -67,7 +67,7 @@ size_t place_in_names(std::vector<std::string>& names, const std::string& name) 
 }
 
 // A form that was not trained is one point, which says so.
-std::string note_beside(const Series& series, size_t place) {
+std::string note_beside(const PanelSeries& series, size_t place) {
   const SeriesPoint& point = series.points.front();
   return fmt::format("set label {} 'without training: {:.1e}' at {},{} left offset 1,0.5 font '{},5'\n",
                      10 + place, point.y, point.x, point.y, style::font);
@@ -77,7 +77,7 @@ Panel panel_of(const std::string& teacher, const std::vector<FitRow>& rows, std:
   Panel panel{
       .title = "teacher: " + teacher, .x = empty_axis("", true), .y = empty_axis("relative error", true)};
   for (const auto& [name, of_student] : grouped(rows, student_name)) {
-    Series series{.name = name, .look = place_in_names(names, name)};
+    PanelSeries series{.name = name, .look = place_in_names(names, name)};
     const auto curve = curve_of(of_student);
     for (const auto& [step, error] : curve) {
       SeriesPoint point{.x = shown_step(step), .y = error.mean};
@@ -123,7 +123,7 @@ Figure expressiveness(const Measurements& measured) {
   std::vector<Panel> panels;
   for (const auto& [teacher, rows] : grouped(measured.fits, [](const FitRow& row) { return row.teacher; }))
     panels.push_back(panel_of(teacher, rows, names));
-  Axis x = empty_axis("", true);
+  PanelAxis x = empty_axis("", true);
   for (const auto& panel : panels)
     for (const double value : {panel.x.low, panel.x.high}) widen(x, value);
   x.tics = step_tics(x.high);

@@ -8,7 +8,7 @@
 namespace attnlab {
 namespace {
 
-std::vector<double> percents(const Cell& cell, bool at_start) {
+std::vector<double> percents(const RunCell& cell, bool at_start) {
   std::vector<double> values;
   for (const RunRecord* run : cell.runs) {
     if (run->evaluations.empty()) continue;
@@ -22,25 +22,25 @@ std::string field(double value) { return std::isnan(value) ? "" : fmt::format("{
 
 }  // namespace
 
-Interval final_loss(const Cell& cell) {
+Interval final_loss(const RunCell& cell) {
   std::vector<double> values;
   for (const RunRecord* run : cell.runs) values.push_back(metric_of(*run, Metric::heldout_loss));
   return mean_interval(values);
 }
 
-Interval final_accuracy(const Cell& cell) {
+Interval final_accuracy(const RunCell& cell) {
   const std::vector<double> after = percents(cell, false);
   if (after.empty() || cell.runs.size() > 1) return mean_interval(after);
   const EvaluationRow& row = cell.runs.front()->evaluations.back();
   return in_percent(wilson_interval(row.correct, row.problems));
 }
 
-double accuracy_before(const Cell& cell) {
+double accuracy_before(const RunCell& cell) {
   const std::vector<double> before = percents(cell, true);
   return before.empty() ? not_known : spread_of(before).mean;
 }
 
-int64_t problems_asked(const Cell& cell) {
+int64_t problems_asked(const RunCell& cell) {
   const auto& evaluations = cell.runs.front()->evaluations;
   return evaluations.empty() ? 0 : evaluations.back().problems;
 }

@@ -9,14 +9,14 @@
 namespace attnlab {
 
 // NaN where a run of the cell has none. Nats per token.
-Interval final_loss(const Cell& cell);
+Interval final_loss(const RunCell& cell);
 // Percent, over the seeds that were asked problems after training; NaN if none was. One seed gives no interval
 // over seeds; the problems that it was asked do (Wilson's).
-Interval final_accuracy(const Cell& cell);
+Interval final_accuracy(const RunCell& cell);
 // Percent, mean over the seeds that were asked at step 0; NaN if none was.
-double accuracy_before(const Cell& cell);
+double accuracy_before(const RunCell& cell);
 // By the last evaluation of the first seed; 0 without one.
-int64_t problems_asked(const Cell& cell);
+int64_t problems_asked(const RunCell& cell);
 
 Interval in_percent(Interval share);
 // An interval over few seeds may reach beyond what a share can be; figures show it cut to 0 and 100.

@@ -16,7 +16,7 @@ std::vector<int64_t> evaluated_steps(const RunRecord& run) {
   return steps;
 }
 
-SeedCurves losses_of(const Cell& cell) {
+SeedCurves losses_of(const RunCell& cell) {
   const std::vector<int64_t> steps = common_steps(cell, evaluated_steps);
   SeedCurves curves;
   for (const RunRecord* run : cell.runs)
@@ -38,7 +38,7 @@ Figure heldout_loss(const RunSet& runs) {
   for (size_t place = 0; place < runs.points.size(); ++place) {
     const auto cells = runs.cells_at(place);
     std::vector<SeedCurves> values;
-    for (const Cell* cell : cells) values.push_back(losses_of(*cell));
+    for (const RunCell* cell : cells) values.push_back(losses_of(*cell));
     curves.push_back(make_curves(cells, values, interval_of));
   }
   Figure made{.drawings = draw_curves(runs, curves,

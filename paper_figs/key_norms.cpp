@@ -85,7 +85,7 @@ std::string csv_of(const std::string& base, const std::vector<NormRow>& rows,
 
 // All panels on the same axes; the last one names x.
 void share_axes(std::vector<Panel>& panels) {
-  Axis x = panels.front().x, y = panels.front().y;
+  PanelAxis x = panels.front().x, y = panels.front().y;
   for (const auto& panel : panels) {
     for (const double value : {panel.x.low, panel.x.high}) widen(x, value);
     for (const double value : {panel.y.low, panel.y.high}) widen(y, value);

@@ -56,7 +56,7 @@ void add(Losses& losses, const RunRecord& run, size_t arm) {
 }
 
 // The runs below lr_selection/ beside the files of a cell.
-void add_selection(Losses& losses, const Cell& cell) {
+void add_selection(Losses& losses, const RunCell& cell) {
   std::set<fs::path> files;
   for (const RunRecord* run : cell.runs) {
     const fs::path folder = run->path.parent_path() / "lr_selection";
@@ -67,7 +67,7 @@ void add_selection(Losses& losses, const Cell& cell) {
 }
 
 // The rate that a cell's runs took from a selection; 0: none.
-double chosen_rate(const Cell& cell) {
+double chosen_rate(const RunCell& cell) {
   const FlatFields& config = cell.runs.front()->header.config;
   const auto* value = find_field<double>(config, "train.lr");
   if (!find_field(config, "lr_selection.sweep")) return 0;
@@ -97,7 +97,7 @@ size_t count_rates(const std::vector<Curve>& curves) {
 }
 
 void mark_chosen(std::vector<Curve>& curves, const RunSet& runs, const std::string& sweep_point) {
-  for (const Cell& cell : runs.cells)
+  for (const RunCell& cell : runs.cells)
     for (Curve& curve : curves)
       for (CurvePoint& point : curve.points)
         if (cell.arm == curve.arm && runs.points[cell.point] == sweep_point)
@@ -133,7 +133,7 @@ RateCurves curves_of(const RunSet& runs, const Losses& losses) {
 
 Figure learning_rate(const RunSet& runs) {
   Losses losses;
-  for (const Cell& cell : runs.cells) {
+  for (const RunCell& cell : runs.cells) {
     for (const RunRecord* run : cell.runs) add(losses, *run, cell.arm);
     add_selection(losses, cell);
   }

@@ -17,7 +17,7 @@ namespace {
 constexpr double passes = 3;
 
 // Mean over the seeds of `cell`, by step.
-std::map<double, double> flops_by_step(const Cell& cell) {
+std::map<double, double> flops_by_step(const RunCell& cell) {
   std::map<double, std::pair<double, double>> sums;
   for (const RunRecord* run : cell.runs)
     for (const TrainRow& row : run->train) {
@@ -98,7 +98,7 @@ Figure loss_flops(const RunSet& runs) {
   double most = 0;
   for (size_t place = 0; place < runs.points.size(); ++place) {
     for (Curve& curve : smooth.curves[place])
-      for (const Cell* cell : runs.cells_at(place)) {
+      for (const RunCell* cell : runs.cells_at(place)) {
         if (cell->arm != curve.arm) continue;
         const auto flops = flops_by_step(*cell);
         for (CurvePoint& point : curve.points) point.x = flops.at(point.x);

@@ -50,7 +50,7 @@ std::string tic_list(const std::vector<std::pair<std::string, double>>& tics, bo
 }
 
 // An axis of one value, or of none, gets a width.
-Axis with_width(Axis axis) {
+PanelAxis with_width(PanelAxis axis) {
   if (axis.low > axis.high) axis.low = axis.high = axis.log ? 1 : 0;
   if (axis.log && axis.high < 1.02 * axis.low) {
     axis.low /= 1.2;
@@ -60,8 +60,8 @@ Axis with_width(Axis axis) {
   return axis;
 }
 
-std::string y_axis(const Axis& given, double middle) {
-  const Axis axis = with_width(given);
+std::string y_axis(const PanelAxis& given, double middle) {
+  const PanelAxis axis = with_width(given);
   if (!axis.log) {
     std::string out = "unset logscale y\n" + style::y_axis(3, axis.name, middle, axis.low, axis.high, 5);
     if (axis.low == 0) out += fmt::format("set yrange [0:{}]\n", 1.05 * axis.high);
@@ -76,8 +76,8 @@ std::string y_axis(const Axis& given, double middle) {
          style::y_name(3, axis.name, middle);
 }
 
-std::string x_axis(const Axis& given) {
-  const Axis axis = with_width(given);
+std::string x_axis(const PanelAxis& given) {
+  const PanelAxis axis = with_width(given);
   const bool labelled = !axis.name.empty();
   return fmt::format("{} logscale x\nset xrange [{}:{}]\nset xtics {} format '{}'\n",
                      axis.log ? "set" : "unset", axis.low, axis.high,
@@ -93,7 +93,7 @@ std::string second_x_axis(const Panel& panel) {
       style::quoted(panel.second_x.name));
 }
 
-bool has_band(const Series& series) {
+bool has_band(const PanelSeries& series) {
   return std::any_of(series.points.begin(), series.points.end(),
                      [](const SeriesPoint& point) { return !std::isnan(point.low); });
 }
@@ -111,7 +111,7 @@ std::string data_blocks(const Panel& panel, size_t place) {
   return out;
 }
 
-std::string look_of(const Series& series) {
+std::string look_of(const PanelSeries& series) {
   if (series.marks && series.points.size() == 1) return "with points " + style::mark(series.look);
   return series.marks ? "with linespoints " + style::line_and_point(series.look)
                       : "with lines " + style::line(series.look);
@@ -155,11 +155,11 @@ std::string draw_panel(const Panel& panel, size_t place, double top, double bott
 
 }  // namespace
 
-Axis empty_axis(const std::string& name, bool log) {
+PanelAxis empty_axis(const std::string& name, bool log) {
   return {.name = name, .low = INFINITY, .high = -INFINITY, .log = log};
 }
 
-void widen(Axis& axis, double value) {
+void widen(PanelAxis& axis, double value) {
   if (!std::isfinite(value)) return;
   axis.low = std::min(axis.low, value);
   axis.high = std::max(axis.high, value);

@@ -16,14 +16,14 @@ struct SeriesPoint {
 };
 
 // A line of the panel. Series of one name share their look and their row of the key.
-struct Series {
+struct PanelSeries {
   std::string name;
   size_t look = 0;  // place among style.h's looks
   bool marks = false;
   std::vector<SeriesPoint> points;
 };
 
-struct Axis {
+struct PanelAxis {
   std::string name;  // of x: empty where the panel below shows the labels
   double low = 0, high = 1;
   bool log = false;
@@ -32,10 +32,10 @@ struct Axis {
 
 struct Panel {
   std::string title;
-  Axis x, y, second_x = {};             // second_x: tics and name above the drawing area
+  PanelAxis x, y, second_x = {};        // second_x: tics and name above the drawing area
   std::string before = "";              // gnuplot commands in front of the plot: data blocks, labels, objects
   std::vector<std::string> plots = {};  // parts of the plot command, drawn under the series
-  std::vector<Series> series = {};
+  std::vector<PanelSeries> series = {};
   double height_in = 1.45;
 };
 
@@ -49,8 +49,8 @@ Drawing draw_panels(const std::string& name, const std::string& title, const std
                     const std::vector<Panel>& panels, const std::vector<KeyEntry>& key = {});
 
 // Makes [axis.low, axis.high] hold `value`; values that are not finite are left out.
-void widen(Axis& axis, double value);
+void widen(PanelAxis& axis, double value);
 // An axis that holds nothing yet.
-Axis empty_axis(const std::string& name, bool log = false);
+PanelAxis empty_axis(const std::string& name, bool log = false);
 
 }  // namespace attnlab

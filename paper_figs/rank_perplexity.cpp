@@ -75,7 +75,7 @@ std::string csv_of(const std::vector<ConversionRow>& rows) {
 Panel panel_of(const std::vector<ConversionRow>& rows) {
   Panel panel{.x = empty_axis("cached numbers, of the base's (%)"), .y = empty_axis("perplexity", true)};
   for (size_t i = 0; i < kinds.size(); ++i) {
-    Series series{.name = kinds[i].name, .look = i, .marks = true};
+    PanelSeries series{.name = kinds[i].name, .look = i, .marks = true};
     for (const auto& [percent, row] : curve_of(rows, kinds[i])) {
       series.points.push_back({percent, row.perplexity});
       widen(panel.x, percent);

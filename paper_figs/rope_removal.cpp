@@ -58,9 +58,9 @@ Figure rope_removal(const Measurements& measured) {
     widen(panel.y, log_base);
     size_t look = 1;  // black is the base's
     for (const auto& [freqfold, removal] : removals) {
-      Series series{.name = freqfold > 1 ? fmt::format("RoRoPE, FreqFold {}", freqfold) : "RoRoPE",
-                    .look = look++,
-                    .marks = true};
+      PanelSeries series{.name = freqfold > 1 ? fmt::format("RoRoPE, FreqFold {}", freqfold) : "RoRoPE",
+                         .look = look++,
+                         .marks = true};
       for (const auto& [removed, value] : removal) {
         series.points.push_back({removed, value});
         widen(panel.y, value);

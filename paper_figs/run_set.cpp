@@ -72,8 +72,8 @@ std::function<std::string(const RunHeader&)> labeller(const std::vector<RunRecor
 
 }  // namespace
 
-std::vector<const Cell*> RunSet::cells_at(size_t point) const {
-  std::vector<const Cell*> found;
+std::vector<const RunCell*> RunSet::cells_at(size_t point) const {
+  std::vector<const RunCell*> found;
   for (const auto& cell : cells)
     if (cell.point == point) found.push_back(&cell);
   return found;
@@ -105,7 +105,7 @@ RunSet sort_runs(std::vector<RunRecord> records, bool unfinished) {
       set.notes.push_back(fmt::format("{} is left out: another run has its arm and seed", run.path.string()));
   }
   for (const auto& [key, seeds] : by_cell) {
-    Cell& cell = set.cells.emplace_back(Cell{.arm = key.second, .point = key.first});
+    RunCell& cell = set.cells.emplace_back(RunCell{.arm = key.second, .point = key.first});
     for (const auto& [seed, run] : seeds) cell.runs.push_back(run);
   }
   return set;
@@ -124,13 +124,13 @@ std::string count_seeds(const std::vector<size_t>& counts) {
   return fmt::format("n = {} seed{}", *most, *most == 1 ? "" : "s");
 }
 
-std::string count_seeds(const std::vector<const Cell*>& cells) {
+std::string count_seeds(const std::vector<const RunCell*>& cells) {
   std::vector<size_t> counts;
-  for (const Cell* cell : cells) counts.push_back(cell->runs.size());
+  for (const RunCell* cell : cells) counts.push_back(cell->runs.size());
   return count_seeds(counts);
 }
 
-std::vector<int64_t> common_steps(const Cell& cell,
+std::vector<int64_t> common_steps(const RunCell& cell,
                                   const std::function<std::vector<int64_t>(const RunRecord&)>& list) {
   std::vector<int64_t> common = list(*cell.runs.front());
   for (const RunRecord* run : cell.runs) {

@@ -12,7 +12,7 @@
 namespace attnlab {
 
 // The runs of one arm at one sweep point, one per seed, by seed.
-struct Cell {
+struct RunCell {
   size_t arm = 0, point = 0;  // places in RunSet's lists
   std::vector<const RunRecord*> runs;
 };
@@ -21,14 +21,14 @@ struct RunSet {
   std::vector<RunRecord> records;
   std::vector<std::string> arms;  // in the config's order; "experiment/arm" where there are several experiments
   std::vector<std::string> points;  // sweep points, ascending by the numbers in them; {""} without a sweep
-  std::vector<Cell> cells;          // by sweep point, then by arm
+  std::vector<RunCell> cells;       // by sweep point, then by arm
   std::vector<std::string> notes;   // runs that were left out, and why
   // Where several experiments are drawn apart: this one's name for titles, and for files with a '-' behind it.
   std::string experiment, file_prefix;
 
   RunSet() = default;
   RunSet(RunSet&&) = default;  // cells point into records: movable, not copyable
-  std::vector<const Cell*> cells_at(size_t point) const;
+  std::vector<const RunCell*> cells_at(size_t point) const;
 };
 
 // Takes the finished runs, or with `unfinished` all. Of runs with equal arm, sweep point and seed the first
@@ -43,10 +43,10 @@ Spread spread_of(const std::vector<double>& values);
 
 // "n = 3 seeds", "n = 2 to 3 seeds". `counts` are not empty.
 std::string count_seeds(const std::vector<size_t>& counts);
-std::string count_seeds(const std::vector<const Cell*>& cells);
+std::string count_seeds(const std::vector<const RunCell*>& cells);
 
 // Steps that all runs of a cell have, ascending; `list` gives a run's steps, ascending.
-std::vector<int64_t> common_steps(const Cell& cell,
+std::vector<int64_t> common_steps(const RunCell& cell,
                                   const std::function<std::vector<int64_t>(const RunRecord&)>& list);
 
 // All but letters, digits, '.' and '-' replaced by '_'.

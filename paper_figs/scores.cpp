@@ -16,16 +16,16 @@ size_t place_of(const std::vector<std::string>& list, const std::string& text) {
   return static_cast<size_t>(std::find(list.begin(), list.end(), text) - list.begin());
 }
 
-Interval answers_difference(const VerdictTable& table, const RunSet& runs, const Cell& cell) {
+Interval answers_difference(const VerdictTable& table, const RunSet& runs, const RunCell& cell) {
   for (const ArmSummary& row : table.rows)
     if (row.arm == runs.arms[cell.arm] && row.sweep_point == runs.points[cell.point] && !row.is_baseline)
       return in_percent(row.difference(Metric::accuracy).difference);
   return {};
 }
 
-void add_answers(std::vector<Score>& scores, const RunSet& runs) {
+void add_answers(std::vector<ArmScore>& scores, const RunSet& runs) {
   const VerdictTable table = compare_arms(runs.records);
-  for (const Cell& cell : runs.cells) {
+  for (const RunCell& cell : runs.cells) {
     const Interval value = final_accuracy(cell);
     if (std::isnan(value.value)) continue;
     const std::string kind = config_text(*cell.runs.front(), "data.kind");
@@ -39,7 +39,7 @@ void add_answers(std::vector<Score>& scores, const RunSet& runs) {
   }
 }
 
-void add_tasks(std::vector<Score>& scores, const RunSet& runs) {
+void add_tasks(std::vector<ArmScore>& scores, const RunSet& runs) {
   const std::vector<TaskComparison> rows = compare_tasks(runs.records, runs.arms.front());
   // Where the first arm was not asked a task, compare_tasks takes another one in its place.
   std::set<std::tuple<std::string, std::string, std::string>> compared;
@@ -61,34 +61,34 @@ void add_tasks(std::vector<Score>& scores, const RunSet& runs) {
 
 }  // namespace
 
-std::vector<Score> scores_of(const RunSet& runs) {
-  std::vector<Score> scores;
+std::vector<ArmScore> scores_of(const RunSet& runs) {
+  std::vector<ArmScore> scores;
   add_answers(scores, runs);
   add_tasks(scores, runs);
   return scores;
 }
 
-std::string score_name(const Score& score, const std::vector<Score>& all) {
-  const bool several = std::any_of(all.begin(), all.end(), [&](const Score& other) {
+std::string score_name(const ArmScore& score, const std::vector<ArmScore>& all) {
+  const bool several = std::any_of(all.begin(), all.end(), [&](const ArmScore& other) {
     return other.task == score.task && other.protocol != score.protocol;
   });
   if (!several) return score.task;
   return score.task + ", " + (score.protocol.empty() ? "answers" : score.protocol);
 }
 
-std::vector<Score> first_protocols(const std::vector<Score>& all) {
+std::vector<ArmScore> first_protocols(const std::vector<ArmScore>& all) {
   std::map<std::string, std::string> first;
-  std::vector<Score> shown;
-  for (const Score& score : all)
+  std::vector<ArmScore> shown;
+  for (const ArmScore& score : all)
     if (score.protocol.empty() || first.emplace(score.task, score.protocol).first->second == score.protocol)
       shown.push_back(score);
   return shown;
 }
 
-std::string protocol_note(const std::vector<Score>& all) {
+std::string protocol_note(const std::vector<ArmScore>& all) {
   std::map<std::string, std::string> first;
   std::set<std::string> chosen;
-  for (const Score& score : all)
+  for (const ArmScore& score : all)
     if (!score.protocol.empty()) {
       const std::string& shown = first.emplace(score.task, score.protocol).first->second;
       if (shown != score.protocol) chosen.insert(shown);

@@ -9,7 +9,7 @@
 namespace attnlab {
 
 // One arm at one sweep point on one task.
-struct Score {
+struct ArmScore {
   std::string task, protocol;  // answers: the kind of the data, and ""
   size_t arm = 0, point = 0;   // places in RunSet's lists
   int64_t seeds = 0, problems = 0;
@@ -19,15 +19,15 @@ struct Score {
 
 // Answers first, then tasks; by sweep point, then by arm. Intervals of answers are over seeds (of one seed over
 // problems, and its difference has none), those of tasks over seeds and problems (compare_tasks).
-std::vector<Score> scores_of(const RunSet& runs);
+std::vector<ArmScore> scores_of(const RunSet& runs);
 
 // "TASK", or "TASK, PROTOCOL" where the task was scored under several; answers beside a task of their name are
 // "TASK, answers".
-std::string score_name(const Score& score, const std::vector<Score>& all);
+std::string score_name(const ArmScore& score, const std::vector<ArmScore>& all);
 
 // What pictures show: of each task the protocol that comes first, which is the one that asks; and answers.
-std::vector<Score> first_protocols(const std::vector<Score>& all);
+std::vector<ArmScore> first_protocols(const std::vector<ArmScore>& all);
 // "of several protocols PROTOCOL", "first protocol of each task", or nothing where no protocol was left out.
-std::string protocol_note(const std::vector<Score>& all);
+std::string protocol_note(const std::vector<ArmScore>& all);
 
 }  // namespace attnlab

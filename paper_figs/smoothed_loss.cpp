@@ -30,7 +30,7 @@ std::map<double, double> smoothed(const std::map<double, double>& losses, size_t
   return out;
 }
 
-SeedCurves losses_of(const Cell& cell, size_t window) {
+SeedCurves losses_of(const RunCell& cell, size_t window) {
   const std::vector<int64_t> steps = common_steps(cell, steps_of);
   SeedCurves curves;
   if (steps.size() < window) return curves;
@@ -60,7 +60,7 @@ SmoothedLoss smoothed_loss(const RunSet& runs) {
   SmoothedLoss smooth{.window = common_window(runs)};
   for (size_t place = 0; place < runs.points.size(); ++place) {
     std::vector<SeedCurves> values;
-    for (const Cell* cell : runs.cells_at(place)) values.push_back(losses_of(*cell, smooth.window));
+    for (const RunCell* cell : runs.cells_at(place)) values.push_back(losses_of(*cell, smooth.window));
     smooth.curves.push_back(make_curves(runs.cells_at(place), values, spread_of));
   }
   return smooth;

@@ -58,12 +58,12 @@ Scores scores_of(const RunRecord& run, const EvaluationRow& row) {
 
 // One line of the table: a cell's runs before training or after it.
 struct Entry {
-  const Cell* cell = nullptr;
+  const RunCell* cell = nullptr;
   double tokens = 0;                                  // mean over seeds
   std::map<std::string, std::vector<double>> values;  // column → over seeds
 };
 
-Entry entry_of(const Cell& cell, bool at_start, std::vector<std::string>& columns) {
+Entry entry_of(const RunCell& cell, bool at_start, std::vector<std::string>& columns) {
   Entry entry{.cell = &cell};
   std::vector<double> tokens;
   for (const RunRecord* run : cell.runs) {

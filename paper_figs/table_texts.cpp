@@ -76,7 +76,7 @@ void add_tasks(Sources& sources, const RunRecord& run, const std::string& arm) {
 
 Sources replies_at(const RunSet& runs, size_t point) {
   Sources sources;
-  for (const Cell* cell : runs.cells_at(point)) {
+  for (const RunCell* cell : runs.cells_at(point)) {
     const RunRecord run = read_run(cell->runs.front()->path, true);
     add_answers(sources, run, runs.arms[cell->arm]);
     add_tasks(sources, run, runs.arms[cell->arm]);

@@ -85,10 +85,10 @@ const std::vector<Setting> settings{
 Table table_of(const RunSet& runs, size_t point) {
   const auto cells = runs.cells_at(point);
   Grid grid{.titles = {"setting"}};
-  for (const Cell* cell : cells) grid.titles.push_back(runs.arms[cell->arm]);
+  for (const RunCell* cell : cells) grid.titles.push_back(runs.arms[cell->arm]);
   for (const Setting& setting : settings) {
     Line line{.cells = {setting.name}};
-    for (const Cell* cell : cells) line.cells.push_back(setting.text(*cell->runs.front()));
+    for (const RunCell* cell : cells) line.cells.push_back(setting.text(*cell->runs.front()));
     grid.lines.push_back(std::move(line));
   }
   const std::string where = runs.points[point].empty() ? "" : ", " + runs.points[point];

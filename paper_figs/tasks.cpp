@@ -14,19 +14,19 @@
 namespace attnlab {
 namespace {
 
-using TaskScores = std::vector<Score>;
+using TaskScores = std::vector<ArmScore>;
 
-bool is_task(const Score& score) { return !score.protocol.empty(); }
+bool is_task(const ArmScore& score) { return !score.protocol.empty(); }
 
 TaskScores scores_at(const TaskScores& all, size_t point) {
   TaskScores found;
   std::copy_if(all.begin(), all.end(), std::back_inserter(found),
-               [&](const Score& score) { return score.point == point; });
+               [&](const ArmScore& score) { return score.point == point; });
   return found;
 }
 
 // In lines that are no longer than what `groups` names side by side have room for.
-std::string group_name(const Score& score, const TaskScores& all, size_t groups) {
+std::string group_name(const ArmScore& score, const TaskScores& all, size_t groups) {
   const size_t most = 52 / std::max<size_t>(1, groups);
   std::vector<std::string> lines = style::broken(score_name(score, all), most);
   for (const std::string& line : style::broken(fmt::format("{} problems", score.problems), most))
@@ -36,7 +36,7 @@ std::string group_name(const Score& score, const TaskScores& all, size_t groups)
 
 size_t count_tasks(const TaskScores& scores) {
   std::set<std::pair<std::string, bool>> tasks;
-  for (const Score& score : scores) tasks.insert({score.task, is_task(score)});
+  for (const ArmScore& score : scores) tasks.insert({score.task, is_task(score)});
   return tasks.size();
 }
 
@@ -44,7 +44,7 @@ BarChart chart_of(const RunSet& runs, const TaskScores& scores) {
   BarChart chart{.arms = runs.arms};
   const size_t groups = count_tasks(scores);
   size_t lines = 1;
-  for (const Score& score : scores) {
+  for (const ArmScore& score : scores) {
     const std::string name = group_name(score, scores, groups);
     const auto found = std::find(chart.groups.begin(), chart.groups.end(), name);
     const auto group = static_cast<size_t>(found - chart.groups.begin());
@@ -58,7 +58,7 @@ BarChart chart_of(const RunSet& runs, const TaskScores& scores) {
 
 std::string interval_note(const TaskScores& scores) {
   const bool several =
-      std::any_of(scores.begin(), scores.end(), [](const Score& score) { return score.seeds > 1; });
+      std::any_of(scores.begin(), scores.end(), [](const ArmScore& score) { return score.seeds > 1; });
   const bool answers = !is_task(scores.front());
   if (!several) return "95 % interval over problems";
   if (!answers) return "95 % interval over seeds and problems";
@@ -75,7 +75,7 @@ std::string csv_of(const RunSet& runs, const TaskScores& scores) {
   std::string csv =
       "task,protocol,arm,sweep_point,seeds,problems,percent,low,high,difference,difference_low,"
       "difference_high\n";
-  for (const Score& score : scores)
+  for (const ArmScore& score : scores)
     csv += fmt::format("{},{},{},{},{},{},{},{}\n", csv_text(score.task), csv_text(score.protocol),
                        csv_text(runs.arms[score.arm]), csv_text(runs.points[score.point]), score.seeds,
                        score.problems, csv_fields(score.value), csv_fields(score.difference));

@@ -67,10 +67,10 @@ Spread interval_of(const std::vector<double>& values) {
 }
 
 // The baseline first: draw_curves takes the differences to the first.
-std::vector<const Cell*> cells_of(const CurveComparison& comparison, const RunSet& set, size_t place) {
-  std::vector<const Cell*> cells = set.cells_at(place);
+std::vector<const RunCell*> cells_of(const CurveComparison& comparison, const RunSet& set, size_t place) {
+  std::vector<const RunCell*> cells = set.cells_at(place);
   std::stable_partition(cells.begin(), cells.end(),
-                        [&](const Cell* cell) { return set.arms[cell->arm] == comparison.baseline; });
+                        [&](const RunCell* cell) { return set.arms[cell->arm] == comparison.baseline; });
   return cells;
 }
 
@@ -78,7 +78,7 @@ std::vector<Curve> curves_at(const CurveComparison& comparison, const RunSet& se
                              const std::vector<double>& places) {
   const auto cells = cells_of(comparison, set, place);
   std::vector<SeedCurves> values;
-  for (const Cell* cell : cells) {
+  for (const RunCell* cell : cells) {
     SeedCurves& curves = values.emplace_back();
     for (const ArmCurves* arm : comparison.at_point(set.points[place]))
       if (arm->arm == set.arms[cell->arm]) curves = sampled(*arm, places);

@@ -7,7 +7,7 @@ using namespace attnlab;
 
 namespace {
 
-enum class Schedule { constant, cosine };
+enum class Ramp { constant, cosine };
 
 struct Optimizer {
   double lr = 0.001;
@@ -24,10 +24,10 @@ struct Everything {
   int64_t steps = 10;
   double decay = 0.1;
   std::string name = "base";
-  Schedule schedule = Schedule::cosine;
+  Ramp schedule = Ramp::cosine;
   std::optional<double> clip;
   std::optional<std::string> note;
-  std::optional<Schedule> tail;
+  std::optional<Ramp> tail;
   std::vector<int64_t> seeds{1, 2};
   std::vector<double> rates;
   std::vector<std::string> parts;
@@ -92,10 +92,10 @@ Everything unusual() {
           .steps = 9007199254740993,  // 2⁵³ + 1: lost if it went through a double
           .decay = 0.1 + 0.2,
           .name = "a: \"quoted\" # \\ text\nof two lines",
-          .schedule = Schedule::constant,
+          .schedule = Ramp::constant,
           .clip = -1e-300,
           .note = "",
-          .tail = Schedule::constant,
+          .tail = Ramp::constant,
           .seeds = {},
           .rates = {1e300, -0.0, 5},
           .parts = {"true", "12", "null", "a, b", " x ", "[z]", "- y", "é", "{k: v}"},
@@ -105,9 +105,9 @@ Everything unusual() {
 }  // namespace
 
 template <>
-struct attnlab::EnumNames<Schedule> {
-  static constexpr std::array<std::pair<std::string_view, Schedule>, 2> rows{
-      {{"constant", Schedule::constant}, {"cosine", Schedule::cosine}}};
+struct attnlab::EnumNames<Ramp> {
+  static constexpr std::array<std::pair<std::string_view, Ramp>, 2> rows{
+      {{"constant", Ramp::constant}, {"cosine", Ramp::cosine}}};
 };
 
 TEST_CASE("every kind of member is read") {
@@ -129,10 +129,10 @@ optimizer: {lr: 0.5, rank: 8}
   CHECK(config.steps == 1000);
   CHECK(config.decay == 0.25);
   CHECK(config.name == "a b");
-  CHECK(config.schedule == Schedule::constant);
+  CHECK(config.schedule == Ramp::constant);
   CHECK(config.clip == 1.0);
   CHECK(config.note == "12");
-  CHECK(config.tail == Schedule::cosine);
+  CHECK(config.tail == Ramp::cosine);
   CHECK(config.seeds == std::vector<int64_t>{3, 4});
   CHECK(config.rates == std::vector<double>{0.5, 2});
   CHECK(config.parts == std::vector<std::string>{"q", "k"});
