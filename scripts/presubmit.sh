@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What every change must pass: format, script syntax, sizes, a build without warnings, all tests.
+# What every change must pass: format, script syntax, sizes, types defined once, a build without warnings, all tests.
 # Usage: scripts/presubmit.sh [--sanitize] [--no-build]
 #   --sanitize   also build the torch-free rooms with address and undefined-behaviour sanitizers
 #                (in build-sanitize/) and run their tests
@@ -23,6 +23,7 @@ report() {
 }
 
 mapfile -t sources < <(git ls-files '*.h' '*.cpp')
+mapfile -t kernels < <(git ls-files '*.cu')
 mapfile -t scripts < <(git ls-files '*.sh' '*.sbatch' '.ci/run')
 
 check_format() {
@@ -51,9 +52,33 @@ check_sizes() {
   if ((long * 20 > ${#sources[@]})); then report "more than 5 % of the files have over 350 lines"; fi
 }
 
+# Functions over 60 lines, and types with two definitions.
+check_cpp() {
+  local tested
+  if ! has python3; then
+    report "python3 is not installed"
+    return
+  fi
+  if ! tested=$(python3 scripts/check_cpp_test.py 2>&1); then
+    say "$tested"
+    report "check_cpp.py fails its own tests"
+  fi
+  python3 scripts/check_cpp.py "${sources[@]}" "${kernels[@]}" || report "functions or types: see above"
+}
+
+check_rooms() {
+  local folder room
+  for folder in lib/*/; do
+    room=$(basename "$folder")
+    grep -q "^| [0-9] | \`$room\` |" CONTRIBUTING.md || report "CONTRIBUTING.md: no row for lib/$room"
+  done
+}
+
 check_format
 check_scripts
 check_sizes
+check_cpp
+check_rooms
 ((failed == 0)) || exit 1
 $build || exit 0
 
