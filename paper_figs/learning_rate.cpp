@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -14,6 +13,7 @@
 
 #include "compare/verdict.h"
 #include "core/find_field.h"
+#include "core/numbers.h"
 #include "curves.h"
 #include "results/archive.h"
 #include "train/schedule.h"
@@ -35,7 +35,7 @@ std::optional<RatedPoint> rated_point(const std::string& sweep_point) {
     const size_t equals = part.find('=');
     const std::string key = part.substr(0, equals);
     if (key == "train.lr" || key == "lr")
-      found.rate = std::strtod(part.c_str() + equals + 1, nullptr);
+      found.rate = parse_number<double>(part.substr(equals + 1)).value_or(0);
     else
       found.rest += (found.rest.empty() ? "" : ",") + part;
   }

@@ -1,10 +1,11 @@
 #include "measured.h"
 
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <sstream>
+
+#include "core/numbers.h"
 
 namespace attnlab {
 
@@ -32,11 +33,7 @@ std::string option_of(const std::string& options, const std::string& key) {
 }
 
 double option_number(const std::string& options, const std::string& key) {
-  const std::string text = option_of(options, key);
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  return whole ? value : std::numeric_limits<double>::quiet_NaN();
+  return parse_number<double>(option_of(options, key)).value_or(std::numeric_limits<double>::quiet_NaN());
 }
 
 }  // namespace attnlab

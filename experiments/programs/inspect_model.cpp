@@ -2,9 +2,9 @@
 // attention.
 #include <fmt/format.h>
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "core/numbers.h"
 #include "measure/model_report.h"
 #include "program.h"
 #include "torch_program.h"
@@ -22,19 +22,14 @@ struct Options {
 // "4096", "512K", "1M" (of 1024 each).
 int64_t parse_context(const std::string& text) {
   constexpr int64_t most = int64_t{1} << 40;
-  int64_t tokens = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, tokens);
-  const std::string suffix(rest, end);
-  const int64_t unit = suffix.empty()                   ? 1
-                       : suffix == "K" || suffix == "k" ? 1024
-                       : suffix == "M"                  ? 1024 * 1024
-                                                        : 0;
-  if (error != std::errc() || unit == 0 || tokens < 1 || tokens > most / unit)
+  const bool thousands = text.ends_with('K') || text.ends_with('k'), millions = text.ends_with('M');
+  const int64_t unit = thousands ? 1024 : millions ? 1024 * 1024 : 1;
+  const auto tokens = parse_number<int64_t>(text.substr(0, text.size() - (thousands || millions)));
+  if (!tokens || *tokens < 1 || *tokens > most / unit)
     throw InputError(BadInput{.file = "--context",
                               .found = "'" + text + "'",
                               .expected = "a number of tokens, as 4096, 512K or 1M (of 1024 each)"});
-  return tokens * unit;
+  return *tokens * unit;
 }
 
 void inspect(const Options& o) {

@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 
+#include "core/numbers.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "measure/conversion_rows.h"
@@ -66,13 +66,12 @@ std::vector<int64_t> read_numbers(const char* option, const std::string& text) {
   std::vector<int64_t> numbers;
   for (size_t at = 0; at < text.size();) {
     const size_t comma = std::min(text.find(',', at), text.size());
-    int64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data() + at, text.data() + comma, number);
-    if (error != std::errc{} || end != text.data() + comma || number < 1 || comma + 1 == text.size())
+    const auto number = parse_number<int64_t>(text.substr(at, comma - at));
+    if (!number || *number < 1 || comma + 1 == text.size())
       throw InputError(BadInput{.file = option,
                                 .found = "'" + text + "'",
                                 .expected = "whole numbers from 1 with commas between them"});
-    numbers.push_back(number);
+    numbers.push_back(*number);
     at = comma + 1;
   }
   std::sort(numbers.begin(), numbers.end());

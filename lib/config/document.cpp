@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <cctype>
-#include <charconv>
 #include <cmath>
+#include <optional>
+
+#include "core/numbers.h"
 
 namespace attnlab {
 namespace detail {
@@ -35,21 +37,20 @@ bool ungroup(std::string& text) {
   return true;
 }
 
-// The whole text as a finite number. std::from_chars alone would take "inf" and "nan", and no leading "+".
+// The whole text as a finite number, which may have a "+" in front and grouped digits.
 template <class Number>
-bool parse_number(std::string text, Number& value) {
-  if (!ungroup(text)) return false;
+std::optional<Number> yaml_number(std::string text) {
+  if (!ungroup(text)) return std::nullopt;
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.erase(0, 1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && std::isfinite(static_cast<double>(value));
+  return parse_number<Number>(text);
 }
 
 template <class Number>
 void read_number(const Node& node, const std::string& key, const Key& info, const char* kind, Number& value) {
-  Number parsed{};
-  const bool is_number = node.kind == Node::Kind::scalar && !node.quoted && parse_number(node.text, parsed);
-  if (!is_number || !info.admits(static_cast<double>(parsed))) refuse(node, key, range_text(info, kind));
-  value = parsed;
+  const bool plain = node.kind == Node::Kind::scalar && !node.quoted;
+  const auto parsed = plain ? yaml_number<Number>(node.text) : std::nullopt;
+  if (!parsed || !info.admits(static_cast<double>(*parsed))) refuse(node, key, range_text(info, kind));
+  value = *parsed;
 }
 
 }  // namespace

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <optional>
 #include <set>
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/numbers.h"
 
 namespace attnlab {
 namespace {
@@ -93,17 +93,10 @@ class Converter {
   int64_t nodes_ = 0;
 };
 
-std::optional<size_t> list_index(const std::string& text) {
-  size_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 // The child that one path component names; nullptr if there is none.
 Node* step_into(Node& node, const std::string& part) {
   if (node.kind != Node::Kind::list) return node.find(part);
-  const auto index = list_index(part);
+  const auto index = parse_number<size_t>(part);
   return index && *index < node.items.size() ? &node.items[*index] : nullptr;
 }
 

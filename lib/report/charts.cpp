@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/numbers.h"
 #include "report/chart_drawing.h"
 #include "report/tables.h"
 
@@ -28,7 +29,8 @@ Html legend(const Chart& chart) {
 json rounded(const std::vector<double>& values) {
   json out = json::array();
   for (const double value : values)
-    out.push_back(std::isfinite(value) ? json(std::stod(fmt::format("{:.6g}", value))) : json(nullptr));
+    out.push_back(std::isfinite(value) ? json(parse_number<double>(fmt::format("{:.6g}", value)).value())
+                                       : json(nullptr));
   return out;
 }
 

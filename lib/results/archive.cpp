@@ -1,12 +1,13 @@
 #include "results/archive.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <limits>
+#include <optional>
 #include <system_error>
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/numbers.h"
 #include "core/scratch_folder.h"
 #include "results/attributes.h"
 #include "results/evaluation_file.h"
@@ -39,13 +40,19 @@ void write_member(hid_t file, const std::string& name, const std::string& bytes)
   hdf5::check(H5Dwrite(data, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()), "cannot write");
 }
 
+// Of "tasks.seed7.step100.h5", 7.
+std::optional<int64_t> seed_of(const std::string& name) {
+  constexpr std::string_view prefix = "tasks.seed";
+  if (!name.starts_with(prefix)) return std::nullopt;
+  return parse_number<int64_t>(name.substr(prefix.size(), name.find('.', prefix.size()) - prefix.size()));
+}
+
 std::string first_of_arm(const std::vector<fs::path>& files, const fs::path& file) {
   std::pair<int64_t, std::string> lowest{std::numeric_limits<int64_t>::max(), ""};
   for (const auto& other : files) {
-    long long seed = 0;
+    if (other.parent_path() != file.parent_path()) continue;
     const std::string name = other.filename().string();
-    if (other.parent_path() == file.parent_path() && std::sscanf(name.c_str(), "tasks.seed%lld.", &seed) == 1)
-      lowest = std::min(lowest, {seed, name});
+    if (const auto seed = seed_of(name)) lowest = std::min(lowest, {*seed, name});
   }
   return lowest.second;
 }

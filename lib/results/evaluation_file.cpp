@@ -1,9 +1,9 @@
 #include "results/evaluation_file.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "core/errors.h"
+#include "core/numbers.h"
 #include "results/archive.h"
 #include "results/attributes.h"
 #include "results/whole_file.h"
@@ -59,10 +59,8 @@ std::vector<std::pair<int64_t, fs::path>> tasks_files(const fs::path& run_file) 
   for (const auto& file : result_files(folder)) {
     const std::string name = file.filename().string();
     if (file.parent_path() != folder || !name.starts_with(prefix) || !name.ends_with(".h5")) continue;
-    int64_t step = 0;
-    const char *begin = name.data() + prefix.size(), *end = name.data() + name.size() - 3;
-    const auto [stop, error] = std::from_chars(begin, end, step);
-    if (error == std::errc() && stop == end) found.emplace_back(step, file);
+    const auto step = parse_number<int64_t>(file.stem().string().substr(prefix.size()));
+    if (step) found.emplace_back(*step, file);
   }
   std::sort(found.begin(), found.end());
   return found;

@@ -7,6 +7,7 @@
 #include "core/errors.h"
 #include "core/gzip.h"
 #include "core/jsonl.h"
+#include "core/numbers.h"
 #include "tasks/hellaswag_text.h"
 #include "tasks/unicode.h"
 
@@ -34,9 +35,8 @@ int64_t index_of(const Record& record, const char* key, size_t count, int64_t ba
       "a number from " + std::to_string(base) + " to " + std::to_string(base + static_cast<int64_t>(count) - 1);
   const json& value = record.member(key, wanted.c_str());
   const std::string digits = value.is_string() ? stripped(value.get<std::string>()) : value.dump();
-  const bool number =
-      !digits.empty() && digits.size() < 9 && digits.find_first_not_of("0123456789") == std::string::npos;
-  const int64_t index = number ? std::stoll(digits) - base : -1;
+  const auto number = parse_number<uint32_t>(digits);
+  const int64_t index = number ? *number - base : -1;
   if (index < 0 || index >= static_cast<int64_t>(count)) record.fail(key, value.dump(), wanted);
   return index;
 }

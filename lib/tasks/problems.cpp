@@ -6,6 +6,7 @@
 #include "core/errors.h"
 #include "core/gzip.h"
 #include "core/jsonl.h"
+#include "core/numbers.h"
 #include "tasks/boxed.h"
 #include "tasks/unicode.h"
 
@@ -158,7 +159,7 @@ std::vector<Problem> read_problems(Task task, const std::filesystem::path& path)
 
 bool is_test_problem(Task task, const Problem& problem) {
   if (task != Task::mbpp) return true;
-  const auto id = static_cast<int>(std::strtol(problem.id.c_str(), nullptr, 10));
+  const int64_t id = parse_number<int64_t>(problem.id).value_or(0);
   return id >= 11 && id <= 510;
 }
 

@@ -1,9 +1,9 @@
 #include "text/decoder.h"
 
-#include <charconv>
 #include <optional>
 
 #include "core/names.h"
+#include "core/numbers.h"
 #include "text/byte_level.h"
 #include "text/growth.h"
 
@@ -15,10 +15,8 @@ using Tokens = std::vector<std::string>;
 // The byte of a token of the form "<0x0A>".
 std::optional<char> fallback_byte(const std::string& token) {
   if (token.size() != 6 || !token.starts_with("<0x") || token.back() != '>') return std::nullopt;
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(token.data() + 3, token.data() + 5, value, 16);
-  if (error != std::errc{} || end != token.data() + 5) return std::nullopt;
-  return static_cast<char>(value);
+  const auto value = parse_number<unsigned>(std::string_view(token).substr(3, 2), 16);
+  return value ? std::optional(static_cast<char>(*value)) : std::nullopt;
 }
 
 void flush_bytes(std::string& bytes, Tokens& out) {

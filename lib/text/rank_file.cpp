@@ -1,9 +1,9 @@
 #include "text/rank_file.h"
 
 #include <array>
-#include <charconv>
 
 #include "core/errors.h"
+#include "core/numbers.h"
 #include "text/byte_level.h"
 #include "text/encodings.h"
 
@@ -49,11 +49,9 @@ std::optional<std::string> base64_bytes(std::string_view text) {
   return bytes;
 }
 
-std::optional<int32_t> whole_number(std::string_view text) {
-  int32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < 0) return std::nullopt;
-  return value;
+std::optional<int32_t> rank_of(std::string_view text) {
+  const auto rank = parse_number<int32_t>(text);
+  return rank && *rank >= 0 ? rank : std::nullopt;
 }
 
 class RankReader {
@@ -83,7 +81,7 @@ class RankReader {
     if (!line) reject(text, "a base64 token, one space and its rank");
     const auto token = base64_bytes(line->token);
     if (!token) reject(line->token, "a token in base64");
-    const auto rank = whole_number(line->rank);
+    const auto rank = rank_of(line->rank);
     if (!rank) reject(line->rank, "a rank, a whole number from 0");
     if (!lines_.emplace(*rank, line_).second)
       reject(line->rank, "a rank that no other token has (line " + std::to_string(lines_[*rank]) + ")");
@@ -162,7 +160,7 @@ void add_tokens(const Encoding& encoding, TokenizerParts& parts) {
 
 bool looks_like_rank_file(std::string_view bytes) {
   const auto line = cut_line(bytes.substr(0, std::min(bytes.find('\n'), bytes.size())));
-  return line && base64_bytes(line->token) && whole_number(line->rank);
+  return line && base64_bytes(line->token) && rank_of(line->rank);
 }
 
 TokenizerParts read_rank_file(std::string_view bytes, const std::string& file) {

@@ -2,9 +2,8 @@
 
 #include <fmt/ranges.h>
 
-#include <charconv>
-
 #include "core/errors.h"
+#include "core/numbers.h"
 #include "model/loss.h"
 #include "train/generators.h"
 #include "train/schedule.h"
@@ -32,12 +31,11 @@ void for_each_tensor(const std::vector<AdamW::Slot>& slots, const Action& action
 double number_in(const SafetensorsFile& state, const char* key) {
   const auto found = state.metadata().find(key);
   const std::string text = found == state.metadata().end() ? "" : found->second;
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size())
+  const auto value = parse_any_number<double>(text);
+  if (!value)
     throw InputError(
         BadInput{.file = state.path().string(), .key = key, .found = "'" + text + "'", .expected = "a number"});
-  return value;
+  return *value;
 }
 
 TrainProgress read_progress(const SafetensorsFile& state) {

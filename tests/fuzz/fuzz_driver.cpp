@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "core/files.h"
+#include "core/numbers.h"
 #include "core/random.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
@@ -77,9 +77,7 @@ Strings read_dictionary(const fs::path& path) {
     std::string token;
     for (size_t i = begin + 1; i < end; ++i) {
       if (line[i] == '\\' && line[i + 1] == 'x') {
-        int value = 0;
-        std::from_chars(&line[i + 2], &line[i + 4], value, 16);
-        token += static_cast<char>(value);
+        token += static_cast<char>(parse_number<int>(line.substr(i + 2, 2), 16).value_or(0));
         i += 3;
       } else {
         token += line[i] == '\\' ? line[++i] : line[i];

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "compare/task_verdict.h"
 #include "compare/verdict.h"
 #include "compare/verdict_format.h"
+#include "core/numbers.h"
 #include "experiment/inputs/provenance.h"
 #include "experiment/rates/rate_selection.h"
 #include "experiment/run/dry_run.h"
@@ -17,16 +17,13 @@
 namespace attnlab {
 
 Shard parse_shard(const std::string& text) {
-  Shard shard;
-  const char* end = text.data() + text.size();
-  const auto [slash, first] = std::from_chars(text.data(), end, shard.index);
-  const bool divided = first == std::errc() && slash != end && *slash == '/';
-  const auto [rest, second] = divided ? std::from_chars(slash + 1, end, shard.count)
-                                      : std::from_chars_result{end, std::errc::invalid_argument};
-  if (second != std::errc() || rest != end || shard.index < 1 || shard.index > shard.count)
+  const size_t slash = std::min(text.find('/'), text.size());
+  const auto index = parse_number<int64_t>(text.substr(0, slash));
+  const auto count = parse_number<int64_t>(text.substr(std::min(slash + 1, text.size())));
+  if (!index || !count || *index < 1 || *index > *count)
     throw InputError(BadInput{
         .file = "--shard", .found = "'" + text + "'", .expected = "I/N with 1 <= I <= N, for instance 2/8"});
-  return shard;
+  return {.index = *index, .count = *count};
 }
 
 std::vector<std::string> validate_plan(const Plan& plan) {
