@@ -5,6 +5,7 @@
 
 #include "catch.h"
 #include "compare/claims.h"
+#include "finished_run.h"
 #include "results/evaluation_file.h"
 
 namespace attnlab::test {
@@ -18,27 +19,22 @@ struct RunSpec {
 };
 
 inline RunRecord claim_run(const RunSpec& spec) {
-  RunRecord run;
-  run.header = {.experiment = spec.experiment,
-                .arm = spec.arm,
-                .variant = spec.arm,
-                .sweep_point = spec.sweep_point,
-                .arm_index = spec.arm == "gqa" ? 0 : 1,
-                .seed = spec.seed,
-                .parameters_total = 2'700'000,
-                .parameters_trainable = 70'000,
-                .provenance = {{"device_name", std::string("a card")}},
-                .conversion = {{"max_logit_difference", spec.max_logit_difference}}};
+  RunRecord run = finished_run({.experiment = spec.experiment,
+                                .arm = spec.arm,
+                                .sweep_point = spec.sweep_point,
+                                .arm_index = spec.arm == "gqa" ? 0 : 1,
+                                .seed = spec.seed,
+                                .parameters_total = 2'700'000,
+                                .parameters_trainable = 70'000,
+                                .provenance = {{"device_name", std::string("a card")}},
+                                .conversion = {{"max_logit_difference", spec.max_logit_difference}}},
+                               20);
   run.train.push_back({.step = 20, .tokens = 200'000, .loss = spec.training_loss});
   run.evaluations.push_back({.step = 20,
                              .heldout_loss = spec.heldout_loss,
                              .heldout_tokens = 9,
                              .accuracy = spec.accuracy,
                              .problems = 40});
-  run.state = RunState::complete;
-  run.last_step = 20;
-  run.path =
-      spec.experiment + "/" + spec.arm + "/" + spec.sweep_point + "/seed" + std::to_string(spec.seed) + ".h5";
   return run;
 }
 

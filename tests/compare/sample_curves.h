@@ -1,7 +1,7 @@
 // Runs in memory whose curves are simple functions.
 #pragma once
 
-#include "results/run_reader.h"
+#include "finished_run.h"
 
 namespace attnlab::test {
 
@@ -16,15 +16,14 @@ struct CurveSpec {
 };
 
 inline RunRecord curve_run(const CurveSpec& spec) {
-  RunRecord run;
-  run.header = {.experiment = spec.experiment,
-                .arm = spec.arm,
-                .variant = spec.arm,
-                .sweep_point = spec.sweep_point,
-                .arm_index = spec.arm_index,
-                .seed = spec.seed,
-                .parameters_trainable = 70'000,
-                .flops_per_token = spec.flops_per_token};
+  RunRecord run = finished_run({.experiment = spec.experiment,
+                                .arm = spec.arm,
+                                .sweep_point = spec.sweep_point,
+                                .arm_index = spec.arm_index,
+                                .seed = spec.seed,
+                                .parameters_trainable = 70'000,
+                                .flops_per_token = spec.flops_per_token},
+                               spec.steps);
   run.header.config = {{"seed", spec.seed}, {"arm.name", spec.arm}, {"train.steps", int64_t{20}}};
   for (int64_t step = 1; step <= spec.steps; ++step)
     run.train.push_back({.step = step,
@@ -38,9 +37,6 @@ inline RunRecord curve_run(const CurveSpec& spec) {
                                .accuracy = 0.25,
                                .problems = 4});
   run.state = spec.state;
-  run.last_step = spec.steps;
-  run.path =
-      spec.experiment + "/" + spec.arm + "/" + spec.sweep_point + "/seed" + std::to_string(spec.seed) + ".h5";
   return run;
 }
 

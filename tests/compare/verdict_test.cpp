@@ -7,6 +7,7 @@
 #include "catch.h"
 #include "compare/verdict_format.h"
 #include "core/errors.h"
+#include "finished_run.h"
 
 namespace attnlab {
 namespace {
@@ -19,16 +20,15 @@ struct Spec {
 };
 
 RunRecord make_run(const Spec& spec) {
-  RunRecord run;
-  run.header = {.experiment = spec.experiment,
-                .arm = spec.arm,
-                .variant = spec.arm,
-                .sweep_point = spec.sweep_point,
-                .arm_index = spec.arm_index,
-                .seed = spec.seed,
-                .parameters_trainable = 70'000,
-                .cached_numbers_per_token = 128,
-                .flops_per_token = 6.1e6};
+  RunRecord run = test::finished_run({.experiment = spec.experiment,
+                                      .arm = spec.arm,
+                                      .sweep_point = spec.sweep_point,
+                                      .arm_index = spec.arm_index,
+                                      .seed = spec.seed,
+                                      .parameters_trainable = 70'000,
+                                      .cached_numbers_per_token = 128,
+                                      .flops_per_token = 6.1e6},
+                                     20);
   for (int64_t step = 1; step <= 20; ++step)
     run.train.push_back({.step = step, .loss = step <= 10 ? 100.0 : spec.training_loss});
   run.evaluations.push_back(
@@ -38,10 +38,6 @@ RunRecord make_run(const Spec& spec) {
                              .heldout_tokens = 9,
                              .accuracy = spec.accuracy,
                              .problems = 4});
-  run.state = RunState::complete;
-  run.last_step = 20;
-  run.path =
-      spec.experiment + "/" + spec.arm + "/" + spec.sweep_point + "/seed" + std::to_string(spec.seed) + ".h5";
   return run;
 }
 
