@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/interrupt.h"
+#include "experiment/plan/config_reference.h"
 #include "experiment/rates/rate_range.h"
 #include "experiment/run/dry_run.h"
 #include "experiment/run/runner.h"
@@ -22,7 +23,7 @@ struct Options {
   PlanOptions plan;
   std::string config, shard = "1/1";
   int64_t jobs = 1, threads = 0;
-  bool dry_run = false, range_test = false, worker = false;
+  bool dry_run = false, range_test = false, help_config = false, worker = false;
 };
 
 std::vector<std::string> worker_arguments(const Options& o, int64_t threads) {
@@ -44,6 +45,10 @@ int report_failures(const std::vector<RunFailure>& failures) {
 }
 
 int execute(Options o) {
+  if (o.help_config) {
+    fmt::print("{}", config_reference());
+    return 0;
+  }
   require_given("--config", o.config, "the experiment's file");
   require_range("--jobs", o.jobs, 1);
   require_range("--threads", o.threads, 0);
@@ -99,6 +104,7 @@ int main(int argc, char** argv) {
               "repeated")
       .option("out", o.plan.results, "DIR", "folder of the results (default: results/EXPERIMENT)")
       .flag("dry-run", o.dry_run, "print the plan and what it costs, run nothing")
+      .flag("help-config", o.help_config, "print every key of the experiment's file, as Markdown")
       .flag("lr-range-test", o.range_test,
             "instead of the runs, train each arm for 100 steps at rates from 1e-6 to 1, and suggest one")
       .option("jobs", o.jobs, "N", "processes that work on the plan on this machine")

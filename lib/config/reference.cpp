@@ -49,9 +49,18 @@ void inherit(const KeyTable& outer, KeyTable& inner) {
 
 namespace {
 
-std::string cell(std::string text) {
-  for (size_t i = text.find('|'); i != std::string::npos; i = text.find('|', i + 2)) text.insert(i, "\\");
-  return text;
+std::string escaped(const std::string& text, std::string_view special) {
+  std::string out;
+  for (const char c : text) {
+    if (special.find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+std::string cells(const KeyRow& row) {
+  return fmt::format("| `{}` | {} | {} | {} | {} |\n", row.name, row.type, escaped(row.range, "|"),
+                     escaped(row.standard, "|"), escaped(row.help, "|*<#"));
 }
 
 }  // namespace
@@ -59,9 +68,7 @@ std::string cell(std::string text) {
 std::string to_markdown(const KeyTable& table) {
   std::string text;
   if (!table.rows.empty()) text = "| key | type | range | default | meaning |\n|---|---|---|---|---|\n";
-  for (const auto& row : table.rows)
-    text += fmt::format("| `{}` | {} | {} | {} | {} |\n", row.name, row.type, cell(row.range),
-                        cell(row.standard), cell(row.help));
+  for (const auto& row : table.rows) text += cells(row);
   if (!table.inherited.empty())
     text += fmt::format("{}As in the map around it: {}.\n", table.rows.empty() ? "" : "\n",
                         detail::names_text(table.inherited));

@@ -87,13 +87,16 @@ struct DataConfig {
   // What says where examples come from, in a part of a mixture, too.
   template <class Self, class Visitor>
   static void source_fields(Self& self, Visitor&& visit) {
-    visit(Key{"kind", "where the examples come from"}, self.kind);
+    visit(Key{"kind", "where examples come from; generated: word problems and functions, mixed"}, self.kind);
     visit(Key{"path", "file, or folder (text_folder), of training examples"}, self.path);
     visit(Key{"heldout_path", "file or folder of held-out examples; empty: a share of path"},
           self.heldout_path);
-    visit(Key{"heldout_share", "share of path that is held out without heldout_path"}.at_least(0).at_most(0.9),
+    visit(Key{"heldout_share",
+              "share of path that is held out without heldout_path, chosen by the hash of the prompt"}
+              .at_least(0)
+              .at_most(0.9),
           self.heldout_share);
-    visit(Key{"difficulty_min", "generated kinds: easiest problems"}.at_least(1).at_most(5),
+    visit(Key{"difficulty_min", "generated kinds: easiest problems; levels take turns"}.at_least(1).at_most(5),
           self.difficulty_min);
     visit(Key{"difficulty_max", "generated kinds: hardest problems"}.at_least(1).at_most(5),
           self.difficulty_max);
@@ -102,14 +105,23 @@ struct DataConfig {
     visit(Key{"size", "generated kinds: number of training examples"}.at_least(1), self.size);
     visit(Key{"heldout_size", "generated kinds: number of held-out examples"}.at_least(1), self.heldout_size);
     visit(Key{"seed", "generated kinds: seed of the generator"}.at_least(0), self.seed);
-    visit(Key{"prompt_template", "text around the prompt, or a chat format"}, self.prompt_template);
-    visit(Key{"train_roles", "chat_jsonl: whose turns are learnt"}, self.train_roles);
+    visit(Key{"prompt_template",
+              "text around the prompt. by_kind: plain for word problems and GSM8K, alpaca for instructions, "
+              "chatml for chats, raw for the others. plain: Question: … Answer: … in two lines. alpaca: "
+              "Stanford Alpaca's format. All others are chat formats: the prompt is a user's turn, and answers "
+              "end with the format's end of turn"},
+          self.prompt_template);
+    visit(Key{"train_roles",
+              "chat_jsonl: whose turns (system, user, assistant) are trained, in every place. An assistant's "
+              "turn is trained to its end, without the header that generation is given; others' with their "
+              "header"},
+          self.train_roles);
     visit(Key{"extensions", "text_folder: which files are documents"}, self.extensions);
   }
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
     source_fields(self, visit);
-    visit(Key{"mixture", "data sets with weights, instead of one"}, self.mixture);
+    visit(Key{"mixture", "several data sets with weights, instead of one"}, self.mixture);
     visit(
         Key{"calibration_tokens", "tokens of training text that conversions of arms are fitted to"}.at_least(2),
         self.calibration_tokens);

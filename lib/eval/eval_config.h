@@ -24,7 +24,11 @@ struct EvalConfig {
     visit(Key{"before", "evaluate before the first step, too"}, self.before);
     visit(Key{"heldout_examples", "held-out examples for the loss; 0: not measured"}.at_least(0),
           self.heldout_examples);
-    visit(Key{"problems", "held-out problems that are answered; 0: not measured"}.at_least(0), self.problems);
+    visit(Key{"problems",
+              "held-out problems that are answered and scored by exact match; 0: not measured. Examples "
+              "without a final answer #### N are passed over"}
+              .at_least(0),
+          self.problems);
     visit(Key{"max_new_tokens", "longest answer, in tokens"}.at_least(1), self.max_new_tokens);
     visit(Key{"batch_size", "sequences evaluated at a time"}.at_least(1), self.batch_size);
     visit(Key{"cache", "how caches are kept while answering"}, self.cache);

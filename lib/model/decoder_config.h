@@ -73,7 +73,8 @@ struct DecoderConfig {
           self.n_kv_heads);
     visit(Key{"head_dim", "width of a head, even"}.at_least(2).must_be_given(), self.head_dim);
     visit(Key{"d_ff", "width of the MLP"}.at_least(1).must_be_given(), self.d_ff);
-    visit(Key{"max_positions", "longest sequence"}.at_least(1), self.max_positions);
+    visit(Key{"max_positions", "longest sequence; train.sequence_length may not be longer"}.at_least(1),
+          self.max_positions);
     visit(Key{"norm_eps", "epsilon of RMS norms"}.above(0), self.norm_eps);
     visit(Key{"rope_theta", "base of the rotary frequencies"}.above(0), self.rope_theta);
     visit(Key{"rotary_dim", "part of a head that turns, even; 0: all of it"}.at_least(0), self.rotary_dim);
@@ -87,7 +88,10 @@ struct DecoderConfig {
     visit(Key{"experts_per_token", "experts that a token goes through"}.at_least(0), self.experts_per_token);
     visit(Key{"mla", "attention is MLA in DeepSeek's form"}, self.mla);
     visit(Key{"tie_embeddings", "the output matrix is the embedding"}, self.tie_embeddings);
-    visit(Key{"qkv_bias", "biases on the query, key and value projections"}, self.qkv_bias);
+    visit(Key{"qkv_bias",
+              "biases on the query, key and value projections. qwen2 has these alone; llama, qwen3, gemma2 and "
+              "DeepSeek's have both or none, the others none"},
+          self.qkv_bias);
     visit(Key{"o_bias", "bias on the output projection"}, self.o_bias);
   }
 

@@ -52,37 +52,68 @@ struct TrainConfig {
     visit(Key{"steps", "optimizer steps"}.at_least(1), self.steps);
     visit(Key{"batch_size", "sequences of one micro-batch"}.at_least(1), self.batch_size);
     visit(Key{"micro_batches", "micro-batches whose gradients make one step"}.at_least(1), self.micro_batches);
-    visit(Key{"sequence_length", "longest sequence, in tokens"}.at_least(2), self.sequence_length);
-    visit(Key{"packing", "how documents share rows"}, self.packing);
+    visit(Key{"sequence_length",
+              "longest sequence, in tokens; longer examples are cut off (isolated: go on in another row)"}
+              .at_least(2),
+          self.sequence_length);
+    visit(Key{"packing",
+              "none: an example a row. stream: documents one behind the other, cut into full rows; attention "
+              "runs across documents and all tokens are trained. isolated: whole documents side by side, each "
+              "with the loss that it has alone (attention and positions start anew); those longer than a row "
+              "are cut into pieces. "
+              "false and true: older names of none and stream"},
+          self.packing);
     visit(Key{"loss_on_prompt", "train the prompt's tokens too"}, self.loss_on_prompt);
-    visit(Key{"lr", "highest learning rate"}.above(0), self.lr);
-    visit(Key{"schedule", "how the learning rate falls after warm-up"}, self.schedule);
+    visit(Key{"lr", "highest learning rate, or a map that chooses one for each arm, below"}.above(0), self.lr);
+    visit(
+        Key{"schedule",
+            "how the learning rate falls after warm-up; warmup_stable_decay stays at lr, then falls linearly"},
+        self.schedule);
     visit(Key{"warmup_steps", "steps in which the learning rate rises"}.at_least(0), self.warmup_steps);
     visit(Key{"final_lr_share", "share of lr at the last step (all but constant)"}.at_least(0).at_most(1),
           self.final_lr_share);
     visit(
         Key{"decay_share", "warmup_stable_decay: share of the steps in which lr falls"}.at_least(0).at_most(1),
         self.decay_share);
-    visit(Key{"weight_decay", "decoupled decay of matrices"}.at_least(0), self.weight_decay);
+    visit(Key{"weight_decay", "decoupled decay, of matrices only"}.at_least(0), self.weight_decay);
     visit(Key{"beta1", "AdamW: decay of the first moment"}.at_least(0).at_most(0.99999), self.beta1);
     visit(Key{"beta2", "AdamW: decay of the second moment"}.at_least(0).at_most(0.99999), self.beta2);
     visit(Key{"epsilon", "AdamW: added to the root of the second moment"}.above(0), self.epsilon);
     visit(Key{"clip_norm", "longest gradient; 0: no clipping"}.at_least(0), self.clip_norm);
-    visit(Key{"trainable", "all, attention, attention_kv, or patterns of parameter names"}, self.trainable);
-    visit(Key{"precision", "number format of forward and backward"}, self.precision);
-    visit(Key{"activation_checkpointing", "keep each layer's input alone, run the layer again in backward"},
+    visit(Key{"trainable",
+              "one or a list of: all, attention, attention_kv (attention without q_proj and o_proj), patterns "
+              "of parameter names (model.layers.*.mlp.*)"},
+          self.trainable);
+    visit(Key{"precision",
+              "bf16_mixed: float32 weights, products and attention in bfloat16. bf16: weights and moments in "
+              "bfloat16, too, where small updates are lost"},
+          self.precision);
+    visit(Key{"activation_checkpointing",
+              "keep each layer's input alone and run the layer again in the backward pass: less memory for one "
+              "more forward pass, the same bits"},
           self.activation_checkpointing);
-    visit(Key{"deterministic", "on a GPU: only operations that give the same bits each time"},
+    visit(Key{"deterministic",
+              "on a GPU: only operations that give the same bits each time (slower); the CPU always does"},
           self.deterministic);
-    visit(Key{"cuda_graph", "on a GPU: record a step once its shapes stay the same, and launch it as one"},
+    visit(Key{"cuda_graph",
+              "on a GPU: a step whose shapes stay the same (packed rows, loss_on_prompt: true) is recorded as "
+              "a CUDA graph and launched as one. The same bits; small models train several times as fast"},
           self.cuda_graph);
-    visit(Key{"on_nonfinite", "a step with a loss or gradient that is not finite ends the run, or is skipped"},
+    visit(Key{"on_nonfinite",
+              "a step whose loss or gradient is not finite changes no parameter. stop: it ends the run; other "
+              "runs go on. skip: the run goes on with the next step"},
           self.on_nonfinite);
     visit(Key{"log_every", "steps between two rows of the loss curve"}.at_least(1), self.log_every);
     visit(Key{"checkpoint_every", "steps between two saved states"}.at_least(1), self.checkpoint_every);
-    visit(Key{"keep_checkpoints", "saved states that are kept while the run goes on"}.at_least(1),
+    visit(Key{"keep_checkpoints",
+              "saved states that are kept while the run goes on: a damaged one costs the steps since the one "
+              "before"}
+              .at_least(1),
           self.keep_checkpoints);
-    visit(Key{"save_model", "keep the trained weights beside the run file"}, self.save_model);
+    visit(Key{"save_model",
+              "keep the trained weights at seedN.model/: of gqa and deepseek_mla arms in Hugging Face's "
+              "layout, of all others in the project's own"},
+          self.save_model);
   }
 };
 

@@ -56,7 +56,7 @@ struct Data {
     Source::fields(self.source, visit);
     visit(Key{"shuffle", "random order"}, self.shuffle);
     visit(Key{"share", "held out"}.at_least(0).at_most(0.9), self.share);
-    visit(Key{"rate", "a | b"}.above(0).at_most(1), self.rate);
+    visit(Key{"rate", "a | b*"}.above(0).at_most(1), self.rate);
     visit(Key{"count", "in all"}.at_most(9), self.count);
     visit(Key{"packing", "how rows are shared"}, self.packing);
     visit(Key{"rank", "latent rank"}.at_least(1), self.rank);
@@ -92,7 +92,7 @@ TEST_CASE("a row for every key, with its type, range, default and help") {
   CHECK(data_row("size") == KeyRow{"size", "whole number", "≥ 1", "`20`", "how many"});
   CHECK(data_row("shuffle") == KeyRow{"shuffle", "bool", "", "`true`", "random order"});
   CHECK(data_row("share") == KeyRow{"share", "number", "0 to 0.9", "`0.05`", "held out"});
-  CHECK(data_row("rate") == KeyRow{"rate", "number", "above 0 to 1", "`0.0003`", "a | b"});
+  CHECK(data_row("rate") == KeyRow{"rate", "number", "above 0 to 1", "`0.0003`", "a | b*"});
   CHECK(data_row("count") == KeyRow{"count", "whole number", "≤ 9", "`7`", "in all"});
   CHECK(data_row("packing") ==
         KeyRow{"packing", "name", "`none`, `stream`", "`stream`", "how rows are shared"});
@@ -141,7 +141,7 @@ TEST_CASE("tables as Markdown: bars are escaped, shared keys are a sentence") {
   const auto tables = key_tables<Data>("data");
   const std::string text = to_markdown(tables[0]);
   CHECK_THAT(text, ContainsSubstring("| key | type | range | default | meaning |\n|---|---|---|---|---|\n"));
-  CHECK_THAT(text, ContainsSubstring("| `rate` | number | above 0 to 1 | `0.0003` | a \\| b |\n"));
+  CHECK_THAT(text, ContainsSubstring("| `rate` | number | above 0 to 1 | `0.0003` | a \\| b\\* |\n"));
   CHECK(to_markdown(tables[1]) ==
         "| key | type | range | default | meaning |\n|---|---|---|---|---|\n"
         "| `weight` | number | > 0 | required | share |\n\nAs in the map around it: `path`, `size`.\n");

@@ -31,13 +31,20 @@ struct BaseConfig {
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
-    visit(Key{"path", "folder of the checkpoint that all arms start from"}, self.path);
+    visit(Key{"path", "folder of the checkpoint that all arms start from, in Hugging Face's layout"},
+          self.path);
     visit(Key{"init", "shape of a model with random weights, instead of path"}, self.init);
     visit(Key{"init_seed", "seed of the random weights"}.at_least(0), self.init_seed);
-    visit(Key{"tokenizer", "tokenizer.json; empty: the one in path"}, self.tokenizer);
-    visit(Key{"bos_token", "token that starts documents; empty: the checkpoint's, if it names one"},
+    visit(Key{"tokenizer", "a tokenizer's file or its folder; none: the one in path. Needed with init"},
+          self.tokenizer);
+    visit(Key{"bos_token",
+              "token that starts every document, as the tokenizer spells it; none: the checkpoint's "
+              "bos_token_id, if any"},
           self.bos_token);
-    visit(Key{"eos_token", "token that ends documents; empty: the checkpoint's"}, self.eos_token);
+    visit(Key{"eos_token",
+              "token that ends every document; none: the checkpoint's eos_token_id (the first, of several), or "
+              "the tokenizer's"},
+          self.eos_token);
   }
 };
 
@@ -108,7 +115,7 @@ struct RunConfig {
   static void fields(Self& self, Visitor&& visit) {
     visit(Key{"experiment", "name of the experiment"}, self.experiment);
     visit(Key{"seed", "seed of the run"}, self.seed);
-    visit(Key{"device", "where to compute"}, self.device);
+    visit(Key{"device", "where to compute; auto: a GPU if there is a usable one"}, self.device);
     visit(Key{"base", "the model that all arms start from"}, self.base);
     visit(Key{"data", "training and held-out examples"}, self.data);
     visit(Key{"arm", "the arm"}, self.arm);
