@@ -6,6 +6,7 @@
 #   --unity         if the build folder is new: up to eight files are compiled at a time, which from nothing takes a
 #                   third of the work, and with every change of one file some more (ATTNLAB_UNITY)
 #   -DNAME=VALUE    passed to CMake, for instance -DATTNLAB_WERROR=ON
+# ATTNLAB_WERROR=ON in the environment makes warnings errors, as -DATTNLAB_WERROR=ON does.
 # CMAKE_BUILD_PARALLEL_LEVEL sets the number of compilers (default: what cores and memory allow).
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -30,6 +31,7 @@ done
 
 torch=$("$root/scripts/install_deps.sh")
 settings+=("-DCMAKE_PREFIX_PATH=$torch${CMAKE_PREFIX_PATH:+;${CMAKE_PREFIX_PATH//:/;}}")
+[[ -z ${ATTNLAB_WERROR:-} ]] || settings+=("-DATTNLAB_WERROR=$ATTNLAB_WERROR")
 generator=()
 if has ninja; then generator=(-G Ninja); fi
 

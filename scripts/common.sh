@@ -35,6 +35,18 @@ python_with_h5py() {
   done
 }
 
+# The clang-format that the code is formatted with: version 14, which both Debian 12 and Ubuntu 24.04 have. Nothing
+# is printed if there is none.
+clang_format() {
+  local name
+  for name in clang-format-14 clang-format; do
+    if has "$name" && [[ $("$name" --version) == *' version 14.'* ]]; then
+      echo "$name"
+      return
+    fi
+  done
+}
+
 # run_tests FOLDER [CTEST ARGUMENTS]
 run_tests() {
   local folder=$1

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing to build and run attnlab, on Debian 12 or Ubuntu 24.04, as root or with sudo.
-# Usage: scripts/install_deps.sh [--tests]
+# Usage: scripts/install_deps.sh [--tests] [--dev]
 #   --tests   also what the tests need (a Python with h5py)
+#   --dev     also what presubmit needs (clang-format 14: other versions format otherwise)
 # Prints the CMake prefix path of torch, and nothing else, on standard output. Does nothing, in about a
 # second, when all is there. On other systems it only looks for torch.
 #
@@ -16,11 +17,12 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 torch_version=2.13.0
-tests=false
+tests=false dev=false
 for argument in "$@"; do
   case $argument in
     --help | -h) usage ;;
     --tests) tests=true ;;
+    --dev) dev=true ;;
     *) reject "unknown argument '$argument'" ;;
   esac
 done
@@ -95,6 +97,7 @@ missing_packages() {
   has_cmake || echo cmake
   if [[ -z $1 ]] && ! python3 -c 'import ensurepip, venv' 2> /dev/null; then echo python3-venv; fi
   if $tests && [[ -z $(python_with_h5py) ]]; then echo python3-h5py; fi
+  if $dev && [[ -z $(clang_format) ]]; then echo clang-format-14; fi
 }
 
 install_packages() {

@@ -27,10 +27,12 @@ mapfile -t kernels < <(git ls-files '*.cu')
 mapfile -t scripts < <(git ls-files '*.sh' '*.sbatch' '.ci/run')
 
 check_format() {
-  if ! has clang-format; then
-    report "clang-format is not installed (package clang-format)"
-  elif ! clang-format --dry-run --Werror "${sources[@]}"; then
-    report "format: run clang-format -i on the files above"
+  local format
+  format=$(clang_format)
+  if [[ -z $format ]]; then
+    report "clang-format 14 is not installed (scripts/install_deps.sh --dev)"
+  elif ! "$format" --dry-run --Werror "${sources[@]}"; then
+    report "format: run $format -i on the files above"
   fi
 }
 
