@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "attention/deepseek_attention.h"
 #include "attention/deepseek_stages.h"
+#include "core/numbers.h"
 
 namespace attnlab {
 namespace {
@@ -25,10 +25,8 @@ DeepseekForm form_of(const AttentionShape& shape, const MlaDeepseek::Config& con
 // nullopt: neither "auto" nor a number.
 std::optional<int64_t> parse_freqfold(const MlaDeepseek::Config& config) {
   if (config.freqfold == "auto") return config.collapse;
-  int64_t value = 0;
-  const char* end = config.freqfold.data() + config.freqfold.size();
-  const auto [stop, error] = std::from_chars(config.freqfold.data(), end, value);
-  if (error != std::errc() || stop != end || value < 1) return std::nullopt;
+  const auto value = parse_number<int64_t>(config.freqfold);
+  if (!value || *value < 1) return std::nullopt;
   return value;
 }
 
