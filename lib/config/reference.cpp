@@ -60,7 +60,7 @@ std::string escaped(const std::string& text, std::string_view special) {
 
 std::string cells(const KeyRow& row) {
   return fmt::format("| `{}` | {} | {} | {} | {} |\n", row.name, row.type, escaped(row.range, "|"),
-                     escaped(row.standard, "|"), escaped(row.help, "|*<#"));
+                     escaped(row.standard, "|"), escaped(row.help, "|*<"));
 }
 
 }  // namespace

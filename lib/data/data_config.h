@@ -89,8 +89,7 @@ struct DataConfig {
   static void source_fields(Self& self, Visitor&& visit) {
     visit(Key{"kind", "where examples come from; generated: word problems and functions, mixed"}, self.kind);
     visit(Key{"path", "file, or folder (text_folder), of training examples"}, self.path);
-    visit(Key{"heldout_path", "file or folder of held-out examples; empty: a share of path"},
-          self.heldout_path);
+    visit(Key{"heldout_path", "file or folder of held-out examples; none: a share of path"}, self.heldout_path);
     visit(Key{"heldout_share",
               "share of path that is held out without heldout_path, chosen by the hash of the prompt"}
               .at_least(0)

@@ -29,9 +29,10 @@ struct TaskConfig {
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
     visit(Key{"task", "what is asked"}.must_be_given(), self.task);
-    visit(Key{"name", "its name in results; empty: the task's"}, self.name);
+    visit(Key{"name", "its name in results; none: the task's. Needed where a task stands twice"}, self.name);
     visit(Key{"path", "file with the problems; generated tasks need none"}, self.path);
-    visit(Key{"shots_path", "file with the worked examples before a problem"}, self.shots_path);
+    visit(Key{"shots_path", "file with the worked examples before a problem (GSM8K's training set)"},
+          self.shots_path);
     visit(Key{"protocols", "how replies are scored; the first one asks. Empty: the task's own"},
           self.protocols);
     visit(Key{"shots", "worked examples before a problem; without it the protocol's own number"}.at_least(0),

@@ -22,8 +22,8 @@ is an example.
 
 Paths are relative to the current folder or, if nothing is there, to the config's. A key that is left out has its
 default; an unknown key is an error. Whole numbers may be grouped: `1_000_000`. `N` in a key stands for the items of
-a list, from 0. `--set` takes the same keys, dotted: `--set train.lr=1e-3`, `--set arms.cut.options.rank=8` (arms by
-name or by number).
+a list, from 0. `--set` takes the same keys, dotted, with values in YAML: `--set train.lr=1e-3`,
+`--set 'seeds=[0, 1]'`, `--set arms.cut.options.rank=8` (arms by name or by number).
 )";
 
 // Keys that the plan reads, not a visitor.
@@ -55,16 +55,6 @@ KeyTable top_table() {
   return top;
 }
 
-KeyTable arm_table() {
-  KeyTable table = key_tables<ArmConfig>("arms.N").front();
-  for (auto& row : table.rows)
-    if (row.name == "variant") row.range = names_text(variant_names());
-  table.rows.push_back({"train", "map", "", "none", "overrides any key of `train` for this arm"});
-  table.rows.push_back(
-      {"trainable", "as `train.trainable`", "", "none", "the same as `train: {trainable: …}`"});
-  return table;
-}
-
 std::string section(const KeyTable& table, const std::string& title = "") {
   const std::string heading = title.empty() ? in_ticks(table.path) : title;
   const bool top = table.path.find('.') == std::string::npos || table.path == "arms.N";
@@ -75,6 +65,21 @@ template <HasFields T>
 std::string sections(const char* path) {
   std::string text;
   for (const auto& table : key_tables<T>(path)) text += section(table);
+  return text;
+}
+
+// Without the options, which depend on the variant.
+std::string arm_sections() {
+  auto tables = key_tables<ArmConfig>("arms.N");
+  tables.front().rows.push_back({"train", "map", "", "none", "overrides any key of `train` for this arm"});
+  tables.front().rows.push_back(
+      {"trainable", "as `train.trainable`", "", "none", "the same as `train: {trainable: …}`"});
+  std::string text;
+  for (auto& table : tables) {
+    for (auto& row : table.rows)
+      if (row.name == "variant") row.range = names_text(variant_names());
+    text += section(table);
+  }
   return text;
 }
 
@@ -123,8 +128,8 @@ std::string protocol_section() {
 
 std::string config_reference() {
   return introduction + section(top_table(), "Top level") + sections<BaseConfig>("base") +
-         sections<DataConfig>("data") + section(arm_table()) + variant_sections() +
-         sections<TrainConfig>("train") + rate_section() + sections<EvalConfig>("eval") + protocol_section();
+         sections<DataConfig>("data") + arm_sections() + variant_sections() + sections<TrainConfig>("train") +
+         rate_section() + sections<EvalConfig>("eval") + protocol_section();
 }
 
 }  // namespace attnlab
