@@ -14,7 +14,7 @@ namespace attnlab {
 namespace {
 
 // The x axis that all panels share.
-struct Axis {
+struct CacheAxis {
   double low = 0, high = 0;
   bool log = false;
   std::map<double, std::vector<size_t>> arms;  // by place: who stands there
@@ -32,12 +32,12 @@ struct Axis {
   }
 };
 
-Axis axis_of(const std::vector<CachePanel>& panels) {
+CacheAxis axis_of(const std::vector<CachePanel>& panels) {
   std::map<double, std::set<size_t>> arms;
   for (const CachePanel& panel : panels)
     for (const CachePoint& point : panel.points) arms[point.bytes].insert(point.arm);
   const double least = arms.begin()->first, most = arms.rbegin()->first;
-  Axis axis{.log = least > 0 && most > 4 * least};
+  CacheAxis axis{.log = least > 0 && most > 4 * least};
   const double room = axis.log ? std::pow(most / least, 0.12) : 1.12;
   axis.low = axis.log ? least / room : 0;
   axis.high = most * room;
@@ -46,7 +46,7 @@ Axis axis_of(const std::vector<CachePanel>& panels) {
 }
 
 // A tic at each size, if its label does not touch the one before.
-std::string x_tics(const Axis& axis, bool labels) {
+std::string x_tics(const CacheAxis& axis, bool labels) {
   std::vector<std::string> tics;
   double last = -1;
   for (const auto& [bytes, arms] : axis.arms) {
@@ -78,7 +78,7 @@ std::vector<CachePoint> points_of(const CachePanel& panel, size_t arm) {
   return points;
 }
 
-std::string data_blocks(const RunSet& runs, const CachePanel& panel, const Axis& axis) {
+std::string data_blocks(const RunSet& runs, const CachePanel& panel, const CacheAxis& axis) {
   std::string out;
   for (size_t arm = 0; arm < runs.arms.size(); ++arm) {
     std::string values, ends;
@@ -125,7 +125,7 @@ Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& pan
                           const std::string& caption) {
   Drawing drawing;
   const double panel_in = 1.0, name_in = 0.17, gap_in = 0.09;
-  const Axis axis = axis_of(panels);
+  const CacheAxis axis = axis_of(panels);
   const double count = static_cast<double>(panels.size());
   std::string& script = drawing.script;
   const style::Frame frame = style::frame(script, title, caption, style::key_rows(runs.arms),

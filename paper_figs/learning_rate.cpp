@@ -16,7 +16,6 @@
 #include "core/numbers.h"
 #include "curves.h"
 #include "results/archive.h"
-#include "train/schedule.h"
 
 namespace attnlab {
 namespace {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/dtypes.h"
 #include "model/decoder_weights.h"
 #include "model/families/families.h"
 #include "program.h"

@@ -1,11 +1,12 @@
 // measure_conversion: what conversions do to a base before any training.
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 
-#include "core/numbers.h"
 #include "core/interrupt.h"
+#include "core/numbers.h"
 #include "core/progress.h"
 #include "measure/conversion_rows.h"
 #include "measured_file.h"

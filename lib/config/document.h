@@ -29,7 +29,8 @@ void read_leaf(const Node& node, const std::string& key, const Key& info, std::s
 template <class T>
 void read_value(const Node& node, const std::string& key, const Key& info, T& value);
 
-// A struct whose fields depend on a value among them (the options on the name of a variant) sees the node first.
+// A struct whose fields depend on a value among them (the options on the name of a variant) sees the node
+// first.
 template <class T>
 concept ChoosesFields = requires(const Node& node, const std::string& prefix, T& value) {
   T::choose_fields(node, prefix, value);

@@ -1,5 +1,6 @@
 #include "convert/dimension_norms.h"
 
+#include "attention/gqa_weights.h"
 #include "attention/joint_pca.h"
 #include "convert/calibrated_layers.h"
 #include "convert/layer_tensors.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <queue>
 
+#include "attention/gqa_weights.h"
 #include "attention/spectral.h"
 #include "convert/calibrated_layers.h"
 #include "convert/layer_tensors.h"

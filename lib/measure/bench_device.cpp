@@ -1,5 +1,6 @@
 #include "measure/bench_device.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
 

@@ -1,5 +1,6 @@
 #include "measure/fit_plan.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

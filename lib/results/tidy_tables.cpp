@@ -137,7 +137,8 @@ std::string describe_tidy_tables() {
   return fmt::format(
       "runs.csv: {0},\n  {1},\n  and all of config.*, provenance.*, conversion.*\n"
       "train.csv: {0}{2}\nevaluations.csv: {0}{3}\ntasks.csv: {0},step{4}",
-      kRunColumns, kHeaderColumns, column_list<TrainRow>(), column_list<EvaluationRow>(), column_list<ScoreRow>());
+      kRunColumns, kHeaderColumns, column_list<TrainRow>(), column_list<EvaluationRow>(),
+      column_list<ScoreRow>());
 }
 
 }  // namespace attnlab

@@ -185,33 +185,33 @@ TEST_CASE("places of frequencies are whole numbers that bfloat16 holds, and get 
   CHECK(module->forward_flops_per_token(1) == 2 * (2 * 16384 + 48 + 16384 + 3072) + 4096);
 }
 
-std::string refusal(const AttentionShape& shape, const Mha2Mla::Config& config) {
+std::string mha2mla_refusal(const AttentionShape& shape, const Mha2Mla::Config& config) {
   const auto problem = Mha2Mla::problem(shape, config);
   return problem ? describe(*problem) : "accepted";
 }
 
 TEST_CASE("mha2mla: what can't be built is refused by its key") {
   const AttentionShape shape{37, 6, 2, 10};
-  CHECK(refusal(shape, {.kv_lora_rank = 32, .qk_rope_head_dim = 4}) == "accepted");
-  CHECK_THAT(refusal(shape, {.kv_lora_rank = 33, .qk_rope_head_dim = 4}),
+  CHECK(mha2mla_refusal(shape, {.kv_lora_rank = 32, .qk_rope_head_dim = 4}) == "accepted");
+  CHECK_THAT(mha2mla_refusal(shape, {.kv_lora_rank = 33, .qk_rope_head_dim = 4}),
              ContainsSubstring("kv_lora_rank: found 33, expected at most 32"));
-  CHECK_THAT(refusal(shape, {.qk_rope_head_dim = 5}), ContainsSubstring("qk_rope_head_dim: found 5"));
-  CHECK_THAT(refusal(shape, {.qk_rope_head_dim = 12}), ContainsSubstring("at most head_dim = 10"));
+  CHECK_THAT(mha2mla_refusal(shape, {.qk_rope_head_dim = 5}), ContainsSubstring("qk_rope_head_dim: found 5"));
+  CHECK_THAT(mha2mla_refusal(shape, {.qk_rope_head_dim = 12}), ContainsSubstring("at most head_dim = 10"));
   AttentionShape other = shape;
   other.qk_norm = true;
-  CHECK_THAT(refusal(other, {}), ContainsSubstring("does not commute"));
+  CHECK_THAT(mha2mla_refusal(other, {}), ContainsSubstring("does not commute"));
   other = shape;
   other.rotary_dim = 4;
-  CHECK_THAT(refusal(other, {}), ContainsSubstring("turns 4 of 10 numbers"));
+  CHECK_THAT(mha2mla_refusal(other, {}), ContainsSubstring("turns 4 of 10 numbers"));
   other = shape;
   other.scaled_by_frequency = true;
-  CHECK_THAT(refusal(other, {}), ContainsSubstring("longrope"));
+  CHECK_THAT(mha2mla_refusal(other, {}), ContainsSubstring("longrope"));
   other = shape;
   other.head_dim = 514;
-  CHECK_THAT(refusal(other, {}), ContainsSubstring("head_dim: found 514"));
+  CHECK_THAT(mha2mla_refusal(other, {}), ContainsSubstring("head_dim: found 514"));
   other = shape;
   other.mla = MlaShape{.kv_lora_rank = 8, .qk_nope_head_dim = 6, .qk_rope_head_dim = 4, .v_head_dim = 6};
-  CHECK_THAT(refusal(other, {}), ContainsSubstring("MLA already"));
+  CHECK_THAT(mha2mla_refusal(other, {}), ContainsSubstring("MLA already"));
   CHECK(rope_dim_of(shape, {}) == 6);
   CHECK(rope_dim_of({37, 6, 2, 2}, {}) == 2);
 }

@@ -1,4 +1,6 @@
 // Every family's tiny model against the naive twin: logits, files, and generation with the cache.
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 

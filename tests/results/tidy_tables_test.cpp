@@ -68,7 +68,7 @@ TEST_CASE("the table of runs has the keys of all, empty where a run lacks one, a
   CHECK(runs[0].starts_with("experiment,arm,sweep_point,seed,variant,arm_index,state,last_step,message,"));
   CHECK(runs[0].ends_with(
       ",config.train.lr,config.name,config.on,config.rank,provenance.git,provenance.threads,conversion.kl"));
-  CHECK_THAT(runs[1], ContainsSubstring(",complete,2,,3000001,70000,128,6100000,"));
+  CHECK_THAT(runs[1], ContainsSubstring(",complete,2,,3000001,70000,128,,,6100000,"));
   CHECK(runs[1].ends_with(",0.001,\"a, \"\"b\"\"\",true,,abc,2,0.5"));
   CHECK_THAT(runs[2], ContainsSubstring(",running,0,"));
   CHECK(runs[2].ends_with(",,,,8,,,"));

@@ -116,7 +116,7 @@ TEST_CASE("what can't be cut back comes back from a mark, and from nothing else"
 torch::Tensor remember_columns(LayerState& state, int64_t begin, int64_t T, const Sequence& sequence) {
   const auto columns =
       torch::arange(begin, begin + T, torch::kFloat32).view({1, 1, T, 1}).expand({-1, 2, -1, -1});
-  auto seen = state.remember(0, columns);
+  auto seen = state.remember(0, columns).clone();  // what it shows moves when the policy has chosen
   state.settle(sequence);
   return seen;
 }
