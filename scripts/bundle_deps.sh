@@ -30,8 +30,9 @@ has apt-get || fail "needs apt-get (Debian or Ubuntu)"
 roots=(libboost-program-options-dev libboost-iostreams-dev libboost-filesystem-dev libboost-system-dev
   libeigen3-dev libfmt-dev catch2 libyaml-cpp-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev
   libsentencepiece-dev libssl-dev zlib1g-dev libgnuplot-iostream-dev)
-# Of what they depend on, these are taken along; the rest (libc, zlib, Python, ...) is on any machine.
-wanted='^(libboost|libeigen3|libfmt|catch2|libyaml-cpp|nlohmann-json3|libpcre2|libutf8proc|libsentencepiece|libprotobuf-lite|libabsl|libssl|zlib1g-dev|libgnuplot-iostream)'
+# Of what they depend on, these are taken along (libbz2, of Boost.Iostreams, has another name
+# on other systems); the rest (libc, zlib, Python, ...) is on any machine.
+wanted='^(libboost|libeigen3|libfmt|catch2|libyaml-cpp|nlohmann-json3|libpcre2|libutf8proc|libsentencepiece|libprotobuf-lite|libabsl|libssl|zlib1g-dev|libgnuplot-iostream|libbz2-1.0$|liblzma5$|libzstd1$)'
 unwanted='^(libboost.*(regex|serialization|wave|python|mpi|test|locale|log)|libssl-doc)'
 
 closure() {
@@ -53,6 +54,10 @@ say "Downloading ${#packages[@]} packages"
 
 mkdir -p "$target"
 for package in "$work"/*.deb; do dpkg -x "$package" "$target"; done
+if [[ -d $target/lib ]]; then  # Debian 12 keeps a few libraries there
+  cp -a "$target/lib/." "$target/usr/lib/"
+  rm -r "$target/lib"
+fi
 # Built here are shared libraries only: documentation and static libraries are not needed.
 rm -rf "$target"/usr/share/{doc,man,lintian,bug,gdb}
 find "$target/usr/lib" -name '*.a' ! -name 'libCatch2*.a' -delete

@@ -1,8 +1,10 @@
 #include "core/gzip.h"
 
-#include <zlib.h>
-
-#include <algorithm>
+#include <boost/iostreams/copy.hpp>
+#include <boost/iostreams/device/array.hpp>
+#include <boost/iostreams/device/back_inserter.hpp>
+#include <boost/iostreams/filter/gzip.hpp>
+#include <boost/iostreams/filtering_streambuf.hpp>
 
 #include "core/errors.h"
 #include "core/files.h"
@@ -10,60 +12,33 @@
 namespace attnlab {
 namespace {
 
+namespace bio = boost::iostreams;
+
 [[noreturn]] void refuse(const std::filesystem::path& path, std::string found) {
   throw InputError(BadInput{.file = path.string(), .found = std::move(found), .expected = "a whole gzip file"});
 }
 
-// zlib's decoder with room for a gzip header and trailer, whose checksum it compares.
-class Inflater {
- public:
-  explicit Inflater(const std::string& bytes) {
-    ATTNLAB_CHECK(inflateInit2(&stream_, 15 + 16) == Z_OK);
-    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-    left_ = bytes.size();
-  }
-  ~Inflater() { inflateEnd(&stream_); }
-  Inflater(const Inflater&) = delete;
-  Inflater& operator=(const Inflater&) = delete;
-
-  // Appends the next bytes of text; Z_OK, Z_STREAM_END at the end of a member, or zlib's error.
-  int read(std::string& text) {
-    constexpr size_t piece = size_t{1} << 20;
-    const auto given = static_cast<uInt>(std::min(left_, piece));
-    const size_t before = text.size();
-    text.resize(before + piece);
-    stream_.avail_in = given;
-    stream_.next_out = reinterpret_cast<Bytef*>(text.data() + before);
-    stream_.avail_out = static_cast<uInt>(piece);
-    const int result = inflate(&stream_, Z_NO_FLUSH);
-    text.resize(before + piece - stream_.avail_out);
-    left_ -= given - stream_.avail_in;
-    return result;
-  }
-  bool at_end() const { return left_ == 0; }
-  void next_member() { inflateReset(&stream_); }
-
- private:
-  z_stream stream_{};
-  size_t left_ = 0;
-};
-
 bool is_gzip(const std::string& bytes) { return bytes.size() >= 2 && bytes[0] == '\x1f' && bytes[1] == '\x8b'; }
 
+std::string what_is_wrong(const bio::gzip_error& error) {
+  if (error.error() == bio::gzip::bad_header) return "a damaged header, or other data behind the last member";
+  const bool wants_more =
+      error.error() == bio::gzip::bad_footer || error.zlib_error_code() == bio::zlib::buf_error;
+  return wants_more ? "a file that was cut off" : "damaged data";
+}
+
 std::string decompressed(const std::filesystem::path& path, const std::string& bytes) {
+  constexpr std::streamsize piece = 1 << 20;
+  bio::filtering_istreambuf source;
+  source.push(bio::gzip_decompressor(bio::gzip::default_window_bits, piece), piece);
+  source.push(bio::array_source(bytes.data(), bytes.size()));
   std::string text;
-  Inflater inflater(bytes);
-  for (;;) {
-    const int result = inflater.read(text);
-    if (result == Z_STREAM_END) {
-      if (inflater.at_end()) return text;
-      inflater.next_member();
-    } else if (result == Z_BUF_ERROR) {  // wants input that is not there
-      refuse(path, "a file that was cut off after " + std::to_string(text.size()) + " bytes of text");
-    } else if (result != Z_OK) {
-      refuse(path, "damaged data after " + std::to_string(text.size()) + " bytes of text");
-    }
+  try {
+    bio::copy(source, bio::back_inserter(text), piece);
+  } catch (const bio::gzip_error& error) {
+    refuse(path, what_is_wrong(error));
   }
+  return text;
 }
 
 }  // namespace
