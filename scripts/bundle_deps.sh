@@ -29,10 +29,10 @@ has apt-get || fail "needs apt-get (Debian or Ubuntu)"
 
 roots=(libboost-program-options-dev libboost-iostreams-dev libboost-filesystem-dev libboost-system-dev
   libeigen3-dev libfmt-dev catch2 libyaml-cpp-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev
-  libsentencepiece-dev libssl-dev zlib1g-dev libgnuplot-iostream-dev)
+  libsentencepiece-dev libssl-dev zlib1g-dev libprotozero-dev libgnuplot-iostream-dev)
 # Of what they depend on, these are taken along (libbz2, of Boost.Iostreams, has another name
 # on other systems); the rest (libc, zlib, Python, ...) is on any machine.
-wanted='^(libboost|libeigen3|libfmt|catch2|libyaml-cpp|nlohmann-json3|libpcre2|libutf8proc|libsentencepiece|libprotobuf-lite|libabsl|libssl|zlib1g-dev|libgnuplot-iostream|libbz2-1.0$|liblzma5$|libzstd1$)'
+wanted='^(libboost|libeigen3|libfmt|catch2|libyaml-cpp|nlohmann-json3|libpcre2|libutf8proc|libsentencepiece|libprotobuf-lite|libabsl|libssl|zlib1g-dev|libprotozero|libgnuplot-iostream|libbz2-1.0$|liblzma5$|libzstd1$)'
 unwanted='^(libboost.*(regex|serialization|wave|python|mpi|test|locale|log)|libssl-doc)'
 
 closure() {

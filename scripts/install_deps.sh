@@ -29,7 +29,7 @@ done
 
 libraries=(libfmt-dev libhdf5-dev libboost-program-options-dev libboost-iostreams-dev libboost-filesystem-dev
   libboost-system-dev libeigen3-dev catch2 libyaml-cpp-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev
-  libsentencepiece-dev libssl-dev zlib1g-dev libgnuplot-iostream-dev fonts-dejavu-core)
+  libsentencepiece-dev libssl-dev zlib1g-dev libprotozero-dev libgnuplot-iostream-dev fonts-dejavu-core)
 # COMMAND:PACKAGE: a command from elsewhere (cmake by pip, a module system) is as good as the package.
 tools=(g++:g++ make:make ninja:ninja-build ccache:ccache git:git pkg-config:pkg-config gnuplot:gnuplot-nox
   bwrap:bubblewrap python3:python3)

@@ -1,7 +1,7 @@
 #include "results/event_file.h"
 
 #include <boost/crc.hpp>
-#include <cstring>
+#include <protozero/pbf_builder.hpp>
 
 namespace attnlab {
 namespace {
@@ -14,36 +14,28 @@ std::string little_endian(Unsigned value) {
   return bytes;
 }
 
-// Seven bits a byte, the lowest first; the high bit says that more follow.
-std::string varint(uint64_t value) {
-  std::string bytes;
-  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(0x80 | (value & 0x7F));
-  return bytes + static_cast<char>(value);
-}
+using protozero::pbf_builder, protozero::pbf_tag_type;
 
-enum WireType : uint64_t { whole = 0, eight_bytes = 1, length_delimited = 2, four_bytes = 5 };
-std::string key(uint64_t field, WireType type) { return varint(field << 3 | type); }
+// The fields that are written, with TensorFlow's numbers.
+enum class EventField : pbf_tag_type { wall_time = 1, step = 2, file_version = 3, summary = 5 };
+enum class SummaryField : pbf_tag_type { value = 1 };
+enum class ValueField : pbf_tag_type { tag = 1, simple_value = 2, tensor = 8, metadata = 9 };
+enum class MetadataField : pbf_tag_type { plugin_data = 1 };
+enum class PluginDataField : pbf_tag_type { plugin_name = 1 };
+enum class TensorField : pbf_tag_type { dtype = 1, shape = 2, string_value = 8 };
+enum class ShapeField : pbf_tag_type { dim = 2 };
+enum class DimField : pbf_tag_type { size = 1 };
+constexpr int32_t string_dtype = 7;  // of TensorField::dtype
 
-std::string int_field(uint64_t field, uint64_t value) { return key(field, whole) + varint(value); }
-std::string bytes_field(uint64_t field, std::string_view bytes) {
-  return key(field, length_delimited) + varint(bytes.size()) + std::string(bytes);
-}
-std::string double_field(uint64_t field, double value) {
-  uint64_t bits = 0;
-  std::memcpy(&bits, &value, sizeof bits);
-  return key(field, eight_bytes) + little_endian(bits);
-}
-std::string float_field(uint64_t field, float value) {
-  uint32_t bits = 0;
-  std::memcpy(&bits, &value, sizeof bits);
-  return key(field, four_bytes) + little_endian(bits);
-}
-
-// Event: 1 wall_time, 2 step, 3 file_version, 5 summary. Summary: 1 value. Value: 1 tag, 2 simple_value,
-// 8 tensor, 9 metadata. SummaryMetadata: 1 plugin_data; its 1 is plugin_name. TensorProto: 1 dtype (7: string),
-// 2 tensor_shape, 8 string_val. TensorShapeProto: 2 dim; its 1 is size.
-std::string summary_event(double wall_time, int64_t step, const std::string& summary) {
-  return double_field(1, wall_time) + int_field(2, static_cast<uint64_t>(step)) + bytes_field(5, summary);
+// A tensor of one string.
+void add_text(pbf_builder<ValueField>& value, const std::string& text) {
+  pbf_builder<TensorField> tensor(value, ValueField::tensor);
+  tensor.add_enum(TensorField::dtype, string_dtype);
+  {
+    pbf_builder<ShapeField> shape(tensor, TensorField::shape);
+    pbf_builder<DimField>(shape, ShapeField::dim).add_int64(DimField::size, 1);
+  }
+  tensor.add_bytes(TensorField::string_value, text);
 }
 
 }  // namespace
@@ -66,23 +58,45 @@ std::string event_record(std::string_view bytes) {
 }
 
 std::string version_event(double wall_time) {
-  return double_field(1, wall_time) + bytes_field(3, "brain.Event:2");
+  std::string bytes;
+  pbf_builder<EventField> event(bytes);
+  event.add_double(EventField::wall_time, wall_time);
+  event.add_string(EventField::file_version, "brain.Event:2");
+  return bytes;
 }
 
 std::string scalars_event(double wall_time, int64_t step,
                           const std::vector<std::pair<std::string, double>>& scalars) {
-  std::string summary;
-  for (const auto& [tag, value] : scalars)
-    summary += bytes_field(1, bytes_field(1, tag) + float_field(2, static_cast<float>(value)));
-  return summary_event(wall_time, step, summary);
+  std::string bytes;
+  pbf_builder<EventField> event(bytes);
+  event.add_double(EventField::wall_time, wall_time);
+  event.add_int64(EventField::step, step);
+  {
+    pbf_builder<SummaryField> summary(event, EventField::summary);
+    for (const auto& [tag, number] : scalars) {
+      pbf_builder<ValueField> value(summary, SummaryField::value);
+      value.add_string(ValueField::tag, tag);
+      value.add_float(ValueField::simple_value, static_cast<float>(number));
+    }
+  }
+  return bytes;
 }
 
 std::string text_event(double wall_time, const std::string& tag, const std::string& text) {
-  const std::string metadata = bytes_field(1, bytes_field(1, "text"));
-  const std::string shape = bytes_field(2, int_field(1, 1));
-  const std::string tensor = int_field(1, 7) + bytes_field(2, shape) + bytes_field(8, text);
-  return summary_event(wall_time, 0,
-                       bytes_field(1, bytes_field(1, tag) + bytes_field(8, tensor) + bytes_field(9, metadata)));
+  std::string bytes;
+  pbf_builder<EventField> event(bytes);
+  event.add_double(EventField::wall_time, wall_time);
+  event.add_int64(EventField::step, 0);
+  {
+    pbf_builder<SummaryField> summary(event, EventField::summary);
+    pbf_builder<ValueField> value(summary, SummaryField::value);
+    value.add_string(ValueField::tag, tag);
+    add_text(value, text);
+    pbf_builder<MetadataField> metadata(value, ValueField::metadata);
+    pbf_builder<PluginDataField>(metadata, MetadataField::plugin_data)
+        .add_string(PluginDataField::plugin_name, "text");
+  }
+  return bytes;
 }
 
 }  // namespace attnlab

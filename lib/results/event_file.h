@@ -1,8 +1,9 @@
 // TensorBoard's event files: records of the TFRecord form, each a protocol buffer "Event".
 //
 // The forms are TensorFlow's: tensorflow/core/lib/io/record_writer.h (length, masked CRC-32C of it, bytes,
-// masked CRC-32C of them), tensorflow/core/util/event.proto and tensorboard/compat/proto/summary.proto. The few
-// messages that are needed are written here field by field (protobuf's wire format), which takes no dependency.
+// masked CRC-32C of them), tensorflow/core/util/event.proto and tensorboard/compat/proto/summary.proto. The
+// messages are written with protozero, which is headers alone: libprotobuf and a libsentencepiece that carries
+// a protobuf of its own (Debian 12) end each other's programs.
 #pragma once
 
 #include <cstdint>
