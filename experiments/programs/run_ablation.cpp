@@ -10,6 +10,7 @@
 #include "experiment/plan/config_reference.h"
 #include "experiment/rates/rate_range.h"
 #include "experiment/run/dry_run.h"
+#include "experiment/run/run_plan.h"
 #include "experiment/run/runner.h"
 #include "experiment/run/workers.h"
 #include "experiment/tasks/run_tasks.h"

@@ -4,7 +4,7 @@
 #include "core/files.h"
 #include "experiment/plan/sweep.h"
 #include "experiment/run/dry_run.h"
-#include "experiment/run/runner.h"
+#include "experiment/run/shard.h"
 #include "tiny_experiment.h"
 
 namespace attnlab {

@@ -1,3 +1,5 @@
+#include "experiment/run/run_plan.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +13,6 @@
 #include "experiment/rates/rate_selection.h"
 #include "experiment/run/run_one.h"
 #include "experiment/run/run_state.h"
-#include "experiment/run/runner.h"
 #include "train/determinism.h"
 #include "train/state_file.h"
 

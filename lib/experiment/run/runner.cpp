@@ -7,7 +7,6 @@
 #include "compare/task_verdict.h"
 #include "compare/verdict.h"
 #include "compare/verdict_format.h"
-#include "core/numbers.h"
 #include "experiment/inputs/provenance.h"
 #include "experiment/rates/rate_selection.h"
 #include "experiment/run/dry_run.h"
@@ -15,16 +14,6 @@
 #include "experiment/tasks/run_tasks.h"
 
 namespace attnlab {
-
-Shard parse_shard(const std::string& text) {
-  const size_t slash = std::min(text.find('/'), text.size());
-  const auto index = parse_number<int64_t>(text.substr(0, slash));
-  const auto count = parse_number<int64_t>(text.substr(std::min(slash + 1, text.size())));
-  if (!index || !count || *index < 1 || *index > *count)
-    throw InputError(BadInput{
-        .file = "--shard", .found = "'" + text + "'", .expected = "I/N with 1 <= I <= N, for instance 2/8"});
-  return {.index = *index, .count = *count};
-}
 
 std::vector<std::string> validate_plan(const Plan& plan) {
   try {
