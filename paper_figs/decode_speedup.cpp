@@ -17,11 +17,11 @@ namespace {
 constexpr double paper_speedup = 10.6;  // arXiv 2502.07864v5, figure 5: LLaMA-2-7B, 8K, 93 % of the cache gone
 constexpr const char* paper_look = "with lines lc rgb '#000000' lw 0.8 dt (1,2)";
 
-using Place = std::tuple<std::string, int64_t, int64_t>;  // form, batch, context
+using SpeedupPlace = std::tuple<std::string, int64_t, int64_t>;  // form, batch, context
 
 struct Bench {
-  std::map<Place, DecodeRow> rows;  // those that fit; of a step measured twice the last counts
-  std::vector<std::string> forms;   // gqa first
+  std::map<SpeedupPlace, DecodeRow> rows;  // those that fit; of a step measured twice the last counts
+  std::vector<std::string> forms;          // gqa first
   std::set<int64_t> batches, contexts;
 };
 

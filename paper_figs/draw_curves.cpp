@@ -10,16 +10,16 @@
 namespace attnlab {
 namespace {
 
-using Panel = std::vector<Curve>;
+using CurvePanel = std::vector<Curve>;
 
-bool has_differences(const Panel& panel) {
+bool has_differences(const CurvePanel& panel) {
   return std::any_of(panel.begin(), panel.end(), [](const Curve& curve) {
     return std::any_of(curve.points.begin(), curve.points.end(),
                        [](const CurvePoint& point) { return point.difference.has_value(); });
   });
 }
 
-bool has_marks(const Panel& panel) {
+bool has_marks(const CurvePanel& panel) {
   return std::any_of(panel.begin(), panel.end(), [](const Curve& curve) {
     return std::any_of(curve.points.begin(), curve.points.end(),
                        [](const CurvePoint& point) { return point.marked; });
@@ -38,7 +38,7 @@ std::string more_blocks(const Curve& curve, double place, const CurveFigure& fig
 }
 
 // "x mean low high" a row.
-std::string data_blocks(const Panel& panel, const CurveFigure& figure, const CurveAxes& axes) {
+std::string data_blocks(const CurvePanel& panel, const CurveFigure& figure, const CurveAxes& axes) {
   std::string out;
   const auto add = [&](double x, const Spread& value) {
     out += fmt::format("{} {} {} {}\n", x, value.mean, value.low, value.high);
@@ -62,7 +62,7 @@ bool is_above(const Curve& curve, const CurveAxes& axes) {
                      [&](const CurvePoint& point) { return point.value.mean > axes.cut; });
 }
 
-void add_marks(std::vector<std::string>& parts, const Panel& panel, const CurveFigure& figure,
+void add_marks(std::vector<std::string>& parts, const CurvePanel& panel, const CurveFigure& figure,
                const CurveAxes& axes) {
   for (const Curve& curve : panel) {
     if (has_marks({curve}))
@@ -80,7 +80,7 @@ void add_marks(std::vector<std::string>& parts, const Panel& panel, const CurveF
 }
 
 // Ends first, then lines, in the arms' order: the first arm lies undermost.
-std::string plot_command(const RunSet& runs, const Panel& panel, const CurveFigure& figure,
+std::string plot_command(const RunSet& runs, const CurvePanel& panel, const CurveFigure& figure,
                          const CurveAxes& axes, bool differences) {
   const Ends ends = figure.ends;
   std::vector<std::string> parts;
@@ -106,7 +106,7 @@ std::string plot_command(const RunSet& runs, const Panel& panel, const CurveFigu
   return fmt::format("plot {}\n", fmt::join(parts, ", "));
 }
 
-std::string lower_panel(const RunSet& runs, const Panel& panel, const CurveFigure& figure,
+std::string lower_panel(const RunSet& runs, const CurvePanel& panel, const CurveFigure& figure,
                         const CurveAxes& axes, double top, double bottom) {
   const std::string& first = runs.arms[panel.front().arm];
   return fmt::format(
@@ -118,7 +118,7 @@ std::string lower_panel(const RunSet& runs, const Panel& panel, const CurveFigur
       plot_command(runs, panel, figure, axes, true));
 }
 
-std::vector<std::string> key_of(const RunSet& runs, const Panel& panel, const CurveFigure& figure) {
+std::vector<std::string> key_of(const RunSet& runs, const CurvePanel& panel, const CurveFigure& figure) {
   std::vector<std::string> names;
   for (const Curve& curve : panel) names.push_back(runs.arms[curve.arm]);
   if (has_marks(panel)) names.push_back(figure.mark);
@@ -126,14 +126,14 @@ std::vector<std::string> key_of(const RunSet& runs, const Panel& panel, const Cu
 }
 
 // "arrows: up to 4.4"; nothing if all points are within the axis.
-std::string cut_note(const Panel& panel, const CurveAxes& axes) {
+std::string cut_note(const CurvePanel& panel, const CurveAxes& axes) {
   double highest = -INFINITY;
   for (const Curve& curve : panel)
     for (const CurvePoint& point : curve.points) highest = std::max(highest, point.value.mean);
   return highest > axes.cut ? fmt::format("; arrows: above the axis, up to {:.2g}", highest) : "";
 }
 
-std::string caption_of(const Panel& panel, const CurveFigure& figure, const CurveAxes& axes) {
+std::string caption_of(const CurvePanel& panel, const CurveFigure& figure, const CurveAxes& axes) {
   std::vector<size_t> counts;
   for (const Curve& curve : panel) counts.push_back(curve.seeds);
   std::string caption = count_seeds(counts);
@@ -142,7 +142,7 @@ std::string caption_of(const Panel& panel, const CurveFigure& figure, const Curv
   return caption + cut_note(panel, axes);
 }
 
-void write_script(Drawing& drawing, const RunSet& runs, const Panel& panel, size_t place,
+void write_script(Drawing& drawing, const RunSet& runs, const CurvePanel& panel, size_t place,
                   const CurveFigure& figure, const CurveAxes& axes) {
   const bool two = figure.differences && has_differences(panel);
   const double upper_in = 1.45, gap_in = 0.12, lower_in = two ? 0.85 : 0;
@@ -173,7 +173,7 @@ std::string csv_fields(const Spread& value) {
   return fmt::format("{},{},{}", value.mean, value.low, value.high);
 }
 
-std::string csv_of(const RunSet& runs, const Panel& panel, size_t place, const CurveFigure& figure) {
+std::string csv_of(const RunSet& runs, const CurvePanel& panel, size_t place, const CurveFigure& figure) {
   std::string csv = fmt::format("arm,sweep_point,seeds,{},mean,low,high", figure.x_column);
   csv += figure.differences ? ",difference,difference_low,difference_high\n" : "\n";
   for (const auto& curve : panel)
@@ -188,7 +188,7 @@ std::string csv_of(const RunSet& runs, const Panel& panel, size_t place, const C
 
 }  // namespace
 
-std::vector<Drawing> draw_curves(const RunSet& runs, const std::vector<Panel>& curves,
+std::vector<Drawing> draw_curves(const RunSet& runs, const std::vector<CurvePanel>& curves,
                                  const CurveFigure& figure) {
   const CurveAxes axes = axes_of(curves, figure);
   std::vector<Drawing> drawings;

@@ -15,7 +15,7 @@ T& find_or_add(std::vector<T>& list, Same&& same) {
 
 bool is_complete(const RunRecord& run) { return run.state == RunState::complete; }
 
-std::vector<std::string> arms_of(const std::vector<RunRecord>& runs) {
+std::vector<std::string> arms_in(const std::vector<RunRecord>& runs) {
   std::set<std::pair<int64_t, std::string>> places;
   for (const auto& run : runs) places.emplace(run.header.arm_index, run.header.arm);
   std::vector<std::string> arms;
@@ -40,7 +40,7 @@ PointRuns sort_point(const Experiment& experiment, const std::string& sweep_poin
 }
 
 void sort_points(Experiment& experiment) {
-  experiment.arms = arms_of(experiment.runs);
+  experiment.arms = arms_in(experiment.runs);
   experiment.unfinished = std::none_of(experiment.runs.begin(), experiment.runs.end(), is_complete);
   std::vector<std::string> names;
   for (const auto& run : experiment.runs) {
