@@ -28,7 +28,8 @@ struct Options {
 class Progress {
  public:
   void start(size_t number, size_t of, const PlannedConversion& planned) {
-    head_ = fmt::format("conversion {} of {}: {} {}", number, of, planned.form, join(planned.settings, " "));
+    head_ = fmt::format("conversion {} of {}: {}", number, of, planned.form);
+    for (const auto& setting : planned.settings) head_ += " " + setting;
     const double seconds = passed(), done = static_cast<double>(number - 1);
     tail_ = fmt::format(", {}", format_duration(seconds));
     if (number > 1)

@@ -16,7 +16,8 @@ namespace {
 
 // A mask for each query head, or one for all. G: KV heads.
 torch::Tensor for_query_heads(const torch::Tensor& mask_BhTS, int64_t G, int64_t N) {
-  const bool by_kv_head = mask_BhTS.defined() && mask_BhTS.dim() == 4 && mask_BhTS.size(1) == G && G > 1 && G < N;
+  const bool by_kv_head =
+      mask_BhTS.defined() && mask_BhTS.dim() == 4 && mask_BhTS.size(1) == G && G > 1 && G < N;
   return by_kv_head ? mask_BhTS.repeat_interleave(N / G, 1) : mask_BhTS;
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 using test::TinyExperiment;
 
-test::Outcome compare(const std::string& python, const TinyExperiment& a, const TinyExperiment& b) {
+test::Ran compare(const std::string& python, const TinyExperiment& a, const TinyExperiment& b) {
   const std::string log = (a.folder.path() / "compare.log").string();
   const int status =
       std::system((python + " " + (test::source_dir() / "scripts/compare_run_files.py").string() + " " +

@@ -62,8 +62,8 @@ void check_ends_undisturbed(const TinyExperiment& faulty, const std::string& arg
 }
 
 // The shell's limit on the size of a file stands in for a full disk: what grows past it hits it.
-test::Outcome run_with_largest_file(const TinyExperiment& experiment, int64_t kilobytes,
-                                    const std::string& arguments) {
+test::Ran run_with_largest_file(const TinyExperiment& experiment, int64_t kilobytes,
+                                const std::string& arguments) {
   const std::string program = (test::bin_dir() / "run_ablation").string(),
                     log = (experiment.folder.path() / "log").string();
   const int status = std::system(

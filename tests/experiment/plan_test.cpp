@@ -10,9 +10,7 @@
 namespace attnlab {
 namespace {
 
-Plan plan_of(const test::TinyExperiment& experiment, const std::vector<std::string>& overrides = {}) {
-  return make_plan({.config = experiment.config, .overrides = overrides, .results = experiment.out.string()});
-}
+using test::plan_of;
 
 TEST_CASE("seeds are the outermost loop, then sweep points, then arms") {
   const test::TinyExperiment experiment(test::tiny_yaml() +

@@ -11,6 +11,8 @@
 namespace attnlab {
 namespace {
 
+using test::plan_of;
+
 using test::TinyExperiment;
 
 // The arm `orthogonal` keeps its own rate.
@@ -19,10 +21,6 @@ std::string yaml_with(const std::string& rate) {
   const std::string plain = "lr: 1e-3, trainable";
   yaml.replace(yaml.find(plain), plain.size(), "lr: " + rate + ", trainable");
   return yaml;
-}
-
-Plan plan_of(const TinyExperiment& experiment, const std::vector<std::string>& overrides = {}) {
-  return make_plan({.config = experiment.config, .overrides = overrides, .results = experiment.out.string()});
 }
 
 std::filesystem::path selecting(const TinyExperiment& experiment, const std::string& rate, int64_t seed) {

@@ -6,6 +6,7 @@
 
 #include "catch.h"
 #include "core/files.h"
+#include "experiment/plan/plan.h"
 
 namespace attnlab::test {
 
@@ -27,13 +28,13 @@ device: cpu
 )";
 }
 
-struct Outcome {
+struct Ran {
   int code = 0;
   std::string output;  // standard output, then standard error
 };
 
 // Runs a program of the build through the shell.
-inline Outcome run_program(const std::string& command, const std::filesystem::path& log) {
+inline Ran run_program(const std::string& command, const std::filesystem::path& log) {
   const int status = std::system(
       (bin_dir().string() + "/" + command + " >" + log.string() + " 2>" + log.string() + ".err").c_str());
   return {.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
@@ -46,7 +47,7 @@ struct TinyExperiment {
   std::filesystem::path config = folder.path() / "exp.yaml", out = folder.path() / "out";
 
   explicit TinyExperiment(const std::string& yaml = tiny_yaml()) { write_file_atomic(config, yaml); }
-  Outcome run(const std::string& arguments = "") const {
+  Ran run(const std::string& arguments = "") const {
     return run_program(
         "run_ablation --threads 1 --config " + config.string() + " --out " + out.string() + " " + arguments,
         folder.path() / "log");
@@ -55,5 +56,9 @@ struct TinyExperiment {
     return out / arm / ("seed" + std::to_string(seed) + ".h5");
   }
 };
+
+inline Plan plan_of(const TinyExperiment& experiment, const std::vector<std::string>& overrides = {}) {
+  return make_plan({.config = experiment.config, .overrides = overrides, .results = experiment.out.string()});
+}
 
 }  // namespace attnlab::test

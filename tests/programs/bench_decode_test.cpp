@@ -8,7 +8,7 @@ namespace attnlab {
 namespace {
 
 using test::check_refused;
-using test::Outcome;
+using test::Ran;
 using test::run_program;
 
 constexpr const char* kSmall = "bench_decode --device cpu --steps 3 --shape small ";
@@ -31,8 +31,7 @@ std::vector<std::vector<std::string>> rows_of(const std::string& text) {
 
 TEST_CASE("bench_decode prints a row for each batch and context, in each form") {
   for (const std::string form : {"gqa", "mla_materialised", "mla_absorbed", "mla_orthogonal", "mha2mla"}) {
-    const Outcome outcome =
-        run_program(kSmall + ("--context 16 --context 33 --batch 1 --batch 2 --form " + form));
+    const Ran outcome = run_program(kSmall + ("--context 16 --context 33 --batch 1 --batch 2 --form " + form));
     INFO(outcome.out << outcome.err);
     REQUIRE(outcome.code == 0);
     CHECK_THAT(outcome.out, ContainsSubstring("a copy moves"));
@@ -68,7 +67,7 @@ TEST_CASE("bench_decode keeps its rows in a file, beside those of other forms an
   const test::TemporaryFolder folder;
   const std::string out = " --out " + (folder.path() / "decode.measured.h5").string();
   const auto bench = [&](const std::string& options) {
-    const Outcome outcome = run_program(kSmall + options + out);
+    const Ran outcome = run_program(kSmall + options + out);
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
     return read_measurements(folder.path() / "decode.measured.h5");
@@ -98,7 +97,7 @@ TEST_CASE("bench_decode keeps its rows in a file, beside those of other forms an
 
 TEST_CASE("bench_decode refuses what it cannot measure in one line") {
   const std::string gqa = std::string(kSmall) + "--form gqa ";
-  check_refused("bench_decode --shape small", "--form: found '', expected one of gqa");
+  check_refused("bench_decode --shape small", "--form: found '', expected one of mla_materialised");
   check_refused("bench_decode --form gqa", "--shape: found '', expected one of llama2-7b");
   check_refused(std::string(kSmall) + "--form mla_absorb", "did you mean 'mla_absorbed'?");
   check_refused("bench_decode --form gqa --shape llama-7b", "did you mean 'llama2-7b'?");

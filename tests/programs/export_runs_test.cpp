@@ -17,7 +17,7 @@ std::string python_with(const std::string& package) {
   return "";
 }
 
-std::filesystem::path write_runs(const test::TemporaryFolder& folder) {
+std::filesystem::path write_exported_runs(const test::TemporaryFolder& folder) {
   const auto results = folder.path() / "results";
   for (const int64_t seed : {0, 1}) test::write_run(results, {.seed = seed, .steps = 20});
   test::write_run(results, {.arm = "mla", .arm_index = 1, .steps = 20, .state = RunState::running});
@@ -26,7 +26,7 @@ std::filesystem::path write_runs(const test::TemporaryFolder& folder) {
 
 TEST_CASE("export_runs writes an event file for each run, unfinished ones too, the same bytes each time") {
   const test::TemporaryFolder folder;
-  const std::string results = write_runs(folder).string();
+  const std::string results = write_exported_runs(folder).string();
   const auto out = folder.path() / "tb", again = folder.path() / "again";
   const auto outcome = run_program("export_runs " + results + " --to tensorboard --out " + out.string());
   CHECK(outcome.code == 0);
@@ -41,7 +41,7 @@ TEST_CASE("TensorBoard's own reader reads what export_runs writes") {
   const std::string python = python_with("tensorboard");
   if (python.empty()) SKIP_TEST("no Python with tensorboard (set ATTNLAB_PYTHON)");
   const test::TemporaryFolder folder;
-  const auto results = write_runs(folder), out = folder.path() / "tb", read = folder.path() / "read";
+  const auto results = write_exported_runs(folder), out = folder.path() / "tb", read = folder.path() / "read";
   REQUIRE(run_program("export_runs " + results.string() + " --to tensorboard --out " + out.string()).code == 0);
   const std::string script = (test::source_dir() / "scripts" / "check_tensorboard.py").string();
   REQUIRE(std::system((python + " " + script + " " + out.string() + " >" + read.string()).c_str()) == 0);
@@ -53,7 +53,7 @@ TEST_CASE("TensorBoard's own reader reads what export_runs writes") {
 
 TEST_CASE("the verdict of an archive is that of its folder") {
   const test::TemporaryFolder folder;
-  const std::string results = write_runs(folder).string();
+  const std::string results = write_exported_runs(folder).string();
   const std::string archive = (folder.path() / "all.archive.h5").string();
   const auto outcome = run_program("export_runs " + results + " --to archive --out " + archive);
   CHECK(outcome.code == 0);
@@ -68,7 +68,7 @@ TEST_CASE("the verdict of an archive is that of its folder") {
 
 TEST_CASE("export_runs writes tidy tables") {
   const test::TemporaryFolder folder;
-  const auto results = write_runs(folder), out = folder.path() / "csv";
+  const auto results = write_exported_runs(folder), out = folder.path() / "csv";
   REQUIRE(run_program("export_runs " + results.string() + " --to csv --out " + out.string()).code == 0);
   for (const auto& [name, rows] : {std::pair{"runs", 3}, {"train", 60}, {"evaluations", 6}, {"tasks", 0}}) {
     const std::string csv = read_file(out / (std::string(name) + ".csv"));
@@ -81,7 +81,7 @@ TEST_CASE("export_runs writes Parquet through pyarrow") {
   const std::string python = python_with("pyarrow");
   if (python.empty()) SKIP_TEST("no Python with pyarrow (set ATTNLAB_PYTHON)");
   const test::TemporaryFolder folder;
-  const auto results = write_runs(folder), out = folder.path() / "parquet";
+  const auto results = write_exported_runs(folder), out = folder.path() / "parquet";
   setenv("ATTNLAB_PYTHON", python.c_str(), 1);
   const auto outcome = run_program("export_runs " + results.string() + " --to parquet --out " + out.string());
   INFO(outcome.err);
@@ -95,7 +95,7 @@ TEST_CASE("export_runs writes Parquet through pyarrow") {
 
 TEST_CASE("without pyarrow export_runs names the package and writes nothing") {
   const test::TemporaryFolder folder;
-  const auto results = write_runs(folder), out = folder.path() / "parquet";
+  const auto results = write_exported_runs(folder), out = folder.path() / "parquet";
   const char* before = std::getenv("ATTNLAB_PYTHON");
   const std::string kept = before ? before : "";
   setenv("ATTNLAB_PYTHON", "/bin/false", 1);  // a Python that imports nothing
@@ -112,7 +112,7 @@ TEST_CASE("without pyarrow export_runs names the package and writes nothing") {
 
 TEST_CASE("export_runs refuses bad input in one line") {
   const test::TemporaryFolder folder;
-  const auto results = write_runs(folder).string(), out = (folder.path() / "out").string();
+  const auto results = write_exported_runs(folder).string(), out = (folder.path() / "out").string();
   check_refused("export_runs", "no RESULTS given");
   check_refused("export_runs " + results, "--to: found nothing, expected one of tensorboard, csv, parquet");
   check_refused("export_runs " + results + " --to tensorbord --out " + out, "did you mean 'tensorboard'?");

@@ -8,7 +8,7 @@ namespace attnlab {
 namespace {
 
 using test::check_refused;
-using test::Outcome;
+using test::Ran;
 using test::run_program;
 
 constexpr const char* kTinyFit =
@@ -17,7 +17,7 @@ constexpr const char* kTinyFit =
 Measurements fitted(const std::string& options) {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "new" / "fit.measured.h5";
-  const Outcome outcome = run_program(kTinyFit + options + " --out " + path.string());
+  const Ran outcome = run_program(kTinyFit + options + " --out " + path.string());
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK_THAT(outcome.out, ContainsSubstring("| teacher | student |"));

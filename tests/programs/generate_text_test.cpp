@@ -13,7 +13,7 @@ std::string generate_command(const std::string& options) {
 }
 
 std::string text_of(const std::string& options) {
-  const Outcome outcome = run_program(generate_command(options));
+  const Ran outcome = run_program(generate_command(options));
   INFO(options << ": " << outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK_THAT(outcome.err, ContainsSubstring("tokens/s"));
@@ -37,7 +37,7 @@ TEST_CASE("generate_text goes on with a converted model, and ends where its conf
   const OwnLayout own;
   const std::string options = std::string(kPrompt) + " --max-new-tokens 96 --only-new";
   const std::string same = "generate_text --device cpu --model '" + own.path() + "' " + options;
-  const Outcome outcome = run_program(same);
+  const Ran outcome = run_program(same);
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK(outcome.out == text_of(options));
@@ -86,7 +86,7 @@ TEST_CASE("generate_text writes the story that Hugging Face transformers writes"
   const auto folder = shared_dir() / "fixtures" / "stories260k";
   if (!std::filesystem::exists(folder)) SKIP_TEST("no reference checkpoint beside the checkout");
   const auto reference = nlohmann::json::parse(read_file(folder / "reference.json"));
-  const Outcome outcome =
+  const Ran outcome =
       run_program("generate_text --device cpu --model '" + folder.string() +
                   "' --max-new-tokens 200 --prompt '" + reference.at("prompt").get<std::string>() + "'");
   CHECK(outcome.code == 0);

@@ -8,7 +8,7 @@ namespace {
 
 using nlohmann::json;
 using test::check_refused;
-using test::Outcome;
+using test::Ran;
 using test::run_program;
 
 // Llama-2-7B as the hub has it.
@@ -35,7 +35,7 @@ class ModelFolder {
   std::string file() const { return (folder_.path() / "config.json").string(); }
   std::string path() const { return folder_.path().string(); }
   json report(const std::string& options = "") const {
-    const Outcome outcome = run_program("inspect_model --json --model " + path() + " " + options);
+    const Ran outcome = run_program("inspect_model --json --model " + path() + " " + options);
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
     return json::parse(outcome.out);
@@ -64,7 +64,7 @@ TEST_CASE("a config alone gives shapes, parameters and caches") {
   CHECK(form(report, "mha")["bytes_per_token"] == 524288);  // 2 · 32 layers · 4096 · 2 bytes
   CHECK(form(report, "mha")["cache_bytes"] == 4096.0 * 524288);
   CHECK(form(report, "deepseek_mla")["kept_per_token_and_layer"] == 576);
-  const Outcome text = run_program("inspect_model --model " + model.path());
+  const Ran text = run_program("inspect_model --model " + model.path());
   CHECK(text.code == 0);
   for (const char* part : {"none (config.json says float16)", "6,738,415,616 (6.74 B)", "mha (this model)",
                            "-93.0 %", "1 sequence of 4,096 tokens at 16 bits"})
@@ -79,7 +79,7 @@ TEST_CASE("the budget takes tokens with suffixes, sequences, bits and ranks") {
   config["num_key_value_heads"] = 8;
   config["hidden_size"] = 8192;
   const ModelFolder model(config);
-  const Outcome paper = run_program("inspect_model --context 512K --kv-bits 8 --model " + model.path());
+  const Ran paper = run_program("inspect_model --context 512K --kv-bits 8 --model " + model.path());
   CHECK_THAT(paper.out, ContainsSubstring("85.9 GB"));
   const double once = form(model.report("--context 1M --kv-bits 8"), "gqa")["cache_bytes"];
   CHECK(once == 2 * 85899345920.0);
@@ -102,7 +102,7 @@ TEST_CASE("of experts the text says how many are active") {
 
 TEST_CASE("the shipped model's headers agree with its config") {
   const auto base = test::source_dir() / "data" / "base_small";
-  const Outcome outcome = run_program("inspect_model --json --model " + base.string());
+  const Ran outcome = run_program("inspect_model --json --model " + base.string());
   REQUIRE(outcome.code == 0);
   const json report = json::parse(outcome.out);
   CHECK(report["weights"]["parameters"] == report["parameters"]["total"]);
@@ -129,14 +129,14 @@ TEST_CASE("of a converted model inspect_model says the variant, its parameters a
   const auto count = [](const json& from, const char* key) { return from["parameters"][key].get<int64_t>(); };
   for (const char* key : {"total", "active_per_token"})
     CHECK(count(report, key) - count(plain, key) == attention - count(plain, "attention"));
-  const Outcome text = run_program("inspect_model --model " + model.path());
+  const Ran text = run_program("inspect_model --model " + model.path());
   for (const char* part : {"llama, converted", "rank 12", "mla_orthogonal (this model)"})
     CHECK_THAT(text.out, ContainsSubstring(part));
 
   const ModelFolder deepseek(test::own_config(base, "mla_deepseek", {{"kv_lora_rank", 512}, {"collapse", 2}}));
   CHECK(deepseek.report()["forms"][0]["kept_per_token_and_layer"] == 512 + 128 / 2);
   const test::OwnLayout own;
-  const Outcome weights = run_program("inspect_model --json --model " + own.path());
+  const Ran weights = run_program("inspect_model --json --model " + own.path());
   REQUIRE(weights.code == 0);
   const json whole = json::parse(weights.out);
   CHECK(whole["weights"]["parameters"] == whole["parameters"]["total"]);
@@ -149,7 +149,7 @@ TEST_CASE("all reference checkpoints are read, and their headers agree with thei
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (!entry.is_directory()) continue;
     INFO(entry.path());
-    const Outcome outcome = run_program("inspect_model --json --model " + entry.path().string());
+    const Ran outcome = run_program("inspect_model --json --model " + entry.path().string());
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
     const json report = json::parse(outcome.out);

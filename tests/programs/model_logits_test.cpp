@@ -20,7 +20,7 @@ class LogitsCall {
   }
   FloatTensor run(const Ids& ids, const std::vector<int64_t>& shape, const std::string& more = "") {
     write_file_atomic(path("ids"), safetensors_bytes("input_ids", "I64", shape, ids));
-    const Outcome outcome = run_program(command(base_small(), path("ids")) + more);
+    const Ran outcome = run_program(command(base_small(), path("ids")) + more);
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
     return read_floats(path("out"), "logits");

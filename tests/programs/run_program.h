@@ -14,13 +14,13 @@ namespace attnlab::test {
 // The model that the project ships.
 inline std::string base() { return (source_dir() / "data" / "base_small").string(); }
 
-struct Outcome {
+struct Ran {
   int code = 0;
   std::string out, err;
 };
 
 // `command`: the program's name and its arguments, as the shell reads them.
-inline Outcome run_program(const std::string& command) {
+inline Ran run_program(const std::string& command) {
   const TemporaryFolder folder;
   const auto out = folder.path() / "out", err = folder.path() / "err";
   const std::string whole = bin_dir().string() + "/" + command + " >" + out.string() + " 2>" + err.string();
@@ -33,7 +33,7 @@ inline Outcome run_program(const std::string& command) {
 // Exit code 2, one line on standard error that says `what`, and nothing on standard output.
 inline void check_refused(const std::string& command, const std::string& what) {
   INFO(command);
-  const Outcome outcome = run_program(command);
+  const Ran outcome = run_program(command);
   INFO(outcome.err);
   CHECK(outcome.code == 2);
   CHECK(outcome.out.empty());
