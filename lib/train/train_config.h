@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/fields.h"
@@ -28,6 +29,21 @@ struct EnumNames<OnNonfinite> {
   static constexpr std::array<std::pair<std::string_view, OnNonfinite>, 2> rows{
       {{"stop", OnNonfinite::stop}, {"skip", OnNonfinite::skip}}};
 };
+
+// Help that takes several lines.
+namespace detail {
+inline constexpr std::string_view kPackingHelp =
+    "none: an example a row. stream: documents one behind the other, cut into full rows; attention runs across "
+    "documents and all tokens are trained. isolated: whole documents side by side, each with the loss that it "
+    "has alone (attention and positions start anew); those longer than a row are cut into pieces. false and "
+    "true: older names of none and stream";
+inline constexpr std::string_view kCudaGraphHelp =
+    "on a GPU: a step whose shapes stay the same (packed rows, loss_on_prompt: true) is recorded as a CUDA "
+    "graph and launched as one. The same bits; small models train several times as fast";
+inline constexpr std::string_view kOnNonfiniteHelp =
+    "a step whose loss or gradient is not finite changes no parameter. stop: it ends the run; other runs go "
+    "on. skip: the run goes on with the next step";
+}  // namespace detail
 
 struct TrainConfig {
   int64_t steps = 1000;
@@ -56,13 +72,7 @@ struct TrainConfig {
               "longest sequence, in tokens; longer examples are cut off (isolated: go on in another row)"}
               .at_least(2),
           self.sequence_length);
-    visit(Key{"packing",
-              "none: an example a row. stream: documents one behind the other, cut into full rows; attention "
-              "runs across documents and all tokens are trained. isolated: whole documents side by side, each "
-              "with the loss that it has alone (attention and positions start anew); those longer than a row "
-              "are cut into pieces. "
-              "false and true: older names of none and stream"},
-          self.packing);
+    visit(Key{"packing", detail::kPackingHelp}, self.packing);
     visit(Key{"loss_on_prompt", "train the prompt's tokens too"}, self.loss_on_prompt);
     visit(Key{"lr", "highest learning rate, or a map that chooses one for each arm, below"}.above(0), self.lr);
     visit(
@@ -95,14 +105,8 @@ struct TrainConfig {
     visit(Key{"deterministic",
               "on a GPU: only operations that give the same bits each time (slower); the CPU always does"},
           self.deterministic);
-    visit(Key{"cuda_graph",
-              "on a GPU: a step whose shapes stay the same (packed rows, loss_on_prompt: true) is recorded as "
-              "a CUDA graph and launched as one. The same bits; small models train several times as fast"},
-          self.cuda_graph);
-    visit(Key{"on_nonfinite",
-              "a step whose loss or gradient is not finite changes no parameter. stop: it ends the run; other "
-              "runs go on. skip: the run goes on with the next step"},
-          self.on_nonfinite);
+    visit(Key{"cuda_graph", detail::kCudaGraphHelp}, self.cuda_graph);
+    visit(Key{"on_nonfinite", detail::kOnNonfiniteHelp}, self.on_nonfinite);
     visit(Key{"log_every", "steps between two rows of the loss curve"}.at_least(1), self.log_every);
     visit(Key{"checkpoint_every", "steps between two saved states"}.at_least(1), self.checkpoint_every);
     visit(Key{"keep_checkpoints",

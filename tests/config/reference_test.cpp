@@ -7,14 +7,14 @@ using namespace attnlab;
 
 namespace {
 
-enum class Packing { none, stream };
+enum class RowFill { none, stream };
 
 }  // namespace
 
 template <>
-struct attnlab::EnumNames<Packing> {
-  static constexpr std::array<std::pair<std::string_view, Packing>, 2> rows{
-      {{"none", Packing::none}, {"stream", Packing::stream}}};
+struct attnlab::EnumNames<RowFill> {
+  static constexpr std::array<std::pair<std::string_view, RowFill>, 2> rows{
+      {{"none", RowFill::none}, {"stream", RowFill::stream}}};
 };
 
 namespace {
@@ -44,7 +44,7 @@ struct Data {
   bool shuffle = true;
   double share = 0.05, rate = 3e-4;
   int64_t count = 7;
-  Packing packing = Packing::stream;
+  RowFill packing = RowFill::stream;
   std::optional<int64_t> rank;
   std::optional<double> clip = 2;
   std::vector<std::string> roles{"user", "assistant"};
@@ -131,7 +131,7 @@ TEST_CASE("keys that a map shares with the one around it are named, not told aga
 TEST_CASE("defaults are those of the value that is given") {
   Data data;
   data.source.size = 30;
-  data.packing = Packing::none;
+  data.packing = RowFill::none;
   const auto table = key_tables("data", data).front();
   CHECK(row_of(table, "size").standard == "`30`");
   CHECK(row_of(table, "packing").standard == "`none`");

@@ -13,7 +13,7 @@ namespace {
 using detail::in_ticks;
 using detail::names_text;
 
-constexpr const char* introduction =
+constexpr const char* reference_introduction =
     R"(# exp.yaml: every key
 
 Written by `scripts/write_references.sh` from the structs that read the keys (`run_ablation --help-config` prints
@@ -55,16 +55,16 @@ KeyTable top_table() {
   return top;
 }
 
-std::string section(const KeyTable& table, const std::string& title = "") {
+std::string key_section(const KeyTable& table, const std::string& title = "") {
   const std::string heading = title.empty() ? in_ticks(table.path) : title;
   const bool top = table.path.find('.') == std::string::npos || table.path == "arms.N";
   return fmt::format("\n{} {}\n\n{}", top ? "##" : "###", heading, to_markdown(table));
 }
 
 template <HasFields T>
-std::string sections(const char* path) {
+std::string key_sections(const char* path) {
   std::string text;
-  for (const auto& table : key_tables<T>(path)) text += section(table);
+  for (const auto& table : key_tables<T>(path)) text += key_section(table);
   return text;
 }
 
@@ -78,7 +78,7 @@ std::string arm_sections() {
   for (auto& table : tables) {
     for (auto& row : table.rows)
       if (row.name == "variant") row.range = names_text(variant_names());
-    text += section(table);
+    text += key_section(table);
   }
   return text;
 }
@@ -92,14 +92,14 @@ std::string variant_sections() {
       without += fmt::format("\n`{}` has no options.\n", name);
     } else {
       for (const auto& table : tables)
-        text += section(table, fmt::format("{} of {}", in_ticks(table.path), name));
+        text += key_section(table, fmt::format("{} of {}", in_ticks(table.path), name));
     }
   }
   return without + text;
 }
 
 std::string rate_section() {
-  return section(key_tables<RateRule>("train.lr").front(), "`train.lr` as a map") +
+  return key_section(key_tables<RateRule>("train.lr").front(), "`train.lr` as a map") +
          "\nEach arm takes the rate that is best for it: [GUIDE.md](GUIDE.md#learning-rates).\n";
 }
 
@@ -127,9 +127,10 @@ std::string protocol_section() {
 }  // namespace
 
 std::string config_reference() {
-  return introduction + section(top_table(), "Top level") + sections<BaseConfig>("base") +
-         sections<DataConfig>("data") + arm_sections() + variant_sections() + sections<TrainConfig>("train") +
-         rate_section() + sections<EvalConfig>("eval") + protocol_section();
+  return reference_introduction + key_section(top_table(), "Top level") + key_sections<BaseConfig>("base") +
+         key_sections<DataConfig>("data") + arm_sections() + variant_sections() +
+         key_sections<TrainConfig>("train") + rate_section() + key_sections<EvalConfig>("eval") +
+         protocol_section();
 }
 
 }  // namespace attnlab
