@@ -31,7 +31,7 @@ TEST_CASE("decoding step by step equals the full forward pass, absorbed or not")
     for (const auto dtype : {torch::kFloat64, torch::kFloat32})
       for (const auto& config : cached_variants()) {
         const auto module = random_attention(size, config, dtype, 31);
-        const auto input = random_input(size, dtype, 32);
+        const auto input = random_input(size, dtype, 32, config);
         const auto expected = module->forward(input);
         for (const bool absorb : {false, true})
           for (const int64_t prompt : {1, 8, 20}) {
@@ -59,21 +59,22 @@ struct Ragged {
   std::vector<int64_t> padding;
 };
 
-Ragged ragged_input(const Size& size, const std::vector<int64_t>& padding) {
+Ragged ragged_input(const Size& size, const VariantConfig& config, const std::vector<int64_t>& padding) {
   Ragged ragged{random_input(size, kDouble, 42), padding};
   const auto pad_B1 = torch::tensor(padding).unsqueeze(1);
   const auto index = torch::arange(size.T);
   const auto positions_BT = (index.unsqueeze(0) - pad_B1).clamp_min(0);
-  const auto tables = rotary_tables(positions_BT, size.shape.head_dim, 10000.0, kDouble);
-  ragged.input.tables() = tables;
+  const int64_t width = variant_turning_dim(size.shape, config, size.shape.head_dim);
+  ragged.input.tables() = rotary_tables(positions_BT, width, 10000.0, kDouble);
   ragged.input.parts.padding_B1 = pad_B1;
   return ragged;
 }
 
 // What row b gives alone and without padding.
-torch::Tensor alone(Mixer& module, const Size& size, const Ragged& ragged, int64_t b) {
+torch::Tensor alone(Mixer& module, const VariantConfig& config, const Size& size, const Ragged& ragged,
+                    int64_t b) {
   const int64_t start = ragged.padding[static_cast<size_t>(b)];
-  Tokens row = random_input({size.name, size.shape, 1, size.T - start}, kDouble, 1);
+  Tokens row = random_input({size.name, size.shape, 1, size.T - start}, kDouble, 1, config);
   row.x_BTD = ragged.input.x_BTD.narrow(0, b, 1).narrow(1, start, size.T - start);
   return module.forward(row);
 }
@@ -83,21 +84,22 @@ TEST_CASE("left-padded rows with their own positions give what each row gives al
   for (auto size : odd_sizes()) {
     size.B = 3;
     size.T = 21;
-    const auto ragged = ragged_input(size, {0, 7, 4});
-    for (const auto& config : cached_variants())
+    for (const auto& config : cached_variants()) {
+      const auto ragged = ragged_input(size, config, {0, 7, 4});
       for (const bool absorb : {false, true}) {
         INFO(size.name << ": " << label(config) << ", absorb " << absorb);
         const auto module = random_attention(size, config, kDouble, 41);
         module->set_absorb(absorb);
         const auto full = module->forward(ragged.input), stepped = decode(*module, ragged.input, 9);
         for (int64_t b = 0; b < size.B; ++b) {
-          const auto expected = alone(*module, size, ragged, b);
+          const auto expected = alone(*module, config, size, ragged, b);
           const double bound = 2 * tolerance(size, kDouble, expected);
           const int64_t T = expected.size(1);
           CHECK(close(full.narrow(0, b, 1).narrow(1, size.T - T, T), expected, bound));
           CHECK(close(stepped.narrow(0, b, 1).narrow(1, size.T - T, T), expected, bound));
         }
       }
+    }
   }
 }
 
@@ -109,7 +111,7 @@ TEST_CASE("finished rows leave the cache and the others go on") {
   for (const auto& config : all_variants()) {
     INFO(label(config));
     const auto module = random_attention(size, config, kDouble, 51);
-    const auto input = random_input(size, kDouble, 52);
+    const auto input = random_input(size, kDouble, 52, config);
     const auto expected = module->forward(input).index_select(0, rows);
     LayerState state(module->state_layout(), size.B, size.T, input.x_BTD.options());
     module->forward(input.pass(0, 20, &state));

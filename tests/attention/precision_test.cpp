@@ -16,7 +16,7 @@ TEST_CASE("bfloat16 stays bfloat16 with float32 tables, and stays close to singl
     for (const auto& config : all_variants()) {
       INFO(size.name << ": " << label(config));
       const auto module = random_attention(size, config, torch::kFloat32, 21);
-      Tokens input = random_input(size, torch::kFloat32, 22);
+      Tokens input = random_input(size, torch::kFloat32, 22, config);
       const auto expected = module->forward(input);
       input.x_BTD = input.x_BTD.to(torch::kBFloat16);
       module->to(torch::kBFloat16);
@@ -42,7 +42,7 @@ TEST_CASE("autocast computes in bfloat16 with float32 weights and cache, gradien
   for (const auto& config : all_variants()) {
     INFO(label(config));
     const auto module = random_attention(size, config, torch::kFloat32, 21);
-    const Tokens input = random_input(size, torch::kFloat32, 22);
+    const Tokens input = random_input(size, torch::kFloat32, 22, config);
     const auto expected = module->forward(input);
     const Autocast on;
     const auto y = module->forward(input);

@@ -97,11 +97,16 @@ MixerInput Tokens::pass(int64_t from, int64_t T, LayerState* state) const {
 }
 
 Tokens random_input(const Size& size, torch::ScalarType dtype, uint64_t seed) {
+  return random_input(size, dtype, seed, Gqa::Config{});
+}
+
+Tokens random_input(const Size& size, torch::ScalarType dtype, uint64_t seed, const VariantConfig& config) {
   torch::manual_seed(seed);
   Tokens input;
   input.x_BTD = torch::randn({size.B, size.T, size.shape.d_model}, dtype);
   const auto positions = torch::arange(size.T).unsqueeze(0);
-  input.parts.rotary.push_back(rotary_tables(positions, size.shape.head_dim, 10000.0, dtype));
+  const int64_t width = variant_turning_dim(size.shape, config, size.shape.head_dim);
+  input.parts.rotary.push_back(rotary_tables(positions, width, 10000.0, dtype));
   return input;
 }
 

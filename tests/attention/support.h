@@ -56,8 +56,10 @@ struct Tokens {
   operator MixerInput() const { return pass(0, x_BTD.size(1)); }
 };
 
-// Normal hidden states [B, T, D], and tables for positions 0 … T - 1 for all rows.
+// Normal hidden states [B, T, D], and tables for positions 0 … T - 1 for all rows: as wide as a head, or as the
+// variant turns.
 Tokens random_input(const Size& size, torch::ScalarType dtype, uint64_t seed);
+Tokens random_input(const Size& size, torch::ScalarType dtype, uint64_t seed, const VariantConfig& config);
 
 // eps · (terms summed along the chain) · the largest element. A sum of n terms errs by at most n eps Σ|terms|;
 // errors of random signs grow as √n and Σ|terms| as √n times the sum itself, so n eps |sum|, and stages add up.
