@@ -76,11 +76,17 @@ check_rooms() {
   done
 }
 
+# All of torch costs each file that includes it; what the project uses is precompiled.
+check_torch() {
+  if grep -l '#include <torch/torch.h>' "${sources[@]}"; then report 'the files above: #include "tensor/torch.h"'; fi
+}
+
 check_format
 check_scripts
 check_sizes
 check_cpp
 check_rooms
+check_torch
 ((failed == 0)) || exit 1
 $build || exit 0
 
