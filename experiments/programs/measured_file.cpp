@@ -1,5 +1,7 @@
 #include "measured_file.h"
 
+#include <fmt/format.h>
+
 #include "experiment/inputs/provenance.h"
 #include "program.h"
 
@@ -7,7 +9,7 @@ namespace attnlab {
 namespace fs = std::filesystem;
 
 void require_measured_name(const std::string& out) {
-  const std::string expected = std::string("a file to write, NAME") + measurements_ending;
+  const std::string expected = fmt::format("a file to write, NAME{}", measurements_ending);
   require_given("--out", out, expected);
   if (!out.ends_with(measurements_ending))
     throw InputError(BadInput{.file = "--out", .found = "'" + out + "'", .expected = expected});

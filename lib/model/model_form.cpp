@@ -67,7 +67,7 @@ const json& member(const json& config, const std::filesystem::path& file, const 
 }
 
 DecoderConfig read_base(const json& config, const std::filesystem::path& file) {
-  const json& base = member(config, file, "base", json::value_t::object, "a map: the config.json of the base");
+  const json base = member(config, file, "base", json::value_t::object, "a map: the config.json of the base");
   try {
     return read_decoder_config(base, file);
   } catch (const InputError& error) {

@@ -11,6 +11,7 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "results/run_layout.h"
+#include "results/run_reader.h"
 #include "results/table.h"
 
 namespace attnlab {

@@ -1,5 +1,6 @@
 #include "convert/dimension_norms.h"
 
+#include "attention/gqa_weights.h"
 #include "attention/variants.h"
 #include "catch.h"
 

@@ -10,6 +10,7 @@
 
 #include "catch.h"
 #include "core/random.h"
+#include "results/run_reader.h"
 #include "sample_run.h"
 
 namespace attnlab {

@@ -5,6 +5,7 @@
 
 #include "catch.h"
 #include "core/errors.h"
+#include "results/run_reader.h"
 #include "sample_run.h"
 #include "small_disk.h"
 

@@ -10,6 +10,7 @@
 
 #include "catch.h"
 #include "core/errors.h"
+#include "results/run_reader.h"
 #include "sample_run.h"
 
 namespace attnlab {
