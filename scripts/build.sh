@@ -3,8 +3,8 @@
 # Usage: scripts/build.sh [--into DIR] [--target NAME]... [--unity] [-DNAME=VALUE]...
 #   --into DIR      build folder (default: build)
 #   --target NAME   build only this target
-#   --unity         if the build folder is new: up to eight files are compiled at a time, which from nothing takes a
-#                   third of the work, and with every change of one file some more (ATTNLAB_UNITY)
+#   --unity         if the build folder is new: up to 16 files are compiled at a time, which makes a build from nothing
+#                   shorter, and one after a change of one file longer (ATTNLAB_UNITY)
 #   -DNAME=VALUE    passed to CMake, for instance -DATTNLAB_WERROR=ON
 # ATTNLAB_WERROR=ON in the environment makes warnings errors, as -DATTNLAB_WERROR=ON does.
 # CMAKE_BUILD_PARALLEL_LEVEL sets the number of compilers (default: what cores and memory allow).

@@ -6,7 +6,7 @@
 namespace attnlab {
 namespace {
 
-const std::string none(kNoAnswer);
+using test::none;
 
 TEST_CASE("the strict answer stands behind four hashes and one space") {
   CHECK(answer_after_hashes("so\n#### 72") == "72");

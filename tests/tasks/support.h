@@ -8,8 +8,12 @@
 
 #include "catch.h"
 #include "core/errors.h"
+#include "tasks/extract.h"
 
 namespace attnlab::test {
+
+// What is extracted where there is no answer.
+inline const std::string none(kNoAnswer);
 
 // The scorers' own answers (fixtures/eval) and the public data sets, beside the checkout.
 inline std::filesystem::path fixture(const std::string& name) {

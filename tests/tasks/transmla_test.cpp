@@ -6,7 +6,7 @@
 namespace attnlab {
 namespace {
 
-const std::string none(kNoAnswer);
+using test::none;
 
 TEST_CASE("the number behind the last words of the answer is rounded") {
   CHECK(rounded_answer("So. The answer is: 72") == "72");
