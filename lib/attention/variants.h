@@ -12,6 +12,7 @@
 #include "attention/care.h"
 #include "attention/deepseek_mla.h"
 #include "attention/gqa.h"
+#include "attention/gta.h"
 #include "attention/mha2mla.h"
 #include "attention/mla_deepseek.h"
 #include "attention/mla_identity.h"
@@ -28,7 +29,8 @@ using VariantTable = std::tuple<  //
     MlaV2,                        //
     MlaDeepseek,                  //
     Mha2Mla,                      //
-    Care>;
+    Care,                         //
+    Gta>;
 
 namespace detail {
 template <class Table>
