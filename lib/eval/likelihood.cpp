@@ -40,6 +40,20 @@ ScoredBatch make_batch(const std::vector<ScoredSequence>& sequences, std::span<c
   return batch;
 }
 
+// Of each row of logits: the target's log likelihood, and whether it is the likeliest; both on the host.
+struct Scores {
+  torch::Tensor logs_R, hits_R;
+};
+Scores score(const torch::Tensor& logits_RV, const torch::Tensor& targets_R) {
+  const auto wide_RV = logits_RV.to(torch::kFloat32);
+  const auto logs_R = torch::log_softmax(wide_RV, -1).gather(1, targets_R.unsqueeze(1)).squeeze(1);
+  return {logs_R.cpu(), wide_RV.argmax(-1).eq(targets_R).cpu()};
+}
+void add(Likelihood& likelihood, const Scores& scores, size_t row) {
+  likelihood.log_likelihood += scores.logs_R.const_data_ptr<float>()[row];
+  likelihood.greedy &= scores.hits_R.const_data_ptr<bool>()[row];
+}
+
 void add_batch(Decoder& decoder, const ScoredBatch& batch, std::vector<Likelihood>& likelihoods) {
   const auto device = decoder.device();
   const auto hidden_PD =
@@ -49,16 +63,10 @@ void add_batch(Decoder& decoder, const ScoredBatch& batch, std::vector<Likelihoo
                 rows = std::max<int64_t>(1, kLogitsAtATime / decoder.config().vocab_size);
   for (int64_t begin = 0; begin < P; begin += rows) {
     const int64_t count = std::min(rows, P - begin);
-    const auto logits_RV = decoder.logits(hidden_PD.narrow(0, begin, count)).to(torch::kFloat32);
-    const auto targets_R1 = targets_P.narrow(0, begin, count).unsqueeze(1);
-    const auto logs_R = torch::log_softmax(logits_RV, -1).gather(1, targets_R1).squeeze(1);
-    const auto hits_R = logits_RV.argmax(-1).eq(targets_R1.squeeze(1));
-    const auto host_logs_R = logs_R.cpu(), host_hits_R = hits_R.cpu();
-    for (int64_t i = 0; i < count; ++i) {
-      auto& likelihood = likelihoods[batch.owners_P[static_cast<size_t>(begin + i)]];
-      likelihood.log_likelihood += host_logs_R.const_data_ptr<float>()[i];
-      likelihood.greedy &= host_hits_R.const_data_ptr<bool>()[i];
-    }
+    const Scores scores =
+        score(decoder.logits(hidden_PD.narrow(0, begin, count)), targets_P.narrow(0, begin, count));
+    for (int64_t i = 0; i < count; ++i)
+      add(likelihoods[batch.owners_P[static_cast<size_t>(begin + i)]], scores, static_cast<size_t>(i));
   }
 }
 
@@ -81,15 +89,10 @@ void add_stepwise(Decoder& decoder, const std::vector<ScoredSequence>& sequences
       next.push_back(at < sequences[i].ids.size() ? sequences[i].ids[at] : 0);
     }
     const auto next_B = torch::tensor(next).to(decoder.device());
-    const auto wide_BV = logits_BV.to(torch::kFloat32);
-    const auto logs_B = torch::log_softmax(wide_BV, -1).gather(1, next_B.unsqueeze(1)).squeeze(1).cpu();
-    const auto hits_B = wide_BV.argmax(-1).eq(next_B).cpu();
-    for (size_t row = 0; row < chosen.size(); ++row) {
-      if (sequences[chosen[row]].first + step >= static_cast<int64_t>(sequences[chosen[row]].ids.size()))
-        continue;
-      likelihoods[chosen[row]].log_likelihood += logs_B.const_data_ptr<float>()[row];
-      likelihoods[chosen[row]].greedy &= hits_B.const_data_ptr<bool>()[row];
-    }
+    const Scores scores = score(logits_BV, next_B);
+    for (size_t row = 0; row < chosen.size(); ++row)
+      if (sequences[chosen[row]].first + step < static_cast<int64_t>(sequences[chosen[row]].ids.size()))
+        add(likelihoods[chosen[row]], scores, row);
     if (step + 1 < longest) logits_BV = batch.step(next_B);
   }
 }

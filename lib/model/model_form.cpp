@@ -8,6 +8,7 @@
 #include "checkpoint/json.h"
 #include "config/document.h"
 #include "core/errors.h"
+#include "core/numbers.h"
 #include "model/families/families.h"
 
 namespace attnlab {
@@ -170,13 +171,8 @@ void check_form(const ModelForm& form, const std::filesystem::path& file) {
 
 // Whole numbers of up to six digits.
 std::optional<int64_t> parse_layer(std::string_view text) {
-  if (text.empty() || text.size() > 6) return std::nullopt;
-  int64_t value = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return std::nullopt;
-    value = 10 * value + (c - '0');
-  }
-  return value;
+  if (text.size() > 6) return std::nullopt;
+  return parse_number<uint32_t>(text);
 }
 
 ordered_json options_json(const VariantConfig& variant) {

@@ -90,10 +90,8 @@ void LayerState::settle(const Sequence& sequence) {
   if (first_ == layout_.size()) columns_ = sequence.S();
   ATTNLAB_CHECK(columns_ == sequence.S());
   if (plan_.policy->keeps_all()) return;
-  auto valid = valid_BhS_;
   if (sequence.padding_B1().defined())
-    valid = valid.logical_and(places_BhS_ >= sequence.padding_B1().unsqueeze(1));
-  valid_BhS_ = valid;
+    valid_BhS_ = valid_BhS_.logical_and(places_BhS_ >= sequence.padding_B1().unsqueeze(1));
   const HeldTokens held{places_BhS_, valid_BhS_, appended_, sequence, looked_};
   const auto stays = plan_.policy->choose(held, scores_BhS_);
   looked_.reset();
