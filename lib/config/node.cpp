@@ -85,7 +85,7 @@ class Converter {
       if (std::any_of(key.begin(), key.end(), is_control))
         refuse(line, "a key with line breaks", "a plain key");
       if (!seen.insert(key).second) refuse(line, "the key twice", "each key once", key);
-      node.entries.emplace_back(key, convert(pair.second, depth + 1, line));
+      node.entries.push_back({key, convert(pair.second, depth + 1, line)});
     }
   }
 
@@ -139,8 +139,8 @@ Node* Node::find(std::string_view key) { return const_cast<Node*>(std::as_const(
 Node& Node::entry(const std::string& key) {
   if (Node* found = find(key)) return *found;
   kind = Kind::map;
-  entries.emplace_back(key, Node{.file = file, .line = line});
-  return entries.back().second;
+  entries.push_back({key, Node{.file = file, .line = line}});
+  return entries.back().value;
 }
 
 std::string Node::describe() const {

@@ -13,11 +13,12 @@ namespace attnlab {
 
 struct Node {
   enum class Kind { null, scalar, list, map };
+  struct Entry;
   Kind kind = Kind::null;
   std::string text;     // scalar: as written
   bool quoted = false;  // scalar: written in quotes, hence a string
   std::vector<Node> items;
-  std::vector<std::pair<std::string, Node>> entries;
+  std::vector<Entry> entries;
   std::string file;  // path or option
   int64_t line = 0;  // of its key; of the value itself for list items and the root
 
@@ -27,6 +28,11 @@ struct Node {
   Node& entry(const std::string& key);
   // "'fast'", "a list", "a map" or "nothing", for error messages.
   std::string describe() const;
+};
+
+struct Node::Entry {
+  std::string key;
+  Node value;
 };
 
 // Parses a YAML file. Aliases are resolved; an empty file is a null node. Throws InputError with file and line

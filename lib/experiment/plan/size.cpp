@@ -15,10 +15,10 @@ namespace {
 
 Node take(Node& map, const std::string& key) {
   Node taken;
-  const auto place = std::find_if(map.entries.begin(), map.entries.end(),
-                                  [&](const auto& entry) { return entry.first == key; });
+  const auto place =
+      std::find_if(map.entries.begin(), map.entries.end(), [&](const auto& entry) { return entry.key == key; });
   if (place == map.entries.end()) return taken;
-  taken = std::move(place->second);
+  taken = std::move(place->value);
   map.entries.erase(place);
   return taken;
 }
