@@ -112,7 +112,10 @@ CodeDraft replace_letter(Random& random, const CodeScale& scale) {
 }
 
 CodeDraft remove_letters(Random& random, const CodeScale& scale) {
-  const std::string letters = letter(random) + letter(random) + letter(random), p = text_parameter(random);
+  // Drawn from the last to the first, as GCC did when all stood in one expression, whose order is the
+  // compiler's.
+  const std::string third = letter(random), second = letter(random), first = letter(random);
+  const std::string letters = first + second + third, p = text_parameter(random);
   return on_text({.name = "remove_letters",
                   .parameters = p,
                   .result = "the string without the letters in '" + letters + "'",
