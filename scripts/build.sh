@@ -7,6 +7,7 @@
 #                   shorter, and one after a change of one file longer (ATTNLAB_UNITY)
 #   -DNAME=VALUE    passed to CMake, for instance -DATTNLAB_WERROR=ON
 # ATTNLAB_WERROR=ON in the environment makes warnings errors, as -DATTNLAB_WERROR=ON does.
+# CC and CXX name another compiler than Clang 19, where the build folder is new; CXX=g++ is GCC.
 # CMAKE_BUILD_PARALLEL_LEVEL sets the number of compilers (default: what cores and memory allow).
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -32,6 +33,7 @@ done
 torch=$("$root/scripts/install_deps.sh")
 settings+=("-DCMAKE_PREFIX_PATH=$torch${CMAKE_PREFIX_PATH:+;${CMAKE_PREFIX_PATH//:/;}}")
 [[ -z ${ATTNLAB_WERROR:-} ]] || settings+=("-DATTNLAB_WERROR=$ATTNLAB_WERROR")
+if [[ -z ${CXX:-} ]] && has clang++-19; then export CC=clang-19 CXX=clang++-19; fi
 generator=()
 if has ninja; then generator=(-G Ninja); fi
 
