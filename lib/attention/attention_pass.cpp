@@ -64,30 +64,31 @@ torch::Tensor AttentionPass::mask() const {
   return input_.sequence->mask_at(state->places(), state->valid(), window_);
 }
 
-void AttentionPass::look(const torch::Tensor& q_BNTW, const torch::Tensor& k_BGSW,
-                         const ScoreForm& form) const {
-  if (!input_.state || !input_.state->wants_attention()) return;
-  const double scale = form.scale > 0 ? form.scale : 1 / std::sqrt(static_cast<double>(q_BNTW.size(3)));
-  input_.state->look({q_BNTW, k_BGSW, mask(), scale, form.softcap});
+torch::Tensor AttentionPass::look(const torch::Tensor& q_BNTW, const torch::Tensor& k_BGSW,
+                                  const ScoreForm& form) const {
+  const auto allowed = mask();
+  if (input_.state && input_.state->wants_attention()) {
+    const double scale = form.scale > 0 ? form.scale : 1 / std::sqrt(static_cast<double>(q_BNTW.size(3)));
+    input_.state->look({q_BNTW, k_BGSW, allowed, scale, form.softcap});
+  }
+  return allowed;
 }
 
 torch::Tensor AttentionPass::attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH,
                                     const torch::Tensor& v_BGSH, const ScoreForm& form) const {
-  look(q_BNTH, k_BGSH, form);
-  return attnlab::attend(q_BNTH, k_BGSH, v_BGSH, mask(), form);
+  return attnlab::attend(q_BNTH, k_BGSH, v_BGSH, look(q_BNTH, k_BGSH, form), form);
 }
 
 torch::Tensor AttentionPass::weights(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH,
                                      const ScoreForm& form) const {
-  look(q_BNTH, k_BGSH, form);
-  return attention_weights(q_BNTH, k_BGSH, mask(), form);
+  return attention_weights(q_BNTH, k_BGSH, look(q_BNTH, k_BGSH, form), form);
 }
 
 torch::Tensor AttentionPass::attend_latent(const torch::Tensor& q_BNW, size_t slot, int64_t R,
                                            const ScoreForm& form) const {
   const auto latent_BPW = input_.state->aligned(slot);
-  look(q_BNW.unsqueeze(2), latent_BPW.narrow(1, 0, kept_).unsqueeze(1), form);
-  return attnlab::attend_latent(q_BNW, latent_BPW, kept_, R, mask(), form);
+  const auto mask = look(q_BNW.unsqueeze(2), latent_BPW.narrow(1, 0, kept_).unsqueeze(1), form);
+  return attnlab::attend_latent(q_BNW, latent_BPW, kept_, R, mask, form);
 }
 
 }  // namespace attnlab

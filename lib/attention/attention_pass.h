@@ -41,7 +41,8 @@ class AttentionPass {
  private:
   // bool [B or 1, 1 or G, T, S], or undefined: plain causal.
   torch::Tensor mask() const;
-  void look(const torch::Tensor& q_BNTW, const torch::Tensor& k_BGSW, const ScoreForm& form) const;
+  // Returns that mask.
+  torch::Tensor look(const torch::Tensor& q_BNTW, const torch::Tensor& k_BGSW, const ScoreForm& form) const;
   const RotaryTables& all_tables() const { return input_.sequence->rotary(input_.rotary); }
 
   const MixerInput& input_;

@@ -64,6 +64,10 @@ int64_t variant_turning_dim(const AttentionShape& shape, const VariantConfig& co
   });
 }
 
+FlatFields variant_fields(const VariantConfig& config) {
+  return std::visit([](const auto& held) { return flatten(held); }, config);
+}
+
 MadeBy variant_made_by(const VariantConfig& config) {
   return with_row(config, []<class Row>(const typename Row::Config&) { return Row::kMadeBy; });
 }

@@ -18,6 +18,7 @@
 #include "attention/mla_identity.h"
 #include "attention/mla_orthogonal.h"
 #include "attention/mla_v2.h"
+#include "core/fields.h"
 
 namespace attnlab {
 
@@ -55,6 +56,8 @@ std::optional<VariantConfig> variant_defaults(const std::string& name);
 std::optional<BadInput> variant_problem(const AttentionShape& shape, const VariantConfig& config);
 // How wide the rotary tables are that the variant reads, where the base's would be `base_turning_dim`.
 int64_t variant_turning_dim(const AttentionShape& shape, const VariantConfig& config, int64_t base_turning_dim);
+// Its options by their keys (core/fields.h).
+FlatFields variant_fields(const VariantConfig& config);
 // The facts that every row states (variant.h).
 MadeBy variant_made_by(const VariantConfig& config);
 bool variant_is_exact(const AttentionShape& shape, const VariantConfig& config);

@@ -71,12 +71,9 @@ void add_ranks(std::vector<PlannedConversion>& plan, const ConversionGrid& grid,
 
 // The options that differ from the form's defaults, as settings.
 std::vector<std::string> settings_of(const std::string& form, const VariantConfig& variant) {
-  const auto fields = [](const VariantConfig& v) {
-    return std::visit([](const auto& held) { return flatten(held); }, v);
-  };
-  const FlatFields defaults = fields(*variant_defaults(form));
+  const FlatFields defaults = variant_fields(*variant_defaults(form));
   std::vector<std::string> settings;
-  for (const auto& field : fields(variant))
+  for (const auto& field : variant_fields(variant))
     if (std::find(defaults.begin(), defaults.end(), field) == defaults.end())
       settings.push_back(fmt::format("{}={}", field.first, to_text(field.second)));
   return settings;

@@ -180,10 +180,7 @@ ordered_json options_json(const VariantConfig& variant) {
 }
 
 bool same_variant(const VariantConfig& a, const VariantConfig& b) {
-  const auto fields = [](const VariantConfig& variant) {
-    return std::visit([](const auto& held) { return flatten(held); }, variant);
-  };
-  return a.index() == b.index() && fields(a) == fields(b);
+  return a.index() == b.index() && variant_fields(a) == variant_fields(b);
 }
 
 }  // namespace
