@@ -2,6 +2,10 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
+#include <cmath>
+#include <numeric>
+
+#include "core/random.h"
 #include "measure/bench_device.h"
 #include "measure/train_shapes.h"
 #include "torch_program.h"
@@ -12,7 +16,7 @@ using namespace attnlab;
 
 struct Options {
   std::string shape, arm = "gqa", precision = "float32", device = "auto", trainable = "all";
-  int64_t batch = 8, length = 256, steps = 20, warmup = 5, seed = 0;
+  int64_t batch = 8, length = 256, shortest = 0, steps = 20, warmup = 5, seed = 0;
   double peak_tflops = 0;
   bool no_graph = false;
 };
@@ -28,12 +32,25 @@ double product_speed(Precision precision, torch::Device device) {
   return 2.0 * static_cast<double>(n * n * n) / median(times_of(device, 10, multiply));
 }
 
+// The batches of all steps: of one length, or each step's drawn from --shortest to --length.
+std::vector<Batch> step_batches(const Options& o, int64_t vocab) {
+  if (o.shortest == 0) return {random_batch(vocab, o.batch, o.length, o.seed)};
+  std::vector<Batch> batches;
+  Random random(static_cast<uint64_t>(o.seed), 1);
+  for (int64_t step = 0; step < o.warmup + o.steps; ++step) {
+    const auto length = random.between(o.shortest, o.length);
+    batches.push_back(random_batch(vocab, o.batch, length, o.seed + step));
+  }
+  return batches;
+}
+
 void bench(const Options& o) {
   const auto shape = parse_name<TrainShape>("--shape", o.shape);
   require_name("--arm", o.arm, variant_names());
   const auto precision = parse_name<Precision>("--precision", o.precision);
   require_range("--batch", o.batch, 1, int64_t{1} << 16);
   require_range("--length", o.length, 2, int64_t{1} << 20);
+  if (o.shortest != 0) require_range("--shortest", o.shortest, 2, o.length);
   require_range("--steps", o.steps, 1);
   require_range("--warmup", o.warmup, 0);
   require_range("--seed", o.seed, 0);
@@ -46,25 +63,38 @@ void bench(const Options& o) {
                            .precision = precision,
                            .cuda_graph = !o.no_graph};
   const auto decoder = random_arm(train_config(shape, o.length), o.arm, config, device, o.seed);
-  const double flops = step_flops(*decoder, o.batch, o.length);
   const double peak = o.peak_tflops > 0 ? o.peak_tflops * 1e9 : product_speed(precision, device);
   restart_peak(decoder->device());
   Trainer trainer(*decoder, config);
-  const std::vector<Batch> batches{random_batch(decoder->config().vocab_size, o.batch, o.length, o.seed)};
-  int64_t step = 0;
+  const auto batches = step_batches(o, decoder->config().vocab_size);
+  int64_t step = 0, tokens = 0;
   StepResult last;
-  const auto run = [&] { last = trainer.step(++step, batches); };
+  const auto run = [&] {
+    const auto& batch = batches[static_cast<size_t>(step) % batches.size()];
+    last = trainer.step(++step, {batch});
+    tokens += batch.rows * batch.columns;
+  };
   times_of(device, o.warmup, run);
+  tokens = 0;
   const auto times = times_of(device, o.steps, run);
-  const double ms = median(times);
+  // Of one length the median step counts; of many all steps do.
+  const double ms = o.shortest == 0
+                        ? median(times)
+                        : std::accumulate(times.begin(), times.end(), 0.0) / static_cast<double>(o.steps);
+  const double step_tokens = static_cast<double>(tokens) / static_cast<double>(o.steps);
+  // Attention's share aside, which is small at the lengths that vary, FLOP go as tokens do.
+  const double mean_length = step_tokens / static_cast<double>(o.batch);
+  const double flops = step_flops(*decoder, o.batch, std::llround(mean_length));
+  const auto lengths =
+      o.shortest == 0 ? fmt::format("{}", o.length) : fmt::format("{}-{}", o.shortest, o.length);
   fmt::print("{}, torch {}, {}; peak {:.1f} TFLOP/s ({})\n\n", device_title(decoder->device()), TORCH_VERSION,
              o.precision, peak / 1e9, o.peak_tflops > 0 ? "given" : "a large matrix product in this run");
   fmt::print(
       "| shape | arm | trained | batch | length | ms/step | min | max | tokens/s | TFLOP/step | MFU | peak GB "
       "|\n|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
   fmt::print("| {} | {} | {} | {} | {} | {:.2f} | {:.2f} | {:.2f} | {:.0f} | {:.3f} | {:.1f} % | {:.2f} |\n",
-             o.shape, o.arm, o.trainable, o.batch, o.length, ms, times.front(), times.back(),
-             1000 * static_cast<double>(o.batch * o.length) / ms, flops / 1e12, 100 * flops / ms / peak,
+             o.shape, o.arm, o.trainable, o.batch, lengths, ms, times.front(), times.back(),
+             1000 * step_tokens / ms, flops / 1e12, 100 * flops / ms / peak,
              device_memory(decoder->device()).peak / 1e9);
   fmt::print("\nloss of the last step: {:.4f} nats\n", last.loss.item<double>());
 }
@@ -94,6 +124,8 @@ int main(int argc, char** argv) {
       .option("trainable", o.trainable, "SCOPE", "all, attention, attention_kv, or a pattern of parameters")
       .option("batch", o.batch, "N", "sequences of a step")
       .option("length", o.length, "N", "tokens of a sequence")
+      .option("shortest", o.shortest, "N",
+              "each step has a length of its own, from N to --length; 0: all --length")
       .option("precision", o.precision, "NAME", join(all_names<Precision>()))
       .option("steps", o.steps, "N", "steps that are measured")
       .option("warmup", o.warmup, "N", "steps before those")

@@ -1,8 +1,11 @@
 #include "attention/attend.h"
 
+#include <ATen/Context.h>
+
 #include <cmath>
 
 #include "core/errors.h"
+#include "kernels/fused.h"
 
 namespace attnlab {
 
@@ -29,13 +32,45 @@ double scale_of(const ScoreForm& form, int64_t head_dim) {
 
 // One new token: the query heads of a KV head stand where its T queries would, so that the cache is read once
 // per KV head. On a CPU, 2.2 times as fast as enable_gqa and 5 times as fast as repeating heads (16 rows of 256
-// tokens, 8/2 heads of 32); on a GPU as fast as enable_gqa.
-torch::Tensor attend_one(const torch::Tensor& q_BN1H, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
-                         const OptionalTensor& mask_B11S, double scale) {
-  const int64_t B = q_BN1H.size(0), N = q_BN1H.size(1), G = k_BGSH.size(1);
-  const auto q_BGnH = q_BN1H.reshape({B, G, N / G, q_BN1H.size(3)});
-  return at::scaled_dot_product_attention(q_BGnH, k_BGSH, v_BGSH, mask_B11S, 0.0, false, scale)
-      .reshape({B, N, 1, v_BGSH.size(3)});
+// tokens, 8/2 heads of 32).
+torch::Tensor by_kv_head(const torch::Tensor& q_BN1H, int64_t G) {
+  return q_BN1H.reshape({q_BN1H.size(0), G, q_BN1H.size(1) / G, q_BN1H.size(3)});
+}
+
+// A kernel of our own, for which no length is new.
+bool has_kernel_for_one(const torch::Tensor& q_BN1H, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
+                        const torch::Tensor& mask) {
+  const int64_t G = k_BGSH.size(1);
+  const bool fits = !mask.defined() || (mask.dim() == 4 && (mask.size(1) == 1 || mask.size(1) == G));
+  return q_BN1H.is_cuda() && fits && fits_single_query(by_kv_head(q_BN1H, G), k_BGSH, v_BGSH);
+}
+
+// cuDNN's attention, which torch prefers on Hopper, makes a plan for each new shape: 42 to 63 ms (torch 2.11).
+// That pays for shapes that come again and again, rows of a training batch, whose lengths go in steps.
+class WithoutPlans {
+ public:
+  explicit WithoutPlans(bool off) : before_(at::globalContext().userEnabledCuDNNSDP()) {
+    if (off) at::globalContext().setSDPUseCuDNN(false);
+  }
+  ~WithoutPlans() { at::globalContext().setSDPUseCuDNN(before_); }
+  WithoutPlans(const WithoutPlans&) = delete;
+  WithoutPlans& operator=(const WithoutPlans&) = delete;
+
+ private:
+  bool before_;
+};
+
+torch::Tensor attend_on_gpu(const torch::Tensor& q_BNTH, torch::Tensor k_BGSH, torch::Tensor v_BGSH,
+                            const OptionalTensor& mask, bool causal, double scale) {
+  constexpr int64_t step = 64;
+  const int64_t N = q_BNTH.size(1), G = k_BGSH.size(1), T = q_BNTH.size(2), S = k_BGSH.size(2);
+  const bool plan = T == S && T % step == 0;
+  const WithoutPlans without(!plan);
+  // The kernel that takes masks and float32 wants as many KV heads as query heads; for what no kernel takes
+  // scores of all T × S pairs would stand in memory.
+  const bool repeat = G != N && (q_BNTH.scalar_type() == torch::kFloat32 || (mask && !plan));
+  if (repeat) k_BGSH = k_BGSH.repeat_interleave(N / G, 1), v_BGSH = v_BGSH.repeat_interleave(N / G, 1);
+  return at::scaled_dot_product_attention(q_BNTH, k_BGSH, v_BGSH, mask, 0.0, causal, scale, G != N && !repeat);
 }
 
 // The fused kernels have no cap. Queries go in blocks, so that without gradients only a block's scores exist.
@@ -63,18 +98,23 @@ torch::Tensor attend_capped(const torch::Tensor& q_BNTH, const torch::Tensor& k_
 // and backward take 2/3 of the time on an H100 (forward alone 1/2, with 1/3 of the memory) and 9/10 on a CPU.
 torch::Tensor attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
                      const torch::Tensor& mask_B1TS, const ScoreForm& form) {
+  const int64_t T = q_BNTH.size(2), S = k_BGSH.size(2), N = q_BNTH.size(1), G = k_BGSH.size(1);
+  const double scale = scale_of(form, q_BNTH.size(3));
+  const auto merged = [](const torch::Tensor& out_BGnH) { return out_BGnH.flatten(1, 2).unsqueeze(2); };
+  if (T == 1 && has_kernel_for_one(q_BNTH, k_BGSH, v_BGSH, mask_B1TS))
+    return merged(attend_single_query(by_kv_head(q_BNTH, G), k_BGSH, v_BGSH, mask_B1TS, scale, form.softcap));
   if (form.softcap > 0) return attend_capped(q_BNTH, k_BGSH, v_BGSH, mask_B1TS, form);
-  const int64_t T = q_BNTH.size(2), S = k_BGSH.size(2), H = q_BNTH.size(3);
-  const double scale = scale_of(form, H);
-  const bool grouped = q_BNTH.size(1) != k_BGSH.size(1);
   const auto optional = [](const torch::Tensor& mask) {
     return mask.defined() ? OptionalTensor(mask) : std::nullopt;
   };
-  if (T == 1 && grouped) return attend_one(q_BNTH, k_BGSH, v_BGSH, optional(mask_B1TS), scale);
-  const auto mask = optional(for_query_heads(mask_B1TS, k_BGSH.size(1), q_BNTH.size(1)));
+  if (T == 1 && N != G)
+    return merged(at::scaled_dot_product_attention(by_kv_head(q_BNTH, G), k_BGSH, v_BGSH, optional(mask_B1TS),
+                                                   0.0, false, scale));
+  const auto mask = optional(for_query_heads(mask_B1TS, G, N));
   const bool causal = !mask && T > 1;
   ATTNLAB_CHECK(!causal || T == S);
-  return at::scaled_dot_product_attention(q_BNTH, k_BGSH, v_BGSH, mask, 0.0, causal, scale, grouped);
+  if (q_BNTH.is_cuda()) return attend_on_gpu(q_BNTH, k_BGSH, v_BGSH, mask, causal, scale);
+  return at::scaled_dot_product_attention(q_BNTH, k_BGSH, v_BGSH, mask, 0.0, causal, scale, N != G);
 }
 
 torch::Tensor attention_weights(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH,

@@ -31,6 +31,23 @@ struct RotaryLayout {
 cudaError_t rotate(Format format, Format tables, const RotaryLayout& layout, const void* x, const void* cos,
                    const void* sin, void* out, cudaStream_t stream);
 
+// One query of each of B · G · n heads, n of them to a KV head, over S tokens. Queries [B, G, n, key_width] and
+// results [B, G, n, value_width] are contiguous; a token's numbers lie side by side. Widths are multiples of 8
+// up to 256, and so are the strides of keys and values; these and the queries start at multiples of 8 numbers,
+// up to 16 bytes.
+struct SingleQueryLayout {
+  int64_t B, G, n, S, key_width, value_width;
+  HeadsView k, v, mask;  // t: the token; n: the KV head
+  float scale, softcap;  // softcap 0: none
+  int64_t part;          // tokens of a block: single_query_part
+};
+int64_t single_query_part(int64_t B, int64_t G, int64_t S, int multiprocessors);
+// Numbers of float32.
+int64_t single_query_workspace(const SingleQueryLayout& layout);
+// mask: null, or true where the query may look; where it may look nowhere the result is 0.
+cudaError_t single_query(Format format, const SingleQueryLayout& layout, const void* q, const void* k,
+                         const void* v, const bool* mask, void* out, float* workspace, cudaStream_t stream);
+
 // For each of `rows` rows of `classes` logits z: losses[row] = -log softmax(cap(z))[target]; with `gradient`, z
 // becomes d loss / d z. softcap c > 0: cap(z) = c · tanh(z / c).
 cudaError_t cross_entropy(Format format, void* logits, const int64_t* targets, float* losses, int64_t rows,

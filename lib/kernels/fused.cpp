@@ -1,5 +1,7 @@
 #include "kernels/fused.h"
 
+#include <algorithm>
+
 #ifdef ATTNLAB_CUDA
 #include "kernels/launch.h"
 #endif
@@ -104,6 +106,58 @@ Tensor rotate_heads(const Tensor& x_BNTH, const Tensor& cos_BTr, const Tensor& s
   return RotateHeads::apply(x_BNTH, cos_BTr, sin_BTr, static_cast<int64_t>(pairs));
 }
 
+bool fits_single_query(const Tensor& q_BGnH, const Tensor& k_BGSH, const Tensor& v_BGSW) {
+  constexpr int64_t pack = 8, widest = 256;
+  const auto bytes = std::min<uint64_t>(16, pack * q_BGnH.element_size());
+  const auto in_packs = [&](const Tensor& x) {
+    const auto strides = x.strides();
+    return x.scalar_type() == q_BGnH.scalar_type() && x.size(3) % pack == 0 && x.size(3) <= widest &&
+           x.stride(3) == 1 && reinterpret_cast<uint64_t>(x.const_data_ptr()) % bytes == 0 &&
+           std::all_of(strides.begin(), strides.end() - 1, [](int64_t stride) { return stride % pack == 0; });
+  };
+  const bool gradients = torch::GradMode::is_enabled() &&
+                         (q_BGnH.requires_grad() || k_BGSH.requires_grad() || v_BGSW.requires_grad());
+  return has_kernels(q_BGnH) && !gradients && q_BGnH.size(3) % pack == 0 && in_packs(k_BGSH) &&
+         in_packs(v_BGSW);
+}
+
+Tensor attend_single_query(const Tensor& q_BGnH, const Tensor& k_BGSH, const Tensor& v_BGSW,
+                           const Tensor& mask_BG1S, double scale, double softcap) {
+  TORCH_CHECK(fits_single_query(q_BGnH, k_BGSH, v_BGSW));
+  const c10::cuda::CUDAGuard guard(q_BGnH.device());
+  const auto q = q_BGnH.contiguous();
+  const int64_t B = q.size(0), G = q.size(1), n = q.size(2), S = k_BGSH.size(2);
+  TORCH_CHECK(k_BGSH.size(0) == B && v_BGSW.size(0) == B && k_BGSH.size(1) == G && v_BGSW.size(1) == G &&
+              v_BGSW.size(2) == S && k_BGSH.size(3) == q.size(3));
+  cuda::SingleQueryLayout layout{.B = B,
+                                 .G = G,
+                                 .n = n,
+                                 .S = S,
+                                 .key_width = q.size(3),
+                                 .value_width = v_BGSW.size(3),
+                                 .k = strides_of(k_BGSH),
+                                 .v = strides_of(v_BGSW),
+                                 .mask = {},
+                                 .scale = static_cast<float>(scale),
+                                 .softcap = static_cast<float>(softcap),
+                                 .part = 0};
+  if (mask_BG1S.defined()) {
+    const auto mask = mask_BG1S.expand({B, G, 1, S});
+    TORCH_CHECK(mask.scalar_type() == torch::kBool);
+    layout.mask = {mask.stride(0), mask.stride(1), mask.stride(3)};
+  }
+  layout.part =
+      cuda::single_query_part(B, G, S, at::cuda::getDeviceProperties(q.device().index())->multiProcessorCount);
+  const auto workspace =
+      torch::empty({cuda::single_query_workspace(layout)}, q.options().dtype(torch::kFloat32));
+  auto out = torch::empty({B, G, n, layout.value_width}, q.options());
+  C10_CUDA_CHECK(cuda::single_query(format_of(q), layout, q.const_data_ptr(), k_BGSH.const_data_ptr(),
+                                    v_BGSW.const_data_ptr(),
+                                    mask_BG1S.defined() ? mask_BG1S.const_data_ptr<bool>() : nullptr,
+                                    out.data_ptr(), workspace.data_ptr<float>(), stream_of(q)));
+  return out;
+}
+
 Tensor cross_entropy_in_place(Tensor& logits_RV, const Tensor& targets_R, double softcap, bool gradient) {
   TORCH_CHECK(has_kernels(logits_RV) && logits_RV.is_contiguous() && targets_R.is_contiguous() &&
               targets_R.scalar_type() == torch::kInt64 && targets_R.size(0) == logits_RV.size(0));
@@ -122,6 +176,13 @@ bool has_kernels(const torch::Tensor&) { return false; }
 torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up) { return torch::silu(gate) * up; }
 
 torch::Tensor rotate_heads(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&, RotaryPairs) {
+  TORCH_CHECK(false, "built without CUDA kernels");
+}
+
+bool fits_single_query(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&) { return false; }
+
+torch::Tensor attend_single_query(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&,
+                                  const torch::Tensor&, double, double) {
   TORCH_CHECK(false, "built without CUDA kernels");
 }
 

@@ -23,6 +23,16 @@ enum class RotaryPairs { halves, neighbours };
 torch::Tensor rotate_heads(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTr,
                            const torch::Tensor& sin_BTr, RotaryPairs pairs);
 
+// Whether attend_single_query takes these: a GPU with kernels of our own, one format, no gradient asked for,
+// widths that are multiples of 8 up to 256, numbers of a token side by side.
+bool fits_single_query(const torch::Tensor& q_BGnH, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSW);
+// softmax(cap(scale · q·k)) v of one query per head: n query heads to each of G KV heads, [B, G, n, W]. softcap
+// 0: no cap. mask: undefined, or bool [B or 1, 1 or G, 1, S], true where the query may look. No plan is made
+// for a length: cuDNN's takes some 50 ms for each new one (torch 2.11, H200).
+torch::Tensor attend_single_query(const torch::Tensor& q_BGnH, const torch::Tensor& k_BGSH,
+                                  const torch::Tensor& v_BGSW, const torch::Tensor& mask_BG1S, double scale,
+                                  double softcap);
+
 // Per row the loss -log softmax(cap(z))[target] of logits z [R, V], float32 [R]; with `gradient`, z becomes
 // d loss / d z. softcap c > 0: cap(z) = c · tanh(z / c). Logits are contiguous, targets int64. Only where
 // has_kernels(logits).

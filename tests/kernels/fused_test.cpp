@@ -1,6 +1,8 @@
 // Kernels of our own against the same operations in double precision.
 #include "kernels/fused.h"
 
+#include <cmath>
+
 #include "attention/rotary.h"
 #include "catch.h"
 
@@ -127,6 +129,70 @@ TEST_CASE("rotate_heads: tables of one row or one sequence serve all of x, and n
       exact.backward(exact_of(dout));
       check_near(leaf.grad(), exact_leaf.grad());
     }
+}
+
+struct QueryShape {
+  int64_t B, G, n, S, key_width, value_width;
+};
+
+Tensor exact_single_query(const Tensor& q_BGnH, const Tensor& k_BGSH, const Tensor& v_BGSW, const Tensor& mask,
+                          double scale, double softcap) {
+  auto scores = torch::matmul(exact_of(q_BGnH), exact_of(k_BGSH).transpose(2, 3)) * scale;
+  if (softcap > 0) scores = softcap * torch::tanh(scores / softcap);
+  if (mask.defined())
+    scores = scores.masked_fill(mask.cpu().logical_not(), -std::numeric_limits<double>::infinity());
+  return torch::matmul(torch::softmax(scores, -1), exact_of(v_BGSW));
+}
+
+// Keys and values as caches hold them: tokens of [G, width] numbers in longer memory, NaN behind the newest.
+Tensor cached(const QueryShape& s, int64_t width, torch::ScalarType dtype) {
+  const auto memory = torch::randn({s.B, s.S + 5, s.G, width}, on_gpu(dtype));
+  memory.narrow(1, s.S, 5).fill_(std::numeric_limits<double>::quiet_NaN());
+  return memory.narrow(1, 0, s.S).transpose(1, 2);
+}
+
+TEST_CASE("attend_single_query is softmax attention of double precision at any length, mask and group") {
+  NEEDS_KERNELS();
+  torch::manual_seed(6);
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16})
+    for (const QueryShape s : {QueryShape{1, 2, 7, 333, 64, 64}, QueryShape{3, 1, 32, 1, 128, 128},
+                               QueryShape{2, 4, 1, 65, 80, 80}, QueryShape{2, 8, 4, 1000, 128, 128},
+                               QueryShape{1, 3, 3, 77, 192, 128}, QueryShape{5, 1, 4, 129, 256, 256},
+                               QueryShape{1, 1, 9, 20011, 64, 64}, QueryShape{2, 2, 2, 17, 8, 24}})
+      for (const bool masked : {false, true})
+        for (const double softcap : {0.0, 5.0}) {
+          INFO("B " << s.B << " G " << s.G << " n " << s.n << " S " << s.S << " widths " << s.key_width << " "
+                    << s.value_width << " masked " << masked << " softcap " << softcap);
+          const auto q = torch::randn({s.B, s.G, s.n, s.key_width}, on_gpu(dtype));
+          const auto k = cached(s, s.key_width, dtype), v = cached(s, s.value_width, dtype);
+          REQUIRE(fits_single_query(q, k, v));
+          Tensor mask;
+          if (masked) {
+            mask = torch::rand({s.B, 1, 1, s.S}, on_gpu(torch::kFloat32)) < 0.7;
+            mask.select(3, s.S - 1).fill_(true);
+          }
+          const double scale = 1 / std::sqrt(static_cast<double>(s.key_width));
+          const auto out = attend_single_query(q, k, v, mask, scale, softcap);
+          check_near(out, exact_single_query(q, k, v, mask, scale, softcap));
+          if (!masked) continue;
+          const auto by_head = (torch::rand({1, s.G, 1, s.S}, on_gpu(torch::kFloat32)) < 0.5).logical_or(mask);
+          check_near(attend_single_query(q, k, v, by_head, scale, softcap),
+                     exact_single_query(q, k, v, by_head, scale, softcap));
+        }
+}
+
+TEST_CASE("attend_single_query: what it does not take, and a query that may look nowhere") {
+  NEEDS_KERNELS();
+  const auto q = torch::randn({1, 1, 2, 64}, on_gpu(torch::kBFloat16));
+  const auto k = torch::randn({1, 1, 9, 64}, on_gpu(torch::kBFloat16));
+  CHECK(fits_single_query(q, k, k));
+  CHECK_FALSE(fits_single_query(q, k, k.to(torch::kFloat32)));
+  CHECK_FALSE(fits_single_query(q, k, k.narrow(3, 4, 8)));  // starts between accesses
+  CHECK_FALSE(fits_single_query(q, k, k.narrow(3, 0, 12)));
+  CHECK_FALSE(fits_single_query(q, k, torch::randn({1, 1, 9, 512}, q.options())));
+  CHECK_FALSE(fits_single_query(q.detach().clone().requires_grad_(), k, k));
+  const auto nowhere = torch::zeros({1, 1, 1, 9}, on_gpu(torch::kBool));
+  CHECK(attend_single_query(q, k, k, nowhere, 1, 0).abs().max().item<double>() == 0);
 }
 
 TEST_CASE("cross_entropy_in_place: losses and gradients of double precision, also for great logits and caps") {
