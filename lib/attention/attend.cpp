@@ -38,11 +38,11 @@ torch::Tensor by_kv_head(const torch::Tensor& q_BN1H, int64_t G) {
 }
 
 // A kernel of our own, for which no length is new.
-bool has_kernel_for_one(const torch::Tensor& q_BN1H, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
+bool has_kernel_for_one(const torch::Tensor& q_BGnH, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
                         const torch::Tensor& mask) {
-  const int64_t G = k_BGSH.size(1);
-  const bool fits = !mask.defined() || (mask.dim() == 4 && (mask.size(1) == 1 || mask.size(1) == G));
-  return q_BN1H.is_cuda() && fits && fits_single_query(by_kv_head(q_BN1H, G), k_BGSH, v_BGSH);
+  const bool fits =
+      !mask.defined() || (mask.dim() == 4 && (mask.size(1) == 1 || mask.size(1) == k_BGSH.size(1)));
+  return fits && fits_single_query(q_BGnH, k_BGSH, v_BGSH);
 }
 
 // cuDNN's attention, which torch prefers on Hopper, makes a plan for each new shape: 42 to 63 ms (torch 2.11).

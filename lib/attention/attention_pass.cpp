@@ -30,12 +30,6 @@ torch::Tensor AttentionPass::remember(size_t slot, const torch::Tensor& x) {
   return kept;
 }
 
-RotaryTables AttentionPass::new_tables() const {
-  const int64_t T = input_.sequence->T(), begin = input_.sequence->begin();
-  const auto& [cos, sin] = all_tables();
-  return {cos.narrow(1, begin, T), sin.narrow(1, begin, T)};
-}
-
 RotaryTables AttentionPass::kept_tables() const {
   const auto& [cos, sin] = all_tables();
   if (!input_.state || !input_.state->places().defined()) {
@@ -49,7 +43,7 @@ RotaryTables AttentionPass::kept_tables() const {
 }
 
 torch::Tensor AttentionPass::turn(const torch::Tensor& x_BNTH) const {
-  const auto [cos, sin] = new_tables();
+  const auto& [cos, sin] = new_tables();
   return apply_rotary(x_BNTH, cos, sin);
 }
 

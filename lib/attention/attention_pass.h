@@ -24,7 +24,7 @@ class AttentionPass {
   torch::Tensor remember(size_t slot, const torch::Tensor& x);
 
   // Rotary tables of the new tokens and, behind `remember`, of those that are looked at.
-  RotaryTables new_tables() const;
+  const RotaryTables& new_tables() const { return input_.sequence->new_rotary(input_.rotary); }
   RotaryTables kept_tables() const;
   // Rotary position (rotary.h) on heads [B, heads, T, H] of the new tokens, or [B, heads, S, H] of those looked
   // at.

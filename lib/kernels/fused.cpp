@@ -15,16 +15,21 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+Tensor gated_silu_of(const Tensor& gate, const Tensor& up) {
+  const c10::cuda::CUDAGuard guard(gate.device());
+  auto out = torch::empty_like(gate);
+  C10_CUDA_CHECK(cuda::gated_silu(format_of(gate), gate.const_data_ptr(), up.const_data_ptr(), out.data_ptr(),
+                                  out.numel(), stream_of(gate)));
+  return out;
+}
+
+// Without gradients these are passed over: on the host, they take as long as a kernel's launch.
 class GatedSilu : public torch::autograd::Function<GatedSilu> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& gate_in, const Tensor& up_in) {
-    const c10::cuda::CUDAGuard guard(gate_in.device());
     const auto gate = gate_in.contiguous(), up = up_in.contiguous();
-    auto out = torch::empty_like(gate);
-    C10_CUDA_CHECK(cuda::gated_silu(format_of(gate), gate.const_data_ptr(), up.const_data_ptr(), out.data_ptr(),
-                                    out.numel(), stream_of(gate)));
     context->save_for_backward({gate, up});
-    return out;
+    return gated_silu_of(gate, up);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& upstream) {
@@ -93,6 +98,7 @@ bool has_kernels(const Tensor& tensor) {
 Tensor gated_silu(const Tensor& gate, const Tensor& up) {
   if (!has_kernels(gate)) return torch::silu(gate) * up;
   TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type());
+  if (!torch::GradMode::is_enabled()) return gated_silu_of(gate.contiguous(), up.contiguous());
   return GatedSilu::apply(gate, up);
 }
 
@@ -103,6 +109,8 @@ Tensor rotate_heads(const Tensor& x_BNTH, const Tensor& cos_BTr, const Tensor& s
     TORCH_CHECK(cos_BTr.size(dim) == 1 || cos_BTr.size(dim) == x_BNTH.size(2 * dim));
   TORCH_CHECK(cos_BTr.size(2) <= x_BNTH.size(3));
   TORCH_CHECK(pairs == RotaryPairs::halves || cos_BTr.size(2) == x_BNTH.size(3));
+  if (!torch::GradMode::is_enabled())
+    return turned(x_BNTH, cos_BTr, sin_BTr, pairs, RotaryPairs::halves, false);
   return RotateHeads::apply(x_BNTH, cos_BTr, sin_BTr, static_cast<int64_t>(pairs));
 }
 
@@ -113,7 +121,7 @@ bool fits_single_query(const Tensor& q_BGnH, const Tensor& k_BGSH, const Tensor&
     const auto strides = x.strides();
     return x.scalar_type() == q_BGnH.scalar_type() && x.size(3) % pack == 0 && x.size(3) <= widest &&
            x.stride(3) == 1 && reinterpret_cast<uint64_t>(x.const_data_ptr()) % bytes == 0 &&
-           std::all_of(strides.begin(), strides.end() - 1, [](int64_t stride) { return stride % pack == 0; });
+           std::all_of(strides.begin(), strides.end() - 1, [&](int64_t stride) { return stride % pack == 0; });
   };
   const bool gradients = torch::GradMode::is_enabled() &&
                          (q_BGnH.requires_grad() || k_BGSH.requires_grad() || v_BGSW.requires_grad());

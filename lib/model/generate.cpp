@@ -1,5 +1,7 @@
 #include "model/generate.h"
 
+#include <c10/core/InferenceMode.h>
+
 #include <algorithm>
 #include <optional>
 
@@ -81,7 +83,7 @@ class Rows {
 std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts,
                                            const GenerateOptions& options) {
   ATTNLAB_CHECK(options.prefill_chunk > 0);
-  const torch::NoGradGuard no_grad;
+  const c10::InferenceMode inference;  // views and versions are not kept track of
   std::vector<std::vector<int64_t>> outputs(prompts.size());
   if (options.max_new_tokens < 1) return outputs;
   const size_t most = options.batch_rows > 0 ? options.batch_rows : prompts.size();

@@ -6,6 +6,8 @@ namespace attnlab {
 
 Sequence::Sequence(SequenceParts parts) : parts_(std::move(parts)) {
   ATTNLAB_CHECK(parts_.T > 0 && (parts_.begin == 0 || !parts_.document_positions_BT.defined()));
+  for (const auto& [cos, sin] : parts_.rotary)
+    new_rotary_.push_back({cos.narrow(1, begin(), T()), sin.narrow(1, begin(), T())});
   full_B1TS_ = full_mask();
   for (const int64_t window : parts_.windows)
     window_masks_.emplace_back(window, window_mask(full_B1TS_, window));

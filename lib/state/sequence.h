@@ -44,6 +44,8 @@ class Sequence {
   int64_t S() const { return parts_.begin + parts_.T; }
   bool goes_on() const { return parts_.goes_on; }
   const RotaryTables& rotary(size_t way) const { return parts_.rotary.at(way); }
+  // Of the new tokens alone.
+  const RotaryTables& new_rotary(size_t way) const { return new_rotary_.at(way); }
   const torch::Tensor& padding_B1() const { return parts_.padding_B1; }
 
   // Which of the last `kept` columns each new token may look at, for a layer with this window (0: none): bool
@@ -64,6 +66,7 @@ class Sequence {
   torch::Tensor columns() const;  // int64 [T], of the new tokens
 
   SequenceParts parts_;
+  std::vector<RotaryTables> new_rotary_;
   torch::Tensor full_B1TS_;
   std::vector<std::pair<int64_t, torch::Tensor>> window_masks_;
 };
