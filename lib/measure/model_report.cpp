@@ -122,7 +122,7 @@ std::string shape_text(const ModelFacts& facts, const KvForm& own, const Paramet
                   {"d_model", fmt::format("{}", c.d_model)},
                   {"attention", attention_text(facts, own)},
                   {"rope", rope_text(c)},
-                  {"mlp", fmt::format("d_ff {}{}", c.d_ff, experts)},
+                  {"mlp", fmt::format("d_ff {}{}{}", c.d_ff, experts, c.mlp_bias ? ", biases" : "")},
                   {"positions", fmt::format("{}", c.max_positions)},
                   {"vocabulary", fmt::format("{}{}", c.vocab_size,
                                              c.tie_embeddings ? ", output tied to the embedding" : "")}},

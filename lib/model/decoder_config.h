@@ -61,6 +61,7 @@ struct DecoderConfig {
   bool tie_embeddings = false;
   bool qkv_bias = false;
   bool o_bias = false;
+  bool mlp_bias = false;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
@@ -93,6 +94,7 @@ struct DecoderConfig {
               "DeepSeek's have both or none, the others none"},
           self.qkv_bias);
     visit(Key{"o_bias", "bias on the output projection"}, self.o_bias);
+    visit(Key{"mlp_bias", "biases on the MLP's three projections: llama alone has them"}, self.mlp_bias);
   }
 
   bool has_window(int64_t layer) const {

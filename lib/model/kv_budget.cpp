@@ -113,7 +113,8 @@ std::vector<KvForm> forms_of_mla(const DecoderConfig& c, const LatentRanks& rank
 
 ParameterCounts count_parameters(const DecoderConfig& c) {
   require_countable(c);
-  const int64_t D = c.d_model, mlp = 3 * D * c.d_ff, layer_norms = traits_of(c.family).sandwich_norms ? 4 : 2;
+  const int64_t D = c.d_model, layer_norms = traits_of(c.family).sandwich_norms ? 4 : 2;
+  const int64_t mlp = 3 * D * c.d_ff + (c.mlp_bias ? 2 * c.d_ff + D : 0);
   ParameterCounts counts;
   counts.embedding = c.vocab_size * D;
   counts.output = c.tie_embeddings ? 0 : counts.embedding;

@@ -6,11 +6,11 @@
 
 namespace attnlab {
 
-GatedMlp::GatedMlp(int64_t d_model, int64_t d_ff, bool gelu, const Names& names)
+GatedMlp::GatedMlp(int64_t d_model, int64_t d_ff, bool gelu, const Names& names, bool with_bias)
     : gelu_(gelu),
-      gate_(register_module(names[0], Linear(d_model, d_ff))),
-      up_(register_module(names[1], Linear(d_model, d_ff))),
-      down_(register_module(names[2], Linear(d_ff, d_model))) {}
+      gate_(register_module(names[0], Linear(d_model, d_ff, with_bias))),
+      up_(register_module(names[1], Linear(d_model, d_ff, with_bias))),
+      down_(register_module(names[2], Linear(d_ff, d_model, with_bias))) {}
 
 torch::Tensor GatedMlp::forward(const torch::Tensor& x) {
   const auto gate = gate_(x);
@@ -18,9 +18,7 @@ torch::Tensor GatedMlp::forward(const torch::Tensor& x) {
 }
 
 double GatedMlp::forward_flops_per_token() const {
-  double numbers = 0;
-  for (const auto& parameter : parameters()) numbers += static_cast<double>(parameter.numel());
-  return 2 * numbers;
+  return 2.0 * static_cast<double>(gate_->weight.numel() + up_->weight.numel() + down_->weight.numel());
 }
 
 MoeMlp::MoeMlp(const DecoderConfig& config)
@@ -66,7 +64,8 @@ double MoeMlp::forward_flops_per_token() const {
 std::shared_ptr<Mlp> register_mlp(torch::nn::Module& layer, const DecoderConfig& config) {
   if (config.n_experts > 0) return layer.register_module("block_sparse_moe", std::make_shared<MoeMlp>(config));
   return layer.register_module(
-      "mlp", std::make_shared<GatedMlp>(config.d_model, config.d_ff, traits_of(config.family).gelu));
+      "mlp", std::make_shared<GatedMlp>(config.d_model, config.d_ff, traits_of(config.family).gelu,
+                                        GatedMlp::kLlamaNames, config.mlp_bias));
 }
 
 }  // namespace attnlab

@@ -15,7 +15,7 @@ class Mlp : public torch::nn::Module {
   virtual double forward_flops_per_token() const = 0;
 };
 
-// W_down (act(W_gate x) ∘ W_up x) (arXiv 2002.05202).
+// W_down (act(W_gate x) ∘ W_up x) (arXiv 2002.05202); with biases, each product has its own added.
 class GatedMlp final : public Mlp {
  public:
   // The names of the three matrices: {"gate_proj", "up_proj", "down_proj"}, or Mixtral's {"w1", "w3", "w2"}.
@@ -23,7 +23,7 @@ class GatedMlp final : public Mlp {
   static constexpr Names kLlamaNames{"gate_proj", "up_proj", "down_proj"};
   static constexpr Names kMixtralNames{"w1", "w3", "w2"};
 
-  GatedMlp(int64_t d_model, int64_t d_ff, bool gelu, const Names& names = kLlamaNames);
+  GatedMlp(int64_t d_model, int64_t d_ff, bool gelu, const Names& names = kLlamaNames, bool with_bias = false);
   torch::Tensor forward(const torch::Tensor& x) override;
   double forward_flops_per_token() const override;
 

@@ -57,8 +57,10 @@ TEST_CASE("the summed loss counts exactly the positions with a target") {
 TEST_CASE("FLOPs of a decoder, counted by hand") {
   // One layer, D = 4, one head of 2, d_ff = 3, V = 5, T = 1: q, k, v: 3·4·2, o: 2·4, MLP: 3·4·3, output: 5·4
   // multiply-adds; scores and values: 2·2.
-  const DecoderConfig config{
+  DecoderConfig config{
       .vocab_size = 5, .d_model = 4, .n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .head_dim = 2, .d_ff = 3};
+  CHECK(Decoder(config, Gqa::Config{}).forward_flops_per_token(1) == 2.0 * (24 + 8 + 36 + 20 + 4));
+  config.qkv_bias = config.o_bias = config.mlp_bias = true;  // additions, not multiply-adds
   CHECK(Decoder(config, Gqa::Config{}).forward_flops_per_token(1) == 2.0 * (24 + 8 + 36 + 20 + 4));
 }
 

@@ -133,13 +133,16 @@ TEST_CASE("what no family here has is refused in every family, and null or its n
     }
 }
 
-TEST_CASE("LLaMA: attention_bias is for all four projections, with no MLP biases and no window") {
+TEST_CASE("LLaMA: attention_bias is for all four projections, mlp_bias for the MLP's, and there is no window") {
   const json llama = config_json("llama");
   CHECK(read_json(with(llama, "attention_bias", true)).qkv_bias);
   CHECK(read_json(with(llama, "attention_bias", true)).o_bias);
+  CHECK_FALSE(read_json(llama).mlp_bias);
+  CHECK(read_json(with(llama, "mlp_bias", true)).mlp_bias);
+  CHECK_FALSE(read_json(with(llama, "mlp_bias", true)).qkv_bias);
   CHECK(refusal(with(with(llama, "mlp_bias", false), "sliding_window", nullptr)) == "accepted");
   CHECK_THAT(refusal(with(llama, "attention_bias", 1)), ContainsSubstring("attention_bias: found 1"));
-  CHECK_THAT(refusal(with(llama, "mlp_bias", true)), ContainsSubstring("mlp_bias: found true"));
+  CHECK_THAT(refusal(with(llama, "mlp_bias", "no")), ContainsSubstring("mlp_bias: found \"no\""));
   CHECK_THAT(refusal(with(llama, "sliding_window", 64)), ContainsSubstring("sliding_window: found 64"));
 }
 
@@ -330,6 +333,9 @@ TEST_CASE("a decoder that its family cannot have is refused, with the key") {
   CHECK(problem("llama", [](C& c) { c.n_experts = 4, c.experts_per_token = 2; }) == "n_experts");
   CHECK(problem("llama", [](C& c) { c.rotary_dim = 2; }) == "partial_rotary_factor");
   CHECK(problem("llama", [](C& c) { c.o_bias = true; }) == "o_bias");
+  CHECK(problem("llama", [](C& c) { c.mlp_bias = true; }) == "accepted");
+  CHECK(problem("mistral", [](C& c) { c.mlp_bias = true; }) == "mlp_bias");
+  CHECK(problem("deepseek_v3", [](C& c) { c.mlp_bias = true; }) == "mlp_bias");
   CHECK(problem("qwen2", [](C& c) { c.qkv_bias = false; }) == "qkv_bias");
   CHECK(problem("mistral", [](C& c) { c.window_layers = {2}; }) == "window_layers");
   CHECK(problem("llama", [](C& c) { c.mla = MlaShape{}; }) == "mla");

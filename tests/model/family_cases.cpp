@@ -73,11 +73,14 @@ FamilyCase llama31() {
 }
 
 FamilyCase llama_linear() {
-  auto c = make("llama, linear scaling, biases", "llama", kSixOfTwo,
-                {{"attention_bias", true}, {"rope_scaling", {{"type", "linear"}, {"factor", 2.5}}}});
+  auto c = make(
+      "llama, linear scaling, biases", "llama", kSixOfTwo,
+      {{"attention_bias", true}, {"mlp_bias", true}, {"rope_scaling", {{"type", "linear"}, {"factor", 2.5}}}});
   c.twin.rope.type = "linear";
   c.twin.rope.factor = 2.5;
   c.holds = {kFirst + "q_proj.bias", kFirst + "k_proj.bias", kFirst + "v_proj.bias", kFirst + "o_proj.bias"};
+  for (const char* name : {"gate", "up", "down"})
+    c.holds.push_back(std::string("model.layers.0.mlp.") + name + "_proj.bias");
   return c;
 }
 

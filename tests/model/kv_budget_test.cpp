@@ -50,6 +50,7 @@ std::vector<DecoderConfig> all_kinds() {
     kinds.back().vocab_size = 37;
   }
   kinds[0].d_model = 20;  // not N·H
+  kinds[0].mlp_bias = true;
   kinds[1].qkv_bias = kinds[1].o_bias = kinds[1].tie_embeddings = true;
   kinds[4].n_experts = 5;
   kinds[4].experts_per_token = 2;
