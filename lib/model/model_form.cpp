@@ -67,10 +67,11 @@ const json& member(const json& config, const std::filesystem::path& file, const 
                             .expected = expected});
 }
 
-DecoderConfig read_base(const json& config, const std::filesystem::path& file) {
+DecoderConfig read_base(const json& config, const std::filesystem::path& file,
+                        std::vector<std::string>* notes) {
   const json base = member(config, file, "base", json::value_t::object, "a map: the config.json of the base");
   try {
-    return read_decoder_config(base, file);
+    return read_decoder_config(base, file, notes);
   } catch (const InputError& error) {
     BadInput problem = error.problem();
     problem.key = "base." + problem.key;
@@ -255,19 +256,20 @@ VariantConfig with_options(VariantConfig variant, const Node& options, const std
   return variant;
 }
 
-ModelForm read_model_form(const json& config, const std::filesystem::path& file) {
+ModelForm read_model_form(const json& config, const std::filesystem::path& file,
+                          std::vector<std::string>* notes) {
   if (const auto type = config.find("model_type"); type == config.end() || *type != kOwnModelType)
-    return native_form(countable(read_decoder_config(config, file), file));
+    return native_form(countable(read_decoder_config(config, file, notes), file));
   ModelForm form;
   if (const auto layers = config.find("layers"); layers != config.end()) {
     if (!layers->is_array() || config.contains("variant"))
       refuse_layers(file, "layers", layers->is_array() ? "a list beside \"variant\"" : shown(*layers),
                     "a list of maps, in place of \"variant\" and \"options\"");
-    const DecoderConfig base = countable(read_base(config, file), file);
+    const DecoderConfig base = countable(read_base(config, file, notes), file);
     form = {base, read_layers(*layers, base, file)};
   } else {
     read_name(config, file, "");
-    const DecoderConfig base = countable(read_base(config, file), file);
+    const DecoderConfig base = countable(read_base(config, file, notes), file);
     form = {base, read_variant(config, file, "")};
   }
   check_form(form, file);

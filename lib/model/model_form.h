@@ -81,7 +81,9 @@ VariantConfig with_options(VariantConfig variant, const Node& options, const std
 // Reads either layout; `file` is named in errors. Throws InputError as read_decoder_config does, its keys after
 // "base." in the own layout; for a variant that is unknown or impossible with the base, layers that are all the
 // base's own, missing or named twice; and for options that the variant does not have or admit ("options.rank").
-ModelForm read_model_form(const nlohmann::json& config, const std::filesystem::path& file);
+// `notes`, if given, gets what read_decoder_config notes.
+ModelForm read_model_form(const nlohmann::json& config, const std::filesystem::path& file,
+                          std::vector<std::string>* notes = nullptr);
 
 // What read_model_form reads back as the same form, but that a family's file says no options (`absorb` of
 // deepseek_mla). `dtype`: of the weights beside it, as for write_decoder_config.

@@ -118,21 +118,6 @@ TEST_CASE("a missing size is named") {
                ContainsSubstring(std::string(key) + ": found nothing"));
 }
 
-TEST_CASE("what no family here has is refused in every family, and null or its neutral value accepted") {
-  const std::vector<std::pair<const char*, json>> foreign{
-      {"quantization_config", {{"bits", 4}}}, {"vision_config", {{"depth", 2}}},
-      {"audio_config", {{"depth", 2}}},       {"text_config", {{"hidden_size", 2}}},
-      {"use_bidirectional_attention", true},  {"is_decoder", false},
-      {"add_cross_attention", true}};
-  for (const auto& type : all_names<Family>())
-    for (const auto& [key, value] : foreign) {
-      INFO(type << " with " << key);
-      CHECK_THAT(refusal(with(config_json(type), key, value)), ContainsSubstring(std::string(key) + ": found"));
-      CHECK(refusal(with(config_json(type), key, nullptr)) == "accepted");
-      if (value.is_boolean()) CHECK(refusal(with(config_json(type), key, !value.get<bool>())) == "accepted");
-    }
-}
-
 TEST_CASE("LLaMA: attention_bias is for all four projections, mlp_bias for the MLP's, and there is no window") {
   const json llama = config_json("llama");
   CHECK(read_json(with(llama, "attention_bias", true)).qkv_bias);
@@ -205,6 +190,9 @@ TEST_CASE("Qwen's window counts only if it is on, and from max_window_layers on"
     INFO(type);
     const json off = with(config_json(type), "sliding_window", 16);
     CHECK(read_json(off).window == 0);
+    CHECK_THAT(refusal(with(off, "layer_types", json::array({"sliding_attention", "full_attention"}))),
+               ContainsSubstring("layer_types: found") && ContainsSubstring("switched off"));
+    CHECK(refusal(with(off, "layer_types", json::array({"full_attention", "full_attention"}))) == "accepted");
     CHECK(read_json(with(off, "use_sliding_window", false)).window == 0);
     const json on = with(off, "use_sliding_window", true);
     CHECK(read_json(on).window == 0);  // max_window_layers is 28: no layer is left
@@ -258,7 +246,10 @@ TEST_CASE("Gemma 2: caps, scalar and window have defaults, null caps are none, e
              ContainsSubstring("final_logit_softcapping"));
   CHECK_THAT(refusal(with(gemma, "query_pre_attn_scalar", -8)), ContainsSubstring("query_pre_attn_scalar"));
   CHECK_THAT(refusal(with(gemma, "hidden_activation", "gelu")), ContainsSubstring("hidden_activation"));
-  CHECK_THAT(refusal(with(gemma, "hidden_act", "silu")), ContainsSubstring("hidden_act"));
+  std::vector<std::string> notes;
+  read_decoder_config(with(gemma, "hidden_act", "gelu"), "config.json", &notes);
+  CHECK(notes == std::vector<std::string>{
+                     "config.json: hidden_act: \"gelu\" is not used: this family reads hidden_activation"});
 }
 
 TEST_CASE("Phi: its projections are fused, and it has no biases") {
@@ -336,6 +327,7 @@ TEST_CASE("a decoder that its family cannot have is refused, with the key") {
   CHECK(problem("llama", [](C& c) { c.mlp_bias = true; }) == "accepted");
   CHECK(problem("mistral", [](C& c) { c.mlp_bias = true; }) == "mlp_bias");
   CHECK(problem("deepseek_v3", [](C& c) { c.mlp_bias = true; }) == "mlp_bias");
+  CHECK(problem("mixtral", [](C& c) { c.n_experts = 60'000; }) == "n_experts");
   CHECK(problem("qwen2", [](C& c) { c.qkv_bias = false; }) == "qkv_bias");
   CHECK(problem("mistral", [](C& c) { c.window_layers = {2}; }) == "window_layers");
   CHECK(problem("llama", [](C& c) { c.mla = MlaShape{}; }) == "mla");

@@ -2,6 +2,7 @@
 #include "attention/rotary.h"
 #include "catch.h"
 #include "config_json.h"
+#include "model/families/families.h"
 
 namespace attnlab {
 namespace {
@@ -62,7 +63,7 @@ TEST_CASE("YaRN is refused in both forms and under both names of its type") {
   const json yarn{{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}};
   CHECK_THAT(refusal(with(config_json("deepseek_v3"), "rope_scaling", yarn)),
              ContainsSubstring("rope_scaling.type: found \"yarn\""));
-  const json newer{{"rope_type", "yarn"}, {"factor", 4.0}, {"rope_theta", 10000.0}};
+  const json newer{{"rope_type", "yarn"}, {"factor", 4.0}};
   CHECK_THAT(refusal(with(config_json("qwen2"), "rope_parameters", newer)),
              ContainsSubstring("rope_parameters.rope_type: found \"yarn\""));
 }
@@ -96,19 +97,71 @@ TEST_CASE("both forms at once must agree") {
   CHECK_THAT(refusal(config), ContainsSubstring("rope_parameters: found"));
 }
 
-TEST_CASE("the object of the rotary keys: an object or null, and no key that is not used") {
+TEST_CASE("both forms at once are compared by what they mean") {
+  const auto both = [](const json& older, const json& newer) {
+    return refusal(with(llama_with(older), "rope_parameters", newer));
+  };
+  const json linear{{"rope_type", "linear"}, {"factor", 2.0}};
+  CHECK(both(linear, {{"type", "linear"}, {"factor", 2}}) == "accepted");
+  CHECK(both(linear, with(linear, "rope_theta", 500000)) == "accepted");
+  CHECK(both(linear, with(linear, "beta_fast", 32)) == "accepted");
+  CHECK(both(json::object(), linear) == "accepted");  // an empty one says nothing
+  CHECK(both({{"rope_type", "default"}}, {{"rope_theta", 5e5}}) == "accepted");
+  CHECK_THAT(both(linear, with(linear, "factor", 4.0)),
+             ContainsSubstring("rope_parameters: found") && ContainsSubstring("what rope_scaling says"));
+  CHECK_THAT(both(linear, {{"rope_type", "default"}}), ContainsSubstring("what rope_scaling says"));
+  CHECK_THAT(both(linear, with(linear, "rope_theta", 10000.0)),
+             ContainsSubstring("rope_parameters.rope_theta: found 10000.0, expected 500000.0"));
+}
+
+TEST_CASE("a key in the object and beside it says the same, and so do both names of the type") {
+  const json llama = config_json("llama"), phi = with(config_json("phi3"), "partial_rotary_factor", 0.5);
+  CHECK(refusal(with(llama, "rope_parameters", {{"rope_theta", 500000}})) == "accepted");
+  CHECK_THAT(
+      refusal(with(llama, "rope_parameters", {{"rope_theta", 10000}})),
+      ContainsSubstring("rope_parameters.rope_theta: found 10000, expected 500000.0, as rope_theta beside"));
+  CHECK(refusal(with(phi, "rope_parameters", {{"partial_rotary_factor", 0.5}})) == "accepted");
+  CHECK_THAT(refusal(with(phi, "rope_parameters", {{"partial_rotary_factor", 1.0}})),
+             ContainsSubstring("rope_parameters.partial_rotary_factor: found 1.0, expected 0.5"));
+  CHECK(refusal(llama_with("linear", "type", "linear")) == "accepted");
+  CHECK_THAT(refusal(llama_with("linear", "type", "default")),
+             ContainsSubstring("rope_scaling.type: found \"default\", expected \"linear\", as rope_type says"));
+}
+
+TEST_CASE("keys of other types change nothing and are noted; misspelt ones and objects are refused") {
+  const auto notes_of = [](const json& config) {
+    std::vector<std::string> notes;
+    read_decoder_config(config, "config.json", &notes);
+    return notes;
+  };
+  using Notes = std::vector<std::string>;
+  const json plain = config_json("llama");
+  for (const char* key : {"factor", "low_freq_factor", "mrope_section", "beta_fast", "what_others_say"}) {
+    const json config = llama_with("default", key, json::array({1, 2}));
+    CHECK(fields_equal(read_json(config), read_json(plain)));
+    CHECK(notes_of(config) == Notes{std::string("config.json: rope_scaling.") + key +
+                                    ": [1,2] is not used: rope type default has no such key"});
+  }
+  CHECK(notes_of(llama_with("linear", "beta_fast", 32)) ==
+        Notes{"config.json: rope_scaling.beta_fast: 32 is not used: rope type linear has no such key"});
+  CHECK(notes_of(llama_with("longrope", "low_freq_factor", 2.0)).size() == 1);
+  CHECK(notes_of(llama_with("default", "original_max_position_embeddings", 64)).empty());
+  CHECK(notes_of(llama_with("default", "factor", nullptr)).empty());
+  CHECK_THAT(refusal(llama_with("linear", "beta_quick", 32)),
+             ContainsSubstring("rope_scaling.beta_quick: found 32"));
+  // Each type of layer its own.
+  CHECK_THAT(refusal(llama_with({{"full_attention", {{"rope_type", "linear"}, {"factor", 2.0}}}})),
+             ContainsSubstring("rope_scaling.full_attention: found") && ContainsSubstring("for all layers"));
+}
+
+TEST_CASE("the object of the rotary keys: an object or null, and no key that is misspelt") {
   CHECK(refusal(llama_with(json(nullptr))) == "accepted");
   CHECK_THAT(refusal(llama_with(json(3))), ContainsSubstring("rope_scaling: found 3, expected an object"));
   CHECK_THAT(refusal(llama_with("linear", "rope_type", 3)),
              ContainsSubstring("rope_scaling.rope_type: found 3"));
   CHECK(refusal(llama_with("linear", "beta_fast", nullptr)) == "accepted");
-  CHECK_THAT(refusal(llama_with("linear", "beta_fast", 32)),
-             ContainsSubstring("rope_scaling.beta_fast: found 32"));
   CHECK(refusal(llama_with("default", "original_max_position_embeddings", 64)) == "accepted");
   CHECK_THAT(refusal(llama_with("linear", "factr", 2)), ContainsSubstring("did you mean 'factor'?"));
-  CHECK_THAT(refusal(llama_with("default", "factor", 2.0)), ContainsSubstring("rope_scaling.factor: found 2"));
-  CHECK_THAT(refusal(llama_with("longrope", "low_freq_factor", 2.0)),
-             ContainsSubstring("rope_scaling.low_freq_factor"));
   CHECK_THAT(refusal(llama_with("default", "rope_theta", 0)),
              ContainsSubstring("rope_scaling.rope_theta: found 0"));
   CHECK_THAT(refusal(with(config_json("llama"), "rope_theta", "10")), ContainsSubstring("rope_theta: found"));
@@ -143,8 +196,10 @@ TEST_CASE("the original context may stand beside the object") {
     json config = llama_with(without(rope_object(type, "llama"), "original_max_position_embeddings"));
     config["original_max_position_embeddings"] = 64;
     CHECK(read_json(config).rope_scaling->original_positions == 64);
-    // The inner one counts where both are there.
+    // Which one counts where both are there depends on who reads: they must say the same.
     config["rope_scaling"] = rope_object(type, "llama");
+    CHECK_THAT(refusal(config), ContainsSubstring("original_max_position_embeddings: found 32, expected 64"));
+    config["original_max_position_embeddings"] = 32;
     CHECK(read_json(config).rope_scaling->original_positions == 32);
   }
 }

@@ -17,20 +17,45 @@ int64_t read_head_dim(const JsonKeys& keys, const FamilyForm& form, const Decode
   return config.d_model / config.n_heads;
 }
 
-// What no family here has.
+// What no family here has: keys of any config.json of Hugging Face's, at the value that changes nothing. Others
+// of its generic keys change nothing at any value: is_decoder (each of these families is one), what a forward
+// pass returns, pieces that it computes in, labels and lengths of tasks that are not generation.
 void refuse_foreign(const JsonKeys& keys) {
-  for (const char* key : {"quantization_config", "vision_config", "audio_config", "text_config"})
+  for (const char* key : {"quantization_config", "compression_config", "vision_config", "audio_config",
+                          "text_config", "cross_attention_hidden_size"})
     keys.require_only(key, nullptr);
-  keys.require_only("use_bidirectional_attention", false);
-  keys.require_only("is_decoder", true);
-  keys.require_only("add_cross_attention", false);
+  for (const char* key :
+       {"use_bidirectional_attention", "is_encoder_decoder", "add_cross_attention", "tie_encoder_decoder"})
+    keys.require_only(key, false);
+  for (const char* key : {"pruned_heads", "per_layer_config"})
+    if (keys.has(key) && !keys.object().at(key).empty())
+      keys.refuse(key, "nothing in it: all layers have the same heads");
+  // Hugging Face takes null for false here.
+  if (keys.object().contains("is_causal") && keys.object().at("is_causal") != true)
+    keys.refuse("is_causal", "true or nothing: tokens see those before them");
+}
+
+// Computed as if they were 0.
+void note_dropout(const JsonKeys& keys) {
+  for (const char* key : {"attention_dropout", "resid_pdrop", "embd_pdrop", "hidden_dropout"})
+    if (keys.has(key) && keys.object().at(key) != 0) keys.note_unused(key, "dropout is never applied");
+}
+
+void check_activation(const JsonKeys& keys, const FamilyForm& form) {
+  const std::string key = form.activation_key;
+  const bool swish =
+      form.activation == std::string("silu") && keys.has(key) && keys.object().at(key) == "swish";
+  if (!swish) keys.require_only(key, form.activation);  // another name of the same function
+  if (key != "hidden_act" && keys.has("hidden_act") && keys.object().at("hidden_act") != form.activation)
+    keys.note_unused("hidden_act", fmt::format("this family reads {}", key));
 }
 
 }  // namespace
 
 DecoderConfig read_common(const JsonKeys& keys, const FamilyForm& form) {
   refuse_foreign(keys);
-  keys.require_only("hidden_act", form.activation);
+  note_dropout(keys);
+  check_activation(keys, form);
   DecoderConfig config;
   config.vocab_size = keys.count("vocab_size");
   config.d_model = keys.count("hidden_size");
@@ -96,6 +121,11 @@ int64_t read_window_size(const JsonKeys& keys, int64_t fallback) {
   return keys.has("sliding_window") ? keys.count("sliding_window") : 0;
 }
 }  // namespace
+
+void refuse_typed_windows(const JsonKeys& keys, int64_t n_layers) {
+  if (keys.has("layer_types") && !read_layer_types(keys, n_layers).empty())
+    keys.refuse("layer_types", fmt::format("{} in all layers: sliding windows are switched off", kFull));
+}
 
 void read_window(const JsonKeys& keys, int64_t fallback, DecoderConfig& config) {
   config.window = read_window_size(keys, fallback);

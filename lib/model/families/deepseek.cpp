@@ -44,7 +44,9 @@ void read_common_keys(const JsonKeys& keys, DecoderConfig& config, int64_t first
 void read_v2(const JsonKeys& keys, DecoderConfig& config) { read_common_keys(keys, config, 0, true); }
 
 void read_v3(const JsonKeys& keys, DecoderConfig& config) {
-  read_common_keys(keys, config, 3, keys.flag("rope_interleave", true));
+  // Hugging Face takes null for false here.
+  const bool null = keys.object().contains("rope_interleave") && !keys.has("rope_interleave");
+  read_common_keys(keys, config, 3, !null && keys.flag("rope_interleave", true));
 }
 
 void write_v2(const DecoderConfig& config, nlohmann::ordered_json& out) {

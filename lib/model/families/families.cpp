@@ -5,6 +5,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/json.h"
 #include "model/families/forms.h"
 
 namespace attnlab {
@@ -35,13 +36,14 @@ Family read_family(const JsonKeys& keys, const std::filesystem::path& file) {
   if (const auto family = from_name<Family>(type)) return *family;
   throw InputError(BadInput{.file = file.string(),
                             .key = "model_type",
-                            .found = type.empty() ? "nothing" : "'" + type + "'",
+                            .found = type.empty() ? "nothing" : "'" + printable(type) + "'",
                             .expected = "one of " + join(all_names<Family>()),
-                            .nearest = nearest_name(type, all_names<Family>())});
+                            .nearest = nearest_printable(type, all_names<Family>())});
 }
 
-DecoderConfig read_keys(const nlohmann::json& json, const std::filesystem::path& file) {
-  const JsonKeys keys(json, file);
+DecoderConfig read_keys(const nlohmann::json& json, const std::filesystem::path& file,
+                        std::vector<std::string>* notes = nullptr) {
+  const JsonKeys keys(json, file, "", notes);
   const Family family = read_family(keys, file);
   const FamilyForm& form = form_of(family);
   DecoderConfig config = read_common(keys, form);
@@ -50,6 +52,8 @@ DecoderConfig read_keys(const nlohmann::json& json, const std::filesystem::path&
   read_rope(keys, form, config);
   return config;
 }
+
+constexpr int64_t kMostMlps = 100'000;  // modules; a config that asks for 2³¹ must not take memory for them
 
 std::optional<BadInput> shape_problem(const DecoderConfig& config) {
   if (config.n_heads % config.n_kv_heads != 0)
@@ -64,6 +68,10 @@ std::optional<BadInput> shape_problem(const DecoderConfig& config) {
     return BadInput{.key = "mla",
                     .found = config.mla ? "sizes of MLA" : "nothing",
                     .expected = fmt::format("what family {} has", name_of(config.family))};
+  if (config.n_experts > kMostMlps / config.n_layers)
+    return BadInput{.key = "n_experts",
+                    .found = fmt::format("{} in each of {} layers", config.n_experts, config.n_layers),
+                    .expected = fmt::format("at most {} in all", kMostMlps)};
   for (const int64_t layer : config.window_layers)
     if (layer < 0 || layer >= config.n_layers)
       return BadInput{.key = "window_layers",
@@ -122,8 +130,9 @@ std::optional<FileTensor> fused_place(const DecoderConfig& config, const std::st
 
 const FamilyTraits& traits_of(Family family) { return form_of(family).traits; }
 
-DecoderConfig read_decoder_config(const nlohmann::json& json, const std::filesystem::path& file) {
-  DecoderConfig config = read_keys(json, file);
+DecoderConfig read_decoder_config(const nlohmann::json& json, const std::filesystem::path& file,
+                                  std::vector<std::string>* notes) {
+  DecoderConfig config = read_keys(json, file, notes);
   if (auto problem = shape_problem(config)) {
     problem->file = file.string();
     throw InputError(*problem);

@@ -6,6 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/errors.h"
 #include "model/decoder_config.h"
@@ -14,8 +15,10 @@ namespace attnlab {
 
 // Reads a checkpoint's config. `file` is named in errors. Keys that the family's modules do not look at are
 // passed over, as Hugging Face transformers does; of the others every one that would change the mathematics is
-// used or refused: throws InputError with key, found and expected. Dropout is not applied.
-DecoderConfig read_decoder_config(const nlohmann::json& config, const std::filesystem::path& file);
+// used or refused: throws InputError with key, found and expected. Dropout is not applied. `notes`, if given,
+// gets a line for each key that has no effect here and whose value could be meant to have one.
+DecoderConfig read_decoder_config(const nlohmann::json& config, const std::filesystem::path& file,
+                                  std::vector<std::string>* notes = nullptr);
 
 // The config.json that Hugging Face transformers reads back as the same model. `dtype`: "float32", "bfloat16"
 // or "float16", of the weights beside it.

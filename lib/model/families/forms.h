@@ -21,8 +21,9 @@ struct FamilyForm {
   const char* architecture;
   FamilyTraits traits;
   FamilyDefaults defaults;
-  bool fused_projections = false;       // qkv_proj and gate_up_proj stand for three and two matrices
-  const char* activation = "silu";      // in Hugging Face's terms
+  bool fused_projections = false;   // qkv_proj and gate_up_proj stand for three and two matrices
+  const char* activation = "silu";  // in Hugging Face's terms
+  const char* activation_key = "hidden_act";
   bool partial_rotary = false;          // may turn a part of each head
   std::vector<std::string> rope_types;  // beside "default"
   // The family's own keys; the common ones are read and written around them.
@@ -48,6 +49,8 @@ void write_window(const DecoderConfig& config, nlohmann::ordered_json& out);
 void read_window_by_layer(const JsonKeys& keys, int64_t fallback, const std::vector<int64_t>& by_default,
                           DecoderConfig& config);
 void write_window_by_layer(const DecoderConfig& config, nlohmann::ordered_json& out);
+// Refuses `layer_types` that name a layer with a window, where there is none.
+void refuse_typed_windows(const JsonKeys& keys, int64_t n_layers);
 // The layers `first`, first + step, … below n_layers.
 std::vector<int64_t> layers_from(int64_t first, int64_t step, int64_t n_layers);
 

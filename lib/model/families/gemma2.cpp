@@ -16,7 +16,6 @@ void write_cap(double cap, const char* key, nlohmann::ordered_json& out) {
 }
 
 void read_gemma2(const JsonKeys& keys, DecoderConfig& config) {
-  keys.require_only("hidden_activation", kGemma2.activation);
   config.qkv_bias = config.o_bias = keys.flag("attention_bias", false);
   config.attention_softcap = read_cap(keys, "attn_logit_softcapping", 50);
   config.final_softcap = read_cap(keys, "final_logit_softcapping", 30);
@@ -44,6 +43,7 @@ const FamilyForm kGemma2{
     .traits = {.gelu = true, .sandwich_norms = true, .norm_plus_one = true, .scaled_embedding = true},
     .defaults = {.n_kv_heads = 4, .head_dim = 256, .max_positions = 8192, .tie_embeddings = true},
     .activation = "gelu_pytorch_tanh",
+    .activation_key = "hidden_activation",
     .rope_types = {"linear", "llama3"},
     .read = read_gemma2,
     .write = write_gemma2};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/add_once.h"
 #include "core/errors.h"
 #include "core/names.h"
 
@@ -19,6 +20,7 @@ std::string shown_value(const json& value) {
   if (text.size() > 80) text = text.substr(0, 77) + "...";
   return text;
 }
+constexpr int64_t kMostCount = int64_t{1} << 31;
 bool is_positive(const json& value) {
   return value.is_number() && value.get<double>() > 0 && std::isfinite(value.get<double>());
 }
@@ -37,11 +39,17 @@ void JsonKeys::refuse(const std::string& key, const std::string& expected) const
                             .expected = expected});
 }
 
+void JsonKeys::note_unused(const std::string& key, const std::string& why) const {
+  if (!notes_) return;
+  add_once(*notes_, fmt::format("{}: {}{}: {} is not used: {}", file_.string(), prefix_, key,
+                                shown_value(object_.at(key)), why));
+}
+
 int64_t JsonKeys::count(const std::string& key) const {
-  constexpr int64_t most = int64_t{1} << 31;
   const auto found = object_.find(key);
-  const bool valid = found != object_.end() && found->is_number_integer() && *found >= 1 && *found <= most;
-  if (!valid) refuse(key, "a whole number from 1");
+  const bool valid =
+      found != object_.end() && found->is_number_integer() && *found >= 1 && *found <= kMostCount;
+  if (!valid) refuse(key, fmt::format("a whole number from 1 to {}", kMostCount));
   return found->get<int64_t>();
 }
 

@@ -14,8 +14,9 @@ namespace attnlab {
 class JsonKeys {
  public:
   // `prefix` stands before keys in errors.
-  JsonKeys(const nlohmann::json& object, std::filesystem::path file, std::string prefix = "")
-      : object_(object), file_(std::move(file)), prefix_(std::move(prefix)) {}
+  JsonKeys(const nlohmann::json& object, std::filesystem::path file, std::string prefix = "",
+           std::vector<std::string>* notes = nullptr)
+      : object_(object), file_(std::move(file)), prefix_(std::move(prefix)), notes_(notes) {}
 
   // Present and not null.
   bool has(const std::string& key) const;
@@ -30,17 +31,20 @@ class JsonKeys {
   std::vector<std::string> texts(const std::string& key) const;  // a list
   // Refuses the file unless the key is absent, null, or equal to `only`.
   void require_only(const std::string& key, const nlohmann::json& only) const;
+  // Says that the key has no effect here, as "FILE: KEY: VALUE is not used: WHY", if somebody listens.
+  void note_unused(const std::string& key, const std::string& why) const;
   // Refuses keys of this object that are not among `known`.
   void only(const std::vector<std::string>& known) const;
   [[noreturn]] void refuse(const std::string& key, const std::string& expected) const;
   const nlohmann::json& object() const { return object_; }
   // The keys of an object under `key`.
-  JsonKeys below(const std::string& key) const { return {object_.at(key), file_, prefix_ + key + "."}; }
+  JsonKeys below(const std::string& key) const { return {object_.at(key), file_, prefix_ + key + ".", notes_}; }
 
  private:
   const nlohmann::json& object_;
   std::filesystem::path file_;
   std::string prefix_;
+  std::vector<std::string>* notes_;
 };
 
 }  // namespace attnlab

@@ -6,7 +6,7 @@
 namespace attnlab {
 
 void read_qwen_window(const JsonKeys& keys, DecoderConfig& config) {
-  if (!keys.flag("use_sliding_window", false)) return;
+  if (!keys.flag("use_sliding_window", false)) return refuse_typed_windows(keys, config.n_layers);
   const int64_t first = keys.count_or_zero("max_window_layers", 28);
   if (!keys.has("layer_types") && first >= config.n_layers) return;
   read_window_by_layer(keys, 4096, layers_from(first, 1, config.n_layers), config);

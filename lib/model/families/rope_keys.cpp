@@ -13,21 +13,27 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-// The object that holds the scaling, under its name; "" if there is none.
-std::string scaling_key(const JsonKeys& keys) {
-  std::string found;
+// The objects that hold the scaling, under their names. An empty one is none.
+Strings scaling_keys(const JsonKeys& keys) {
+  Strings found;
   for (const char* name : {"rope_scaling", "rope_parameters"}) {
     if (!keys.has(name)) continue;
     if (!keys.object().at(name).is_object()) keys.refuse(name, "an object");
-    if (!found.empty() && keys.object().at(name) != keys.object().at(found))
-      keys.refuse(name, "what " + found + " says, or only one of the two");
-    found = name;
+    if (!keys.object().at(name).empty()) found.emplace_back(name);
   }
   return found;
 }
 
+// A key may stand in the object and beside it. Versions of Hugging Face transformers read one or the other.
+void require_same(const JsonKeys& keys, const JsonKeys& inner, const char* key) {
+  if (inner.has(key) && keys.has(key) && inner.object().at(key) != keys.object().at(key))
+    inner.refuse(key, fmt::format("{}, as {} beside it says", keys.object().at(key).dump(), key));
+}
+
 std::string read_type(const JsonKeys& inner, const FamilyForm& form) {
   const char* key = inner.has("rope_type") ? "rope_type" : "type";
+  if (inner.has("type") && inner.text("type", "") != inner.text(key, ""))
+    inner.refuse("type", inner.object().at(key).dump() + ", as rope_type says");
   std::string type = inner.text(key, "default");
   if (type == "su") type = "longrope";  // its name in the first Phi-3 checkpoints
   Strings known{"default"};
@@ -39,6 +45,7 @@ std::string read_type(const JsonKeys& inner, const FamilyForm& form) {
 
 int64_t read_original(const JsonKeys& keys, const JsonKeys& inner) {
   constexpr const char* key = "original_max_position_embeddings";
+  require_same(keys, inner, key);
   return inner.has(key) || !keys.has(key) ? inner.count(key) : keys.count(key);
 }
 
@@ -82,6 +89,24 @@ Strings keys_of(const std::string& type) {
   return keys;
 }
 
+// Keys that change nothing with this type: any with the default, those of other types with a scaling. What
+// looks like a key of the type misspelt is refused, and so are objects: rotary keys for each type of layer.
+void pass_over_others(const JsonKeys& inner, const std::string& type) {
+  Strings known = keys_of(type);
+  Strings others{"mrope_section",  "mrope_interleaved",    "beta_fast", "beta_slow",  "mscale",
+                 "mscale_all_dim", "extrapolation_factor", "truncate",  "attn_factor"};
+  for (const char* other : {"linear", "llama3", "longrope"})
+    for (const auto& key : keys_of(other)) others.push_back(key);
+  for (const auto& [key, value] : inner.object().items()) {
+    if (value.is_null() || std::find(known.begin(), known.end(), key) != known.end()) continue;
+    if (value.is_object()) inner.refuse(key, "one form of rotary position for all layers");
+    if (type != "default" && std::find(others.begin(), others.end(), key) == others.end()) continue;
+    inner.note_unused(key, fmt::format("rope type {} has no such key", type));
+    known.push_back(key);
+  }
+  inner.only(known);
+}
+
 void read_turning_dim(const JsonKeys& keys, const FamilyForm& form, DecoderConfig& config) {
   constexpr const char* key = "partial_rotary_factor";
   if (!form.partial_rotary) return keys.require_only(key, 1.0);
@@ -94,7 +119,7 @@ void read_turning_dim(const JsonKeys& keys, const FamilyForm& form, DecoderConfi
 
 void read_scaling(const JsonKeys& keys, const JsonKeys& inner, const FamilyForm& form, DecoderConfig& config) {
   const std::string type = read_type(inner, form);
-  inner.only(keys_of(type));
+  pass_over_others(inner, type);
   if (type == "linear")
     config.rope_scaling = {.type = RopeType::linear, .factor = inner.positive("factor")};
   else if (type == "llama3")
@@ -103,16 +128,26 @@ void read_scaling(const JsonKeys& keys, const JsonKeys& inner, const FamilyForm&
     config.rope_scaling = read_longrope(keys, inner, config);
 }
 
+void read_object(const JsonKeys& keys, const JsonKeys& inner, const FamilyForm& form, DecoderConfig& config) {
+  for (const char* key : {"rope_theta", "partial_rotary_factor"}) require_same(keys, inner, key);
+  config.rope_theta = inner.positive("rope_theta", config.rope_theta);
+  read_turning_dim(inner.has("partial_rotary_factor") ? inner : keys, form, config);
+  read_scaling(keys, inner, form, config);
+}
+
 }  // namespace
 
 void read_rope(const JsonKeys& keys, const FamilyForm& form, DecoderConfig& config) {
   config.rope_theta = keys.positive("rope_theta", form.defaults.rope_theta);
-  const std::string name = scaling_key(keys);
-  if (name.empty()) return read_turning_dim(keys, form, config);
-  const JsonKeys inner = keys.below(name);
-  config.rope_theta = inner.positive("rope_theta", config.rope_theta);
-  read_turning_dim(inner.has("partial_rotary_factor") ? inner : keys, form, config);
-  read_scaling(keys, inner, form, config);
+  const Strings names = scaling_keys(keys);
+  if (names.empty()) return read_turning_dim(keys, form, config);
+  const DecoderConfig before = config;
+  read_object(keys, keys.below(names.front()), form, config);
+  if (names.size() == 1) return;
+  DecoderConfig other = before;
+  read_object(keys, keys.below(names.back()), form, other);
+  if (!fields_equal(config, other))
+    keys.refuse(names.back(), "what " + names.front() + " says, or only one of the two");
 }
 
 void write_rope(const DecoderConfig& config, nlohmann::ordered_json& out) {
