@@ -117,6 +117,7 @@ void measure(const Options& o) {
   const double bytes = touch_all(*decoder);
   const double read = seconds_since(start);
   const double peak = peak_bytes() - before;
+  print_notes(checkpoint.notes());
   fmt::print("weights   {:.3f} GB in {}\n", bytes / 1e9, dtype_name(dtype));
   fmt::print("load      {:.3f} s, {:.3f} s until all weights were read ({:.2f} GB/s)\n", loaded, read,
              bytes / 1e9 / read);

@@ -76,8 +76,9 @@ void convert(const ConvertOptions& o) {
   const torch::NoGradGuard no_grad;
   const auto device = parse_device(o.device);
   const auto checkpoint = Checkpoint::open(o.model);
-  const ModelForm base = read_model_form(checkpoint.config(), checkpoint.folder() / "config.json");
+  const ModelForm base = read_checkpoint_form(checkpoint);
   check_checkpoint(checkpoint, base);
+  print_notes(checkpoint.notes());
   const auto stored = stored_dtype(o, checkpoint);
   const TransformOptions how{.approximate_qk_norm = o.approximate_qk_norm, .dtype = stored};
   const auto steps = read_steps(o, base.config.n_layers);

@@ -101,6 +101,7 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
   tokenizer_ = Tokenizer::load(tokenizer_file);
   const auto dtype = parse_dtype(o.dtype);
   decoder_ = load_decoder(checkpoint, dtype, device);
+  print_notes(checkpoint.notes());
   if (tokenizer_->vocab_size() > decoder_->config().vocab_size)
     throw InputError(
         BadInput{.file = "--tokenizer",

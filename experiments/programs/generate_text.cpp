@@ -75,10 +75,12 @@ void generate_text(const Options& o) {
   const auto tokenizer = Tokenizer::load(o.tokenizer.empty() ? o.model : o.tokenizer);
   const auto prompt = encode_prompt(o, tokenizer, o.prompt_file.empty() ? o.prompt : read_file(o.prompt_file));
   const auto decoder = load_decoder(checkpoint, parse_dtype(o.dtype), device);
+  print_notes(checkpoint.notes());
   if (const auto most = std::max_element(prompt.begin(), prompt.end()); *most >= decoder->config().vocab_size)
     throw InputError(BadInput{.file = "--tokenizer",
                               .found = fmt::format("token {}", *most),
                               .expected = fmt::format("the model's {} tokens", decoder->config().vocab_size)});
+  const auto ends = stop_ids(o, checkpoint, tokenizer);
   catch_interrupts();
   TextStream stream(tokenizer, o.stops, prompt);
   if (o.chat.empty() && !o.only_new) fmt::print("{}", tokenizer.decode(prompt));
@@ -94,7 +96,7 @@ void generate_text(const Options& o) {
   };
   generate(*decoder, {prompt},
            {.max_new_tokens = o.max_new_tokens,
-            .stop_tokens = stop_ids(o, checkpoint, tokenizer),
+            .stop_tokens = ends,
             .sampling = {.temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p},
             .seed = static_cast<uint64_t>(o.seed),
             .prefill_chunk = o.prefill_chunk,

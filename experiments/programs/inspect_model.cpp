@@ -45,6 +45,7 @@ void inspect(const Options& o) {
   const KvDemand demand{.context = context > 0 ? context : facts.config.max_positions,
                         .batch = o.batch,
                         .bits = o.kv_bits > 0 ? o.kv_bits : dtype_bits(facts.dtype)};
+  print_notes(facts.notes);
   if (o.json) {
     fmt::print("{}\n", report_json(facts, o.ranks, demand).dump(2));
   } else {

@@ -101,6 +101,7 @@ void measure(Options o, int argc, char** argv) {
   o.base.device = parse_device(o.device);
   if (o.threads > 0) at::set_num_threads(static_cast<int>(o.threads));
   const MeasuredBase base = read_base(o.base, wanted);
+  print_notes(base.notes);
   const AttentionShape shape = base.source.config().attention_shape();
   const ConversionGrid grid = complete_grid(wanted, shape);
   Measurements measured{.provenance = measured_facts(argc, argv, base.source.device),

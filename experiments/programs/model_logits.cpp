@@ -40,7 +40,9 @@ void compute(const Options& o) {
   const auto device = parse_device(o.device);
   const auto dtype = parse_dtype(o.dtype);
   const torch::NoGradGuard no_grad;
-  const auto decoder = load_decoder(Checkpoint::open(o.model), dtype, device);
+  const auto checkpoint = Checkpoint::open(o.model);
+  const auto decoder = load_decoder(checkpoint, dtype, device);
+  print_notes(checkpoint.notes());
   const auto ids_BT = read_ids(o.ids, decoder->config().vocab_size);
   if (ids_BT.size(1) > decoder->config().max_positions)
     fmt::print(stderr, "warning: {} tokens, and the model was made for {}\n", ids_BT.size(1),

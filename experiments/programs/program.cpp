@@ -105,6 +105,10 @@ int Program::run_any(int argc, char** argv, const std::function<int()>& body) {
   }
 }
 
+void print_notes(const std::vector<std::string>& notes) {
+  for (const auto& note : notes) fmt::print(stderr, "note: {}\n", note);
+}
+
 void require_given(const char* option, const std::string& value, const std::string& expected) {
   if (value.empty()) throw InputError(BadInput{.file = option, .expected = expected + " (see --help)"});
 }

@@ -86,6 +86,9 @@ class Program {
   std::string positional_;
 };
 
+// "note: TEXT" on standard error, each on a line.
+void print_notes(const std::vector<std::string>& notes);
+
 // Throws InputError unless the option was given.
 void require_given(const char* option, const std::string& value, const std::string& expected);
 

@@ -2,13 +2,18 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "checkpoint/checkpoint_files.h"
+#include "checkpoint/foreign_weights.h"
 #include "checkpoint/json.h"
+#include "checkpoint/tensor_names.h"
+#include "core/add_once.h"
 #include "core/errors.h"
 #include "core/files.h"
 
@@ -16,19 +21,31 @@ namespace attnlab {
 
 namespace fs = std::filesystem;
 
+struct Checkpoint::Place {
+  const SafetensorsFile* file;
+  std::string name;  // in the file
+};
+
 struct Checkpoint::Contents {
   fs::path folder;
   nlohmann::json config;
-  std::map<std::string, SafetensorsFile> files;          // file name → file
-  std::map<std::string, const SafetensorsFile*> places;  // tensor → its file
-  mutable std::mutex hash_lock;
+  std::map<std::string, SafetensorsFile> files;  // file name → file
+  std::map<std::string, Place> places;           // plain name → where it is
+  std::vector<IndexFault> faults;
+  mutable std::mutex lock;  // of what follows
+  mutable std::vector<std::string> notes;
+  mutable std::map<std::pair<std::string, std::string>, bool> compared;
   mutable std::string hash;
 };
 
 namespace {
 
-using Files = std::map<std::string, SafetensorsFile>;
-using Places = std::map<std::string, const SafetensorsFile*>;
+// By the names that the files have.
+struct Weights {
+  std::map<std::string, SafetensorsFile> files;
+  std::map<std::string, const SafetensorsFile*> places;
+  std::vector<IndexFault> faults;
+};
 
 void need_file(const fs::path& folder, const std::string& name, const std::string& key, const fs::path& asker) {
   if (!fs::is_regular_file(folder / name))
@@ -47,63 +64,112 @@ const std::string& shard_name(const fs::path& index, const std::string& tensor, 
   return *name;
 }
 
-// A tensor of a shard that the index doesn't name, or puts into another one.
-void check_no_more(const fs::path& index, const std::string& name, const SafetensorsFile& file,
-                   const Places& places) {
+// Tensors of a shard that the index doesn't name, or puts into another one.
+void find_more(const fs::path& index, const std::string& name, const SafetensorsFile& file, Weights& out) {
   for (const auto& tensor : file.names()) {
-    const auto place = places.find(tensor);
-    if (place == places.end())
-      throw InputError({.file = file.path().string(),
-                        .key = printable(tensor),
-                        .found = "a tensor that " + index.filename().string() + " doesn't name",
-                        .expected = "only those that it puts into " + name});
-    if (place->second != &file)
-      throw InputError({.file = file.path().string(),
-                        .key = printable(tensor),
-                        .found = "a tensor that is in " + place->second->path().filename().string() + " too",
-                        .expected = "only those that " + index.filename().string() + " puts into " + name});
+    const auto [place, unnamed] = out.places.emplace(tensor, &file);
+    if (place->second == &file && !unnamed) continue;
+    BadInput problem{.file = file.path().string(), .key = printable(tensor)};
+    problem.found = unnamed ? "a tensor that " + index.filename().string() + " doesn't name"
+                            : "a tensor that is in " + place->second->path().filename().string() + " too";
+    problem.expected = unnamed ? "only those that it puts into " + name
+                               : "only those that " + index.filename().string() + " puts into " + name;
+    out.faults.push_back({tensor, problem});
   }
 }
 
-void open_shards(const fs::path& folder, Files& files, Places& places) {
-  const fs::path index = folder / kIndexFile;
+nlohmann::json read_weight_map(const fs::path& index) {
   const auto root = parse_json_map(index);
   const auto map = root.find("weight_map");
-  if (map == root.end() || !map->is_object())
-    throw InputError({.file = index.string(),
-                      .key = "weight_map",
-                      .found = map == root.end() ? "nothing" : std::string("a JSON ") + map->type_name(),
-                      .expected = "a map from tensor to file"});
-  for (const auto& [tensor, value] : map->items()) {
-    const auto& name = shard_name(index, tensor, value);
-    if (!files.count(name)) {
-      need_file(folder, name, printable("weight_map." + tensor), index);
-      files.emplace(name, SafetensorsFile::open(folder / name));
-    }
-    const SafetensorsFile& file = files.at(name);
-    if (!file.has(tensor))
-      throw InputError({.file = index.string(),
-                        .key = printable("weight_map." + tensor),
-                        .found = "no such tensor in " + name,
-                        .expected = "a tensor of that file",
-                        .nearest = nearest_printable(tensor, file.names())});
-    places.emplace(tensor, &file);
-  }
-  for (const auto& [name, file] : files) check_no_more(index, name, file, places);
+  if (map != root.end() && map->is_object()) return *map;
+  throw InputError({.file = index.string(),
+                    .key = "weight_map",
+                    .found = map == root.end() ? "nothing" : std::string("a JSON ") + map->type_name(),
+                    .expected = "a map from tensor to file"});
 }
 
-void open_weights(const fs::path& folder, Files& files, Places& places) {
-  if (fs::exists(folder / kWeightsFile)) {
-    const auto& file = files.emplace(kWeightsFile, SafetensorsFile::open(folder / kWeightsFile)).first->second;
-    for (const auto& name : file.names()) places.emplace(name, &file);
-  } else if (fs::exists(folder / kIndexFile)) {
-    open_shards(folder, files, places);
-  } else {
-    const bool pickled = fs::exists(folder / "pytorch_model.bin");
-    throw InputError({.file = folder.string(),
-                      .found = pickled ? "weights in pytorch_model.bin alone" : "no weights",
-                      .expected = fmt::format("{} or {}", kWeightsFile, kIndexFile)});
+void open_shards(const fs::path& folder, Weights& out) {
+  const fs::path index = folder / kIndexFile;
+  const auto map = read_weight_map(index);
+  for (const auto& [tensor, value] : map.items()) {
+    const auto& name = shard_name(index, tensor, value);
+    if (!out.files.count(name)) {
+      need_file(folder, name, printable("weight_map." + tensor), index);
+      out.files.emplace(name, SafetensorsFile::open(folder / name));
+    }
+    const SafetensorsFile& file = out.files.at(name);
+    if (file.has(tensor)) {
+      out.places.emplace(tensor, &file);
+      continue;
+    }
+    out.faults.push_back({tensor,
+                          {.file = index.string(),
+                           .key = printable("weight_map." + tensor),
+                           .found = "no such tensor in " + name,
+                           .expected = "a tensor of that file",
+                           .nearest = nearest_printable(tensor, file.names())}});
   }
+  for (const auto& [name, file] : out.files) find_more(index, name, file, out);
+}
+
+Weights open_weights(const fs::path& folder) {
+  Weights out;
+  if (fs::exists(folder / kWeightsFile)) {
+    const auto& file =
+        out.files.emplace(kWeightsFile, SafetensorsFile::open(folder / kWeightsFile)).first->second;
+    for (const auto& name : file.names()) out.places.emplace(name, &file);
+  } else if (fs::exists(folder / kIndexFile)) {
+    open_shards(folder, out);
+  } else {
+    throw InputError(no_weights_problem(folder));
+  }
+  return out;
+}
+
+// Of every tensor that a file has or an index names.
+std::map<std::string, std::string> plain_names_of(const Weights& weights, const fs::path& folder) {
+  std::set<std::string> names;
+  for (const auto& [name, file] : weights.places) names.insert(name);
+  for (const auto& fault : weights.faults) names.insert(fault.tensor);
+  return plain_names({names.begin(), names.end()}, folder);
+}
+
+// Files that another reader would take instead, or beside what is read.
+std::vector<std::string> notes_of(const fs::path& folder) {
+  std::vector<std::string> notes;
+  if (fs::exists(folder / kWeightsFile) && fs::exists(folder / kIndexFile))
+    notes.push_back(
+        fmt::format("{}: {} is read; {} beside it is not", folder.string(), kWeightsFile, kIndexFile));
+  if (fs::exists(folder / kAdapterFile))
+    notes.push_back(fmt::format("{}: the adapter of {} is not applied", folder.string(), kAdapterFile));
+  return notes;
+}
+
+// A folder that holds no weights that are read here says so before it misses a config.json.
+void need_config(const fs::path& folder) {
+  if (!fs::exists(folder / kConfigFile) && !fs::exists(folder / kWeightsFile) &&
+      !fs::exists(folder / kIndexFile))
+    if (const BadInput problem = no_weights_problem(folder); problem.found != kNoWeights)
+      throw InputError(problem);
+  need_file(folder, kConfigFile, "", folder);
+}
+
+constexpr int64_t kComparedNumbers = 1 << 20;
+
+// As numbers, in blocks; equal types by their bytes.
+bool equal_numbers(const torch::Tensor& a, const torch::Tensor& b) {
+  if (a.sizes() != b.sizes()) return false;
+  const auto x = a.reshape(-1), y = b.reshape(-1);
+  for (int64_t begin = 0; begin < x.numel(); begin += kComparedNumbers) {
+    const int64_t n = std::min(kComparedNumbers, x.numel() - begin);
+    auto left = x.narrow(0, begin, n), right = y.narrow(0, begin, n);
+    if (a.scalar_type() != b.scalar_type()) {
+      left = left.to(torch::kFloat64);
+      right = right.to(torch::kFloat64);
+    }
+    if (std::memcmp(left.data_ptr(), right.data_ptr(), left.nbytes()) != 0) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -111,15 +177,18 @@ void open_weights(const fs::path& folder, Files& files, Places& places) {
 Checkpoint::Checkpoint(std::shared_ptr<const Contents> contents) : contents_(std::move(contents)) {}
 
 Checkpoint Checkpoint::open(const fs::path& folder) {
-  if (!fs::is_directory(folder))
-    throw InputError({.file = folder.string(),
-                      .found = fs::exists(folder) ? "a file" : "nothing there",
-                      .expected = "a model folder with config.json and model.safetensors"});
-  need_file(folder, kConfigFile, "", folder);
+  if (!fs::is_directory(folder)) throw InputError(no_folder_problem(folder));
+  need_config(folder);
   auto contents = std::make_shared<Contents>();
   contents->folder = folder;
   contents->config = parse_json_map(folder / kConfigFile);
-  open_weights(folder, contents->files, contents->places);
+  Weights weights = open_weights(folder);
+  contents->notes = notes_of(folder);
+  const auto names = plain_names_of(weights, folder);
+  for (const auto& [name, file] : weights.places) contents->places.emplace(names.at(name), Place{file, name});
+  for (auto& fault : weights.faults) fault.tensor = names.at(fault.tensor);
+  contents->faults = std::move(weights.faults);
+  contents->files = std::move(weights.files);  // a map's nodes stay where they are
   return Checkpoint(std::move(contents));
 }
 
@@ -133,20 +202,29 @@ std::vector<std::string> Checkpoint::names() const {
   return names;
 }
 
-const SafetensorsFile& Checkpoint::file_of(const std::string& name) const {
+const Checkpoint::Place& Checkpoint::place_of(const std::string& name) const {
   const auto place = contents_->places.find(name);
   if (place == contents_->places.end())
     throw InputError({.file = contents_->folder.string(),
-                      .key = name,
+                      .key = printable(name),
                       .found = "no such tensor",
                       .expected = fmt::format("one of the checkpoint's {}", contents_->places.size()),
                       .nearest = nearest_printable(name, names())});
-  return *place->second;
+  return place->second;
 }
 
-torch::Tensor Checkpoint::tensor(const std::string& name) const { return file_of(name).tensor(name); }
-std::vector<int64_t> Checkpoint::shape(const std::string& name) const { return file_of(name).shape(name); }
-torch::ScalarType Checkpoint::dtype(const std::string& name) const { return file_of(name).dtype(name); }
+torch::Tensor Checkpoint::tensor(const std::string& name) const {
+  const auto& [file, own] = place_of(name);
+  return file->tensor(own);
+}
+std::vector<int64_t> Checkpoint::shape(const std::string& name) const {
+  const auto& [file, own] = place_of(name);
+  return file->shape(own);
+}
+torch::ScalarType Checkpoint::dtype(const std::string& name) const {
+  const auto& [file, own] = place_of(name);
+  return file->dtype(own);
+}
 
 torch::Tensor Checkpoint::tensor_as(const std::string& name, torch::ScalarType type) const {
   if (dtype(name) == type) return tensor(name);
@@ -156,7 +234,27 @@ torch::Tensor Checkpoint::tensor_as(const std::string& name, torch::ScalarType t
 }
 
 void Checkpoint::copy_to(const std::string& name, const torch::Tensor& into) const {
-  file_of(name).copy_to(name, into);
+  const auto& [file, own] = place_of(name);
+  file->copy_to(own, into);
+}
+
+const std::vector<IndexFault>& Checkpoint::index_faults() const { return contents_->faults; }
+
+bool Checkpoint::same_numbers(const std::string& a, const std::string& b) const {
+  const std::lock_guard lock(contents_->lock);
+  const auto [known, isnew] = contents_->compared.try_emplace({a, b}, false);
+  if (isnew) known->second = equal_numbers(tensor(a), tensor(b));
+  return known->second;
+}
+
+std::vector<std::string> Checkpoint::notes() const {
+  const std::lock_guard lock(contents_->lock);
+  return contents_->notes;
+}
+
+void Checkpoint::note(const std::string& text) const {
+  const std::lock_guard lock(contents_->lock);
+  add_once(contents_->notes, text);
 }
 
 nlohmann::json Checkpoint::generation_config() const {
@@ -165,7 +263,7 @@ nlohmann::json Checkpoint::generation_config() const {
 }
 
 std::string Checkpoint::weights_sha256() const {
-  const std::lock_guard lock(contents_->hash_lock);
+  const std::lock_guard lock(contents_->lock);
   if (contents_->hash.empty()) {
     std::set<std::string> lines;
     for (const auto& [name, file] : contents_->files)

@@ -11,19 +11,32 @@
 
 #include "checkpoint/checkpoint_files.h"
 #include "checkpoint/safetensors.h"
+#include "core/errors.h"
 #include "tensor/torch.h"
 
 namespace attnlab {
+
+// What an index and its shards disagree on. Readers that know the model say whether it matters.
+struct IndexFault {
+  std::string tensor;  // its plain name
+  BadInput problem;
+};
 
 // Copies share the mapped files.
 class Checkpoint {
  public:
   // Reads the config and all headers, no values. model.safetensors is taken where an index is there too. Throws
-  // InputError saying which file is missing, or what is wrong in which one. Shards must hold exactly the
-  // tensors that the index puts there: one more, or one in two shards, is a mixture of two checkpoints, of
-  // which readers take different halves. The index's metadata is not needed and not compared (total_size is
-  // wrong in some published models whose matrices are tied).
+  // InputError saying which file is missing, what is wrong in which one, or which format weights are in that
+  // are not read. The index's metadata is not needed and not compared (total_size is wrong in some published
+  // models whose matrices are tied). Tensors go by their plain names (tensor_names.h).
   static Checkpoint open(const std::filesystem::path& folder);
+  // Shards should hold exactly the tensors that the index puts there: one less, one more, or one in two shards
+  // is a mixture of two checkpoints, of which readers take different halves, unless the model has no such
+  // tensor or has it twice. A tensor that no index names is here, and can be read.
+  const std::vector<IndexFault>& index_faults() const;
+  // Two tensors have the same shape and numbers, each in its own element type (equal NaNs count as equal).
+  // Reads them once.
+  bool same_numbers(const std::string& a, const std::string& b) const;
 
   const nlohmann::json& config() const;
   // Sorted.
@@ -42,6 +55,12 @@ class Checkpoint {
   // generation_config.json (the ids that end a text stand there), or null without that file. Throws InputError.
   nlohmann::json generation_config() const;
   const std::filesystem::path& folder() const;
+
+  // What a user should know of how the folder was read, each once: what was passed over, or taken from one file
+  // against another. Whoever reads adds to it, programs print it.
+  std::vector<std::string> notes() const;
+  void note(const std::string& text) const;
+
   // Of one file: its SHA-256. Of shards: the SHA-256 of the sorted lines "HASH  FILE\n". Reads all weights, on
   // the first call only.
   std::string weights_sha256() const;
@@ -49,7 +68,8 @@ class Checkpoint {
  private:
   struct Contents;
   explicit Checkpoint(std::shared_ptr<const Contents> contents);
-  const SafetensorsFile& file_of(const std::string& name) const;
+  struct Place;
+  const Place& place_of(const std::string& name) const;
   std::shared_ptr<const Contents> contents_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/foreign_content.h"
 #include "core/names.h"
 
 namespace attnlab {
@@ -80,11 +81,57 @@ class Guard {
   std::vector<Level> open_;
 };
 
-// The parser's message without its "[json.exception…]" tag.
-std::string reason(const json::exception& error) {
-  const std::string_view text = error.what();
-  const size_t tag = text.find("] ");
-  return "\"" + printable(tag == std::string_view::npos ? text : text.substr(tag + 2)) + "\"";
+// Follows a text that the parser refused, and keeps the place. The parser's exceptions name it for bad syntax
+// alone, not for a number that no double holds.
+class Locator final : public nlohmann::json_sax<json> {
+ public:
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(json::number_integer_t) override { return true; }
+  bool number_unsigned(json::number_unsigned_t) override { return true; }
+  bool number_float(json::number_float_t, const json::string_t&) override { return true; }
+  bool string(json::string_t&) override { return true; }
+  bool binary(json::binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return true; }
+  bool key(json::string_t&) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(std::size_t position, const std::string& token, const json::exception& error) override {
+    position_ = position;
+    token_ = token;  // what was read since the last whole value, line ends spelt out
+    if (const size_t line = token_.rfind(kLineEnd); line != std::string::npos)
+      token_.erase(0, line + kLineEnd.size());
+    too_large_ = dynamic_cast<const json::out_of_range*>(&error) != nullptr;
+    return false;
+  }
+
+  // Throws InputError with the line, what stands there, and what would be valid.
+  [[noreturn]] void refuse(std::string_view text, const std::string& file) const {
+    const size_t seen = std::min(position_, text.size());
+    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(seen), '\n');
+    const bool ended = text.find_first_not_of(" \t\r\n", seen) == std::string_view::npos && !too_large_ &&
+                       (token_.empty() || token_.front() == '\0' || position_ > text.size());
+    std::string found = "'" + printable(token_) + "'";
+    if (ended) found = "the end of the text in the middle of a value";
+    if (too_large_) found = printable(token_) + ", a number that no double holds";
+    throw InputError({.file = file,
+                      .line = line,
+                      .found = found,
+                      .expected = too_large_ ? "a number of at most 1.8e308" : "valid JSON"});
+  }
+
+ private:
+  static constexpr std::string_view kLineEnd = "<U+000A>";
+  std::size_t position_ = 0;
+  std::string token_;
+  bool too_large_ = false;
+};
+
+[[noreturn]] void refuse_json(std::string_view text, const std::string& file) {
+  Locator locator;
+  json::sax_parse(text.begin(), text.end(), &locator);
+  locator.refuse(text, file);
 }
 
 }  // namespace
@@ -97,12 +144,8 @@ json parse_json(std::string_view text, const std::string& file, const JsonLimits
   };
   try {
     return json::parse(text.begin(), text.end(), see);
-  } catch (const json::parse_error& error) {
-    const auto seen = std::min(error.byte, text.size());
-    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(seen), '\n');
-    throw InputError({.file = file, .line = line, .found = reason(error), .expected = "valid JSON"});
-  } catch (const json::exception& error) {
-    throw InputError({.file = file, .found = reason(error), .expected = "valid JSON"});
+  } catch (const json::exception&) {
+    refuse_json(text, file);
   }
 }
 
@@ -113,11 +156,30 @@ json parse_json_map(const std::filesystem::path& path) {
     throw InputError({.file = path.string(),
                       .found = std::to_string(size) + " bytes",
                       .expected = "at most " + std::to_string(kLargestFile)});
-  json value = parse_json(read_file(path), path.string());
+  const std::string text = read_file(path);
+  refuse_foreign_content(path, text);
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos)
+    throw InputError({.file = path.string(), .found = "an empty file", .expected = "a map of keys"});
+  json value = parse_json(text, path.string());
   if (!value.is_object())
     throw InputError({.file = path.string(), .found = value.type_name(), .expected = "a map of keys"});
   return value;
 }
+
+namespace {
+// "model.layers.12.mlp" → "12.": a layer's number is no slip, the tensor of another layer never what was meant.
+std::string numbers_of(std::string_view name) {
+  std::string numbers;
+  for (size_t at = 0; at <= name.size();) {
+    const size_t end = std::min(name.find('.', at), name.size());
+    const auto part = name.substr(at, end - at);
+    const bool number = !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+    if (number) numbers.append(part).append(".");
+    at = end + 1;
+  }
+  return numbers;
+}
+}  // namespace
 
 std::string printable(std::string_view name) {
   size_t end = std::min(name.size(), kShown);
@@ -130,11 +192,14 @@ std::string printable(std::string_view name) {
 }
 
 std::string nearest_printable(std::string_view name, const std::vector<std::string>& candidates) {
+  constexpr int most_edits = 4;  // of a long name: more is another name, not a slip
   if (name.size() > kShown) return "";
+  const std::string numbers = numbers_of(name);
   std::vector<std::string> shown;
   for (const auto& candidate : candidates)
-    if (candidate.size() <= kShown) shown.push_back(candidate);
-  return printable(nearest_name(name, shown));
+    if (candidate.size() <= kShown && numbers_of(candidate) == numbers) shown.push_back(candidate);
+  const std::string nearest = nearest_name(name, shown);
+  return edit_distance(name, nearest) <= most_edits ? printable(nearest) : "";
 }
 
 }  // namespace attnlab

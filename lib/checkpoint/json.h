@@ -25,7 +25,8 @@ nlohmann::json parse_json_map(const std::filesystem::path& path);
 
 // A name from a file as it may stand in a one-line message: control characters as '?', at most 200 bytes.
 std::string printable(std::string_view name);
-// The nearest of the candidates that are of such a length. Names of megabytes would cost their product in
+// The nearest of the candidates that are of such a length, have the same numbers (a tensor of another layer is
+// no slip) and differ by few characters; "" if there is none. Names of megabytes would cost their product in
 // memory and time.
 std::string nearest_printable(std::string_view name, const std::vector<std::string>& candidates);
 

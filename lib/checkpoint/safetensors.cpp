@@ -12,6 +12,7 @@
 #include "checkpoint/safetensors_layout.h"
 #include "checkpoint/temporary_file.h"
 #include "core/errors.h"
+#include "core/foreign_content.h"
 
 namespace attnlab {
 
@@ -29,6 +30,7 @@ namespace {
 // Few enough for torch to convert without waking its threads (it does from 32768), which on a busy machine
 // takes ten times as long as the work; and a small buffer leaves no holes in the heap between the tensors.
 constexpr int64_t kBlockNumbers = 1 << 14;
+constexpr uint64_t kLookedAt = 64;  // bytes that tell what a file is instead
 
 // The header's text; the file's length and its claim about the header's are compared before anything is read.
 std::string_view header_text(const MappedFile& bytes, const std::string& file) {
@@ -38,6 +40,8 @@ std::string_view header_text(const MappedFile& bytes, const std::string& file) {
                       .expected = "a safetensors file, which begins with 8 bytes of header length"});
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), kLengthBytes);
+  const bool plausible = length <= kLargestHeader && length <= bytes.size() - kLengthBytes;
+  if (!plausible) refuse_foreign_content(file, {bytes.data(), std::min<uint64_t>(bytes.size(), kLookedAt)});
   const std::string found = fmt::format("a header length of {}", length);
   if (length > kLargestHeader)
     throw InputError(
@@ -58,6 +62,17 @@ void check_bools(const char* begin, uint64_t size, const std::string& file, cons
                       .key = printable(name),
                       .found = fmt::format("the byte {} in a BOOL tensor", static_cast<unsigned char>(*wrong)),
                       .expected = "0 or 1"});
+}
+
+// float16 ends at 65504, and from 65520 on numbers would become infinite in silence.
+void check_fits_half(const torch::Tensor& block, const std::string& file, const std::string& name) {
+  const auto size = block.abs();
+  const auto beyond = (size >= 65520) & size.isfinite();
+  if (!beyond.any().item<bool>()) return;
+  throw InputError({.file = file,
+                    .key = printable(name),
+                    .found = fmt::format("{}", block.masked_select(beyond)[0].item<double>()),
+                    .expected = "numbers within float16's 65504: read it as float32 or bfloat16"});
 }
 
 }  // namespace
@@ -87,7 +102,7 @@ const TensorEntry& SafetensorsFile::entry(const std::string& name) const {
   const auto found = contents_->header.tensors.find(name);
   if (found == contents_->header.tensors.end())
     throw InputError({.file = contents_->path.string(),
-                      .key = name,
+                      .key = printable(name),
                       .found = "no such tensor",
                       .expected = fmt::format("one of the file's {}", contents_->header.tensors.size()),
                       .nearest = nearest_printable(name, names())});
@@ -121,6 +136,8 @@ void SafetensorsFile::copy_to(const std::string& name, const torch::Tensor& into
   const torch::Tensor numbers = whole.view(-1);
   const auto width = static_cast<int64_t>(c10::elementSize(place.dtype));
   const bool straight = whole.is_cpu() && whole.scalar_type() == place.dtype;
+  const bool narrows =
+      whole.scalar_type() == torch::kHalf && at::isFloatingType(place.dtype) && place.dtype != torch::kHalf;
   const int64_t most = straight ? numbers.numel() : std::min(numbers.numel(), kBlockNumbers);
   const auto buffer = straight ? torch::Tensor() : torch::empty(most, place.dtype);
   for (int64_t begin = 0, n = 0; begin < numbers.numel(); begin += n) {
@@ -132,6 +149,7 @@ void SafetensorsFile::copy_to(const std::string& name, const torch::Tensor& into
     contents_->bytes->read(offset, static_cast<char*>(block.data_ptr()), bytes);
     if (place.dtype == torch::kBool)
       check_bools(static_cast<char*>(block.data_ptr()), bytes, contents_->path.string(), name);
+    if (narrows) check_fits_half(block, contents_->path.string(), name);
     if (!straight) target.copy_(block);
   }
   if (!into.is_contiguous()) into.copy_(whole);

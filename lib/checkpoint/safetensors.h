@@ -32,7 +32,8 @@ class SafetensorsFile {
   torch::Tensor tensor(const std::string& name) const;
   // Reads a tensor's values into one of the same shape, of any element type, device and strides: in blocks,
   // past the mapping, so that nothing but `into` grows. Values written to the mapped tensor are not seen.
-  // Throws InputError as tensor() does and for another shape, RunError if the system can't read the file.
+  // Throws InputError as tensor() does, for another shape, and for a number too large for float16; RunError if
+  // the system can't read the file.
   void copy_to(const std::string& name, const torch::Tensor& into) const;
   // Known without touching the values. Throw InputError if there is no such tensor.
   std::vector<int64_t> shape(const std::string& name) const;

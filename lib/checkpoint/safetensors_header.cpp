@@ -50,7 +50,10 @@ torch::ScalarType read_dtype(const json& value, const Where& where) {
     if (row.name == name) return row.type;
     known.emplace_back(row.name);
   }
-  where.refuse("dtype " + printable(name), "one of " + join(known), nearest_printable(name, known));
+  const bool narrow = name.starts_with("F8") || name.starts_with("F6") || name.starts_with("F4");
+  where.refuse("dtype " + printable(name),
+               "one of " + join(known) + (narrow ? ": quantised weights are not supported" : ""),
+               nearest_printable(name, known));
 }
 
 // A list of whole numbers from 0 to 2⁶³ − 1.

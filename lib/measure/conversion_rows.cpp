@@ -119,7 +119,7 @@ void check_length(const BaseOptions& o, const CalibrationRows& rows, const Decod
 
 MeasuredBase read_base(const BaseOptions& o, const ConversionGrid& wanted) {
   const auto checkpoint = std::make_shared<Checkpoint>(Checkpoint::open(o.model));
-  const ModelForm form = read_model_form(checkpoint->config(), checkpoint->folder() / "config.json");
+  const ModelForm form = read_checkpoint_form(*checkpoint);
   check_checkpoint(*checkpoint, form);
   if (!is_native(form) || form.config.mla)
     throw InputError(BadInput{
@@ -144,6 +144,7 @@ MeasuredBase read_base(const BaseOptions& o, const ConversionGrid& wanted) {
                 {"text_sha256", rows.sha256},
                 {"calibration_tokens", base.data.calibration.tokens()},
                 {"heldout_tokens", base.data.heldout.tokens()}};
+  base.notes = checkpoint->notes();
   return base;
 }
 
@@ -195,7 +196,7 @@ std::vector<GramRow> converted_gram_rows(const MeasuredBase& base, int64_t colum
 
 std::vector<GramRow> trained_gram_rows(const std::string& folder, const std::string& base, int64_t columns) {
   const auto checkpoint = Checkpoint::open(folder);
-  const ModelForm form = read_model_form(checkpoint.config(), checkpoint.folder() / "config.json");
+  const ModelForm form = read_checkpoint_form(checkpoint);
   const std::string name = form_name(form);
   if (name != "mla_identity" && name != "mla_orthogonal")
     throw InputError(BadInput{.file = folder,

@@ -20,7 +20,8 @@ struct MeasuredBase {
   std::string name;  // as figures call it
   ModelSource source;
   ConversionData data;
-  FlatFields facts;  // hashes, tokens
+  FlatFields facts;                // hashes, tokens
+  std::vector<std::string> notes;  // of how the checkpoint was read
 };
 // Throws InputError for a base that has no GQA to convert, or that no form can be made of (see
 // complete_grid), and for a text that is too short.

@@ -8,6 +8,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/dtypes.h"
 #include "checkpoint/json.h"
+#include "model/decoder_weights.h"
 #include "model/model_form.h"
 
 namespace attnlab {
@@ -47,8 +48,7 @@ FlatFields options_of(const ModelForm& form) {
 }
 
 // Fills config and converted. What can't be counted is refused with the file's name.
-void read_form(const nlohmann::json& json, const fs::path& file, ModelFacts& facts) {
-  const ModelForm form = read_model_form(json, file);
+void fill_form(const ModelForm& form, const fs::path& file, ModelFacts& facts) {
   facts.config = form.config;
   try {
     count_parameters(form.config);
@@ -70,7 +70,7 @@ void read_form(const nlohmann::json& json, const fs::path& file, ModelFacts& fac
 ModelFacts read_config_facts(const fs::path& file) {
   const auto json = parse_json_map(file);
   ModelFacts facts{.source = file, .dtype = config_dtype(json)};
-  read_form(json, file, facts);
+  fill_form(read_model_form(json, file, &facts.notes), file, facts);
   return facts;
 }
 
@@ -82,7 +82,8 @@ ModelFacts read_model_facts(const fs::path& folder) {
     facts = read_config_facts(folder / kConfigFile);
   } else {
     const auto checkpoint = Checkpoint::open(folder);
-    read_form(checkpoint.config(), folder / kConfigFile, facts);
+    fill_form(read_checkpoint_form(checkpoint), folder / kConfigFile, facts);
+    facts.notes = checkpoint.notes();
     facts.weights = read_weight_facts(checkpoint);
     const auto& dtypes = facts.weights->dtypes;
     const auto most = std::max_element(dtypes.begin(), dtypes.end(),

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model/kv_budget.h"
 
@@ -30,9 +31,11 @@ struct ModelFacts {
   std::optional<ConvertedFacts> converted;
   std::optional<WeightFacts> weights;
   std::string dtype;  // of most weights; without weights what config.json says; "" if it says nothing
+  std::vector<std::string> notes;  // what was passed over in reading
 };
 
-// A model folder. Only headers are read of the weights, and they may be absent. Throws InputError.
+// A model folder. Only headers are read of the weights (and a matrix that config.json says is there twice), and
+// they may be absent. Throws InputError.
 ModelFacts read_model_facts(const std::filesystem::path& folder);
 // A config.json alone.
 ModelFacts read_config_facts(const std::filesystem::path& file);

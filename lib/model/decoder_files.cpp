@@ -1,9 +1,11 @@
 // Decoders in files: the part of decoder_weights.h that reads checkpoints and names their tensors.
 #include <fmt/ranges.h>
 
+#include "checkpoint/json.h"
 #include "core/errors.h"
 #include "model/decoder_weights.h"
 #include "model/families/families.h"
+#include "model/surplus_tensors.h"
 
 namespace attnlab {
 namespace {
@@ -46,11 +48,6 @@ Shapes file_shapes(const ModelForm& form, const Shapes& parameters) {
   return shapes;
 }
 
-// Present in some checkpoints, without effect: tied output matrices and buffers of rotary frequencies.
-bool is_redundant(const std::string& name, const DecoderConfig& config) {
-  return (config.tie_embeddings && name == "lm_head.weight") || name.ends_with("rotary_emb.inv_freq");
-}
-
 std::vector<std::string> keys_of(const Shapes& shapes) {
   std::vector<std::string> names;
   for (const auto& [name, unused] : shapes) names.push_back(name);
@@ -63,7 +60,7 @@ std::vector<std::string> keys_of(const Shapes& shapes) {
                             .key = name,
                             .found = found,
                             .expected = expected,
-                            .nearest = shapes.count(name) ? "" : nearest_name(name, keys_of(shapes))});
+                            .nearest = shapes.count(name) ? "" : nearest_printable(name, keys_of(shapes))});
 }
 
 // Each of these tensors is there with its shape.
@@ -79,14 +76,15 @@ void check_present(const Checkpoint& checkpoint, const Shapes& shapes) {
   }
 }
 
-// Every tensor that the form implies is there with its shape, and no other.
+// Every tensor that the form implies is there with its shape, and no other that could matter.
 void check_tensors(const Checkpoint& checkpoint, const ModelForm& form, const Shapes& parameters) {
   const Shapes shapes = file_shapes(form, parameters);
-  check_present(checkpoint, shapes);
+  std::vector<std::string> surplus;
   for (const auto& name : checkpoint.names())
-    if (!shapes.count(name) && !is_redundant(name, form.config))
-      refuse_tensor(checkpoint, shapes, name, "a tensor that the model does not have",
-                    "only tensors that config.json implies");
+    if (!shapes.count(name)) surplus.push_back(name);
+  check_index(checkpoint, form.config, keys_of(shapes));
+  check_present(checkpoint, shapes);
+  check_surplus(checkpoint, form.config, keys_of(shapes), surplus);
 }
 
 // Parameters by the decoder's names, each tensor of the files read once: of fused ones they are views.
@@ -112,6 +110,20 @@ TensorMap read_weights(const Checkpoint& checkpoint, const ModelForm& form, torc
 }
 
 }  // namespace
+
+ModelForm read_checkpoint_form(const Checkpoint& checkpoint) {
+  const auto file = checkpoint.folder() / kConfigFile;
+  std::vector<std::string> notes;
+  ModelForm form = read_model_form(checkpoint.config(), file, &notes);
+  for (const auto& note : notes) checkpoint.note(note);
+  if (!has_own_output(checkpoint, form.config)) return form;
+  form.config.tie_embeddings = false;
+  checkpoint.note(
+      fmt::format("{}: tie_word_embeddings is true, and the files hold an {} of their own with other "
+                  "numbers: that one is used",
+                  file.string(), kOutputTensor));
+  return form;
+}
 
 void check_checkpoint(const Checkpoint& checkpoint, const ModelForm& form) {
   check_tensors(checkpoint, form, parameter_shapes(form, checkpoint));
@@ -150,7 +162,7 @@ TensorMap read_outer_weights(const Checkpoint& checkpoint, const ModelForm& form
 
 std::shared_ptr<Decoder> load_decoder(const Checkpoint& checkpoint, torch::ScalarType dtype,
                                       torch::Device device) {
-  const auto form = read_model_form(checkpoint.config(), checkpoint.folder() / "config.json");
+  const auto form = read_checkpoint_form(checkpoint);
   const TensorMap weights = read_weights(checkpoint, form, dtype);
   auto decoder = std::make_shared<Decoder>(form);
   for (auto& parameter : decoder->named_parameters()) {

@@ -13,6 +13,12 @@
 
 namespace attnlab {
 
+// What the folder says its model is: config.json, but that an output matrix of the files' own, which differs
+// from the embedding, is used although tie_word_embeddings is true (as Hugging Face transformers 5 does); the
+// form says so, and what is written from it. Throws InputError as read_model_form does. What a user should know
+// stands in checkpoint.notes().
+ModelForm read_checkpoint_form(const Checkpoint& checkpoint);
+
 // All tensors of the checkpoint's own decoder by the decoder's names, in `dtype`: mapped, not copied, where the
 // file has that format (then writing to them is seen by later reads, never by the file); otherwise converted
 // one at a time. float32 keeps conversions exact. Throws InputError naming file and tensor if one is missing,
@@ -20,8 +26,9 @@ namespace attnlab {
 TensorMap read_base_weights(const Checkpoint& checkpoint, const DecoderConfig& config,
                             torch::ScalarType dtype = torch::kFloat32);
 
-// The checkpoint holds every tensor of the form's decoder with its shape, and no other. Reads headers only.
-// Throws InputError as read_base_weights does.
+// The checkpoint holds every tensor of the form's decoder with its shape, and no other that could matter
+// (surplus_tensors.h). Reads headers, and of what the form has twice the numbers. Throws InputError as
+// read_base_weights does.
 void check_checkpoint(const Checkpoint& checkpoint, const ModelForm& form);
 
 // One layer's tensors, named without "model.layers.N." ("self_attn.q_proj.weight"), on `device`. They are
@@ -49,8 +56,8 @@ void load_weights(Decoder& decoder, const TensorMap& weights);
 TensorMap copy_weights(const Decoder& decoder);
 
 // A decoder for inference on the CPU or another device, with the attention that the checkpoint's config.json
-// says (decoder_form.h), its parameters being the mapped tensors themselves where dtype and device allow.
-// Throws InputError as read_decoder_form and read_base_weights do.
+// says (read_checkpoint_form), its parameters being the mapped tensors themselves where dtype and device allow.
+// Throws InputError as read_checkpoint_form and read_base_weights do.
 std::shared_ptr<Decoder> load_decoder(const Checkpoint& checkpoint, torch::ScalarType dtype,
                                       torch::Device device);
 

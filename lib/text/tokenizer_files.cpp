@@ -5,6 +5,7 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/foreign_content.h"
 #include "text/bpe_engine.h"
 #include "text/rank_file.h"
 #include "text/sentencepiece_engine.h"
@@ -87,6 +88,7 @@ fs::path find_tokenizer_file(const fs::path& path) {
 std::unique_ptr<TokenizerEngine> open_tokenizer(const fs::path& path) {
   const fs::path file = find_tokenizer_file(path);
   const std::string bytes = read_file(file);
+  refuse_foreign_content(file, bytes);
   if (is_json(file, bytes)) {
     TokenizerParts parts = read_json(bytes, file.string());
     read_config_beside(file, parts);

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/end_ids.h"
+#include "core/add_once.h"
 #include "core/files.h"
 #include "model/decoder_weights.h"
 #include "model/families/families.h"
@@ -14,12 +16,6 @@
 namespace attnlab {
 namespace fs = std::filesystem;
 namespace {
-
-std::optional<int64_t> bos_in_config(const nlohmann::json& config) {
-  const auto found = config.find("bos_token_id");
-  if (found == config.end() || !found->is_number_integer()) return std::nullopt;
-  return found->get<int64_t>();
-}
 
 std::optional<int64_t> id_of(const Tokenizer& tokenizer, const std::string& token, const char* key) {
   if (token.empty()) return std::nullopt;
@@ -30,7 +26,7 @@ std::optional<int64_t> id_of(const Tokenizer& tokenizer, const std::string& toke
 
 // Arms are made from a family's own attention.
 DecoderConfig read_base_config(const Checkpoint& checkpoint) {
-  const auto form = read_model_form(checkpoint.config(), checkpoint.folder() / "config.json");
+  const auto form = read_checkpoint_form(checkpoint);
   if (is_native(form)) return form.config;
   throw InputError(BadInput{
       .key = "base.path",
@@ -45,9 +41,10 @@ void read_checkpoint(const Plan& plan, const BaseConfig& config, Base& base) {
   base.config = read_base_config(checkpoint);
   base.weights = read_base_weights(checkpoint, base.config);
   base.weights_sha256 = checkpoint.weights_sha256();
-  base.bos_id = bos_in_config(checkpoint.config());
+  base.bos_id = begin_id(checkpoint);
   base.stop_ids = end_ids(checkpoint);
   base.eos_id = base.stop_ids.empty() ? -1 : base.stop_ids.front();
+  base.notes = checkpoint.notes();
 }
 
 void make_random(const BaseConfig& config, Base& base) {
@@ -70,6 +67,11 @@ void check_tokens(const Base& base) {
     throw InputError(BadInput{.key = "base.tokenizer",
                               .found = fmt::format("{} tokens", base.tokenizer->vocab_size()),
                               .expected = fmt::format("at most the model's {}", base.config.vocab_size)});
+  const int64_t begin = base.bos_id.value_or(0);
+  if (std::max(base.eos_id, begin) >= base.config.vocab_size)
+    throw InputError(BadInput{.key = begin > base.eos_id ? "bos_token_id" : "eos_token_id",
+                              .found = fmt::format("{}", std::max(base.eos_id, begin)),
+                              .expected = fmt::format("one of the model's {} tokens", base.config.vocab_size)});
 }
 
 }  // namespace
@@ -144,7 +146,10 @@ std::shared_ptr<const Data> load_data(const Plan& plan, const DataConfig& config
 }
 
 std::shared_ptr<const Base> Inputs::base(const BaseConfig& config) {
-  if (!base_config_ || !fields_equal(*base_config_, config)) base_ = load_base(plan_, config);
+  if (!base_config_ || !fields_equal(*base_config_, config)) {
+    base_ = load_base(plan_, config);
+    for (const auto& note : base_->notes) add_once(notes_, note);
+  }
   base_config_ = config;
   return base_;
 }

@@ -25,6 +25,7 @@ struct Base {
   int64_t eos_id = 0;             // ends a document
   std::vector<int64_t> stop_ids;  // end an answer, beside eos_id: what the checkpoint names
   std::string weights_sha256, tokenizer_sha256;
+  std::vector<std::string> notes;  // of how the checkpoint was read
 };
 
 struct Data {
@@ -51,7 +52,7 @@ class Inputs {
   std::shared_ptr<const Data> data(const DataConfig& config);
   // The training batches of a run. Arms that cut the same data in the same way share them.
   std::shared_ptr<const BatchStream> stream(const RunConfig& config);
-  // What the user should know of the streams made since the last call.
+  // What the user should know of the bases and streams made since the last call.
   std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
 
  private:
