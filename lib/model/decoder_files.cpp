@@ -33,16 +33,20 @@ Shapes parameter_shapes(const ModelForm& form, const Checkpoint& checkpoint) {
   return shapes_of(checkpoint, [&] { return Decoder(form); });
 }
 
-// Where a parameter stands: by the family's names, or in the own layout by the decoder's.
-FileTensor place_of(const ModelForm& form, const std::string& name) {
+// Where a parameter stands: by the family's names, or in the own layout by the decoder's. Of two tied matrices
+// some writers keep the output matrix.
+FileTensor place_of(const Checkpoint& checkpoint, const ModelForm& form, const std::string& name) {
+  if (name == kEmbeddingTensor && form.config.tie_embeddings && !checkpoint.has(name) &&
+      checkpoint.has(kOutputTensor))
+    return {.name = kOutputTensor};
   return is_native(form) ? file_tensor(form.config, name) : FileTensor{.name = name};
 }
 
 // The shapes that the files have: parts of one tensor are stacked by rows.
-Shapes file_shapes(const ModelForm& form, const Shapes& parameters) {
+Shapes file_shapes(const Checkpoint& checkpoint, const ModelForm& form, const Shapes& parameters) {
   Shapes shapes;
   for (const auto& [name, shape] : parameters) {
-    const auto [place, isnew] = shapes.emplace(place_of(form, name).name, shape);
+    const auto [place, isnew] = shapes.emplace(place_of(checkpoint, form, name).name, shape);
     if (!isnew) place->second[0] += shape[0];
   }
   return shapes;
@@ -78,7 +82,7 @@ void check_present(const Checkpoint& checkpoint, const Shapes& shapes) {
 
 // Every tensor that the form implies is there with its shape, and no other that could matter.
 void check_tensors(const Checkpoint& checkpoint, const ModelForm& form, const Shapes& parameters) {
-  const Shapes shapes = file_shapes(form, parameters);
+  const Shapes shapes = file_shapes(checkpoint, form, parameters);
   std::vector<std::string> surplus;
   for (const auto& name : checkpoint.names())
     if (!shapes.count(name)) surplus.push_back(name);
@@ -89,10 +93,11 @@ void check_tensors(const Checkpoint& checkpoint, const ModelForm& form, const Sh
 
 // Parameters by the decoder's names, each tensor of the files read once: of fused ones they are views.
 template <class Read>
-TensorMap gather(const ModelForm& form, const Shapes& parameters, const Read& read) {
+TensorMap gather(const Checkpoint& checkpoint, const ModelForm& form, const Shapes& parameters,
+                 const Read& read) {
   TensorMap weights, whole;
   for (const auto& [name, shape] : parameters) {
-    const FileTensor place = place_of(form, name);
+    const FileTensor place = place_of(checkpoint, form, name);
     if (!place.part) {
       weights[name] = read(place.name);
       continue;
@@ -106,7 +111,8 @@ TensorMap gather(const ModelForm& form, const Shapes& parameters, const Read& re
 TensorMap read_weights(const Checkpoint& checkpoint, const ModelForm& form, torch::ScalarType dtype) {
   const Shapes parameters = parameter_shapes(form, checkpoint);
   check_tensors(checkpoint, form, parameters);
-  return gather(form, parameters, [&](const auto& name) { return checkpoint.tensor_as(name, dtype); });
+  return gather(checkpoint, form, parameters,
+                [&](const auto& name) { return checkpoint.tensor_as(name, dtype); });
 }
 
 }  // namespace
@@ -140,8 +146,8 @@ TensorMap read_layer_weights(const Checkpoint& checkpoint, const ModelForm& form
   Shapes parameters;
   for (const auto& [name, shape] : shapes_of(checkpoint, [&] { return std::move(*make_layer(form, layer)); }))
     parameters[prefix + name] = shape;
-  check_present(checkpoint, file_shapes(form, parameters));
-  const auto weights = gather(form, parameters, [&](const auto& name) {
+  check_present(checkpoint, file_shapes(checkpoint, form, parameters));
+  const auto weights = gather(checkpoint, form, parameters, [&](const auto& name) {
     const auto values = torch::empty(checkpoint.shape(name), torch::dtype(dtype).device(device));
     checkpoint.copy_to(name, values);
     return values;
@@ -155,8 +161,8 @@ TensorMap read_outer_weights(const Checkpoint& checkpoint, const ModelForm& form
                              torch::Device device) {
   Shapes parameters = parameter_shapes(form, checkpoint);
   std::erase_if(parameters, [](const auto& entry) { return entry.first.starts_with(kLayers); });
-  check_present(checkpoint, file_shapes(form, parameters));
-  return gather(form, parameters,
+  check_present(checkpoint, file_shapes(checkpoint, form, parameters));
+  return gather(checkpoint, form, parameters,
                 [&](const auto& name) { return checkpoint.tensor_as(name, dtype).to(device); });
 }
 

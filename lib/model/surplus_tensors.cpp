@@ -19,7 +19,7 @@ namespace {
 using Names = std::vector<std::string>;
 
 // What a name says of a tensor that the model has no parameter for.
-enum class Kind { output, frequencies, rotary_table, cache_scale, further_layer, unknown };
+enum class Kind { tied, frequencies, rotary_table, cache_scale, further_layer, unknown };
 
 constexpr const char* kLayerPrefix = "model.layers.";
 
@@ -53,7 +53,7 @@ class Judge {
   }
 
   Kind kind(const std::string& name) const {
-    if (name == kOutputTensor && config_.tie_embeddings) return Kind::output;
+    if (config_.tie_embeddings && (name == kOutputTensor || name == kEmbeddingTensor)) return Kind::tied;
     if (name.ends_with("rotary_emb.inv_freq")) return Kind::frequencies;
     if (ends_with_any(name, {"rotary_emb.cos_cached", "rotary_emb.sin_cached", "rotary_emb.original_inv_freq"}))
       return Kind::rotary_table;
@@ -67,12 +67,12 @@ class Judge {
   void pass(const std::string& name) {
     const Kind what = kind(name);
     if (what == Kind::unknown) refuse(name);
-    if (what == Kind::output && !checkpoint_.same_numbers(kEmbeddingTensor, name))
+    if (what == Kind::tied && !checkpoint_.same_numbers(kEmbeddingTensor, name))
       throw InputError(BadInput{.file = checkpoint_.folder().string(),
                                 .key = name,
                                 .found = "other numbers than those of " + std::string(kEmbeddingTensor),
                                 .expected = "the same, as tie_word_embeddings says"});
-    if (what == Kind::output || (what == Kind::frequencies && are_ours(name))) return;
+    if (what == Kind::tied || (what == Kind::frequencies && are_ours(name))) return;
     passed_[what].push_back(name);
   }
 

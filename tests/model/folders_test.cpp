@@ -121,6 +121,31 @@ TEST_CASE("an output matrix that is the embedding is passed over in silence, in 
   CHECK_THAT(folder_refusal(tied.path()), ContainsSubstring("lm_head.weight: found shape [3, 3]"));
 }
 
+TEST_CASE("of two tied matrices either may be the one that is kept") {
+  Folder tied(true);
+  tied.write();
+  const auto expected = logits_of(tied.path());
+  const TensorMap kept = renamed(tied.weights, [](const auto& name) {
+    return name == "model.embed_tokens.weight" ? "lm_head.weight" : name;
+  });
+  tied.weights = kept;
+  tied.write();
+  std::vector<std::string> notes;
+  CHECK(same(logits_of(tied.path(), &notes), expected));
+  CHECK(notes.empty());
+  const auto checkpoint = Checkpoint::open(tied.path());
+  const auto outer =
+      read_outer_weights(checkpoint, read_checkpoint_form(checkpoint), torch::kFloat32, torch::kCPU);
+  CHECK(outer.count("model.embed_tokens.weight") == 1);
+  fs::remove(tied.path() / kWeightsFile);
+  tied.write_shards([](auto&, json& map) { map["model.embed_tokens.weight"] = map.front(); });
+  CHECK(same(logits_of(tied.path()), expected));
+  // Without the tie it is missing.
+  tied.config_json["tie_word_embeddings"] = false;
+  tied.write();
+  CHECK_THAT(folder_refusal(tied.path()), ContainsSubstring("model.embed_tokens.weight: found no such tensor"));
+}
+
 TEST_CASE("what is redundant in one file is redundant in shards") {
   Folder tied(true);
   tied.write();
