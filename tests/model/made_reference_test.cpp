@@ -1,5 +1,7 @@
 // Checkpoints that Hugging Face transformers makes and computes while the test runs
 // (scripts/make_reference.py): what no checkpoint beside the checkout has.
+#include <nlohmann/json.hpp>
+
 #include "catch.h"
 #include "model/decoder_weights.h"
 #include "model/families/families.h"
