@@ -5,6 +5,7 @@
 #include "attention/attend_latent.h"
 #include "attention/rotary.h"
 #include "core/errors.h"
+#include "kernels/fused.h"
 
 namespace attnlab {
 namespace {
@@ -45,6 +46,21 @@ RotaryTables AttentionPass::kept_tables() const {
 torch::Tensor AttentionPass::turn(const torch::Tensor& x_BNTH) const {
   const auto& [cos, sin] = new_tables();
   return apply_rotary(x_BNTH, cos, sin);
+}
+
+std::pair<torch::Tensor, torch::Tensor> AttentionPass::turn_and_remember(const torch::Tensor& q_BNTH,
+                                                                         const torch::Tensor& k_BGTH,
+                                                                         size_t slot) {
+  if (input_.state && has_kernels(q_BNTH) && !torch::GradMode::is_enabled())
+    if (const auto place_BGTH = input_.state->place(slot, k_BGTH.size(2)); place_BGTH.defined()) {
+      const auto& [cos, sin] = new_tables();
+      const auto turned_BNTH = rotate_queries_and_keys(q_BNTH, k_BGTH, place_BGTH, cos, sin);
+      const auto k_BGSH = input_.state->placed(slot);
+      kept_ = input_.state->kept();
+      return {turned_BNTH, k_BGSH};
+    }
+  const auto turned_BNTH = turn(q_BNTH);
+  return {turned_BNTH, remember(slot, turn(k_BGTH))};
 }
 
 torch::Tensor AttentionPass::turn_kept(const torch::Tensor& x_BNSH) const {

@@ -5,6 +5,8 @@
 // numbers.
 #pragma once
 
+#include <utility>
+
 #include "attention/attend.h"
 #include "attention/mixer.h"
 
@@ -30,6 +32,11 @@ class AttentionPass {
   // at.
   torch::Tensor turn(const torch::Tensor& x_BNTH) const;
   torch::Tensor turn_kept(const torch::Tensor& x_BNSH) const;
+
+  // Turns new queries [B, N, T, H] and keys [B, G, T, H], and keeps the keys in a slot: the queries, and all
+  // keys that are looked at.
+  std::pair<torch::Tensor, torch::Tensor> turn_and_remember(const torch::Tensor& q_BNTH,
+                                                            const torch::Tensor& k_BGTH, size_t slot);
 
   // Behind `remember`: attend, attention_weights (attend.h), and attend_latent (attend_latent.h) over the first
   // R of the numbers of a slot, q_BNW the one new token's queries, with the masks of this pass.

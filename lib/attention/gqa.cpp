@@ -26,10 +26,10 @@ class GqaAttention final : public Attention {
  protected:
   torch::Tensor attend(AttentionPass& pass) override {
     const auto& x = pass.x_BTD();
-    const auto q_BNTH = pass.turn(norm_.query(split_heads(q_proj_(x), shape_.n_heads)));
-    const auto k_BGTH = pass.turn(norm_.key(split_heads(k_proj_(x), shape_.n_kv_heads)));
-    const auto v_BGTH = split_heads(v_proj_(x), shape_.n_kv_heads);
-    const auto k_BGSH = pass.remember(0, k_BGTH), v_BGSH = pass.remember(1, v_BGTH);
+    const auto [q_BNTH, k_BGSH] =
+        pass.turn_and_remember(norm_.query(split_heads(q_proj_(x), shape_.n_heads)),
+                               norm_.key(split_heads(k_proj_(x), shape_.n_kv_heads)), 0);
+    const auto v_BGSH = pass.remember(1, split_heads(v_proj_(x), shape_.n_kv_heads));
     return o_proj_(merge_heads(pass.attend(q_BNTH, k_BGSH, v_BGSH, shape_.score)));
   }
 

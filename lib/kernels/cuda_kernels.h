@@ -28,8 +28,15 @@ struct RotaryLayout {
   bool in_pairs, out_pairs;  // neighbours turn, not halves; only where rotary_dim = head_dim
   bool backwards;            // by the negative angle
 };
-cudaError_t rotate(Format format, Format tables, const RotaryLayout& layout, const void* x, const void* cos,
-                   const void* sin, void* out, cudaStream_t stream);
+// One tensor to be turned; all zero: none.
+struct RotaryJob {
+  RotaryLayout layout = {};
+  const void* x = nullptr;
+  void* out = nullptr;
+};
+// Two at a time, by the same tables.
+cudaError_t rotate(Format format, Format tables, const RotaryJob& first, const RotaryJob& second,
+                   const void* cos, const void* sin, cudaStream_t stream);
 
 // One query of each of B · G · n heads, n of them to a KV head, over S tokens. Queries [B, G, n, key_width] and
 // results [B, G, n, value_width] are contiguous; a token's numbers lie side by side. Widths are multiples of 8

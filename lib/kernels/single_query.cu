@@ -57,6 +57,34 @@ __device__ inline void read_row(const T* row, int64_t width, int lane, float (&o
   }
 }
 
+// What the groups of a block have of one query head, together.
+template <int own>
+__device__ inline void leave(const SingleQueryLayout& l, int64_t place, Partial mine, const float (&sum_v)[own],
+                             Partial* partials, float* values) {
+  __shared__ Partial ends[kGroups];
+  __shared__ float shares[kGroups][kLanes * own];
+  const int lane = threadIdx.x % kLanes, group = threadIdx.x / kLanes;
+  if (lane == 0) ends[group] = mine;
+#pragma unroll
+  for (int i = 0; i < own; ++i) shares[group][(i / kPack * kLanes + lane) * kPack + i % kPack] = sum_v[i];
+  __syncthreads();
+  float highest = kNever, total = 0;
+#pragma unroll
+  for (int other = 0; other < kGroups; ++other) highest = fmaxf(highest, ends[other].maximum);
+#pragma unroll
+  for (int other = 0; other < kGroups; ++other)
+    total += ends[other].sum * weight_of(ends[other].maximum, highest);
+  for (int64_t i = threadIdx.x; i < l.value_width; i += kThreads) {
+    float value = 0;
+#pragma unroll
+    for (int other = 0; other < kGroups; ++other)
+      value += shares[other][i] * weight_of(ends[other].maximum, highest);
+    values[place * l.value_width + i] = value;
+  }
+  if (threadIdx.x == 0) partials[place] = {highest, total};
+  __syncthreads();
+}
+
 // heads: query heads that a block takes at most. packs: accesses in which kLanes threads read a row.
 template <class T, int packs, int heads>
 __global__ void __launch_bounds__(kThreads) look(SingleQueryLayout l, const T* q, const T* k, const T* v,
@@ -101,34 +129,11 @@ __global__ void __launch_bounds__(kThreads) look(SingleQueryLayout l, const T* q
       for (int i = 0; i < own; ++i) sum_v[h][i] = sum_v[h][i] * shrink + w * row[i];
     }
   }
-  // The groups of the block, one query head at a time.
-  __shared__ Partial ends[kGroups];
-  __shared__ float shares[kGroups][kLanes * own];
   const int64_t query_row = (job.b * l.G + job.g) * l.n + job.head;
 #pragma unroll
-  for (int h = 0; h < heads; ++h) {
-    if (job.head + h >= l.n) break;
-    if (lane == 0) ends[group] = {maximum[h], sum[h]};
-#pragma unroll
-    for (int i = 0; i < own; ++i) shares[group][(i / kPack * kLanes + lane) * kPack + i % kPack] = sum_v[h][i];
-    __syncthreads();
-    float highest = kNever, total = 0;
-#pragma unroll
-    for (int other = 0; other < kGroups; ++other) highest = fmaxf(highest, ends[other].maximum);
-#pragma unroll
-    for (int other = 0; other < kGroups; ++other)
-      total += ends[other].sum * weight_of(ends[other].maximum, highest);
-    const int64_t place = (query_row + h) * gridDim.x + blockIdx.x;
-    for (int64_t i = threadIdx.x; i < l.value_width; i += kThreads) {
-      float value = 0;
-#pragma unroll
-      for (int other = 0; other < kGroups; ++other)
-        value += shares[other][i] * weight_of(ends[other].maximum, highest);
-      values[place * l.value_width + i] = value;
-    }
-    if (threadIdx.x == 0) partials[place] = {highest, total};
-    __syncthreads();
-  }
+  for (int h = 0; h < heads; ++h)
+    if (job.head + h < l.n)
+      leave<own>(l, (query_row + h) * gridDim.x + blockIdx.x, {maximum[h], sum[h]}, sum_v[h], partials, values);
 }
 
 // A block for each query head.

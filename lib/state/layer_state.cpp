@@ -61,23 +61,38 @@ void LayerState::extend_places(int64_t B, int64_t T, torch::Device device) {
   if (scores_BhS_.defined()) scores_BhS_ = torch::constant_pad_nd(scores_BhS_, {0, T}, 0);
 }
 
-torch::Tensor LayerState::remember(size_t slot, const torch::Tensor& x) {
-  const bool by_heads = x.dim() == 4;
-  const int64_t heads = layout_.at(slot).heads, T = by_heads ? x.size(2) : x.size(1);
-  ATTNLAB_CHECK(!by_heads || x.size(1) == heads);
-  if (slot == first_) {
-    if (!plan_.policy->keeps_all()) extend_places(x.size(0), T, x.device());
-    appended_ = T;
-  }
-  TokenStorage& storage = *storages_.at(slot);
-  storage.append(by_heads ? x.transpose(1, 2).flatten(2) : x);
-  const auto all_BSW = storage.read();
+void LayerState::begin_slot(size_t slot, int64_t B, int64_t T, torch::Device device) {
+  if (slot != first_) return;
+  if (!plan_.policy->keeps_all()) extend_places(B, T, device);
+  appended_ = T;
+}
+
+torch::Tensor LayerState::by_heads(size_t slot, const torch::Tensor& x_BSW) const {
+  return x_BSW.view({x_BSW.size(0), x_BSW.size(1), layout_.at(slot).heads, -1}).transpose(1, 2);
+}
+
+torch::Tensor LayerState::shown(size_t slot, bool heads) {
+  const auto all_BSW = storages_.at(slot)->read();
   if (slot == first_) kept_ = all_BSW.size(1);
   if (slot + 1 == layout_.size() || std::none_of(storages_.begin() + static_cast<std::ptrdiff_t>(slot) + 1,
                                                  storages_.end(), [](const auto& s) { return s != nullptr; }))
-    columns_ += T;  // a token counts once every slot has it
-  if (!by_heads) return all_BSW;
-  return all_BSW.view({all_BSW.size(0), all_BSW.size(1), heads, -1}).transpose(1, 2);
+    columns_ += appended_;  // a token counts once every slot has it
+  return heads ? by_heads(slot, all_BSW) : all_BSW;
+}
+
+torch::Tensor LayerState::remember(size_t slot, const torch::Tensor& x) {
+  const bool heads = x.dim() == 4;
+  ATTNLAB_CHECK(!heads || x.size(1) == layout_.at(slot).heads);
+  begin_slot(slot, x.size(0), heads ? x.size(2) : x.size(1), x.device());
+  storages_.at(slot)->append(heads ? x.transpose(1, 2).flatten(2) : x);
+  return shown(slot, heads);
+}
+
+torch::Tensor LayerState::place(size_t slot, int64_t T) {
+  const auto place_BTW = storages_.at(slot)->place(T);
+  if (!place_BTW.defined()) return {};
+  begin_slot(slot, place_BTW.size(0), T, place_BTW.device());
+  return by_heads(slot, place_BTW);
 }
 
 void LayerState::replace(size_t slot, const torch::Tensor& value) {

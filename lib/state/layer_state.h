@@ -28,6 +28,11 @@ class LayerState {
   // Stores the newest T tokens of a slot, x [B, T, width] or, by heads, [B, heads, T, width / heads]. Returns
   // the tokens that the pass's queries may look at, these included, in the same form.
   torch::Tensor remember(size_t slot, const torch::Tensor& x);
+  // The same in two steps, for kernels that write where the tokens stay: a place for T new tokens, [B, heads,
+  // T, width / heads], undefined where the storage has none (then `remember` takes them); and, once it is
+  // written, what `remember` returns.
+  torch::Tensor place(size_t slot, int64_t T);
+  torch::Tensor placed(size_t slot) { return shown(slot, true); }
   // What remember returned last, as [B, P, width] with P ≥ S tokens whose rest is finite (TokenStorage).
   torch::Tensor aligned(size_t slot) const { return storages_.at(slot)->read_aligned(); }
   // A fixed slot: [B, heads, width / heads] float32.
@@ -64,6 +69,9 @@ class LayerState {
  private:
   struct Mark;
   LayerState() = default;
+  void begin_slot(size_t slot, int64_t B, int64_t T, torch::Device device);
+  torch::Tensor shown(size_t slot, bool by_heads);
+  torch::Tensor by_heads(size_t slot, const torch::Tensor& x_BSW) const;
   void extend_places(int64_t B, int64_t T, torch::Device device);
   void keep(const torch::Tensor& stays_BhS);
   int64_t choice_heads() const;

@@ -17,6 +17,9 @@ class TokenStorage {
 
   // Behind the tokens that are held; x_BTW.
   virtual void append(const torch::Tensor& x_BTW) = 0;
+  // A place for T tokens behind those, [B, T, W], that the caller writes before anything is read; undefined
+  // where the storage must see the numbers.
+  virtual torch::Tensor place(int64_t /*T*/) { return {}; }
   // All tokens that the queries of the pass that appended last may look at, [B, S, W]; a view where the storage
   // has the numbers as they are.
   virtual torch::Tensor read() const = 0;

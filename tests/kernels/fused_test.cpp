@@ -131,6 +131,27 @@ TEST_CASE("rotate_heads: tables of one row or one sequence serve all of x, and n
     }
 }
 
+TEST_CASE("rotate_queries_and_keys: both at once are what each is alone, keys where they are to stay") {
+  NEEDS_KERNELS();
+  torch::manual_seed(7);
+  const torch::NoGradGuard no_grad;
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16})
+    for (const int64_t T : {1, 5})
+      for (const int64_t H : {6, 64}) {
+        INFO("T " << T << " H " << H);
+        const auto q = strided_heads(2, 7, T, H, dtype), k = strided_heads(2, 2, T, H, dtype);
+        const auto [cos, sin] =
+            rotary_tables(torch::randint(1000, {2, T}, on_gpu(torch::kInt64)), H, 1e4, dtype);
+        const auto cache = torch::full({2, T + 3, 2, H}, 7, on_gpu(dtype));
+        const auto place = cache.narrow(1, 2, T).transpose(1, 2);
+        CHECK(torch::equal(rotate_queries_and_keys(q, k, place, cos, sin),
+                           rotate_heads(q, cos, sin, RotaryPairs::halves)));
+        CHECK(torch::equal(place, rotate_heads(k, cos, sin, RotaryPairs::halves)));
+        CHECK(cache.narrow(1, 0, 2).eq(7).all().item<bool>());
+        CHECK(cache.narrow(1, T + 2, 1).eq(7).all().item<bool>());
+      }
+}
+
 struct QueryShape {
   int64_t B, G, n, S, key_width, value_width;
 };
