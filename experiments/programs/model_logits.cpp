@@ -44,9 +44,8 @@ void compute(const Options& o) {
   const auto decoder = load_decoder(checkpoint, dtype, device);
   print_notes(checkpoint.notes());
   const auto ids_BT = read_ids(o.ids, decoder->config().vocab_size);
-  if (ids_BT.size(1) > decoder->config().max_positions)
-    fmt::print(stderr, "warning: {} tokens, and the model was made for {}\n", ids_BT.size(1),
-               decoder->config().max_positions);
+  if (const int64_t longest = decoder->config().longest_sequence(); ids_BT.size(1) > longest)
+    fmt::print(stderr, "warning: {} tokens, and the model was made for {}\n", ids_BT.size(1), longest);
   // Row by row: hidden states of one sequence exist at a time, and the result needs no second copy.
   const int64_t B = ids_BT.size(0), T = ids_BT.size(1);
   auto logits_BTV = torch::empty({B, T, decoder->config().vocab_size}, torch::kFloat32);

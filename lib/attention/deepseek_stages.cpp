@@ -43,18 +43,21 @@ double query_factor(const AttentionShape& shape, const MlaShape& sizes) {
 }
 
 // Queries' rows [N·H, …] → [N·(H + r), …]: beside each head's own rows those that meet the shared rotary keys,
-// U_rᵀ q with U_r [N·H, r] the keys' up-projection; times the factor of the scale.
-torch::Tensor widened(const torch::Tensor& rows, const torch::Tensor& rope_up, int64_t heads, double factor) {
-  const auto q_NHx = rows.unflatten(0, {heads, -1});
-  const auto up_NHr = rope_up.unflatten(0, {heads, -1});
+// U_rᵀ q with U_r [N·H, r] the keys' up-projection; times the factor of the scale. What no longer turns has
+// lost the factor that the base's cos and sin give to queries and keys.
+torch::Tensor widened(const AttentionShape& shape, const torch::Tensor& rows, const torch::Tensor& rope_up,
+                      double factor) {
+  const auto q_NHx = rows.unflatten(0, {shape.n_heads, -1});
+  const auto up_NHr = rope_up.unflatten(0, {shape.n_heads, -1});
   const auto rope_Nrx = torch::matmul(up_NHr.transpose(1, 2), q_NHx);
-  return factor * torch::cat({q_NHx, rope_Nrx}, 1).flatten(0, 1);
+  const double lost = shape.rotary_factor * shape.rotary_factor;
+  return factor * torch::cat({lost == 1 ? q_NHx : lost * q_NHx, rope_Nrx}, 1).flatten(0, 1);
 }
 
 // The same for a bias.
-torch::Tensor widened_bias(const torch::Tensor& bias, const torch::Tensor& rope_up, int64_t heads,
+torch::Tensor widened_bias(const AttentionShape& shape, const torch::Tensor& bias, const torch::Tensor& rope_up,
                            double factor) {
-  return bias.defined() ? widened(in_double(bias).unsqueeze(1), rope_up, heads, factor).squeeze(1) : bias;
+  return bias.defined() ? widened(shape, in_double(bias).unsqueeze(1), rope_up, factor).squeeze(1) : bias;
 }
 
 // Rows of keys and values of each head one behind the other, as DeepSeek's kv_b_proj has them.
@@ -73,8 +76,8 @@ TensorMap like(const TensorMap& tensors, const torch::Tensor& example) {
 double compress_queries(const AttentionShape& shape, const MlaDeepseek::Config& config, const GqaWeights& gqa,
                         const torch::Tensor& rope_up, const SecondMoment& moment, TensorMap& out) {
   const double factor = query_factor(shape, deepseek_sizes(shape, config));
-  const auto spread = [&](const torch::Tensor& rows) { return widened(rows, rope_up, shape.n_heads, factor); };
-  const auto bias = widened_bias(gqa.q_bias, rope_up, shape.n_heads, factor);
+  const auto spread = [&](const torch::Tensor& rows) { return widened(shape, rows, rope_up, factor); };
+  const auto bias = widened_bias(shape, gqa.q_bias, rope_up, factor);
   if (config.q_lora_rank == 0) {
     out["q_proj.weight"] = spread(in_double(gqa.q_weight));
     out["q_proj.bias"] = bias;
@@ -140,8 +143,8 @@ TensorMap partial_rope_layer(const AttentionShape& shape, const MlaDeepseek::Con
   if (gqa.k_bias.defined()) out["kv_a_proj_with_mqa.bias"] = down(gqa.k_bias, gqa.v_bias);
   const auto rope_up = k_up.narrow(1, 0, r);
   const double factor = query_factor(shape, deepseek_sizes(shape, config));
-  out["q_proj.weight"] = widened(in_double(gqa.q_weight), rope_up, shape.n_heads, factor);
-  out["q_proj.bias"] = widened_bias(gqa.q_bias, rope_up, shape.n_heads, factor);
+  out["q_proj.weight"] = widened(shape, in_double(gqa.q_weight), rope_up, factor);
+  out["q_proj.bias"] = widened_bias(shape, gqa.q_bias, rope_up, factor);
   return like(out, gqa.q_weight);
 }
 

@@ -34,10 +34,17 @@ TensorMap select_rope_layer(const AttentionShape& shape, const GqaWeights& gqa,
       {"kv_b_proj.weight", latent_selection(G, H, r, gqa.k_weight.options())},
       {"rope_frequency", frequencies.flatten().to(gqa.k_weight.options())},
   };
+  // What no longer turns has lost the factor that the base's cos and sin give to queries and keys.
+  const double lost = shape.rotary_factor * shape.rotary_factor;
+  const auto queries = [&](const torch::Tensor& q) {
+    const auto q_NHx = reordered(q, of_queries);
+    if (lost == 1) return q_NHx;
+    return torch::cat({lost * q_NHx.narrow(1, 0, H - r), q_NHx.narrow(1, H - r, r)}, 1);
+  };
   const auto store = [&](const std::string& kind, const torch::Tensor& q, const torch::Tensor& k,
                          const torch::Tensor& v) {
     const auto k_GHx = reordered(k, of_keys);
-    out["q_proj." + kind] = reordered(q, of_queries).flatten(0, 1).contiguous();
+    out["q_proj." + kind] = queries(q).flatten(0, 1).contiguous();
     out["kv_a_proj." + kind] = torch::cat({k_GHx.narrow(1, 0, H - r).flatten(0, 1), v}, 0);
     out["k_rope_proj." + kind] = k_GHx.narrow(1, H - r, r).flatten(0, 1).contiguous();
   };

@@ -138,6 +138,8 @@ std::optional<BadInput> MlaV2::problem(const AttentionShape& shape, const Config
     return no_extend("only a part of the base's heads turns");
   if (extend && shape.scaled_by_frequency)
     return no_extend("the base's rotary scaling (longrope) has a factor for each frequency of a head");
+  if (extend && shape.scaled_by_width)
+    return no_extend("the base's rotary scaling (yarn or dynamic) is one for the width of a head");
   if (config.absorb && shape.qk_norm)
     return BadInput{.key = "absorb",
                     .found = "true",

@@ -12,24 +12,30 @@ namespace attnlab {
 
 class Rotary {
  public:
-  // `rotary_dim` numbers of each head turn.
-  Rotary(int64_t rotary_dim, double theta, const std::optional<RopeScaling>& scaling);
+  // `rotary_dim` numbers of each head turn. Where `of_dim` is a multiple of it, their frequencies are every
+  // (of_dim / rotary_dim)-th of those that `of_dim` numbers have, scaled as those are; 0: of_dim is rotary_dim.
+  Rotary(int64_t rotary_dim, double theta, const std::optional<RopeScaling>& scaling, int64_t of_dim = 0);
 
-  // Sequences longer than this have other frequencies (longrope); 0: the frequencies never change.
-  int64_t switch_length() const { return switch_length_; }
-  bool is_long(int64_t length) const { return switch_length_ > 0 && length > switch_length_; }
+  // Sequences whose lengths have the same number here turn by the same frequencies: 0 up to original_positions,
+  // above it 1 (longrope) or another one for each length (dynamic).
+  int64_t frequencies_of(int64_t length) const;
 
   // cos and sin of position × frequency. `lengths`, [B] or [B, T]: how long each row's, or each position's,
-  // sequence is; only longrope looks at it (undefined: all short). Angles are float32.
+  // sequence is, where that changes frequencies (undefined: all short). Angles are float32.
   RotaryTables tables(const torch::Tensor& positions_BT, const torch::Tensor& lengths,
                       torch::ScalarType dtype) const;
 
  private:
-  // float32, the second undefined without a switch. They move to where tables are asked for and stay there: a
+  // Those of sequences longer than switch_length_.
+  torch::Tensor long_frequencies(const torch::Tensor& lengths_BT1) const;
+
+  // float32, undefined where the type has none. They move to where tables are asked for and stay there: a
   // recorded step (train/step_graph.h) copies nothing from the host.
-  mutable torch::Tensor frequencies_h_, long_frequencies_h_;
+  mutable torch::Tensor frequencies_h_, long_frequencies_h_, exponents_h_;
   double table_factor_ = 1;
-  int64_t switch_length_ = 0;
+  int64_t switch_length_ = 0;  // 0: the frequencies never change
+  // dynamic: θ grows to θ (growth_ L / switch_length_ - growth_ + 1)^power_.
+  double theta_ = 0, growth_ = 0, power_ = 0;
 };
 
 // Tables without scaling, of one form for all rows.

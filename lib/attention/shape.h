@@ -52,6 +52,8 @@ struct AttentionShape {
   std::optional<MlaShape> mla;       // the base's attention is MLA: then n_kv_heads and head_dim mean nothing
   int64_t rotary_dim = 0;            // numbers of a head that turn; 0: all of head_dim
   bool scaled_by_frequency = false;  // rotary has a factor for each frequency (longrope)
+  bool scaled_by_width = false;      // its scaling depends on how many numbers turn (yarn, dynamic)
+  double rotary_factor = 1;          // on cos and sin: scores of what turns have its square
   int64_t layer = 0;                 // place in the stack
   int64_t n_layers = 0;              // of the stack; 0: not said
 

@@ -131,6 +131,10 @@ std::optional<BadInput> export_problem(const ModelForm& form) {
     return inexpressible(fmt::format("the norms, activation or embedding of family {}", name_of(config.family)),
                          "those of LLaMA");
   const Sizes s = sizes_of(form);
+  if (config.rope_scaling && config.rope_scaling->by_width() && s.config.collapse > 1)
+    return inexpressible(fmt::format("{} rotary scaling with collapse {}", name_of(config.rope_scaling->type),
+                                     s.config.collapse),
+                         "collapse 1: DeepSeek-V3 scales frequencies by the width that turns, not by a head's");
   if (s.bias && !s.neutral_kv && s.mla.q_lora_rank > 0)
     return inexpressible("compressed queries with biases and calibrated norms",
                          "latent_norm: neutral, which carries the biases");
@@ -150,6 +154,8 @@ ModelForm exported_form(const ModelForm& form) {
   config.query_scalar = 0;
   config.window = 0;
   config.window_layers.clear();
+  // DeepSeek's modules would multiply the scores by mscale_all_dim's factor, too.
+  if (config.rope_scaling) config.rope_scaling = config.rope_scaling->with_plain_factor();
   config.qkv_bias = config.o_bias = s.bias || s.neutral_kv || config.o_bias;  // attention_bias is one flag
   return {config, DeepseekMla::Config{}};
 }

@@ -94,9 +94,16 @@ std::string rope_text(const DecoderConfig& c) {
     text += fmt::format(", factor {}", c.rope_scaling->factor);
   if (c.rope_scaling && c.rope_scaling->original_positions > 0)
     text += fmt::format(", trained on {}", c.rope_scaling->original_positions);
+  if (c.rope_scaling && c.rope_scaling->table_factor() != 1)
+    text += fmt::format(", cos and sin times {:.6g}", c.rope_scaling->table_factor());
   const int64_t width = c.mla ? c.mla->qk_nope_head_dim + c.mla->qk_rope_head_dim : c.head_dim;
   if (c.turning_dim() < width) text += fmt::format(", on {} of a head's {} numbers", c.turning_dim(), width);
   return text;
+}
+
+std::string positions_text(const DecoderConfig& c) {
+  if (c.longest_sequence() == c.max_positions) return fmt::format("{}", c.max_positions);
+  return fmt::format("{}, stretched to {}", c.max_positions, c.longest_sequence());
 }
 
 std::string weights_text(const ModelFacts& facts, const ParameterCounts& counts) {
@@ -123,7 +130,7 @@ std::string shape_text(const ModelFacts& facts, const KvForm& own, const Paramet
                   {"attention", attention_text(facts, own)},
                   {"rope", rope_text(c)},
                   {"mlp", fmt::format("d_ff {}{}{}", c.d_ff, experts, c.mlp_bias ? ", biases" : "")},
-                  {"positions", fmt::format("{}", c.max_positions)},
+                  {"positions", positions_text(c)},
                   {"vocabulary", fmt::format("{}{}", c.vocab_size,
                                              c.tie_embeddings ? ", output tied to the embedding" : "")}},
                  2);

@@ -68,7 +68,8 @@ int64_t turning_width(const ModelForm& form, int64_t layer) {
 }  // namespace
 
 Rotary layer_rotary(const ModelForm& form, int64_t layer) {
-  return {turning_width(form, layer), form.config.rope_theta, form.config.rope_scaling};
+  return {turning_width(form, layer), form.config.rope_theta, form.config.rope_scaling,
+          form.config.turning_dim()};
 }
 
 Decoder::Decoder(const ModelForm& form, const MixerMaker& mixers) : form_(form) {
@@ -141,20 +142,26 @@ std::vector<RotaryTables> Decoder::rotary_at(const torch::Tensor& positions_BT,
 }
 
 std::vector<RotaryTables> Decoder::rotary_from_zero(int64_t T) {
-  auto& kept = kept_tables_[is_long(T)];
-  const bool usable = !kept.empty() && kept[0].cos_BTH.size(1) >= T && kept[0].cos_BTH.device() == device() &&
-                      kept[0].cos_BTH.scalar_type() == embedding_.scalar_type();
+  const int64_t frequencies = frequencies_of(T);
+  auto& kept = kept_tables_[frequencies > 0];
+  const auto usable = [&] {
+    if (kept.ways.empty() || kept.frequencies != frequencies) return false;
+    const auto& cos_BTH = kept.ways[0].cos_BTH;
+    return cos_BTH.size(1) >= T && cos_BTH.device() == device() &&
+           cos_BTH.scalar_type() == embedding_.scalar_type();
+  };
   const auto options = torch::dtype(torch::kInt64).device(device());
-  if (!usable) kept = rotary_at(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options));
+  if (!usable())
+    kept = {frequencies, rotary_at(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options))};
   std::vector<RotaryTables> tables;
-  for (const auto& [cos, sin] : kept) tables.push_back({cos.narrow(1, 0, T), sin.narrow(1, 0, T)});
+  for (const auto& [cos, sin] : kept.ways) tables.push_back({cos.narrow(1, 0, T), sin.narrow(1, 0, T)});
   return tables;
 }
 
 std::vector<torch::Tensor> Decoder::kept_tables() const {
   std::vector<torch::Tensor> tensors;
   for (const auto& of_length : kept_tables_)
-    for (const auto& [cos, sin] : of_length) tensors.insert(tensors.end(), {cos, sin});
+    for (const auto& [cos, sin] : of_length.ways) tensors.insert(tensors.end(), {cos, sin});
   return tensors;
 }
 

@@ -80,8 +80,8 @@ class Decoder : public torch::nn::Module {
   // Tables for given positions, one for each way in which layers turn. `lengths`: see Rotary::tables.
   std::vector<RotaryTables> rotary_at(const torch::Tensor& positions_BT,
                                       const torch::Tensor& lengths = {}) const;
-  // Sequences of this length turn by other frequencies than short ones (Rotary).
-  bool is_long(int64_t length) const { return rotaries_.front().is_long(length); }
+  // Which frequencies sequences of this length turn by (Rotary).
+  int64_t frequencies_of(int64_t length) const { return rotaries_.front().frequencies_of(length); }
   // The tables that passes without any use, so far; a longer sequence replaces them.
   std::vector<torch::Tensor> kept_tables() const;
   // Empty states for B sequences of up to `capacity` tokens, in the dtype that forward passes compute in.
@@ -111,8 +111,12 @@ class Decoder : public torch::nn::Module {
   RmsNorm final_norm_{nullptr};
   std::vector<std::shared_ptr<DecoderLayer>> layers_;
   bool recompute_ = false;
-  std::array<std::vector<RotaryTables>, 2>
-      kept_tables_;  // positions 0 … longest T seen, of short and of long ones
+  // Tables of positions 0 … longest T seen, by these frequencies.
+  struct KeptTables {
+    int64_t frequencies = 0;
+    std::vector<RotaryTables> ways;
+  };
+  std::array<KeptTables, 2> kept_tables_;  // of short sequences, and of the last kind of long ones
 };
 
 }  // namespace attnlab

@@ -5,21 +5,33 @@
 namespace attnlab {
 
 AttentionShape DecoderConfig::attention_shape(int64_t layer) const {
+  ScoreForm score{.scale = query_scalar > 0 ? 1 / std::sqrt(query_scalar) : 0, .softcap = attention_softcap};
+  if (mla && rope_scaling && rope_scaling->mla_score_factor() != 1)
+    score.scale = rope_scaling->mla_score_factor() /
+                  std::sqrt(static_cast<double>(mla->qk_nope_head_dim + mla->qk_rope_head_dim));
   return {.d_model = d_model,
           .n_heads = n_heads,
           .n_kv_heads = n_kv_heads,
           .head_dim = head_dim,
           .qkv_bias = qkv_bias,
           .o_bias = o_bias,
-          .score = {.scale = query_scalar > 0 ? 1 / std::sqrt(query_scalar) : 0, .softcap = attention_softcap},
+          .score = score,
           .window = has_window(layer) ? window : 0,
           .qk_norm = traits_of(family).qk_norm,
           .norm_eps = norm_eps,
           .mla = mla,
           .rotary_dim = rotary_dim,
           .scaled_by_frequency = rope_scaling && rope_scaling->type == RopeType::longrope,
+          .scaled_by_width = rope_scaling && rope_scaling->by_width(),
+          .rotary_factor = rope_scaling ? rope_scaling->table_factor() : 1,
           .layer = layer,
           .n_layers = n_layers};
+}
+
+int64_t DecoderConfig::longest_sequence() const {
+  if (!rope_scaling || !rope_scaling->by_width()) return max_positions;
+  const double reach = rope_scaling->factor * static_cast<double>(rope_scaling->original_positions);
+  return std::max(max_positions, static_cast<int64_t>(std::min(reach, 0x1p40)));
 }
 
 }  // namespace attnlab

@@ -74,7 +74,9 @@ struct DecoderConfig {
           self.n_kv_heads);
     visit(Key{"head_dim", "width of a head, even"}.at_least(2).must_be_given(), self.head_dim);
     visit(Key{"d_ff", "width of the MLP"}.at_least(1).must_be_given(), self.d_ff);
-    visit(Key{"max_positions", "longest sequence; train.sequence_length may not be longer"}.at_least(1),
+    visit(Key{"max_positions",
+              "longest sequence, which yarn and dynamic extend; train.sequence_length may not be longer"}
+              .at_least(1),
           self.max_positions);
     visit(Key{"norm_eps", "epsilon of RMS norms"}.above(0), self.norm_eps);
     visit(Key{"rope_theta", "base of the rotary frequencies"}.above(0), self.rope_theta);
@@ -103,6 +105,9 @@ struct DecoderConfig {
   }
   // Numbers of a head (of its shared rotary part, with MLA) that turn.
   int64_t turning_dim() const { return mla ? mla->qk_rope_head_dim : rotary_dim > 0 ? rotary_dim : head_dim; }
+  // Tokens of the longest sequence that it is meant for: max_positions, or factor × original_positions where
+  // yarn or dynamic reach further.
+  int64_t longest_sequence() const;
   // What the attention of a layer is built from; layers differ in their windows and places.
   AttentionShape attention_shape(int64_t layer = 0) const;
 };

@@ -43,13 +43,14 @@ torch::Tensor PaddedBatch::prefill() {
   return decoder_.logits(hidden_BTD.select(1, -1));
 }
 
-// A row that grows past the length where longrope changes its frequencies needs all its keys anew.
+// A row whose frequencies change as it grows (longrope once, dynamic with each token past max_positions) needs
+// all its keys anew.
 torch::Tensor PaddedBatch::step(const torch::Tensor& tokens_B) {
   ids_BS_.select(1, seen_).copy_(tokens_B);
   ++seen_;
   bool switches = false;
   for (auto& length : lengths_) {
-    switches |= !decoder_.is_long(length) && decoder_.is_long(length + 1);
+    switches |= decoder_.frequencies_of(length) != decoder_.frequencies_of(length + 1);
     ++length;
   }
   if (switches) return prefill();

@@ -243,6 +243,10 @@ TEST_CASE("extended rotary is refused where the base's says nothing about wider 
   CHECK(problem_key(shape, {.rope = GroupRope::extend}) == "rope");
   CHECK(problem_key(shape, {}).empty());
   shape.rotary_dim = 0;
+  shape.scaled_by_width = true;
+  CHECK(problem_key(shape, {.rope = GroupRope::extend}) == "rope");
+  CHECK(problem_key(shape, {}).empty());
+  shape.scaled_by_width = false;
   shape.scaled_by_frequency = true;
   CHECK(problem_key(shape, {.rope = GroupRope::extend}) == "rope");
   CHECK(problem_key(shape, {}).empty());

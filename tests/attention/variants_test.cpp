@@ -87,6 +87,29 @@ TEST_CASE("a variant that says its start is exact computes what GQA does, and on
   }
 }
 
+// Tables with a factor a (YaRN) give every score of the base a factor a²; so do queries that are a² as large.
+// What a conversion takes rotary position from must keep it.
+TEST_CASE("a factor on cos and sin stays in every conversion, also where numbers no longer turn") {
+  const torch::NoGradGuard no_grad;
+  constexpr double a = 1.5;
+  for (auto size : odd_sizes()) {
+    const auto larger = random_attention(size, Gqa::Config{}, kDouble, 21);
+    for (auto& parameter : larger->named_parameters())
+      if (parameter.key().starts_with("q_proj.")) parameter.value().mul_(a * a);
+    size.shape.rotary_factor = a;
+    const auto gqa = random_attention(size, Gqa::Config{}, kDouble, 21);
+    for (const auto& config : all_variants()) {
+      INFO(size.name << ": " << label(config));
+      if (variant_problem(size.shape, config)) continue;
+      auto input = random_input(size, kDouble, 22, config);
+      const auto expected = converted(*larger, config)->forward(input);
+      auto& [cos_BTH, sin_BTH] = input.tables();
+      cos_BTH = a * cos_BTH, sin_BTH = a * sin_BTH;
+      CHECK(close(converted(*gqa, config)->forward(input), expected, 8 * tolerance(size, kDouble, expected)));
+    }
+  }
+}
+
 TEST_CASE("a variant with a cache of given size keeps no more, and almost as much") {
   const AttentionShape shape{37, 6, 2, 10};
   for (const auto& name : variant_names_for(shape))

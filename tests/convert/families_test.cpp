@@ -28,12 +28,17 @@ struct Base {
   TensorMap weights;
 };
 
-MemoryConversion convert(const Base& base, const VariantConfig& variant, const TransformOptions& options = {}) {
-  const auto transform = make_transform(base.config, variant, options);
-  const ConversionData data{make_batches(random_rows(base.config.vocab_size, 32, 48, 1)),
-                            make_batches(random_rows(base.config.vocab_size, 2, 48, 2))};
-  return convert_in_memory(base.config, base.weights, *transform, data, torch::kCPU,
+MemoryConversion convert(const DecoderConfig& config, const TensorMap& weights, const VariantConfig& variant,
+                         const TransformOptions& options = {}) {
+  const auto transform = make_transform(config, variant, options);
+  const ConversionData data{make_batches(random_rows(config.vocab_size, 32, 48, 1)),
+                            make_batches(random_rows(config.vocab_size, 2, 48, 2))};
+  return convert_in_memory(config, weights, *transform, data, torch::kCPU,
                            [](const std::string&, int64_t, int64_t) {});
+}
+
+MemoryConversion convert(const Base& base, const VariantConfig& variant, const TransformOptions& options = {}) {
+  return convert(base.config, base.weights, variant, options);
 }
 
 std::string refusal(const Base& base, const VariantConfig& variant) {
@@ -110,6 +115,45 @@ TEST_CASE(
   CHECK(folded.report.stages[0].name == "fold_qk_norm");
   CHECK(folded.report.stages[0].from_base.max_logit_difference > 0.01);
   CHECK(folded.form.config.family == Family::deepseek_v3);
+}
+
+// Rows of 48 tokens: dynamic frequencies are those of long sequences.
+TEST_CASE("yarn and dynamic frequencies stay in each form, and DeepSeek-V3 says them of whole heads only") {
+  DecoderConfig config{.vocab_size = 29,
+                       .d_model = 24,
+                       .n_layers = 2,
+                       .n_heads = 4,
+                       .n_kv_heads = 2,
+                       .head_dim = 8,
+                       .d_ff = 20,
+                       .max_positions = 32};
+  const RopeScaling yarn{.type = RopeType::yarn,
+                         .factor = 4,
+                         .original_positions = 16,
+                         .beta_fast = 4,
+                         .mscale = 1,
+                         .mscale_all_dim = 0.5};
+  const RopeScaling dynamic{.type = RopeType::dynamic, .factor = 2, .original_positions = 32};
+  for (const auto& scaling : {yarn, dynamic}) {
+    INFO(name_of(scaling.type));
+    config.rope_scaling = scaling;
+    TensorMap weights = random_base_weights(config, 5);
+    for (auto& [name, tensor] : weights)
+      if (!name.ends_with("norm.weight")) tensor = 15 * tensor;
+    const auto whole = convert(config, weights, MlaDeepseek::Config{.freqfold = "1"});
+    REQUIRE(whole.report.stages.size() == 4);
+    CHECK(whole.report.stages[2].exact);
+    CHECK(whole.report.stages[3].exact);  // export
+    CHECK(whole.form.config.rope_scaling->mscale_all_dim == 0);
+    CHECK(whole.form.config.rope_scaling->table_factor() == scaling.table_factor());
+    CHECK(whole.form.config.attention_shape().score.scale == 0);
+    const auto thinned = convert(config, weights, MlaDeepseek::Config{.freqfold = "2", .collapse = 2});
+    CHECK(thinned.report.stages.size() == 3);
+    CHECK(form_name(thinned.form) == "mla_deepseek");
+    CHECK(convert(config, weights, Mha2Mla::Config{}).report.stages[1].exact);
+    CHECK(convert(config, weights, Gta::Config{}).report.stages.size() == 1);
+    CHECK_THROWS_AS(convert(config, weights, MlaV2::Config{.rope = GroupRope::extend}), InputError);
+  }
 }
 
 TEST_CASE("a wrong rotation can't leave unnoticed") {

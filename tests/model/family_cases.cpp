@@ -104,6 +104,55 @@ FamilyCase llama_longrope() {
   return c;
 }
 
+// θ = 100, 3 frequencies: 3 and 0.25 turns in 24 positions are at places 0.16 and 1.78.
+FamilyCase qwen2_yarn() {
+  auto c = make("qwen2, yarn, ends not rounded", "qwen2", kSixOfTwo,
+                {{"rope_theta", 100.0},
+                 {"rope_scaling",
+                  {{"type", "yarn"},
+                   {"factor", 4.0},
+                   {"original_max_position_embeddings", 24},
+                   {"beta_fast", 3.0},
+                   {"beta_slow", 0.25},
+                   {"truncate", false}}}});
+  c.twin.rope = {.type = "yarn",
+                 .theta = 100,
+                 .dim = 6,
+                 .factor = 4,
+                 .original = 24,
+                 .fast = 3,
+                 .slow = 0.25,
+                 .whole_ends = false,
+                 .table_factor = 1 + 0.1 * std::log(4.0)};
+  return c;
+}
+
+FamilyCase mistral_yarn() {
+  auto c = make("mistral, yarn, window, given attention factor", "mistral", {6, 2, 10, 3},
+                {{"sliding_window", 5},
+                 {"rope_parameters",
+                  {{"rope_type", "yarn"},
+                   {"rope_theta", 50.0},
+                   {"factor", 8.0},
+                   {"original_max_position_embeddings", 40},
+                   {"beta_fast", 4.0},
+                   {"attention_factor", 0.75}}}});
+  c.json.erase("rope_theta");
+  c.twin.windows = {5, 5, 5};
+  c.twin.rope = {
+      .type = "yarn", .theta = 50, .dim = 10, .factor = 8, .original = 40, .fast = 4, .table_factor = 0.75};
+  return c;
+}
+
+FamilyCase llama_dynamic() {
+  auto c = make("llama, dynamic", "llama", kSixOfTwo,
+                {{"max_position_embeddings", 16},
+                 {"rope_theta", 200.0},
+                 {"rope_scaling", {{"type", "dynamic"}, {"factor", 3.0}}}});
+  c.twin.rope = {.type = "dynamic", .theta = 200, .dim = 6, .factor = 3, .original = 16};
+  return c;
+}
+
 FamilyCase mistral() {
   auto c = make("mistral, window", "mistral", kSixOfTwo, {{"sliding_window", 5}});
   c.twin.windows = {5, 5, 5};
@@ -254,6 +303,9 @@ std::vector<FamilyCase> family_cases() {
           llama31(),
           llama_linear(),
           llama_longrope(),
+          llama_dynamic(),
+          qwen2_yarn(),
+          mistral_yarn(),
           mistral(),
           mistral_nemo(),
           mixtral(),

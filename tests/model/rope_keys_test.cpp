@@ -1,4 +1,6 @@
 // The rotary keys of config.json in both forms, and what is refused.
+#include <cmath>
+
 #include "attention/rotary.h"
 #include "catch.h"
 #include "config_json.h"
@@ -17,6 +19,9 @@ using test::without;
 const std::vector<std::string> kTypes{"llama",  "mistral", "mixtral",     "qwen2",      "qwen3",
                                       "gemma2", "phi3",    "deepseek_v2", "deepseek_v3"};
 
+const std::vector<std::string> kByFrequency{"default", "linear", "dynamic", "llama3", "yarn"};
+const std::vector<std::string> kAll{"default", "linear", "dynamic", "llama3", "yarn", "longrope"};
+
 // Factors for the pairs of the heads that config_json gives the family.
 json rope_object(const std::string& rope_type, const std::string& family) {
   const size_t pairs = family == "qwen3" ? 64 : family == "gemma2" ? 128 : 2;
@@ -32,6 +37,9 @@ json rope_object(const std::string& rope_type, const std::string& family) {
             {"short_factor", std::vector<double>(pairs, 1.5)},
             {"long_factor", std::vector<double>(pairs, 4.0)},
             {"original_max_position_embeddings", 32}};
+  if (rope_type == "dynamic") return {{"rope_type", "dynamic"}, {"factor", 2.0}};
+  if (rope_type == "yarn")
+    return {{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}};
   return {{"rope_type", rope_type}};
 }
 
@@ -41,15 +49,14 @@ json llama_with(const std::string& type, const std::string& key, const json& val
 }
 
 TEST_CASE("each family takes the rope types that it has, and refuses the others with the key") {
-  const std::map<std::string, std::vector<std::string>> has{{"gemma2", {"default", "linear", "llama3"}},
+  const std::map<std::string, std::vector<std::string>> has{{"gemma2", kByFrequency},
                                                             {"phi3", {"default", "longrope"}},
-                                                            {"deepseek_v2", {"default"}},
-                                                            {"deepseek_v3", {"default", "linear", "llama3"}}};
-  const std::vector<std::string> all{"default", "linear", "llama3", "longrope"};
+                                                            {"deepseek_v2", kByFrequency},
+                                                            {"deepseek_v3", kByFrequency}};
   for (const auto& family : kTypes)
-    for (const std::string type : {"default", "linear", "llama3", "longrope", "yarn", "dynamic"}) {
+    for (const std::string type : {"default", "linear", "llama3", "longrope", "yarn", "dynamic", "axial"}) {
       INFO(family << " with " << type);
-      const auto& mine = has.count(family) ? has.at(family) : all;
+      const auto& mine = has.count(family) ? has.at(family) : kAll;
       const auto text = refusal(with(config_json(family), "rope_scaling", rope_object(type, family)));
       if (std::find(mine.begin(), mine.end(), type) != mine.end())
         CHECK(text == "accepted");
@@ -59,17 +66,81 @@ TEST_CASE("each family takes the rope types that it has, and refuses the others 
     }
 }
 
-TEST_CASE("YaRN is refused in both forms and under both names of its type") {
+TEST_CASE("YaRN in both forms and under both names of its type") {
   const json yarn{{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}};
-  CHECK_THAT(refusal(with(config_json("deepseek_v3"), "rope_scaling", yarn)),
-             ContainsSubstring("rope_scaling.type: found \"yarn\""));
-  const json newer{{"rope_type", "yarn"}, {"factor", 4.0}};
-  CHECK_THAT(refusal(with(config_json("qwen2"), "rope_parameters", newer)),
-             ContainsSubstring("rope_parameters.rope_type: found \"yarn\""));
+  CHECK(read_json(with(config_json("deepseek_v3"), "rope_scaling", yarn)).rope_scaling->type == RopeType::yarn);
+  const json newer{{"rope_type", "yarn"}, {"factor", 4.0}, {"rope_theta", 10000.0}};
+  const auto scaling = *read_json(with(config_json("qwen2"), "rope_parameters", newer)).rope_scaling;
+  CHECK(scaling.original_positions == 128);  // max_position_embeddings, as transformers takes it
+  CHECK(scaling.beta_fast == 32);
+  CHECK(scaling.beta_slow == 1);
+  CHECK(scaling.truncate);
+}
+
+// m(s) = 1 + 0.1 s ln 4.
+TEST_CASE("YaRN's factors on cos and sin, and on DeepSeek's scores") {
+  const auto m = [](double s) { return 1 + 0.1 * s * std::log(4.0); };
+  const auto read = [](const json& more) {
+    json scaling = rope_object("yarn", "llama");
+    scaling.update(more);
+    return *read_json(llama_with(scaling)).rope_scaling;
+  };
+  CHECK(read(json::object()).table_factor() == Approx(m(1)));
+  CHECK(read(json::object()).mla_score_factor() == 1);
+  CHECK(read({{"mscale", 0.7}}).table_factor() == Approx(m(1)));
+  const auto both = read({{"mscale", 0.7}, {"mscale_all_dim", 0.5}});
+  CHECK(both.table_factor() == Approx(m(0.7) / m(0.5)));
+  CHECK(both.mla_score_factor() == Approx(m(0.5) * m(0.5)));
+  const auto given = read({{"mscale", 0.7}, {"mscale_all_dim", 0.5}, {"attention_factor", 1.25}});
+  CHECK(given.table_factor() == 1.25);
+  CHECK(given.mla_score_factor() == Approx(m(0.5) * m(0.5)));
+  CHECK(both.with_plain_factor().table_factor() == both.table_factor());
+  CHECK(both.with_plain_factor().mla_score_factor() == 1);
+  CHECK(read({{"factor", 0.5}}).table_factor() == 1);
+  CHECK(read({{"factor", nullptr}}).factor == 4);  // the ratio of the contexts, 128 and 32
+}
+
+TEST_CASE("yarn and dynamic: what they need, and how far they reach") {
+  CHECK_THAT(refusal(llama_with("yarn", "beta_fast", 0.5)),
+             ContainsSubstring("rope_scaling.beta_fast: found 0.5, expected at least beta_slow 1"));
+  CHECK_THAT(refusal(llama_with("yarn", "mscale", -1)), ContainsSubstring("rope_scaling.mscale: found -1"));
+  CHECK_THAT(refusal(llama_with("yarn", "truncate", 1)), ContainsSubstring("rope_scaling.truncate: found 1"));
+  CHECK_THAT(refusal(llama_with("yarn", "attention_factor", 0)),
+             ContainsSubstring("rope_scaling.attention_factor: found 0"));
+  CHECK_THAT(refusal(with(llama_with(rope_object("yarn", "llama")), "rope_theta", 1)),
+             ContainsSubstring("rope_theta: found 1"));
+  CHECK_THAT(refusal(llama_with("dynamic", "original_max_position_embeddings", 32)),
+             ContainsSubstring("rope_scaling.original_max_position_embeddings: found 32, expected 128"));
+  json narrow = llama_with(rope_object("dynamic", "llama"));
+  narrow["head_dim"] = 2;
+  CHECK_THAT(refusal(narrow), ContainsSubstring("needs heads that turn 4 numbers or more"));
+  CHECK(read_json(llama_with(rope_object("dynamic", "llama"))).longest_sequence() == 256);
+  CHECK(read_json(llama_with(rope_object("yarn", "llama"))).longest_sequence() == 128);
+  CHECK(read_json(llama_with("yarn", "factor", 8.0)).longest_sequence() == 256);
+  CHECK(read_json(llama_with(rope_object("linear", "llama"))).longest_sequence() == 128);
+}
+
+// Half as wide, the frequencies are every second one of the whole width's.
+TEST_CASE("rotary of a part of the frequencies is scaled as the whole is") {
+  const auto positions = torch::arange(9).unsqueeze(0), length = torch::tensor({200});
+  for (const auto& type : kAll) {
+    if (type == "longrope") continue;
+    INFO(type);
+    const auto scaling =
+        type == "default" ? std::nullopt : read_json(llama_with(rope_object(type, "llama"))).rope_scaling;
+    const auto whole = Rotary(16, 100, scaling).tables(positions, length, torch::kFloat32).cos_BTH;
+    const auto part = Rotary(8, 100, scaling, 16).tables(positions, length, torch::kFloat32).cos_BTH;
+    const auto expected = whole.narrow(2, 0, 8).slice(2, std::nullopt, std::nullopt, 2);
+    CHECK(torch::equal(part.narrow(2, 0, 4), expected));
+    CHECK(torch::equal(part.narrow(2, 4, 4), expected));
+    const bool differs = type == "yarn" || type == "dynamic";
+    const auto alone = Rotary(8, 100, scaling).tables(positions, length, torch::kFloat32).cos_BTH;
+    CHECK(torch::allclose(part, alone, 1e-5, 1e-6) == !differs);
+  }
 }
 
 TEST_CASE("both forms of the rotary keys say the same") {
-  for (const std::string type : {"default", "linear", "llama3", "longrope"}) {
+  for (const auto& type : kAll) {
     INFO(type);
     const json older = llama_with(rope_object(type, "llama"));
     json newer = without(config_json("llama"), "rope_theta");
@@ -175,7 +246,7 @@ TEST_CASE("each rope type's own keys are needed and checked") {
   CHECK(scaling.low_freq_factor == 1);
   CHECK(scaling.high_freq_factor == 4);
   CHECK(scaling.original_positions == 32);
-  for (const std::string type : {"linear", "llama3", "longrope"}) {
+  for (const std::string type : {"linear", "dynamic", "llama3", "longrope"}) {
     const json object = rope_object(type, "llama");
     for (const auto& [key, value] : object.items()) {
       if (key == "rope_type") continue;
@@ -192,7 +263,7 @@ TEST_CASE("each rope type's own keys are needed and checked") {
 }
 
 TEST_CASE("the original context may stand beside the object") {
-  for (const std::string type : {"llama3", "longrope"}) {
+  for (const std::string type : {"llama3", "longrope", "yarn"}) {
     json config = llama_with(without(rope_object(type, "llama"), "original_max_position_embeddings"));
     config["original_max_position_embeddings"] = 64;
     CHECK(read_json(config).rope_scaling->original_positions == 64);

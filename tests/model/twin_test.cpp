@@ -170,12 +170,13 @@ TEST_CASE("a family's files survive being read and written: same tensors, same l
 }
 
 // The sequence as far as frequencies and causality let one forward pass give what follows each of its first
-// `length` tokens: longrope's short sequences are a pass of their own.
+// `length` tokens: longrope's short sequences are a pass of their own, and of dynamic's long ones each is.
 Ids pass_of(const Model& model, const Ids& ids, int64_t length) {
   const auto& rope = model.family.twin.rope;
   const auto all = static_cast<int64_t>(ids.size());
-  const bool is_short = rope.type == "longrope" && length <= rope.original;
-  return {ids.begin(), ids.begin() + (is_short ? std::min(all, rope.original) : all)};
+  const bool switches = rope.type == "longrope" || rope.type == "dynamic";
+  if (switches && length <= rope.original) return {ids.begin(), ids.begin() + std::min(all, rope.original)};
+  return {ids.begin(), ids.begin() + (rope.type == "dynamic" ? length : all)};
 }
 
 // The twin's logits after the first n tokens, for n = first … all.

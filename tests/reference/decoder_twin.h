@@ -15,13 +15,16 @@
 
 namespace attnlab::reference {
 
-// Frequencies f_i = θ^(-2i/d), changed as `type` says ("": not at all).
+// Frequencies f_i = θ^(-2i/d), changed as `type` says ("": not at all; "linear", "dynamic", "llama3", "yarn",
+// "longrope").
 struct TwinRope {
   std::string type = {};
   double theta = 10000;
   int64_t dim = 0;  // numbers of a head that turn, d
   double factor = 1, low = 1, high = 4;
   int64_t original = 0;
+  double fast = 32, slow = 1;  // yarn
+  bool whole_ends = true;      // yarn: truncate
   std::vector<double> short_factors = {}, long_factors = {};
   double table_factor = 1;   // on cos and sin
   double angle_scale = 1;    // for tests: how much logits move with the angles

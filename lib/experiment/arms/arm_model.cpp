@@ -14,11 +14,10 @@ namespace attnlab {
 ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device device,
                         const ArmWeights* start) {
   const ModelForm form = start ? start->form : arm_form(config.arm, base.config);
-  if (config.train.sequence_length > base.config.max_positions)
-    throw InputError(
-        BadInput{.key = "train.sequence_length",
-                 .found = fmt::format("{}", config.train.sequence_length),
-                 .expected = fmt::format("at most the base's {} positions", base.config.max_positions)});
+  if (const int64_t longest = base.config.longest_sequence(); config.train.sequence_length > longest)
+    throw InputError(BadInput{.key = "train.sequence_length",
+                              .found = fmt::format("{}", config.train.sequence_length),
+                              .expected = fmt::format("at most the base's {} positions", longest)});
   ArmModel model{.decoder = std::make_shared<Decoder>(form)};
   const auto trained = trainable_names(*model.decoder, config.train.trainable, "train.trainable");
   set_trainable(*model.decoder, trained);

@@ -72,14 +72,14 @@ void write_v3(const DecoderConfig& config, nlohmann::ordered_json& out) {
 const FamilyForm kDeepseekV2{.architecture = "DeepseekV2ForCausalLM",
                              .traits = {},
                              .defaults = {.head_dim = 64, .max_positions = 2048},
-                             .rope_types = {},
+                             .rope_types = {"linear", "dynamic", "llama3", "yarn"},
                              .read = read_v2,
                              .write = write_v2};
 
 const FamilyForm kDeepseekV3{.architecture = "DeepseekV3ForCausalLM",
                              .traits = {},
                              .defaults = {.head_dim = 64, .max_positions = 4096},
-                             .rope_types = {"linear", "llama3"},
+                             .rope_types = {"linear", "dynamic", "llama3", "yarn"},
                              .read = read_v3,
                              .write = write_v3};
 

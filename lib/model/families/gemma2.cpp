@@ -44,7 +44,7 @@ const FamilyForm kGemma2{
     .defaults = {.n_kv_heads = 4, .head_dim = 256, .max_positions = 8192, .tie_embeddings = true},
     .activation = "gelu_pytorch_tanh",
     .activation_key = "hidden_activation",
-    .rope_types = {"linear", "llama3"},
+    .rope_types = {"linear", "dynamic", "llama3", "yarn"},
     .read = read_gemma2,
     .write = write_gemma2};
 

@@ -71,6 +71,13 @@ double JsonKeys::positive(const std::string& key, double fallback) const {
   return has(key) ? positive(key) : fallback;
 }
 
+double JsonKeys::not_negative(const std::string& key, double fallback) const {
+  if (!has(key)) return fallback;
+  const json& value = object_.at(key);
+  if (!is_positive(value) && !(value.is_number() && value.get<double>() == 0)) refuse(key, "a number from 0");
+  return value.get<double>();
+}
+
 std::vector<double> JsonKeys::positives(const std::string& key, size_t size) const {
   const auto found = object_.find(key);
   const bool valid = found != object_.end() && found->is_array() && found->size() == size &&

@@ -25,6 +25,7 @@ class JsonKeys {
   int64_t count_or_zero(const std::string& key, int64_t fallback) const;
   double positive(const std::string& key) const;  // a finite number above 0
   double positive(const std::string& key, double fallback) const;
+  double not_negative(const std::string& key, double fallback) const;        // a finite number from 0
   std::vector<double> positives(const std::string& key, size_t size) const;  // a list of `size` of them
   bool flag(const std::string& key, bool fallback) const;
   std::string text(const std::string& key, const std::string& fallback) const;

@@ -21,7 +21,7 @@ void write_llama(const DecoderConfig& config, nlohmann::ordered_json& out) {
 const FamilyForm kLlama{.architecture = "LlamaForCausalLM",
                         .traits = {},
                         .defaults = {},
-                        .rope_types = {"linear", "llama3", "longrope"},
+                        .rope_types = {"linear", "dynamic", "llama3", "yarn", "longrope"},
                         .read = read_llama,
                         .write = write_llama};
 

@@ -16,7 +16,7 @@ void write_mistral(const DecoderConfig& config, nlohmann::ordered_json& out) { w
 const FamilyForm kMistral{.architecture = "MistralForCausalLM",
                           .traits = {},
                           .defaults = {.n_kv_heads = 8, .max_positions = 131072},
-                          .rope_types = {"linear", "llama3", "longrope"},
+                          .rope_types = {"linear", "dynamic", "llama3", "yarn", "longrope"},
                           .read = read_mistral,
                           .write = write_mistral};
 

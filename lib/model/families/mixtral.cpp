@@ -28,7 +28,7 @@ const FamilyForm kMixtral{
     .architecture = "MixtralForCausalLM",
     .traits = {},
     .defaults = {.n_kv_heads = 8, .norm_eps = 1e-5, .rope_theta = 1e6, .max_positions = 131072},
-    .rope_types = {"linear", "llama3", "longrope"},
+    .rope_types = {"linear", "dynamic", "llama3", "yarn", "longrope"},
     .read = read_mixtral,
     .write = write_mixtral};
 

@@ -28,7 +28,7 @@ void read_qwen2(const JsonKeys& keys, DecoderConfig& config) {
 const FamilyForm kQwen2{.architecture = "Qwen2ForCausalLM",
                         .traits = {},
                         .defaults = {.n_kv_heads = 32, .max_positions = 32768},
-                        .rope_types = {"linear", "llama3", "longrope"},
+                        .rope_types = {"linear", "dynamic", "llama3", "yarn", "longrope"},
                         .read = read_qwen2,
                         .write = write_qwen_window};
 

@@ -21,7 +21,7 @@ void write_qwen3(const DecoderConfig& config, nlohmann::ordered_json& out) {
 const FamilyForm kQwen3{.architecture = "Qwen3ForCausalLM",
                         .traits = {.qk_norm = true},
                         .defaults = {.n_kv_heads = 32, .head_dim = 128, .max_positions = 32768},
-                        .rope_types = {"linear", "llama3", "longrope"},
+                        .rope_types = {"linear", "dynamic", "llama3", "yarn", "longrope"},
                         .read = read_qwen3,
                         .write = write_qwen3};
 

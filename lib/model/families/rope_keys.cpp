@@ -43,10 +43,47 @@ std::string read_type(const JsonKeys& inner, const FamilyForm& form) {
   return type;
 }
 
+constexpr const char* kOriginal = "original_max_position_embeddings";
+
+// In the object or beside it. Which of two counts depends on the version of Hugging Face transformers.
 int64_t read_original(const JsonKeys& keys, const JsonKeys& inner) {
-  constexpr const char* key = "original_max_position_embeddings";
-  require_same(keys, inner, key);
-  return inner.has(key) || !keys.has(key) ? inner.count(key) : keys.count(key);
+  require_same(keys, inner, kOriginal);
+  return inner.has(kOriginal) || !keys.has(kOriginal) ? inner.count(kOriginal) : keys.count(kOriginal);
+}
+
+// Grows from the model's own length; another one is not looked at by Hugging Face transformers.
+RopeScaling read_dynamic(const JsonKeys& inner, const DecoderConfig& config) {
+  if (config.turning_dim() < 4)
+    inner.refuse("rope_type",
+                 fmt::format("another one: dynamic needs heads that turn 4 numbers or more, not {}",
+                             config.turning_dim()));
+  if (inner.count(kOriginal, config.max_positions) != config.max_positions)
+    inner.refuse(kOriginal,
+                 fmt::format("{}, max_position_embeddings: dynamic grows from there", config.max_positions));
+  return {.type = RopeType::dynamic,
+          .factor = inner.positive("factor"),
+          .original_positions = config.max_positions};
+}
+
+RopeScaling read_yarn(const JsonKeys& keys, const JsonKeys& inner, const DecoderConfig& config) {
+  const bool original = inner.has(kOriginal) || keys.has(kOriginal);
+  RopeScaling scaling{.type = RopeType::yarn,
+                      .original_positions = original ? read_original(keys, inner) : config.max_positions,
+                      .beta_fast = inner.positive("beta_fast", 32),
+                      .beta_slow = inner.positive("beta_slow", 1),
+                      .mscale = inner.not_negative("mscale", 0),
+                      .mscale_all_dim = inner.not_negative("mscale_all_dim", 0),
+                      .truncate = inner.flag("truncate", true)};
+  // null: the ratio of the two contexts.
+  const bool is_null = inner.object().contains("factor") && !inner.has("factor");
+  scaling.factor =
+      is_null ? static_cast<double>(config.max_positions) / static_cast<double>(scaling.original_positions)
+              : inner.positive("factor");
+  if (inner.has("attention_factor")) scaling.attention_factor = inner.positive("attention_factor");
+  if (scaling.beta_fast < scaling.beta_slow)
+    inner.refuse("beta_fast", fmt::format("at least beta_slow {}", scaling.beta_slow));
+  if (config.rope_theta <= 1) keys.refuse("rope_theta", "a number above 1: yarn takes its logarithm");
+  return scaling;
 }
 
 RopeScaling read_llama3(const JsonKeys& keys, const JsonKeys& inner) {
@@ -74,16 +111,18 @@ RopeScaling read_longrope(const JsonKeys& keys, const JsonKeys& inner, const Dec
   if (inner.has("attention_factor")) {
     scaling.attention_factor = inner.positive("attention_factor");
   } else if (scaling.original_positions < 2) {
-    inner.refuse("original_max_position_embeddings", "2 or more");
+    inner.refuse(kOriginal, "2 or more");
   }
   return scaling;
 }
 
 Strings keys_of(const std::string& type) {
   // The original length is written beside every type by some versions; without a scaling it changes nothing.
-  Strings keys{"rope_type", "type", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings"};
+  Strings keys{"rope_type", "type", "rope_theta", "partial_rotary_factor", kOriginal};
   const auto add = [&](const Strings& more) { keys.insert(keys.end(), more.begin(), more.end()); };
-  if (type == "linear") add({"factor"});
+  if (type == "linear" || type == "dynamic") add({"factor"});
+  if (type == "yarn")
+    add({"factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"});
   if (type == "llama3") add({"factor", "low_freq_factor", "high_freq_factor"});
   if (type == "longrope") add({"factor", "short_factor", "long_factor", "attention_factor"});
   return keys;
@@ -93,9 +132,8 @@ Strings keys_of(const std::string& type) {
 // looks like a key of the type misspelt is refused, and so are objects: rotary keys for each type of layer.
 void pass_over_others(const JsonKeys& inner, const std::string& type) {
   Strings known = keys_of(type);
-  Strings others{"mrope_section",  "mrope_interleaved",    "beta_fast", "beta_slow",  "mscale",
-                 "mscale_all_dim", "extrapolation_factor", "truncate",  "attn_factor"};
-  for (const char* other : {"linear", "llama3", "longrope"})
+  Strings others{"mrope_section", "mrope_interleaved", "extrapolation_factor", "attn_factor"};
+  for (const char* other : {"linear", "dynamic", "llama3", "yarn", "longrope"})
     for (const auto& key : keys_of(other)) others.push_back(key);
   for (const auto& [key, value] : inner.object().items()) {
     if (value.is_null() || std::find(known.begin(), known.end(), key) != known.end()) continue;
@@ -122,8 +160,12 @@ void read_scaling(const JsonKeys& keys, const JsonKeys& inner, const FamilyForm&
   pass_over_others(inner, type);
   if (type == "linear")
     config.rope_scaling = {.type = RopeType::linear, .factor = inner.positive("factor")};
+  else if (type == "dynamic")
+    config.rope_scaling = read_dynamic(inner, config);
   else if (type == "llama3")
     config.rope_scaling = read_llama3(keys, inner);
+  else if (type == "yarn")
+    config.rope_scaling = read_yarn(keys, inner, config);
   else if (type == "longrope")
     config.rope_scaling = read_longrope(keys, inner, config);
 }
@@ -150,6 +192,21 @@ void read_rope(const JsonKeys& keys, const FamilyForm& form, DecoderConfig& conf
     keys.refuse(names.back(), "what " + names.front() + " says, or only one of the two");
 }
 
+namespace {
+
+// Beside type and factor; what is as Hugging Face takes it without the key is left out.
+void write_yarn(const RopeScaling& scaling, nlohmann::ordered_json& inner) {
+  inner[kOriginal] = scaling.original_positions;
+  inner["beta_fast"] = scaling.beta_fast;
+  inner["beta_slow"] = scaling.beta_slow;
+  if (scaling.attention_factor) inner["attention_factor"] = *scaling.attention_factor;
+  if (scaling.mscale > 0) inner["mscale"] = scaling.mscale;
+  if (scaling.mscale_all_dim > 0) inner["mscale_all_dim"] = scaling.mscale_all_dim;
+  if (!scaling.truncate) inner["truncate"] = false;
+}
+
+}  // namespace
+
 void write_rope(const DecoderConfig& config, nlohmann::ordered_json& out) {
   out["rope_theta"] = config.rope_theta;
   if (config.rotary_dim > 0)
@@ -163,13 +220,14 @@ void write_rope(const DecoderConfig& config, nlohmann::ordered_json& out) {
   if (scaling.type == RopeType::llama3) {
     inner["low_freq_factor"] = scaling.low_freq_factor;
     inner["high_freq_factor"] = scaling.high_freq_factor;
-    inner["original_max_position_embeddings"] = scaling.original_positions;
+    inner[kOriginal] = scaling.original_positions;
   }
+  if (scaling.type == RopeType::yarn) write_yarn(scaling, inner);
   if (scaling.type == RopeType::longrope) {
     inner["short_factor"] = scaling.short_factors;
     inner["long_factor"] = scaling.long_factors;
     if (scaling.attention_factor) inner["attention_factor"] = *scaling.attention_factor;
-    out["original_max_position_embeddings"] = scaling.original_positions;
+    out[kOriginal] = scaling.original_positions;
   }
 }
 
