@@ -5,7 +5,9 @@
 //   [c, k_rope] = W_KVA x,  c ← norm(c)               c [R] and RoPE(k_rope) are what the cache keeps
 //   [q_nope, q_rope] = W_Q x   or   W_QB norm(W_QA x)   per head
 //   [k_nope, v] = W_KVB c                             per head
-//   o = softmax((q_nope k_nopeᵀ + RoPE(q_rope) RoPE(k_rope)ᵀ) / √(nope + rope)) v
+//   o = softmax(scale (q_nope k_nopeᵀ + RoPE(q_rope) RoPE(k_rope)ᵀ)) v
+//
+// scale: 1/√(nope + rope), times YaRN's factor where the base has one (RopeScaling::mla_score_factor).
 //
 // k_rope is shared by all heads, so rotary does not stand between W_KVB and the scores: with `absorb`, decoding
 // moves W_KVB's key part into the query and its value part behind the sum, and reads the latent cache once, as

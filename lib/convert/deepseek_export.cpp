@@ -124,8 +124,8 @@ std::optional<BadInput> export_problem(const ModelForm& form) {
                          "attention to all tokens: DeepSeek-V3 has no windows");
   if (config.attention_softcap > 0 || config.final_softcap > 0)
     return inexpressible("soft caps", "none: DeepSeek-V3 has none");
-  if (config.n_experts > 0)
-    return inexpressible(fmt::format("{} experts without shared ones", config.n_experts),
+  if (config.moe)
+    return inexpressible(fmt::format("{} experts without shared ones", config.moe->n_experts),
                          "dense MLPs: DeepSeek-V3 routes its experts in another way");
   if (traits.gelu || traits.sandwich_norms || traits.norm_plus_one || traits.scaled_embedding || traits.qk_norm)
     return inexpressible(fmt::format("the norms, activation or embedding of family {}", name_of(config.family)),

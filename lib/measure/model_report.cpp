@@ -101,6 +101,20 @@ std::string rope_text(const DecoderConfig& c) {
   return text;
 }
 
+std::string mlp_text(const DecoderConfig& c) {
+  const int64_t sparse = c.layers_with_experts();
+  const std::string dense = fmt::format("d_ff {}{}", c.d_ff, c.mlp_bias ? ", biases" : "");
+  if (sparse == 0) return dense;
+  const MoeShape& moe = *c.moe;
+  std::string text =
+      fmt::format("{} experts of d_ff {}, {} per token", moe.n_experts, moe.d_ff, moe.experts_per_token);
+  if (moe.groups_per_token < moe.n_groups)
+    text += fmt::format(" out of {} of {} groups", moe.groups_per_token, moe.n_groups);
+  if (moe.n_shared > 0) text += fmt::format(", {} shared", moe.n_shared);
+  if (sparse == c.n_layers) return text;
+  return fmt::format("{}, in {} layers; {} in the others", text, sparse, dense);
+}
+
 std::string positions_text(const DecoderConfig& c) {
   if (c.longest_sequence() == c.max_positions) return fmt::format("{}", c.max_positions);
   return fmt::format("{}, stretched to {}", c.max_positions, c.longest_sequence());
@@ -120,8 +134,6 @@ std::string weights_text(const ModelFacts& facts, const ParameterCounts& counts)
 
 std::string shape_text(const ModelFacts& facts, const KvForm& own, const ParameterCounts& counts) {
   const DecoderConfig& c = facts.config;
-  const std::string experts =
-      c.n_experts > 0 ? fmt::format(", {} experts, {} per token", c.n_experts, c.experts_per_token) : "";
   const std::string layout = facts.converted ? ", converted: in the layout of attnlab" : "";
   return aligned({{"family", std::string(name_of(c.family)) + layout},
                   {"weights", weights_text(facts, counts)},
@@ -129,7 +141,7 @@ std::string shape_text(const ModelFacts& facts, const KvForm& own, const Paramet
                   {"d_model", fmt::format("{}", c.d_model)},
                   {"attention", attention_text(facts, own)},
                   {"rope", rope_text(c)},
-                  {"mlp", fmt::format("d_ff {}{}{}", c.d_ff, experts, c.mlp_bias ? ", biases" : "")},
+                  {"mlp", mlp_text(c)},
                   {"positions", positions_text(c)},
                   {"vocabulary", fmt::format("{}{}", c.vocab_size,
                                              c.tie_embeddings ? ", output tied to the embedding" : "")}},

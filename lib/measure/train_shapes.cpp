@@ -41,7 +41,7 @@ std::shared_ptr<Decoder> random_arm(const DecoderConfig& shape, const std::strin
     throw InputError(*problem);
   }
   auto decoder = std::make_shared<Decoder>(shape, variant);  // its values are never touched
-  if (!decoder->layers().front()->mixer()->fixed_parameters().empty())
+  if (!decoder->layers().front()->fixed_parameters().empty())
     throw InputError(BadInput{
         .file = "--arm", .found = "'" + arm + "'", .expected = "a variant whose parameters are all trained"});
   const auto names = trainable_names(*decoder, config.trainable, "--trainable");

@@ -11,6 +11,8 @@
 namespace attnlab {
 namespace {
 
+constexpr const char* kMixer = "self_attn";
+
 // A module that only holds one parameter called "weight", so that names nest as in Hugging Face's files.
 torch::Tensor weight_under(torch::nn::Module& parent, const std::string& name, torch::IntArrayRef shape) {
   struct Holder : torch::nn::Module {};
@@ -20,14 +22,14 @@ torch::Tensor weight_under(torch::nn::Module& parent, const std::string& name, t
 
 }  // namespace
 
-DecoderLayer::DecoderLayer(const DecoderConfig& config, std::shared_ptr<Mixer> mixer)
-    : mixer_(std::move(mixer)) {
+DecoderLayer::DecoderLayer(const DecoderConfig& config, int64_t layer, std::shared_ptr<Mixer> mixer)
+    : mixer_(std::move(mixer)), mlp_(make_mlp(config, layer)) {
   const FamilyTraits& traits = traits_of(config.family);
   const auto norm = [&](const char* name) {
     return register_module(name, RmsNorm(config.d_model, config.norm_eps, traits.norm_plus_one));
   };
   mixer_norm_ = norm("input_layernorm");
-  register_module("self_attn", mixer_);
+  register_module(kMixer, mixer_);
   if (traits.sandwich_norms) {
     after_mixer_ = norm("post_attention_layernorm");
     mlp_norm_ = norm("pre_feedforward_layernorm");
@@ -35,19 +37,26 @@ DecoderLayer::DecoderLayer(const DecoderConfig& config, std::shared_ptr<Mixer> m
   } else {
     mlp_norm_ = norm("post_attention_layernorm");
   }
-  mlp_ = register_mlp(*this, config);
+  register_module(mlp_.name, mlp_.mlp);
+}
+
+std::vector<std::string> DecoderLayer::fixed_parameters() const {
+  std::vector<std::string> names;
+  for (const auto& name : mixer_->fixed_parameters()) names.push_back(std::string(kMixer) + "." + name);
+  for (const auto& name : mlp_.mlp->fixed_parameters()) names.push_back(mlp_.name + "." + name);
+  return names;
 }
 
 torch::Tensor DecoderLayer::forward(torch::Tensor x_BTD, MixerInput input) {
   input.x_BTD = mixer_norm_(x_BTD);
   const auto mixed_BTD = mixer_->forward(input);
   x_BTD = x_BTD + (after_mixer_ ? after_mixer_(mixed_BTD) : mixed_BTD);
-  const auto mlp_BTD = mlp_->forward(mlp_norm_(x_BTD));
+  const auto mlp_BTD = mlp_.mlp->forward(mlp_norm_(x_BTD));
   return x_BTD + (after_mlp_ ? after_mlp_(mlp_BTD) : mlp_BTD);
 }
 
 std::shared_ptr<DecoderLayer> make_layer(const ModelForm& form, int64_t layer) {
-  return std::make_shared<DecoderLayer>(form.config,
+  return std::make_shared<DecoderLayer>(form.config, layer,
                                         make_mixer(form.config.attention_shape(layer), form.of(layer)));
 }
 
@@ -82,7 +91,7 @@ Decoder::Decoder(const ModelForm& form, const MixerMaker& mixers) : form_(form) 
     const auto [way, is_new] = way_of.try_emplace(turning_width(form_, i), rotaries_.size());
     if (is_new) rotaries_.push_back(layer_rotary(form_, i));
     ways_.push_back(way->second);
-    layers_.push_back(mixers ? std::make_shared<DecoderLayer>(config, mixers(i)) : make_layer(form_, i));
+    layers_.push_back(mixers ? std::make_shared<DecoderLayer>(config, i, mixers(i)) : make_layer(form_, i));
     list->push_back(layers_.back());
   }
   final_norm_ = model->register_module(

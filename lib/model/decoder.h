@@ -42,17 +42,19 @@ struct DecoderContext {
 
 class DecoderLayer : public torch::nn::Module {
  public:
-  DecoderLayer(const DecoderConfig& config, std::shared_ptr<Mixer> mixer);
+  DecoderLayer(const DecoderConfig& config, int64_t layer, std::shared_ptr<Mixer> mixer);
   // `input.x_BTD` is taken from x.
   torch::Tensor forward(torch::Tensor x_BTD, MixerInput input);
   const std::shared_ptr<Mixer>& mixer() const { return mixer_; }
-  const Mlp& mlp() const { return *mlp_; }
+  const Mlp& mlp() const { return *mlp_.mlp; }
+  // Parameters that are never trained, by their names in the layer.
+  std::vector<std::string> fixed_parameters() const;
 
  private:
   // Norms before mixer and MLP, and behind each where the family has them.
   RmsNorm mixer_norm_{nullptr}, mlp_norm_{nullptr}, after_mixer_{nullptr}, after_mlp_{nullptr};
   std::shared_ptr<Mixer> mixer_;
-  std::shared_ptr<Mlp> mlp_;
+  NamedMlp mlp_;
 };
 
 // A layer of a form, its weights uninitialised.

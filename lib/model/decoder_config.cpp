@@ -28,6 +28,12 @@ AttentionShape DecoderConfig::attention_shape(int64_t layer) const {
           .n_layers = n_layers};
 }
 
+int64_t DecoderConfig::layers_with_experts() const {
+  int64_t count = 0;
+  for (int64_t i = 0; i < n_layers; ++i) count += has_experts(i) ? 1 : 0;
+  return count;
+}
+
 int64_t DecoderConfig::longest_sequence() const {
   if (!rope_scaling || !rope_scaling->by_width()) return max_positions;
   const double reach = rope_scaling->factor * static_cast<double>(rope_scaling->original_positions);

@@ -7,6 +7,7 @@
 #include "attention/rope_scaling.h"
 #include "attention/shape.h"
 #include "core/fields.h"
+#include "model/moe_shape.h"
 
 namespace attnlab {
 
@@ -33,6 +34,7 @@ struct FamilyTraits {
   bool norm_plus_one = false;     // norms multiply by 1 + weight
   bool scaled_embedding = false;  // embeddings times √d_model
   bool qk_norm = false;           // norms of query and key heads
+  bool float32_router = false;    // experts' logits are float32 in every format, and so is the router held
 };
 const FamilyTraits& traits_of(Family family);
 
@@ -55,9 +57,8 @@ struct DecoderConfig {
   double query_scalar = 0;                  // scores are divided by its root; 0: head_dim
   double attention_softcap = 0;             // 0: none
   double final_softcap = 0;                 // 0: none
-  int64_t n_experts = 0;                    // 0: one dense MLP
-  int64_t experts_per_token = 0;
-  std::optional<MlaShape> mla;  // present: attention is MLA in DeepSeek's form
+  std::optional<MoeShape> moe;              // absent: dense MLPs
+  std::optional<MlaShape> mla;              // present: attention is MLA in DeepSeek's form
   bool tie_embeddings = false;
   bool qkv_bias = false;
   bool o_bias = false;
@@ -87,8 +88,7 @@ struct DecoderConfig {
     visit(Key{"query_scalar", "scores are divided by its root; 0: head_dim"}.at_least(0), self.query_scalar);
     visit(Key{"attention_softcap", "cap of the scores; 0: none"}.at_least(0), self.attention_softcap);
     visit(Key{"final_softcap", "cap of the logits; 0: none"}.at_least(0), self.final_softcap);
-    visit(Key{"n_experts", "experts of each layer; 0: a dense MLP"}.at_least(0), self.n_experts);
-    visit(Key{"experts_per_token", "experts that a token goes through"}.at_least(0), self.experts_per_token);
+    visit(Key{"moe", "mixtures of experts in place of MLPs"}, self.moe);
     visit(Key{"mla", "attention is MLA in DeepSeek's form"}, self.mla);
     visit(Key{"tie_embeddings", "the output matrix is the embedding"}, self.tie_embeddings);
     visit(Key{"qkv_bias",
@@ -103,6 +103,8 @@ struct DecoderConfig {
     const bool named = std::find(window_layers.begin(), window_layers.end(), layer) != window_layers.end();
     return window > 0 && (window_layers.empty() || named);
   }
+  bool has_experts(int64_t layer) const { return moe && moe->in_layer(layer); }
+  int64_t layers_with_experts() const;
   // Numbers of a head (of its shared rotary part, with MLA) that turn.
   int64_t turning_dim() const { return mla ? mla->qk_rope_head_dim : rotary_dim > 0 ? rotary_dim : head_dim; }
   // Tokens of the longest sequence that it is meant for: max_positions, or factor × original_positions where

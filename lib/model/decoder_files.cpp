@@ -1,6 +1,8 @@
 // Decoders in files: the part of decoder_weights.h that reads checkpoints and names their tensors.
 #include <fmt/ranges.h>
 
+#include <nlohmann/json.hpp>
+
 #include "checkpoint/json.h"
 #include "core/errors.h"
 #include "model/decoder_weights.h"
@@ -50,6 +52,13 @@ Shapes file_shapes(const Checkpoint& checkpoint, const ModelForm& form, const Sh
     if (!isnew) place->second[0] += shape[0];
   }
   return shapes;
+}
+
+// A router that computes in float32 is held so, too.
+torch::ScalarType held_type(const ModelForm& form, const std::string& name, torch::ScalarType dtype) {
+  const bool of_router = name.ends_with(".gate.weight") || name.ends_with(".e_score_correction_bias");
+  const bool wide = of_router && traits_of(form.config.family).float32_router;
+  return wide ? c10::promoteTypes(dtype, torch::kFloat32) : dtype;
 }
 
 std::vector<std::string> keys_of(const Shapes& shapes) {
@@ -112,7 +121,7 @@ TensorMap read_weights(const Checkpoint& checkpoint, const ModelForm& form, torc
   const Shapes parameters = parameter_shapes(form, checkpoint);
   check_tensors(checkpoint, form, parameters);
   return gather(checkpoint, form, parameters,
-                [&](const auto& name) { return checkpoint.tensor_as(name, dtype); });
+                [&](const auto& name) { return checkpoint.tensor_as(name, held_type(form, name, dtype)); });
 }
 
 }  // namespace
@@ -148,7 +157,8 @@ TensorMap read_layer_weights(const Checkpoint& checkpoint, const ModelForm& form
     parameters[prefix + name] = shape;
   check_present(checkpoint, file_shapes(checkpoint, form, parameters));
   const auto weights = gather(checkpoint, form, parameters, [&](const auto& name) {
-    const auto values = torch::empty(checkpoint.shape(name), torch::dtype(dtype).device(device));
+    const auto values =
+        torch::empty(checkpoint.shape(name), torch::dtype(held_type(form, name, dtype)).device(device));
     checkpoint.copy_to(name, values);
     return values;
   });

@@ -21,7 +21,7 @@ TensorMap random_base_weights(const DecoderConfig& config, uint64_t seed) {
   for (const auto& [name, shape] : shapes) {
     if (name.ends_with("norm.weight")) {
       weights[name] = traits_of(config.family).norm_plus_one ? torch::zeros(shape) : torch::ones(shape);
-    } else if (name.ends_with(".bias")) {
+    } else if (name.ends_with(".bias") || name.ends_with("correction_bias")) {
       weights[name] = torch::zeros(shape);
     } else {
       const bool writes =

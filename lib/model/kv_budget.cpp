@@ -17,11 +17,13 @@ void require_countable(const DecoderConfig& c, const LatentRanks& ranks = {}) {
   const MlaShape mla = c.mla.value_or(MlaShape{});
   const int64_t head =
       2 * c.head_dim + mla.qk_nope_head_dim + mla.v_head_dim + mla.qk_rope_head_dim + ranks.qk_rope_head_dim;
-  const int64_t longest = std::max({c.d_model, c.d_ff, mla.q_lora_rank, mla.kv_lora_rank, ranks.kv_lora_rank});
+  const MoeShape moe = c.moe.value_or(MoeShape{});
+  const int64_t longest =
+      std::max({c.d_model, c.d_ff, moe.d_ff, mla.q_lora_rank, mla.kv_lora_rank, ranks.kv_lora_rank});
   const double widest =
       std::max(static_cast<double>(longest), static_cast<double>(c.n_heads) * static_cast<double>(head));
-  const double layers =
-      static_cast<double>(c.n_layers) * static_cast<double>(std::max<int64_t>(1, c.n_experts));
+  const double layers = static_cast<double>(c.n_layers) *
+                        std::max(1.0, static_cast<double>(moe.n_experts) + static_cast<double>(moe.n_shared));
   const double most = 16 * layers * widest * widest + 2 * static_cast<double>(c.vocab_size) * widest;
   if (most < 0x1p62) return;
   throw InputError(BadInput{.found = fmt::format("sizes of up to {:.0e} parameters", most),
@@ -111,6 +113,22 @@ std::vector<KvForm> forms_of_mla(const DecoderConfig& c, const LatentRanks& rank
 
 }  // namespace
 
+namespace {
+
+// One layer's experts, router and shared experts; and of them what a token does not go through.
+struct ExpertCounts {
+  int64_t all = 0, idle = 0;
+};
+ExpertCounts count_experts(const DecoderConfig& c) {
+  if (!c.moe) return {};
+  const int64_t expert = 3 * c.d_model * c.moe->d_ff;
+  const int64_t router = c.moe->n_experts * (c.d_model + (c.moe->score == RouterScore::sigmoid ? 1 : 0));
+  return {.all = (c.moe->n_experts + c.moe->n_shared) * expert + router,
+          .idle = (c.moe->n_experts - c.moe->experts_per_token) * expert};
+}
+
+}  // namespace
+
 ParameterCounts count_parameters(const DecoderConfig& c) {
   require_countable(c);
   const int64_t D = c.d_model, layer_norms = traits_of(c.family).sandwich_norms ? 4 : 2;
@@ -119,10 +137,11 @@ ParameterCounts count_parameters(const DecoderConfig& c) {
   counts.embedding = c.vocab_size * D;
   counts.output = c.tie_embeddings ? 0 : counts.embedding;
   counts.attention = c.n_layers * count_mixer(c.attention_shape(), native_variant(c)).parameters;
-  counts.mlp = c.n_layers * (c.n_experts > 0 ? c.n_experts * (mlp + D) : mlp);
+  const ExpertCounts experts = count_experts(c);
+  const int64_t sparse = c.layers_with_experts();
+  counts.mlp = sparse * experts.all + (c.n_layers - sparse) * mlp;
   counts.norms = (c.n_layers * layer_norms + 1) * D;
-  const int64_t idle = c.n_experts > 0 ? c.n_experts - c.experts_per_token : 0;
-  counts.active = counts.total() - c.n_layers * idle * mlp;
+  counts.active = counts.total() - sparse * experts.idle;
   return counts;
 }
 

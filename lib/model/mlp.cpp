@@ -1,6 +1,9 @@
 #include "model/mlp.h"
 
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/nn/modules/container/modulelist.h>
+
+#include <cmath>
 
 #include "kernels/fused.h"
 
@@ -21,28 +24,80 @@ double GatedMlp::forward_flops_per_token() const {
   return 2.0 * static_cast<double>(gate_->weight.numel() + up_->weight.numel() + down_->weight.numel());
 }
 
-MoeMlp::MoeMlp(const DecoderConfig& config)
-    : chosen_(config.experts_per_token),
-      gate_(register_module("gate", Linear(config.d_model, config.n_experts))) {
-  const auto list = register_module("experts", torch::nn::ModuleList());
-  const bool gelu = traits_of(config.family).gelu;
-  for (int64_t e = 0; e < config.n_experts; ++e) {
-    experts_.push_back(std::make_shared<GatedMlp>(config.d_model, config.d_ff, gelu, GatedMlp::kMixtralNames));
-    list->push_back(experts_.back());
-  }
+Router::Router(int64_t d_model, const MoeShape& moe, bool in_float32)
+    : moe_(moe),
+      in_float32_(in_float32),
+      weight_(register_parameter("weight", empty_parameter({moe.n_experts, d_model}))) {
+  // A parameter, so that it is saved, loaded and moved with the others.
+  if (moe.score == RouterScore::sigmoid)
+    bias_ = register_parameter("e_score_correction_bias", empty_parameter({moe.n_experts}),
+                               /*requires_grad=*/false);
 }
 
-// Tokens are put in the order of their experts (M = tokens · k rows), so that each expert reads its rows as one
+void Router::to(torch::Device device, torch::Dtype dtype, bool non_blocking) {
+  Module::to(device, in_float32_ ? c10::promoteTypes(dtype, torch::kFloat32) : dtype, non_blocking);
+}
+
+void Router::to(torch::Dtype dtype, bool non_blocking) {
+  Module::to(in_float32_ ? c10::promoteTypes(dtype, torch::kFloat32) : dtype, non_blocking);
+}
+
+torch::Tensor Router::logits(const torch::Tensor& x_MD) const {
+  const auto wide = c10::promoteTypes(x_MD.scalar_type(), torch::kFloat32);
+  if (!in_float32_) return torch::linear(x_MD, weight_).to(wide);
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+  return torch::linear(x_MD.to(wide), weight_.to(wide));
+}
+
+torch::Tensor Router::chosen_experts(const torch::Tensor& scores_ME) const {
+  const torch::NoGradGuard no_grad;
+  auto choice_ME = bias_.defined() ? scores_ME + bias_ : scores_ME;
+  if (moe_.groups_per_token < moe_.n_groups) {
+    const auto choice_MNe = choice_ME.unflatten(-1, {moe_.n_groups, moe_.experts_per_group()});
+    const auto group_MN = moe_.score == RouterScore::sigmoid
+                              ? std::get<0>(torch::topk(choice_MNe, 2, -1)).sum(-1)
+                              : choice_MNe.amax(-1);
+    const auto best = std::get<1>(torch::topk(group_MN, moe_.groups_per_token, -1));
+    const auto left_out_MN = torch::ones_like(group_MN, torch::kBool).scatter(-1, best, false);
+    choice_ME = choice_MNe.masked_fill(left_out_MN.unsqueeze(-1), -INFINITY).flatten(-2);
+  }
+  return std::get<1>(torch::topk(choice_ME, moe_.experts_per_token, -1));
+}
+
+Router::Choice Router::forward(const torch::Tensor& x_MD) {
+  const auto logits_ME = logits(x_MD);
+  const auto scores_ME =
+      moe_.score == RouterScore::sigmoid ? torch::sigmoid(logits_ME) : torch::softmax(logits_ME, -1);
+  const auto expert_Mk = chosen_experts(scores_ME);
+  auto weight_Mk = scores_ME.gather(-1, expert_Mk);
+  if (moe_.normalised) weight_Mk = weight_Mk / (weight_Mk.sum(-1, true) + 1e-20);  // DeepSeek's own guard
+  if (moe_.scale != 1) weight_Mk = weight_Mk * moe_.scale;
+  return {expert_Mk, weight_Mk};
+}
+
+MoeMlp::MoeMlp(const DecoderConfig& config) : moe_(config.moe.value()) {
+  const FamilyTraits& traits = traits_of(config.family);
+  const auto& names = config.family == Family::mixtral ? GatedMlp::kMixtralNames : GatedMlp::kLlamaNames;
+  gate_ = register_module("gate", std::make_shared<Router>(config.d_model, moe_, traits.float32_router));
+  const auto list = register_module("experts", torch::nn::ModuleList());
+  for (int64_t e = 0; e < moe_.n_experts; ++e) {
+    experts_.push_back(std::make_shared<GatedMlp>(config.d_model, moe_.d_ff, traits.gelu, names));
+    list->push_back(experts_.back());
+  }
+  if (moe_.n_shared > 0)
+    shared_ = register_module(
+        "shared_experts",
+        std::make_shared<GatedMlp>(config.d_model, moe_.n_shared * moe_.d_ff, traits.gelu, names));
+}
+
+// Tokens are put in the order of their experts (R = tokens · k rows), so that each expert reads its rows as one
 // piece and the sum goes back by one index_add.
 torch::Tensor MoeMlp::forward(const torch::Tensor& x) {
   const auto x_MD = x.flatten(0, -2);
-  const auto shares_ME = torch::softmax(gate_(x_MD).to(torch::kFloat32), -1);
-  const auto [top_Mk, expert_Mk] = torch::topk(shares_ME, chosen_, -1);
-  const auto weight_Mk = top_Mk / top_Mk.sum(-1, true);
-
+  const auto [expert_Mk, weight_Mk] = gate_->forward(x_MD);
   const auto order = torch::argsort(expert_Mk.flatten(), /*stable=*/true, -1, false);
-  const auto token_R = torch::floor_divide(order, chosen_);
-  const auto counts = torch::bincount(expert_Mk.flatten(), {}, gate_->weight.size(0)).to(torch::kCPU);
+  const auto token_R = torch::floor_divide(order, moe_.experts_per_token);
+  const auto counts = torch::bincount(expert_Mk.flatten(), {}, moe_.n_experts).to(torch::kCPU);
   const auto rows_RD = x_MD.index_select(0, token_R);
   std::vector<torch::Tensor> outputs;
   int64_t begin = 0;
@@ -51,21 +106,28 @@ torch::Tensor MoeMlp::forward(const torch::Tensor& x) {
     if (rows > 0) outputs.push_back(experts_[e]->forward(rows_RD.narrow(0, begin, rows)));
     begin += rows;
   }
-  const auto weight_R1 = weight_Mk.flatten().index_select(0, order).unsqueeze(1).to(x.scalar_type());
-  const auto out_RD = torch::cat(outputs, 0).to(x.scalar_type()) * weight_R1;
-  return torch::zeros_like(x_MD).index_add(0, token_R, out_RD).view(x.sizes());
+  const auto weight_R1 = weight_Mk.flatten().index_select(0, order).unsqueeze(1);
+  const auto out_RD = (torch::cat(outputs, 0) * weight_R1).to(x.scalar_type());
+  const auto routed = torch::zeros_like(x_MD).index_add(0, token_R, out_RD).view(x.sizes());
+  return shared_ ? routed + shared_->forward(x) : routed;
 }
 
 double MoeMlp::forward_flops_per_token() const {
-  return 2.0 * static_cast<double>(gate_->weight.numel()) +
-         static_cast<double>(chosen_) * experts_.front()->forward_flops_per_token();
+  double flops = 2.0 * static_cast<double>(gate_->parameters().front().numel());
+  if (shared_) flops += shared_->forward_flops_per_token();
+  return flops + static_cast<double>(moe_.experts_per_token) * experts_.front()->forward_flops_per_token();
 }
 
-std::shared_ptr<Mlp> register_mlp(torch::nn::Module& layer, const DecoderConfig& config) {
-  if (config.n_experts > 0) return layer.register_module("block_sparse_moe", std::make_shared<MoeMlp>(config));
-  return layer.register_module(
-      "mlp", std::make_shared<GatedMlp>(config.d_model, config.d_ff, traits_of(config.family).gelu,
-                                        GatedMlp::kLlamaNames, config.mlp_bias));
+std::vector<std::string> MoeMlp::fixed_parameters() const {
+  return gate_->has_bias() ? std::vector<std::string>{"gate.e_score_correction_bias"}
+                           : std::vector<std::string>{};
+}
+
+NamedMlp make_mlp(const DecoderConfig& config, int64_t layer) {
+  if (config.has_experts(layer))
+    return {config.family == Family::mixtral ? "block_sparse_moe" : "mlp", std::make_shared<MoeMlp>(config)};
+  return {"mlp", std::make_shared<GatedMlp>(config.d_model, config.d_ff, traits_of(config.family).gelu,
+                                            GatedMlp::kLlamaNames, config.mlp_bias)};
 }
 
 }  // namespace attnlab

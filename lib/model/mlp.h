@@ -1,4 +1,6 @@
 // The two forms of a layer's MLP.
+//
+// M tokens, D d_model, E experts, k of them per token, N groups.
 #pragma once
 
 #include "attention/linear.h"
@@ -13,6 +15,8 @@ class Mlp : public torch::nn::Module {
   virtual torch::Tensor forward(const torch::Tensor& x) = 0;
   // Multiply-adds × 2 for one token.
   virtual double forward_flops_per_token() const = 0;
+  // Parameters that are never trained, by their names in it.
+  virtual std::vector<std::string> fixed_parameters() const { return {}; }
 };
 
 // W_down (act(W_gate x) ∘ W_up x) (arXiv 2002.05202); with biases, each product has its own added.
@@ -32,21 +36,52 @@ class GatedMlp final : public Mlp {
   Linear gate_{nullptr}, up_{nullptr}, down_{nullptr};
 };
 
-// Σ over the k likeliest experts of p_e / Σp · expert_e(x), p = softmax(W_gate x) (Mixtral, arXiv 2401.04088).
+// Which experts a token goes through, and with what weights: see MoeShape. Parameters: weight [E, D] and, for
+// the sigmoid, e_score_correction_bias [E], DeepSeek's name for a buffer that its training moves by the
+// experts' loads and no gradient; here it stays as it is.
+class Router final : public torch::nn::Module {
+ public:
+  // `in_float32`: logits, and parameters whatever `to` says, have at least that format (transformers 5.24:
+  // DeepseekV2TopkRouter and DeepseekV3TopkRouter, _keep_in_fp32_modules_strict).
+  Router(int64_t d_model, const MoeShape& moe, bool in_float32);
+  struct Choice {
+    torch::Tensor expert_Mk, weight_Mk;
+  };
+  Choice forward(const torch::Tensor& x_MD);
+  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override;
+  void to(torch::Dtype dtype, bool non_blocking = false) override;
+  bool has_bias() const { return bias_.defined(); }
+
+ private:
+  torch::Tensor logits(const torch::Tensor& x_MD) const;
+  torch::Tensor chosen_experts(const torch::Tensor& scores_ME) const;
+
+  MoeShape moe_;
+  bool in_float32_;
+  torch::Tensor weight_, bias_;
+};
+
+// The experts that the router chooses, and the shared ones.
 class MoeMlp final : public Mlp {
  public:
   explicit MoeMlp(const DecoderConfig& config);
   // One transfer of E numbers from the device for each call: the experts' shares.
   torch::Tensor forward(const torch::Tensor& x) override;
   double forward_flops_per_token() const override;
+  std::vector<std::string> fixed_parameters() const override;
 
  private:
-  int64_t chosen_;
-  Linear gate_{nullptr};
+  MoeShape moe_;
+  std::shared_ptr<Router> gate_;
   std::vector<std::shared_ptr<GatedMlp>> experts_;
+  std::shared_ptr<GatedMlp> shared_;  // null: none
 };
 
-// The layer's MLP, registered in `layer` under the name that its tensors have in checkpoints.
-std::shared_ptr<Mlp> register_mlp(torch::nn::Module& layer, const DecoderConfig& config);
+// A layer's MLP, and the name that its tensors have in checkpoints.
+struct NamedMlp {
+  std::string name;
+  std::shared_ptr<Mlp> mlp;
+};
+NamedMlp make_mlp(const DecoderConfig& config, int64_t layer);
 
 }  // namespace attnlab

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <set>
 #include <string_view>
 
 #include "core/errors.h"
@@ -34,11 +35,16 @@ bool is_part(const std::vector<std::string>& parts, std::string_view parameter) 
 // All that can be trained, in the decoder's order.
 std::vector<Scoped> parameters_of(const Decoder& decoder) {
   std::map<std::string, const Mixer*> mixers;  // by the beginning of their parameters' names
-  for (size_t i = 0; i < decoder.layers().size(); ++i)
-    mixers["model.layers." + std::to_string(i) + ".self_attn."] = decoder.layers()[i]->mixer().get();
+  std::set<std::string> fixed;
+  for (size_t i = 0; i < decoder.layers().size(); ++i) {
+    const std::string layer = "model.layers." + std::to_string(i) + ".";
+    mixers[layer + "self_attn."] = decoder.layers()[i]->mixer().get();
+    for (const auto& name : decoder.layers()[i]->fixed_parameters()) fixed.insert(layer + name);
+  }
   std::vector<Scoped> out;
   for (const auto& parameter : decoder.named_parameters()) {
     const std::string& name = parameter.key();
+    if (fixed.contains(name)) continue;
     const auto after = mixers.upper_bound(name);
     const bool in_mixer = after != mixers.begin() && name.starts_with(std::prev(after)->first);
     if (!in_mixer) {
@@ -47,9 +53,7 @@ std::vector<Scoped> parameters_of(const Decoder& decoder) {
     }
     const auto& [prefix, mixer] = *std::prev(after);
     const auto own = name.substr(prefix.size());
-    const auto fixed = mixer->fixed_parameters();
-    if (std::find(fixed.begin(), fixed.end(), own) == fixed.end())
-      out.push_back({name, true, !is_part(mixer->query_and_output_parts(), own)});
+    out.push_back({name, true, !is_part(mixer->query_and_output_parts(), own)});
   }
   return out;
 }

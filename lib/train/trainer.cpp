@@ -55,7 +55,7 @@ Trainer::Trainer(Decoder& decoder, const TrainConfig& config)
     : decoder_(decoder), config_(config), optimizer_(trained_parameters(decoder), config) {
   decoder.recompute_layers(config.activation_checkpointing);
   // A mixture of experts asks the device for its shares.
-  const bool recordable = decoder.config().n_experts == 0;
+  const bool recordable = !decoder.config().moe;
   if (config.cuda_graph && recordable && StepGraph::available(decoder.device()))
     graph_.emplace(decoder.device());
 }

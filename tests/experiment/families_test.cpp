@@ -31,7 +31,7 @@ const std::vector<std::string> kGqaArms{"gqa", "mla_identity", "mla_orthogonal"}
 
 const std::vector<Case> kCases{
     {"mistral", kHeads + ", window: 7", kGqaArms},
-    {"mixtral", kHeads + ", n_experts: 4, experts_per_token: 2, norm_eps: 1e-5", kGqaArms},
+    {"mixtral", kHeads + ", moe: {n_experts: 4, experts_per_token: 2, d_ff: 24}, norm_eps: 1e-5", kGqaArms},
     {"qwen2", kHeads + ", qkv_bias: true, window: 7, window_layers: [1]", kGqaArms},
     {"qwen3", kHeads + ", qkv_bias: true, o_bias: true", kGqaArms},
     {"gemma2",
@@ -46,6 +46,13 @@ const std::vector<Case> kCases{
     {"deepseek_v3",
      ", n_kv_heads: 4, head_dim: 10, mla: {kv_lora_rank: 12, qk_nope_head_dim: 6, qk_rope_head_dim: 4, "
      "v_head_dim: 8}",
+     {"deepseek_mla"}},
+    {"deepseek_v3",
+     ", n_kv_heads: 4, head_dim: 10, max_positions: 64, mla: {kv_lora_rank: 12, qk_nope_head_dim: 6, "
+     "qk_rope_head_dim: 4, v_head_dim: 8}, moe: {n_experts: 4, experts_per_token: 2, d_ff: 8, n_shared: 1, "
+     "first_layer: 1, score: sigmoid, scale: 2.5}, rope_scaling: {type: yarn, factor: 4, original_positions: "
+     "16, "
+     "mscale: 1, mscale_all_dim: 1}",
      {"deepseek_mla"}}};
 
 TEST_CASE("bases of every family are trained, evaluated, saved, and taken up again") {

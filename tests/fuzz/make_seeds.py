@@ -55,6 +55,9 @@ LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "origi
 LONG = {"short_factor": [1.0, 1.5], "long_factor": [2.0, 4.0]}
 MLA = {"kv_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 2, "v_head_dim": 4, "first_k_dense_replace": 2,
        "n_routed_experts": 8, "num_key_value_heads": 4}
+YARN = {"factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 32, "beta_slow": 1}
+EXPERTS = {"first_k_dense_replace": 1, "moe_layer_freq": 1, "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 4,
+           "topk_group": 2, "moe_intermediate_size": 4, "routed_scaling_factor": 2.5}
 
 FILES = {
     "safetensors": {
@@ -89,6 +92,12 @@ FILES = {
                             rope_scaling={"type": "longrope", **LONG}),
         "deepseek_v2": config("deepseek_v2", q_lora_rank=None, **MLA).replace(b"{", b'{"q_lora_rank": null,', 1),
         "deepseek_v3": config("deepseek_v3", q_lora_rank=4, rope_interleave=True, **MLA),
+        "deepseek_v2_experts": config("deepseek_v2", q_lora_rank=4, topk_method="group_limited_greedy",
+                                      **{**MLA, **EXPERTS}),
+        "deepseek_v3_experts": config("deepseek_v3", q_lora_rank=4, norm_topk_prob=True, **{**MLA, **EXPERTS},
+                                      rope_scaling={"type": "yarn", "mscale": 1.0, "mscale_all_dim": 1.0, **YARN}),
+        "llama_dynamic": config("llama", head_dim=8, rope_scaling={"type": "dynamic", "factor": 2.0}),
+        "qwen2_yarn": config("qwen2", rope_scaling={"rope_type": "yarn", "truncate": False, **YARN}),
         "unknown": config("lama"),
         "own_orthogonal": converted("mla_orthogonal", split="left", rank=3, absorb=False),
         "own_v2": converted("mla_v2", model_type="qwen2", groups=2, rope="extend"),

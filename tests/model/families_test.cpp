@@ -171,11 +171,12 @@ TEST_CASE(
 
 TEST_CASE("Mixtral: 2 of 8 experts by default, never more than there are, and no jitter") {
   const json mixtral = config_json("mixtral");
-  CHECK(read_json(mixtral).n_experts == 8);
-  CHECK(read_json(mixtral).experts_per_token == 2);
+  CHECK(read_json(mixtral).moe->n_experts == 8);
+  CHECK(read_json(mixtral).moe->experts_per_token == 2);
   CHECK(read_json(mixtral).window == 0);
-  CHECK(read_json(with(with(mixtral, "num_local_experts", 3), "num_experts_per_tok", 3)).experts_per_token ==
-        3);
+  CHECK(
+      read_json(with(with(mixtral, "num_local_experts", 3), "num_experts_per_tok", 3)).moe->experts_per_token ==
+      3);
   CHECK(refusal(with(mixtral, "router_jitter_noise", 0.0)) == "accepted");
   CHECK(refusal(with(mixtral, "router_jitter_noise", 0)) == "accepted");
   CHECK_THAT(refusal(with(mixtral, "num_experts_per_tok", 9)),
@@ -268,46 +269,6 @@ TEST_CASE("Phi: its projections are fused, and it has no biases") {
   }
 }
 
-TEST_CASE("DeepSeek: sizes of MLA, queries compressed or not, and how rotary pairs stand") {
-  const json v2 = config_json("deepseek_v2"), v3 = config_json("deepseek_v3");
-  CHECK(read_json(v2).mla->q_lora_rank == 0);
-  CHECK(read_json(with(v2, "q_lora_rank", 12)).mla->q_lora_rank == 12);
-  CHECK(read_json(v2).mla->kv_lora_rank == 7);
-  CHECK(read_json(v2).head_dim == 5 + 4);
-  CHECK(read_json(v2).mla->interleaved);
-  CHECK(read_json(v3).mla->interleaved);
-  CHECK_FALSE(read_json(with(v3, "rope_interleave", false)).mla->interleaved);
-  CHECK(read_json(with(v3, "attention_bias", true)).qkv_bias);
-  for (const json& deepseek : {v2, v3}) {
-    CHECK_THAT(refusal(without(deepseek, "q_lora_rank")), ContainsSubstring("q_lora_rank: found nothing"));
-    CHECK_THAT(refusal(with(deepseek, "q_lora_rank", 0)), ContainsSubstring("q_lora_rank: found 0"));
-    for (const char* key : {"kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"})
-      CHECK_THAT(refusal(without(deepseek, key)), ContainsSubstring(std::string(key) + ": found nothing"));
-    CHECK_THAT(refusal(with(deepseek, "qk_rope_head_dim", 3)),
-               ContainsSubstring("qk_rope_head_dim: found 3, expected an even number"));
-    CHECK_THAT(refusal(with(deepseek, "mlp_bias", true)), ContainsSubstring("mlp_bias"));
-  }
-  CHECK_THAT(refusal(with(v3, "rope_interleave", "yes")), ContainsSubstring("rope_interleave"));
-}
-
-// Dense: no routed experts, or dense layers up to the last. Absent, first_k_dense_replace is 0 in V2 and 3 in
-// V3.
-TEST_CASE("DeepSeek: a mixture of experts is refused") {
-  const json v2 = without(config_json("deepseek_v2"), "first_k_dense_replace");
-  const json v3 = without(config_json("deepseek_v3"), "first_k_dense_replace");
-  CHECK(refusal(with(v2, "first_k_dense_replace", 2)) == "accepted");
-  CHECK(refusal(with(v2, "n_routed_experts", nullptr)) == "accepted");
-  CHECK(refusal(with(v2, "n_routed_experts", 0)) == "accepted");
-  CHECK(refusal(v3) == "accepted");
-  CHECK_THAT(refusal(v2), ContainsSubstring("first_k_dense_replace: found nothing, expected 2 or more"));
-  CHECK_THAT(refusal(with(v2, "n_routed_experts", 64)), ContainsSubstring("first_k_dense_replace"));
-  CHECK_THAT(refusal(with(v3, "first_k_dense_replace", 1)),
-             ContainsSubstring("first_k_dense_replace: found 1"));
-  CHECK_THAT(refusal(with(v3, "first_k_dense_replace", 0)),
-             ContainsSubstring("first_k_dense_replace: found 0"));
-  CHECK_THAT(refusal(with(v3, "num_hidden_layers", 4)), ContainsSubstring("only dense MLPs"));
-}
-
 // Configs that do not come from a file: what the family's config.json cannot say.
 TEST_CASE("a decoder that its family cannot have is refused, with the key") {
   const auto problem = [](const char* type, const auto& change) -> std::string {
@@ -321,7 +282,8 @@ TEST_CASE("a decoder that its family cannot have is refused, with the key") {
   CHECK(problem("mistral", [](C& c) { c.window = 7; }) == "accepted");
   CHECK(problem("llama", [](C& c) { c.window = 7; }) == "window");
   CHECK(problem("llama", [](C& c) { c.attention_softcap = 7; }) == "attention_softcap");
-  CHECK(problem("llama", [](C& c) { c.n_experts = 4, c.experts_per_token = 2; }) == "n_experts");
+  CHECK(problem("llama", [](C& c) { c.moe = MoeShape{.n_experts = 4, .experts_per_token = 2, .d_ff = 8}; }) ==
+        "moe.n_experts");
   CHECK(problem("llama", [](C& c) { c.rotary_dim = 2; }) == "partial_rotary_factor");
   CHECK(problem("llama", [](C& c) { c.o_bias = true; }) == "o_bias");
   CHECK(problem("llama", [](C& c) { c.mlp_bias = true; }) == "accepted");

@@ -23,6 +23,15 @@ struct FamilyCase {
 inline constexpr int64_t kVocab = 37;
 
 std::vector<FamilyCase> family_cases();
+std::vector<FamilyCase> deepseek_cases();  // those of them
+
+// Keys and sizes that every case has; `more` replaces or adds keys.
+struct CaseSizes {
+  int64_t heads, kv_heads, head_dim, layers;
+};
+FamilyCase make_case(const std::string& name, const std::string& type, const CaseSizes& sizes,
+                     const nlohmann::ordered_json& more);
+inline const std::string kFirst = "model.layers.0.self_attn.";
 
 // Random weights by the decoder's names, all of them lively: matrices of deviation 0.3, biases too, and norms
 // that vary by as much. A pure function of the seed.

@@ -52,8 +52,7 @@ std::vector<DecoderConfig> all_kinds() {
   kinds[0].d_model = 20;  // not N·H
   kinds[0].mlp_bias = true;
   kinds[1].qkv_bias = kinds[1].o_bias = kinds[1].tie_embeddings = true;
-  kinds[4].n_experts = 5;
-  kinds[4].experts_per_token = 2;
+  kinds[4].moe = MoeShape{.n_experts = 5, .experts_per_token = 2, .d_ff = 96};
   for (const int64_t q_rank : {0, 7}) {
     kinds.push_back(shape(Family::deepseek_v3, 2, 4, 4, 6));
     kinds.back().qkv_bias = kinds.back().o_bias = q_rank > 0;
@@ -63,6 +62,13 @@ std::vector<DecoderConfig> all_kinds() {
                                 .qk_rope_head_dim = 4,
                                 .v_head_dim = 5};
   }
+  kinds.push_back(kinds.back());
+  kinds.back().moe = MoeShape{.n_experts = 6,
+                              .experts_per_token = 2,
+                              .d_ff = 7,
+                              .n_shared = 2,
+                              .first_layer = 1,
+                              .score = RouterScore::sigmoid};
   return kinds;
 }
 
@@ -155,12 +161,18 @@ TEST_CASE("layers with a window keep no more tokens than that") {
 
 TEST_CASE("of experts only the chosen ones are active, and the router always is") {
   auto config = shape(Family::mixtral, 2, 4, 2, 8);
-  config.n_experts = 8;
-  config.experts_per_token = 2;
+  config.moe = MoeShape{.n_experts = 8, .experts_per_token = 2, .d_ff = 96};
   const ParameterCounts counts = count_parameters(config);
   const int64_t expert = 3 * 32 * 96;
   CHECK(counts.mlp == 2 * (8 * expert + 8 * 32));
   CHECK(counts.total() - counts.active == 2 * 6 * expert);
+  // In the second layer alone, beside 3 shared ones; and a bias for each expert on its choice.
+  config.moe->first_layer = 1;
+  config.moe->n_shared = 3;
+  config.moe->score = RouterScore::sigmoid;
+  const ParameterCounts second = count_parameters(config);
+  CHECK(second.mlp == expert + 11 * expert + 8 * 33);
+  CHECK(second.total() - second.active == 6 * expert);
 }
 
 TEST_CASE("a base that is MLA compares itself with keys and values per head, and with other ranks") {

@@ -127,11 +127,11 @@ torch::Tensor file_gradient(const Decoder& decoder, const std::string& file_name
 // The files' tensors that a module of transformers holds: it stacks the experts' matrices, the files don't.
 std::vector<std::string> file_names(const std::string& module_name, const DecoderConfig& config) {
   const auto at = module_name.find("mlp.");
-  if (config.n_experts == 0 || at == std::string::npos) return {module_name};
+  if (!config.moe || at == std::string::npos) return {module_name};
   const std::string layer = module_name.substr(0, at) + "block_sparse_moe.";
   if (module_name.ends_with("gate.weight")) return {layer + "gate.weight"};
   std::vector<std::string> names;
-  for (int64_t e = 0; e < config.n_experts; ++e)
+  for (int64_t e = 0; e < config.moe->n_experts; ++e)
     for (const char* matrix : {"w1", "w3", "w2"})
       if ((matrix[1] == '2') == module_name.ends_with("down_proj"))
         names.push_back(layer + "experts." + std::to_string(e) + "." + matrix + ".weight");

@@ -18,6 +18,30 @@ inline DecoderConfig small_config() {
           .tie_embeddings = false};
 }
 
+// DeepSeek-V3's: latent attention, a dense MLP, then experts with a bias on the choice.
+inline DecoderConfig small_experts() {
+  return {.family = Family::deepseek_v3,
+          .vocab_size = 37,
+          .d_model = 20,
+          .n_layers = 2,
+          .n_heads = 3,
+          .n_kv_heads = 3,
+          .head_dim = 9,
+          .d_ff = 28,
+          .max_positions = 64,
+          .norm_eps = 1e-6,
+          .moe = MoeShape{.n_experts = 6,
+                          .experts_per_token = 2,
+                          .d_ff = 7,
+                          .n_shared = 1,
+                          .first_layer = 1,
+                          .score = RouterScore::sigmoid,
+                          .n_groups = 3,
+                          .groups_per_token = 2,
+                          .scale = 2.5},
+          .mla = MlaShape{.kv_lora_rank = 7, .qk_nope_head_dim = 5, .qk_rope_head_dim = 4, .v_head_dim = 3}};
+}
+
 // Weights of deviation 0.3, so that attention is far from uniform and errors are far above rounding.
 inline TensorMap lively_weights(const DecoderConfig& config, uint64_t seed = 1) {
   TensorMap weights = random_base_weights(config, seed);

@@ -16,7 +16,9 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<std::string> kReferences{"qwen2_yarn", "llama_yarn", "llama_dynamic"};
+const std::vector<std::string> kReferences{"qwen2_yarn",         "llama_yarn",         "llama_dynamic",
+                                           "deepseek_v2_greedy", "deepseek_v2_groups", "deepseek_v3",
+                                           "deepseek_v3_plain"};
 
 // values() of the script: 24-bit numbers in [-1, 1) from FNV-1a of the name and SplitMix64.
 torch::Tensor reference_values(const std::string& name, torch::IntArrayRef shape) {

@@ -144,6 +144,8 @@ TEST_CASE("the twin notices a window, a cap, a factor or an expert that is left 
     if (twin.rope.table_factor != 1)
       CHECK(moved(family, [](auto& other) { other.rope.table_factor = 1; }) > 50);
     if (twin.experts > 0) CHECK(moved(family, [](auto& other) { --other.experts_per_token; }) > 50);
+    if (twin.groups > 1) CHECK(moved(family, [](auto& other) { other.groups_used = other.groups; }) > 50);
+    if (twin.experts > 0) CHECK(moved(family, [](auto& other) { other.shares_sum = !other.shares_sum; }) > 50);
     CHECK(moved(family, [](auto& other) { other.query_scalar += 1; }) > 50);
     CHECK(moved(family, [](auto& other) { other.rope.interleaved = !other.rope.interleaved; }) > 50);
   }

@@ -80,6 +80,38 @@ TEST_CASE("tied checkpoints may carry the output matrix again") {
   CHECK(read_base_weights(save(folder.path(), config, weights), config).count("lm_head.weight") == 0);
 }
 
+TEST_CASE("a router that computes in float32 is loaded in float32, whatever the rest is") {
+  const auto config = test::small_experts();
+  const test::TemporaryFolder folder;
+  auto weights = random_base_weights(config, 5);
+  const std::string gate = "model.layers.1.mlp.gate.";
+  weights[gate + "e_score_correction_bias"] = torch::linspace(-1, 1, 6);
+  const auto checkpoint = save(folder.path(), config, weights);
+  const auto decoder = load_decoder(checkpoint, torch::kBFloat16, torch::kCPU);
+  const auto layer =
+      read_layer_weights(checkpoint, native_form(config), 1, torch::kBFloat16, torch::Device(torch::kCPU));
+  for (const char* name : {"e_score_correction_bias", "weight"}) {
+    CHECK(torch::equal(copy_weights(*decoder).at(gate + name), weights.at(gate + name)));
+    CHECK(torch::equal(layer.at("mlp.gate." + std::string(name)), weights.at(gate + name)));
+  }
+  CHECK(copy_weights(*decoder).at("lm_head.weight").scalar_type() == torch::kBFloat16);
+  CHECK(decoder->hidden(test::random_ids(1, 9, config.vocab_size)).scalar_type() == torch::kBFloat16);
+}
+
+TEST_CASE("DeepSeek-V3's layers that guess ahead are passed over where config.json counts them") {
+  const auto config = test::small_experts();
+  const test::TemporaryFolder folder;
+  auto weights = random_base_weights(config, 5);
+  weights["model.layers.2.eh_proj.weight"] = torch::ones({20, 40});
+  auto json = write_decoder_config(config);
+  write_checkpoint(folder.path(), json, weights);
+  CHECK_THROWS_AS(read_base_weights(Checkpoint::open(folder.path()), config), InputError);
+  const test::TemporaryFolder counted;
+  json["num_nextn_predict_layers"] = 1;
+  write_checkpoint(counted.path(), json, weights);
+  CHECK(read_base_weights(Checkpoint::open(counted.path()), config).size() + 1 == weights.size());
+}
+
 TEST_CASE("sizes that no memory holds are refused by the shapes beside them, without an allocation") {
   const auto config = small_config();
   const test::TemporaryFolder folder;

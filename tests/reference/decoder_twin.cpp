@@ -1,6 +1,7 @@
 #include "reference/decoder_twin.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
 #include <numeric>
@@ -136,8 +137,13 @@ class Twin {
     add(x, config_.gemma ? norm(name + "post_attention_layernorm", attended) : attended);
     const Matrix between =
         norm(name + (config_.gemma ? "pre_feedforward_layernorm" : "post_attention_layernorm"), x);
-    const Matrix out =
-        config_.experts > 0 ? moe(name + "block_sparse_moe.", between) : mlp(name + "mlp.", between);
+    Matrix out;
+    if (has(name + "block_sparse_moe.gate.weight"))
+      out = moe(name + "block_sparse_moe.", {"w1", "w3", "w2"}, between);
+    else if (has(name + "mlp.gate.weight"))
+      out = moe(name + "mlp.", {"gate_proj", "up_proj", "down_proj"}, between);
+    else
+      out = mlp(name + "mlp.", between, config_.mlp_width);
     add(x, config_.gemma ? norm(name + "post_feedforward_layernorm", out) : out);
   }
 
@@ -234,37 +240,73 @@ class Twin {
     return linear(down, inner, config_.width);
   }
 
-  Matrix mlp(const std::string& name, const Matrix& x) const {
-    const int64_t F = config_.mlp_width;
+  Matrix mlp(const std::string& name, const Matrix& x, int64_t F) const {
     if (!has(name + "gate_up_proj.weight"))
       return gated(linear(name + "gate_proj", x, F), linear(name + "up_proj", x, F), name + "down_proj");
     const Matrix both = linear(name + "gate_up_proj", x, 2 * F);
     return gated(slice(both, 0, F), slice(both, F, F), name + "down_proj");
   }
 
-  // The k likeliest experts of the softmax, their shares made to sum to 1 (arXiv 2401.04088, section 2.1).
-  Matrix moe(const std::string& name, const Matrix& x) const {
-    const Matrix scores = linear(name + "gate", x, config_.experts);
+  // The places of the `count` largest.
+  static std::vector<size_t> largest(const Values& values, int64_t count) {
+    std::vector<size_t> order(values.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] > values[b]; });
+    order.resize(static_cast<size_t>(count));
+    return order;
+  }
+
+  // Of the best groups the best experts. A group counts as its best expert (DeepSeek-V2, arXiv 2405.04434,
+  // section 2.1.2) or, where choices have a bias, as its two best (DeepSeek-V3, arXiv 2412.19437,
+  // section 2.1.2).
+  std::vector<size_t> chosen(Values choice, bool biased) const {
+    const size_t size = choice.size() / static_cast<size_t>(config_.groups);
+    Values groups;
+    for (size_t g = 0; g < choice.size(); g += size) {
+      Values members(choice.begin() + static_cast<std::ptrdiff_t>(g),
+                     choice.begin() + static_cast<std::ptrdiff_t>(g + size));
+      double worth = 0;
+      for (const size_t best : largest(members, biased && config_.groups > 1 ? 2 : 1)) worth += members[best];
+      groups.push_back(worth);
+    }
+    const auto used = largest(groups, config_.groups_used);
+    for (size_t e = 0; e < choice.size(); ++e)
+      if (std::find(used.begin(), used.end(), e / size) == used.end()) choice[e] = -INFINITY;
+    return largest(choice, config_.experts_per_token);
+  }
+
+  // The chosen experts by their shares: of the softmax, made to sum to 1 (arXiv 2401.04088, section 2.1) or
+  // not, or sigmoids; beside them an MLP that all tokens share.
+  Matrix moe(const std::string& name, const std::array<std::string, 3>& matrices, const Matrix& x) const {
+    const int64_t E = config_.experts, F = config_.expert_width > 0 ? config_.expert_width : config_.mlp_width;
+    const bool biased = has(name + "gate.e_score_correction_bias");
+    const Matrix scores = linear(name + "gate", x, E);
     Matrix out{x.rows, config_.width};
     for (int64_t t = 0; t < x.rows; ++t) {
-      const Values shares =
-          softmax(Values(&scores.values[static_cast<size_t>(t * config_.experts)],
-                         &scores.values[static_cast<size_t>(t * config_.experts)] + config_.experts));
-      std::vector<size_t> order(shares.size());
-      std::iota(order.begin(), order.end(), size_t{0});
-      std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return shares[a] > shares[b]; });
-      order.resize(static_cast<size_t>(config_.experts_per_token));
+      Values shares(&scores.values[static_cast<size_t>(t * E)], &scores.values[static_cast<size_t>(t * E)] + E);
+      if (!biased) shares = softmax(shares);
+      Values choice = shares;
+      for (size_t e = 0; biased && e < shares.size(); ++e) {
+        shares[e] = 1 / (1 + std::exp(-shares[e]));
+        choice[e] = shares[e] + tensor(name + "gate.e_score_correction_bias", E)[e];
+      }
+      const auto used = chosen(choice, biased);
       double total = 0;
-      for (const size_t e : order) total += shares[e];
+      for (const size_t e : used) total += shares[e];
       Matrix token{1, x.columns};
       for (int64_t c = 0; c < x.columns; ++c) token(0, c) = x(t, c);
-      for (const size_t e : order) {
+      for (const size_t e : used) {
         const std::string expert = name + "experts." + std::to_string(e) + ".";
-        const Matrix y = gated(linear(expert + "w1", token, config_.mlp_width),
-                               linear(expert + "w3", token, config_.mlp_width), expert + "w2");
-        for (int64_t c = 0; c < out.columns; ++c) out(t, c) += shares[e] / total * y(0, c);
+        const Matrix y = gated(linear(expert + matrices[0], token, F), linear(expert + matrices[1], token, F),
+                               expert + matrices[2]);
+        const double weight = config_.routed_scale * shares[e] / (config_.shares_sum ? total : 1);
+        for (int64_t c = 0; c < out.columns; ++c) out(t, c) += weight * y(0, c);
       }
     }
+    const std::string shared = name + "shared_experts.";
+    if (!has(shared + "up_proj.weight")) return out;
+    const auto width = static_cast<int64_t>(tensors_.at(shared + "up_proj.weight").size()) / x.columns;
+    add(out, mlp(shared, x, width));
     return out;
   }
 

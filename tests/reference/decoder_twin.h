@@ -3,7 +3,8 @@
 //
 // Tensors come by the names that Hugging Face's files have. What a file does not hold is not computed: absent
 // biases are zero, absent lm_head means the embedding, qkv_proj and gate_up_proj are fused matrices, q_norm
-// means QK norm, kv_a_proj_with_mqa means MLA, q_a_proj a compressed query.
+// means QK norm, kv_a_proj_with_mqa means MLA, q_a_proj a compressed query, gate a mixture of experts, and
+// e_score_correction_bias one whose scores are sigmoids.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +41,10 @@ struct TwinConfig {
   double query_scalar = 0;  // scores are q·k / √query_scalar
   double score_cap = 0, logit_cap = 0;
   int64_t experts = 0, experts_per_token = 0;
+  int64_t expert_width = 0;             // 0: mlp_width
+  int64_t groups = 1, groups_used = 1;  // of experts
+  bool shares_sum = true;               // the chosen experts' weights are made to sum to 1
+  double routed_scale = 1;
   int64_t q_rank = 0, kv_rank = 0, nope_dim = 0, value_dim = 0;  // MLA
   bool gemma = false;  // norms times 1 + w and behind the blocks, too; embeddings times √width; GELU
 };

@@ -33,8 +33,9 @@ TensorMap gradients(const ModelForm& form, const std::vector<std::string>& scope
 
 TEST_CASE("activation checkpointing changes no bit of loss and gradients, whatever is frozen") {
   const auto config = test::small_config();
-  for (const ModelForm& form : {native_form(config), ModelForm(config, MlaOrthogonal::Config{}),
-                                ModelForm(config, MlaV2::Config{}), test::two_variants(config)})
+  for (const ModelForm& form :
+       {native_form(config), ModelForm(config, MlaOrthogonal::Config{}), ModelForm(config, MlaV2::Config{}),
+        test::two_variants(config), native_form(test::small_experts())})
     for (const Precision precision : {Precision::float32, Precision::bf16_mixed})
       for (const std::vector<std::string>& scopes : {std::vector<std::string>{"all"},
                                                      {"attention_kv"},

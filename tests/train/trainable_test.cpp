@@ -32,6 +32,16 @@ TEST_CASE("places of rotary frequencies are in no scope") {
   for (const auto& name : names(Mha2Mla::Config{}, {"all"})) CHECK(name.find("rope_frequency") == name.npos);
 }
 
+TEST_CASE("the bias on a choice of experts is in no scope") {
+  const auto scoped = [](const std::string& scope) {
+    return trainable_names(Decoder(native_form(test::small_experts())), {scope}, "train.trainable");
+  };
+  CHECK(scoped("model.layers.1.mlp.*").size() == 1 + 6 * 3 + 3);
+  CHECK(scoped("model.layers.1.mlp.gate.*") == std::vector<std::string>{"model.layers.1.mlp.gate.weight"});
+  CHECK_THROWS_WITH(scoped("*correction_bias"), ContainsSubstring("no parameter matches"));
+  for (const auto& name : scoped("all")) CHECK(name.find("correction_bias") == name.npos);
+}
+
 TEST_CASE("a scope that takes nothing is refused with the nearest one") {
   CHECK_THROWS_WITH(names(Gqa::Config{}, {"attentoin"}), ContainsSubstring("did you mean 'attention'?"));
   CHECK_THROWS_WITH(names(Gqa::Config{}, {"*k_up_proj*"}),

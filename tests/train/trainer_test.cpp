@@ -26,6 +26,30 @@ TEST_CASE("training lowers the loss and moves only what is trainable") {
   }
 }
 
+TEST_CASE("a mixture of experts trains in every format, all but the bias on its choice") {
+  const std::string gate = "model.layers.1.mlp.gate.", bias = gate + "e_score_correction_bias";
+  for (const Precision precision : {Precision::float32, Precision::bf16_mixed, Precision::bf16}) {
+    INFO(name_of(precision));
+    const auto decoder = fresh(native_form(test::small_experts()), {"all"});
+    decoder->named_parameters()[bias].set_data(torch::linspace(-0.3, 0.3, 6));
+    decoder->to(weight_type(precision));
+    TensorMap start;
+    for (const auto& [name, tensor] : copy_weights(*decoder)) start[name] = tensor.clone();
+    TrainConfig each = config;
+    each.precision = precision;
+    Trainer trainer(*decoder, each);
+    const auto batch = make_batch(4, 16, 2, 1);
+    const double first = trainer.step(1, {batch}).loss.item<double>();
+    double last = 0;
+    for (int64_t step = 2; step <= 30; ++step) last = trainer.step(step, {batch}).loss.item<double>();
+    CHECK(last < 0.7 * first);
+    const auto end = copy_weights(*decoder);
+    CHECK(torch::equal(end.at(bias), torch::linspace(-0.3, 0.3, 6)));
+    CHECK(end.at(gate + "weight").scalar_type() == torch::kFloat32);
+    CHECK_FALSE(torch::equal(start.at(gate + "weight"), end.at(gate + "weight")));
+  }
+}
+
 TEST_CASE("training in bfloat16 lowers the loss, saves and goes on bit for bit") {
   const test::TemporaryFolder folder;
   const auto begin = [] {

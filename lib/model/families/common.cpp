@@ -90,6 +90,14 @@ void write_common(const DecoderConfig& config, const FamilyForm& form, nlohmann:
   out["tie_word_embeddings"] = config.tie_embeddings;
 }
 
+int64_t read_expert_count(const JsonKeys& keys, const char* key, int64_t fallback,
+                          const DecoderConfig& config) {
+  constexpr int64_t most_of_all_layers = 200'000;
+  const int64_t count = keys.count(key, fallback), most = most_of_all_layers / config.n_layers;
+  if (count > most) keys.refuse(key, fmt::format("a whole number from 1 to {}", most));
+  return count;
+}
+
 std::vector<int64_t> layers_from(int64_t first, int64_t step, int64_t n_layers) {
   std::vector<int64_t> layers;
   for (int64_t i = first; i < n_layers; i += step) layers.push_back(i);

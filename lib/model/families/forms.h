@@ -37,6 +37,10 @@ extern const FamilyForm kLlama, kMistral, kMixtral, kQwen2, kQwen3, kGemma2, kPh
 DecoderConfig read_common(const JsonKeys& keys, const FamilyForm& form);
 void write_common(const DecoderConfig& config, const FamilyForm& form, nlohmann::ordered_json& out);
 
+// A number of experts from 1, with a bound for all layers together: each is a module, and a config.json alone
+// must not take memory for them. Needs n_layers.
+int64_t read_expert_count(const JsonKeys& keys, const char* key, int64_t fallback, const DecoderConfig& config);
+
 // rope_theta, rope_scaling or rope_parameters, partial_rotary_factor. Needs head_dim and max_positions.
 void read_rope(const JsonKeys& keys, const FamilyForm& form, DecoderConfig& config);
 void write_rope(const DecoderConfig& config, nlohmann::ordered_json& out);

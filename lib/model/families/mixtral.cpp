@@ -9,16 +9,19 @@ namespace {
 void read_mixtral(const JsonKeys& keys, DecoderConfig& config) {
   keys.require_only("attention_bias", false);
   keys.require_only("router_jitter_noise", 0.0);
-  config.n_experts = keys.count("num_local_experts", 8);
-  config.experts_per_token = keys.count("num_experts_per_tok", 2);
-  if (config.experts_per_token > config.n_experts)
-    keys.refuse("num_experts_per_tok", fmt::format("at most the {} experts", config.n_experts));
+  MoeShape moe{.n_experts = read_expert_count(keys, "num_local_experts", 8, config),
+               .experts_per_token = keys.count("num_experts_per_tok", 2),
+               .d_ff = config.d_ff};
+  if (moe.experts_per_token > moe.n_experts)
+    keys.refuse("num_experts_per_tok", fmt::format("at most the {} experts", moe.n_experts));
+  config.moe = moe;
   read_window(keys, 0, config);
 }
 
 void write_mixtral(const DecoderConfig& config, nlohmann::ordered_json& out) {
-  out["num_local_experts"] = config.n_experts;
-  out["num_experts_per_tok"] = config.experts_per_token;
+  const MoeShape moe = config.moe.value_or(MoeShape{});
+  out["num_local_experts"] = moe.n_experts;
+  out["num_experts_per_tok"] = moe.experts_per_token;
   write_window(config, out);
 }
 
