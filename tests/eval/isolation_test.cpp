@@ -110,7 +110,7 @@ TEST_CASE("a packed batch gives each document the loss and the gradients that it
   }
 }
 
-TEST_CASE("isolated documents with capped scores, and with longrope by each document's own length") {
+TEST_CASE("isolated documents with capped scores, and with frequencies by each document's own length") {
   DecoderConfig config = test::byte_config();
   SECTION("capped") { config.attention_softcap = 2; }
   SECTION("longrope, longer than 16 for some") {
@@ -119,6 +119,9 @@ TEST_CASE("isolated documents with capped scores, and with longrope by each docu
                                       .original_positions = 16,
                                       .short_factors = {1, 1, 1},
                                       .long_factors = {1, 1.5, 4}};
+  }
+  SECTION("dynamic, longer than 16 for some") {
+    config.rope_scaling = RopeScaling{.type = RopeType::dynamic, .factor = 3, .original_positions = 16};
   }
   check_isolated(native_form(config));
 }
