@@ -106,10 +106,10 @@ std::string mlp_text(const DecoderConfig& c) {
   const std::string dense = fmt::format("d_ff {}{}", c.d_ff, c.mlp_bias ? ", biases" : "");
   if (sparse == 0) return dense;
   const MoeShape& moe = *c.moe;
-  std::string text =
-      fmt::format("{} experts of d_ff {}, {} per token", moe.n_experts, moe.d_ff, moe.experts_per_token);
+  std::string text = fmt::format("{} experts, {} per token", moe.n_experts, moe.experts_per_token);
   if (moe.groups_per_token < moe.n_groups)
     text += fmt::format(" out of {} of {} groups", moe.groups_per_token, moe.n_groups);
+  text += fmt::format(", d_ff {}", moe.d_ff);
   if (moe.n_shared > 0) text += fmt::format(", {} shared", moe.n_shared);
   if (sparse == c.n_layers) return text;
   return fmt::format("{}, in {} layers; {} in the others", text, sparse, dense);

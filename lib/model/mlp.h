@@ -48,6 +48,7 @@ class Router final : public torch::nn::Module {
     torch::Tensor expert_Mk, weight_Mk;
   };
   Choice forward(const torch::Tensor& x_MD);
+  using Module::to;
   void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override;
   void to(torch::Dtype dtype, bool non_blocking = false) override;
   bool has_bias() const { return bias_.defined(); }

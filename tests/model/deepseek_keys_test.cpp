@@ -1,6 +1,7 @@
 // DeepSeek's keys of config.json: latent attention, and which layers have experts.
 #include "catch.h"
 #include "config_json.h"
+#include "model/kv_budget.h"
 
 namespace attnlab {
 namespace {
@@ -64,6 +65,28 @@ TEST_CASE("DeepSeek: dense MLPs, and experts from a layer on") {
   json every_second = with(with(v3, "num_hidden_layers", 6), "moe_layer_freq", 2);
   every_second["first_k_dense_replace"] = 1;
   CHECK(read_json(every_second).layers_with_experts() == 2);  // 2 and 4
+}
+
+// Sizes as in their config.json; the numbers that their files hold, without V3's layer that guesses ahead.
+TEST_CASE("DeepSeek-V2-Lite and V3 have as many parameters as their files") {
+  const json sizes{{"num_attention_heads", 16},  {"hidden_size", 2048},        {"num_hidden_layers", 27},
+                   {"intermediate_size", 10944}, {"vocab_size", 102400},       {"tie_word_embeddings", false},
+                   {"kv_lora_rank", 512},        {"qk_nope_head_dim", 128},    {"qk_rope_head_dim", 64},
+                   {"v_head_dim", 128},          {"first_k_dense_replace", 1}, {"num_experts_per_tok", 6},
+                   {"n_routed_experts", 64},     {"n_shared_experts", 2},      {"moe_intermediate_size", 1408}};
+  json lite = config_json("deepseek_v2");
+  lite.update(sizes);
+  const ParameterCounts of_lite = count_parameters(read_json(lite));
+  CHECK(of_lite.total() == 15'706'484'224);
+  CHECK(of_lite.total() - of_lite.active == int64_t{26} * 58 * 3 * 2048 * 1408);
+  json v3 = config_json("deepseek_v3");
+  v3.update(sizes);
+  v3.update(
+      {{"num_attention_heads", 128}, {"hidden_size", 7168}, {"num_hidden_layers", 61}, {"q_lora_rank", 1536}});
+  v3.update({{"intermediate_size", 18432}, {"vocab_size", 129280}, {"moe_intermediate_size", 2048}});
+  v3.update({{"n_routed_experts", 256}, {"n_shared_experts", 1}, {"num_experts_per_tok", 8}});
+  v3["first_k_dense_replace"] = 3;
+  CHECK(count_parameters(read_json(v3)).total() == 671'026'419'200);
 }
 
 TEST_CASE("DeepSeek: what its routers can't do is refused by its key") {

@@ -100,6 +100,21 @@ TEST_CASE("of experts the text says how many are active") {
              ContainsSubstring("8 experts, 2 per token") && ContainsSubstring("active per token"));
 }
 
+TEST_CASE("DeepSeek's experts and its scaled rotary are told in words") {
+  json config = llama2_7b();
+  config.update({{"model_type", "deepseek_v3"}, {"q_lora_rank", nullptr}, {"kv_lora_rank", 512}});
+  config.update({{"qk_nope_head_dim", 128}, {"qk_rope_head_dim", 64}, {"v_head_dim", 128}});
+  config["rope_scaling"] = {{"type", "yarn"}, {"factor", 40}, {"original_max_position_embeddings", 1024}};
+  const ModelFolder model(config);
+  const std::string text = run_program("inspect_model --model " + model.path()).out;
+  CHECK_THAT(text,
+             ContainsSubstring("256 experts, 8 per token out of 4 of 8 groups, d_ff 2048, 1 shared, in 29 "
+                               "layers; d_ff 11008 in the others"));
+  CHECK_THAT(text,
+             ContainsSubstring("yarn, theta 10000, factor 40, trained on 1024, cos and sin times 1.36889"));
+  CHECK_THAT(text, ContainsSubstring("4096, stretched to 40960"));
+}
+
 TEST_CASE("the shipped model's headers agree with its config") {
   const auto base = test::source_dir() / "data" / "base_small";
   const Ran outcome = run_program("inspect_model --json --model " + base.string());
