@@ -53,8 +53,6 @@ DecoderConfig read_keys(const nlohmann::json& json, const std::filesystem::path&
   return config;
 }
 
-constexpr int64_t kMostMlps = 100'000;  // modules; a config that asks for 2³¹ must not take memory for them
-
 std::optional<BadInput> shape_problem(const DecoderConfig& config) {
   if (config.n_heads % config.n_kv_heads != 0)
     return BadInput{.key = "n_kv_heads",
@@ -68,10 +66,6 @@ std::optional<BadInput> shape_problem(const DecoderConfig& config) {
     return BadInput{.key = "mla",
                     .found = config.mla ? "sizes of MLA" : "nothing",
                     .expected = fmt::format("what family {} has", name_of(config.family))};
-  if (config.n_experts > kMostMlps / config.n_layers)
-    return BadInput{.key = "n_experts",
-                    .found = fmt::format("{} in each of {} layers", config.n_experts, config.n_layers),
-                    .expected = fmt::format("at most {} in all", kMostMlps)};
   for (const int64_t layer : config.window_layers)
     if (layer < 0 || layer >= config.n_layers)
       return BadInput{.key = "window_layers",
