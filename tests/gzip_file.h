@@ -1,24 +1,21 @@
-// Compressed files for tests.
+// Gzip files, written by the tests.
 #pragma once
 
-#include <boost/iostreams/copy.hpp>
-#include <boost/iostreams/device/array.hpp>
-#include <boost/iostreams/filter/gzip.hpp>
-#include <boost/iostreams/filtering_streambuf.hpp>
+#include <zlib.h>
+
 #include <filesystem>
-#include <fstream>
 #include <string>
+
+#include "catch.h"
 
 namespace attnlab::test {
 
-// Appends a gzip member with `text` to the file.
+// Puts `text` behind what the file holds, as a member of its own.
 inline void append_gzip(const std::filesystem::path& path, const std::string& text) {
-  namespace bio = boost::iostreams;
-  std::ofstream file(path, std::ios::binary | std::ios::app);
-  bio::filtering_ostreambuf member;
-  member.push(bio::gzip_compressor());
-  member.push(file);
-  bio::copy(bio::array_source(text.data(), text.size()), member);
+  const gzFile file = gzopen(path.c_str(), "ab");
+  REQUIRE(file != nullptr);
+  CHECK(gzwrite(file, text.data(), static_cast<unsigned>(text.size())) == static_cast<int>(text.size()));
+  REQUIRE(gzclose(file) == Z_OK);
 }
 
 }  // namespace attnlab::test

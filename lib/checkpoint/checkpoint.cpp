@@ -11,11 +11,11 @@
 
 #include "checkpoint/checkpoint_files.h"
 #include "checkpoint/foreign_weights.h"
-#include "checkpoint/json.h"
 #include "checkpoint/tensor_names.h"
 #include "core/add_once.h"
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/json.h"
 
 namespace attnlab {
 

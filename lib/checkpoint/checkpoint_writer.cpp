@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/json.h"
 #include "checkpoint/safetensors_layout.h"
 #include "checkpoint/temporary_file.h"
 #include "core/errors.h"
+#include "core/json.h"
 
 namespace attnlab {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint_files.h"
-#include "checkpoint/json.h"
+#include "core/json.h"
 
 namespace attnlab {
 

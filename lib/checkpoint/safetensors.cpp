@@ -6,13 +6,13 @@
 #include <bit>
 #include <cstring>
 
-#include "checkpoint/json.h"
 #include "checkpoint/mapped_file.h"
 #include "checkpoint/safetensors_header.h"
 #include "checkpoint/safetensors_layout.h"
 #include "checkpoint/temporary_file.h"
 #include "core/errors.h"
 #include "core/foreign_content.h"
+#include "core/json.h"
 
 namespace attnlab {
 

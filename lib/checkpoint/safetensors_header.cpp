@@ -6,8 +6,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/json.h"
 #include "core/errors.h"
+#include "core/json.h"
 #include "core/names.h"
 
 namespace attnlab {

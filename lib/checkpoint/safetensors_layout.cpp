@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
-#include "checkpoint/json.h"
 #include "checkpoint/safetensors_header.h"
 #include "core/errors.h"
+#include "core/json.h"
 
 namespace attnlab {
 namespace {

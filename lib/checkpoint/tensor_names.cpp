@@ -6,7 +6,7 @@
 #include <array>
 #include <string_view>
 
-#include "checkpoint/json.h"
+#include "core/json.h"
 #include "core/errors.h"
 
 namespace attnlab {

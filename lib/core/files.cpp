@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,12 +64,34 @@ class Sha256 {
 }  // namespace
 
 std::string read_file(const fs::path& path) {
-  if (fs::is_directory(path))
+  std::error_code ignored;  // opening gives the reason
+  if (fs::is_directory(path, ignored))
     throw InputError({.file = path.string(), .found = "a folder", .expected = "a file"});
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw InputError({.file = path.string(), .found = "no readable file", .expected = "a file"});
-  std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.value < 0)
+    throw InputError({.file = path.string(),
+                      .found = errno == ENOENT ? std::string("no readable file")
+                                               : fmt::format("no readable file ({})", std::strerror(errno)),
+                      .expected = "a file"});
+  struct stat about {};
+  std::string bytes;
+  if (::fstat(file.value, &about) == 0 && about.st_size > 0) bytes.reserve(static_cast<size_t>(about.st_size));
+  std::array<char, 1 << 16> piece;
+  for (ssize_t count = 1; count != 0;) {
+    count = ::read(file.value, piece.data(), piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(path, "cannot read");
+    bytes.append(piece.data(), static_cast<size_t>(count));
+  }
+  if (is_lfs_pointer(bytes))
+    throw InputError({.file = path.string(),
+                      .found = "a pointer of git-lfs, not the file itself",
+                      .expected = "what it stands for (git lfs pull fetches it)"});
   return bytes;
+}
+
+bool is_lfs_pointer(std::string_view bytes) {
+  return bytes.starts_with("version https://git-lfs.github.com/spec/");
 }
 
 void publish_file(const fs::path& temporary, const fs::path& path) {
@@ -109,6 +132,7 @@ std::string sha256_file(const fs::path& path) {
   std::vector<char> buffer(1 << 20);
   while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || in.gcount() > 0)
     hash.update(buffer.data(), static_cast<size_t>(in.gcount()));
+  if (in.bad()) fail(path, "cannot read");
   return hash.hex();
 }
 

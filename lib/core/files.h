@@ -7,8 +7,12 @@
 
 namespace attnlab {
 
-// The whole file. Throws InputError naming the path if it cannot be read.
+// The whole file. Throws InputError naming the path if there is none to read, or only what git-lfs leaves in
+// its place, and RunError if reading it fails half-way.
 std::string read_file(const std::filesystem::path& path);
+
+// Whether these are the few lines that stand for a file that git-lfs has not fetched.
+bool is_lfs_pointer(std::string_view bytes);
 
 // Makes the folders above `path`. Throws RunError with the system's reason.
 void make_parent_folders(const std::filesystem::path& path);

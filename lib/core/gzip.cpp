@@ -1,10 +1,9 @@
 #include "core/gzip.h"
 
-#include <boost/iostreams/copy.hpp>
-#include <boost/iostreams/device/array.hpp>
-#include <boost/iostreams/device/back_inserter.hpp>
-#include <boost/iostreams/filter/gzip.hpp>
-#include <boost/iostreams/filtering_streambuf.hpp>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
 
 #include "core/errors.h"
 #include "core/files.h"
@@ -12,40 +11,61 @@
 namespace attnlab {
 namespace {
 
-namespace bio = boost::iostreams;
-
 [[noreturn]] void refuse(const std::filesystem::path& path, std::string found) {
   throw InputError(BadInput{.file = path.string(), .found = std::move(found), .expected = "a whole gzip file"});
 }
 
-bool is_gzip(const std::string& bytes) { return bytes.size() >= 2 && bytes[0] == '\x1f' && bytes[1] == '\x8b'; }
+bool is_gzip(std::string_view bytes) { return bytes.starts_with("\x1f\x8b"); }
 
-std::string what_is_wrong(const bio::gzip_error& error) {
-  if (error.error() == bio::gzip::bad_header) return "a damaged header, or other data behind the last member";
-  const bool wants_more =
-      error.error() == bio::gzip::bad_footer || error.zlib_error_code() == bio::zlib::buf_error;
-  return wants_more ? "a file that was cut off" : "damaged data";
-}
-
-std::string decompressed(const std::filesystem::path& path, const std::string& bytes) {
-  constexpr std::streamsize piece = 1 << 20;
-  bio::filtering_istreambuf source;
-  source.push(bio::gzip_decompressor(bio::gzip::default_window_bits, piece), piece);
-  source.push(bio::array_source(bytes.data(), bytes.size()));
-  std::string text;
-  try {
-    bio::copy(source, bio::back_inserter(text), piece);
-  } catch (const bio::gzip_error& error) {
-    refuse(path, what_is_wrong(error));
+// One member after the other, and zeros behind them, which some tools pad with (gunzip skips them, too).
+class Members {
+ public:
+  Members(const std::filesystem::path& path, std::string_view bytes) : path_(path), left_(bytes) {
+    constexpr int kGzipHeader = 16;
+    if (inflateInit2(&stream_, MAX_WBITS + kGzipHeader) != Z_OK) throw RunError("zlib cannot be started");
   }
-  return text;
-}
+  ~Members() { inflateEnd(&stream_); }
+  Members(const Members&) = delete;
+  Members& operator=(const Members&) = delete;
+
+  std::string text() {
+    do {
+      if (!is_gzip(left_)) refuse(path_, "a damaged header, or other data behind the last member");
+      read_member();
+      left_.remove_prefix(std::min(left_.find_first_not_of('\0'), left_.size()));
+    } while (!left_.empty());
+    return std::move(text_);
+  }
+
+ private:
+  void read_member() {
+    inflateReset(&stream_);
+    for (int result = Z_OK; result != Z_STREAM_END;) {
+      const auto given = static_cast<uInt>(std::min(left_.size(), buffer_.size()));
+      stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(left_.data()));
+      stream_.avail_in = given;
+      stream_.next_out = reinterpret_cast<Bytef*>(buffer_.data());
+      stream_.avail_out = static_cast<uInt>(buffer_.size());
+      result = inflate(&stream_, Z_NO_FLUSH);
+      if (result == Z_BUF_ERROR && left_.empty()) refuse(path_, "a file that was cut off");
+      if (result != Z_OK && result != Z_STREAM_END) refuse(path_, "damaged data");
+      left_.remove_prefix(given - stream_.avail_in);
+      text_.append(buffer_.data(), buffer_.size() - stream_.avail_out);
+    }
+  }
+
+  const std::filesystem::path& path_;
+  std::string_view left_;  // behind what is read
+  std::string text_;
+  std::array<char, 1 << 16> buffer_;
+  z_stream stream_{};
+};
 
 }  // namespace
 
 std::string read_text_file(const std::filesystem::path& path) {
   std::string bytes = read_file(path);
-  if (is_gzip(bytes)) return decompressed(path, bytes);
+  if (is_gzip(bytes)) return Members(path, bytes).text();
   if (path.extension() == ".gz") refuse(path, bytes.empty() ? "an empty file" : "other data");
   return bytes;
 }

@@ -1,4 +1,4 @@
-// Files of one JSON object a line.
+// Files of JSON objects: the one reader of them, for data, tasks, replies and texts.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +17,21 @@ struct Record {
 
   [[noreturn]] void fail(const std::string& key, const std::string& found, const std::string& expected,
                          const std::string& nearest = "") const;
-  bool has(const char* key) const { return object.contains(key); }
+  // Whether there is such a member; null counts as none, as pandas and datasets write what is absent.
+  bool has(const char* key) const {
+    const auto member = object.find(key);
+    return member != object.end() && !member->is_null();
+  }
   // A member that must be there; `text`: one that must be a string.
   const nlohmann::json& member(const char* key, const char* expected) const;
   std::string text(const char* key) const;
 };
 
-// Calls `action` for each line that is not blank; the file may be gzipped. Throws InputError for what is no
-// JSON object, for an object that gives a key twice, and if there is none at all.
-void for_each_record(const std::filesystem::path& path, const std::function<void(const Record&)>& action);
+// Calls `action` for each object of a file of one JSON object a line, or of one JSON array of objects (each
+// told by the line that it begins in). The file may be gzipped, begin with a byte order mark, hold blank lines
+// and end its lines as Windows does. Throws InputError for what is no JSON object, for a map that gives a key
+// twice, and if there is no object at all, unless none_will_do.
+void for_each_record(const std::filesystem::path& path, const std::function<void(const Record&)>& action,
+                     bool none_will_do = false);
 
 }  // namespace attnlab

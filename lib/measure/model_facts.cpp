@@ -7,7 +7,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/dtypes.h"
-#include "checkpoint/json.h"
+#include "core/json.h"
 #include "model/decoder_weights.h"
 #include "model/model_form.h"
 

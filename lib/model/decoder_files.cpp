@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/json.h"
+#include "core/json.h"
 #include "core/errors.h"
 #include "model/decoder_weights.h"
 #include "model/families/families.h"

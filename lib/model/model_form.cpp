@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/json.h"
 #include "config/document.h"
 #include "core/errors.h"
+#include "core/json.h"
 #include "core/numbers.h"
 #include "model/families/families.h"
 

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "attention/rotary.h"
-#include "checkpoint/json.h"
+#include "core/json.h"
 #include "core/numbers.h"
 
 namespace attnlab {

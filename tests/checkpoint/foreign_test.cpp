@@ -4,7 +4,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/end_ids.h"
-#include "checkpoint/json.h"
+#include "core/json.h"
 #include "raw_file.h"
 
 using namespace attnlab;

@@ -43,12 +43,27 @@ TEST_CASE("gzipped files are read as their text, members one behind the other") 
   CHECK(read_text_file(folder.path() / "plain.txt") == "plain");
 }
 
+TEST_CASE("zeros behind a gzip member are padding, and another member may follow them") {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "a.jsonl.gz";
+  const std::string text = long_text();  // of over 64 KiB, so that the length's last byte is no zero by chance
+  test::append_gzip(path, text);
+  const std::string member = read_file(path), zeros(512, '\0');
+  write_file_atomic(path, member + zeros);
+  CHECK(read_text_file(path) == text);
+  write_file_atomic(path, member + zeros + member + std::string(1, '\0'));
+  CHECK(read_text_file(path) == text + text);
+  std::filesystem::remove(path);
+  test::append_gzip(path, "");
+  CHECK(read_text_file(path).empty());
+}
+
 TEST_CASE("a gzip file that is cut off, damaged or something else is refused with its name") {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "a.jsonl.gz";
   test::append_gzip(path, long_text());
   const std::string whole = read_file(path);
-  for (const size_t kept : {whole.size() - 1, whole.size() - 9, whole.size() / 2, size_t{12}}) {
+  for (const size_t kept : {whole.size() - 1, whole.size() - 9, whole.size() / 2, size_t{12}, size_t{2}}) {
     CAPTURE(kept);
     write_file_atomic(path, whole.substr(0, kept));
     CHECK_THAT(error_of(path),
@@ -60,7 +75,7 @@ TEST_CASE("a gzip file that is cut off, damaged or something else is refused wit
     write_file_atomic(path, damaged);
     CHECK_THAT(error_of(path), ContainsSubstring("a.jsonl.gz: found damaged data"));
   }
-  for (const std::string& other : {whole.substr(0, 2), whole + "{}", whole + std::string(512, '\0')}) {
+  for (const std::string& other : {whole + "{}", whole + std::string(512, '\0') + "{}"}) {
     write_file_atomic(path, other);
     CHECK_THAT(error_of(path),
                ContainsSubstring("found a damaged header, or other data behind the last member"));

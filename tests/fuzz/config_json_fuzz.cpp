@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "checkpoint/json.h"
 #include "core/errors.h"
 #include "core/fields.h"
+#include "core/json.h"
 #include "model/model_form.h"
 
 using namespace attnlab;

@@ -5,7 +5,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/json.h"
+#include "core/json.h"
 #include "model/families/forms.h"
 
 namespace attnlab {

@@ -1,9 +1,9 @@
-#include "checkpoint/json.h"
+#include "core/json.h"
 
 #include <algorithm>
 #include <cctype>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <unordered_set>
 #include <vector>
 
 #include "core/errors.h"
@@ -49,7 +49,7 @@ class Guard {
   struct Level {
     bool list = false;
     size_t items = 0;
-    std::set<std::string> keys = {};
+    std::unordered_set<std::string> keys = {};
     std::string key = {};
   };
 
@@ -81,62 +81,60 @@ class Guard {
   std::vector<Level> open_;
 };
 
-// Follows a text that the parser refused, and keeps the place. The parser's exceptions name it for bad syntax
-// alone, not for a number that no double holds.
-class Locator final : public nlohmann::json_sax<json> {
- public:
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(json::number_integer_t) override { return true; }
-  bool number_unsigned(json::number_unsigned_t) override { return true; }
-  bool number_float(json::number_float_t, const json::string_t&) override { return true; }
-  bool string(json::string_t&) override { return true; }
-  bool binary(json::binary_t&) override { return true; }
-  bool start_object(std::size_t) override { return true; }
-  bool key(json::string_t&) override { return true; }
-  bool end_object() override { return true; }
-  bool start_array(std::size_t) override { return true; }
-  bool end_array() override { return true; }
-  bool parse_error(std::size_t position, const std::string& token, const json::exception& error) override {
-    position_ = position;
-    token_ = token;  // what was read since the last whole value, line ends spelt out
-    if (const size_t line = token_.rfind(kLineEnd); line != std::string::npos)
-      token_.erase(0, line + kLineEnd.size());
-    too_large_ = dynamic_cast<const json::out_of_range*>(&error) != nullptr;
+// Where in a text a number stands that no double holds: the parser's own exception does not say.
+struct NumberPlace : nlohmann::json_sax<json> {
+  size_t at = 0;
+  std::string digits;
+
+  bool parse_error(size_t position, const std::string& token, const nlohmann::detail::exception&) override {
+    at = position;
+    digits = token;
     return false;
   }
-
-  // Throws InputError with the line, what stands there, and what would be valid.
-  [[noreturn]] void refuse(std::string_view text, const std::string& file) const {
-    const size_t seen = std::min(position_, text.size());
-    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(seen), '\n');
-    const bool ended = text.find_first_not_of(" \t\r\n", seen) == std::string_view::npos && !too_large_ &&
-                       (token_.empty() || token_.front() == '\0' || position_ > text.size());
-    std::string found = "'" + printable(token_) + "'";
-    if (ended) found = "the end of the text in the middle of a value";
-    if (too_large_) found = printable(token_) + ", a number that no double holds";
-    throw InputError({.file = file,
-                      .line = line,
-                      .found = found,
-                      .expected = too_large_ ? "a number of at most 1.8e308" : "valid JSON"});
-  }
-
- private:
-  static constexpr std::string_view kLineEnd = "<U+000A>";
-  std::size_t position_ = 0;
-  std::string token_;
-  bool too_large_ = false;
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(size_t) override { return true; }
+  bool key(string_t&) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(size_t) override { return true; }
+  bool end_array() override { return true; }
 };
 
-[[noreturn]] void refuse_json(std::string_view text, const std::string& file) {
-  Locator locator;
-  json::sax_parse(text.begin(), text.end(), &locator);
-  locator.refuse(text, file);
+// Says line and character of what stands at `at`.
+[[noreturn]] void refuse_at(size_t at, std::string_view text, const std::string& file, int64_t first_line,
+                            const std::string& found, const std::string& detail) {
+  const std::string_view before = text.substr(0, std::min(at, text.size()));
+  const size_t line_begin = before.rfind('\n') + 1;  // npos + 1 is 0
+  throw InputError({.file = file,
+                    .line = first_line + std::count(before.begin(), before.end(), '\n'),
+                    .found = found + " at character " + std::to_string(before.size() - line_begin + 1) + detail,
+                    .expected = "valid JSON"});
+}
+
+std::string detail_of(const json::parse_error& error) {
+  const std::string_view message = error.what();
+  if (message.find("unexpected end of input") != std::string_view::npos) return " (it ends there)";
+  return message.find("UTF-8") != std::string_view::npos ? " (a byte that is not UTF-8)" : "";
 }
 
 }  // namespace
 
-json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits) {
+std::string_view without_byte_order_mark(std::string_view text, const std::string& file) {
+  if (text.starts_with("\xEF\xBB\xBF")) return text.substr(3);
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+    throw InputError({.file = file, .line = 1, .found = "UTF-16 text", .expected = "UTF-8"});
+  return text;
+}
+
+json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits, int64_t line) {
+  text = without_byte_order_mark(text, file);
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
+    throw InputError({.file = file, .found = "an empty file", .expected = "valid JSON"});
   Guard guard(file, limits);
   const auto see = [&guard](int, json::parse_event_t event, json& parsed) {
     guard.see(event, parsed);
@@ -144,8 +142,13 @@ json parse_json(std::string_view text, const std::string& file, const JsonLimits
   };
   try {
     return json::parse(text.begin(), text.end(), see);
-  } catch (const json::exception&) {
-    refuse_json(text, file);
+  } catch (const json::parse_error& error) {
+    refuse_at(error.byte == 0 ? 0 : error.byte - 1, text, file, line, "malformed JSON", detail_of(error));
+  } catch (const json::out_of_range&) {
+    NumberPlace place;
+    json::sax_parse(text.begin(), text.end(), &place);
+    refuse_at(place.at - std::min(place.at, place.digits.size()), text, file, line,
+              printable(place.digits) + ", a number that no double holds,", "");
   }
 }
 

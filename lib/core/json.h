@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json_fwd.hpp>
@@ -17,11 +18,18 @@ struct JsonLimits {
   size_t items = std::numeric_limits<size_t>::max();  // elements of one list
 };
 
-// Parses JSON text; `file` stands in the errors. Throws InputError on bad syntax, on a key that stands twice in
-// one map (the parser alone would keep one of them), and past the limits.
-nlohmann::json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits = {});
+// Parses JSON text; `file` stands in the errors, `line` is the one that the text begins in. A byte order mark
+// in front is left out. Throws InputError on bad syntax, with the line and what stands there, on a number that
+// no double holds, on a key that stands twice in one map (the parser alone would keep one of them), and past
+// the limits.
+nlohmann::json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits = {},
+                          int64_t line = 1);
 // A JSON file of at most 100 MB whose outermost value must be a map. Throws InputError.
 nlohmann::json parse_json_map(const std::filesystem::path& path);
+
+// The text without a byte order mark of UTF-8 in front. Throws InputError for what begins as UTF-16 or UTF-32
+// does.
+std::string_view without_byte_order_mark(std::string_view text, const std::string& file);
 
 // A name from a file as it may stand in a one-line message: control characters as '?', at most 200 bytes.
 std::string printable(std::string_view name);
