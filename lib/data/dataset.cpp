@@ -17,13 +17,16 @@ namespace {
 
 class ExampleList : public Dataset {
  public:
-  explicit ExampleList(std::vector<Example> examples) : examples_(std::move(examples)) {}
+  explicit ExampleList(std::vector<Example> examples, std::vector<std::string> notes = {})
+      : examples_(std::move(examples)), notes_(std::move(notes)) {}
   int64_t size() const override { return static_cast<int64_t>(examples_.size()); }
   Example get(int64_t index) const override { return examples_.at(static_cast<size_t>(index)); }
   bool in_memory() const override { return true; }
+  std::vector<std::string> notes() const override { return notes_; }
 
  private:
   std::vector<Example> examples_;
+  std::vector<std::string> notes_;
 };
 
 // Problems made when they are asked for. Difficulties take turns.
@@ -78,13 +81,15 @@ std::vector<Example> distinct(const Dataset& problems) {
   return examples;
 }
 
-std::vector<Example> read_examples(const DataConfig& config, const std::string& path) {
+std::vector<Example> read_examples(const DataConfig& config, const std::string& path,
+                                   std::vector<std::string>& notes) {
   const PromptTemplate format = template_for(config, config.kind);
-  if (config.kind == DataKind::gsm8k) return read_gsm8k(path, format);
-  if (config.kind == DataKind::instruction_jsonl) return read_instructions(path, format);
-  if (config.kind == DataKind::chat_jsonl) return read_chats(path, *chat_format_of(format), config.train_roles);
+  if (config.kind == DataKind::gsm8k) return read_gsm8k(path, format, notes);
+  if (config.kind == DataKind::instruction_jsonl) return read_instructions(path, format, notes);
+  if (config.kind == DataKind::chat_jsonl)
+    return read_chats(path, *chat_format_of(format), config.train_roles, notes);
   if (config.kind == DataKind::text_jsonl) return read_texts(path);
-  return read_text_folder(path, config.extensions);
+  return read_text_folder(path, config.extensions, notes);
 }
 
 // The heldout_share of the examples with the smallest hashes, at least one, or the others; order kept. A hash
@@ -155,11 +160,14 @@ std::unique_ptr<Dataset> open_source(const DataConfig& config, Split split) {
     return std::make_unique<ExampleList>(distinct(*problems));
   }
   const bool heldout = split != Split::train;
-  if (!config.heldout_path.empty())
-    return std::make_unique<ExampleList>(read_examples(config, heldout ? config.heldout_path : config.path));
-  std::vector<Example> examples = read_examples(config, config.path);
-  if (config.heldout_share > 0) examples = take_share(std::move(examples), config, heldout);
-  return std::make_unique<ExampleList>(std::move(examples));
+  const bool own_file = !config.heldout_path.empty();
+  std::vector<std::string> notes;
+  std::vector<Example> examples =
+      read_examples(config, heldout && own_file ? config.heldout_path : config.path, notes);
+  if (!own_file && config.heldout_share > 0) examples = take_share(std::move(examples), config, heldout);
+  if (heldout && config.heldout_path == config.path)
+    notes.push_back("data.heldout_path is data.path: what is evaluated was trained on");
+  return std::make_unique<ExampleList>(std::move(examples), std::move(notes));
 }
 
 // Errors of a part name its keys.

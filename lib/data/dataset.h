@@ -39,6 +39,8 @@ class Dataset {
   // Of a mixture: the weights of its parts, and which of them an example is from. Others have no weights.
   virtual std::vector<double> weights() const { return {}; }
   virtual int64_t part_of(int64_t) const { return 0; }
+  // What the user should know of the files: keys that were not read, answers without a number.
+  virtual std::vector<std::string> notes() const { return {}; }
 };
 
 // Opens one split of what `config` names. Generated kinds have three disjoint splits, and their held-out

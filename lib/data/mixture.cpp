@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/add_once.h"
 #include "core/random.h"
 
 namespace attnlab {
@@ -40,6 +41,13 @@ Example MixtureDataset::get(int64_t index) const {
 std::vector<double> MixtureDataset::weights() const {
   std::vector<double> out;
   for (const Part& part : parts_) out.push_back(part.weight);
+  return out;
+}
+
+std::vector<std::string> MixtureDataset::notes() const {
+  std::vector<std::string> out;
+  for (const Part& part : parts_)
+    for (const auto& note : part.examples->notes()) add_once(out, note);
   return out;
 }
 

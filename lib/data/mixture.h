@@ -23,6 +23,7 @@ class MixtureDataset : public Dataset {
   Example get(int64_t index) const override;
   std::vector<double> weights() const override;
   int64_t part_of(int64_t index) const override { return places_[static_cast<size_t>(index)].part; }
+  std::vector<std::string> notes() const override;
 
  private:
   struct Place {

@@ -4,8 +4,11 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/json.h"
 #include "core/jsonl.h"
 #include "data/answers.h"
+#include "data/unread_keys.h"
+#include "text/utf8.h"
 
 namespace attnlab {
 namespace {
@@ -19,20 +22,32 @@ std::vector<Example> read_jsonl(const std::filesystem::path& path, Convert conve
 
 }  // namespace
 
-std::vector<Example> read_gsm8k(const std::filesystem::path& path, PromptTemplate format) {
-  return read_jsonl(path, [&](const Record& record) {
+std::vector<Example> read_gsm8k(const std::filesystem::path& path, PromptTemplate format,
+                                std::vector<std::string>& notes) {
+  UnreadKeys unread;
+  AnswersWithoutNumber golds;
+  auto examples = read_jsonl(path, [&](const Record& record) {
+    unread.see(record.object, {"question", "answer"}, record.line);
     const std::string answer = record.text("answer");
-    Example example{.prompt = apply_template(format, record.text("question")),
-                    .answer = apply_template_to_answer(format, answer),
-                    .gold = extract_answer(answer)};
-    if (example.gold.empty()) record.fail("answer", "no final answer", "a last line \"#### N\"");
-    return example;
+    const auto gold = golds.gold_of(answer, record.line);
+    if (!gold) record.fail("answer", "no final answer", "a last line \"#### N\"");
+    return Example{.prompt = apply_template(format, record.text("question")),
+                   .answer = apply_template_to_answer(format, answer),
+                   .gold = *gold};
   });
+  unread.note(path, notes);
+  golds.note(path, notes);
+  return examples;
 }
 
-std::vector<Example> read_instructions(const std::filesystem::path& path, PromptTemplate format) {
-  return read_jsonl(path, [&](const Record& record) {
+std::vector<Example> read_instructions(const std::filesystem::path& path, PromptTemplate format,
+                                       std::vector<std::string>& notes) {
+  UnreadKeys unread;
+  AnswersWithoutNumber golds;
+  auto examples = read_jsonl(path, [&](const Record& record) {
     const bool query = !record.has("instruction") && record.has("query");
+    unread.see(record.object, {query ? "query" : "instruction", "input", query ? "response" : "output"},
+               record.line);
     std::string prompt = record.text(query ? "query" : "instruction");
     if (record.has("input")) {
       const std::string input = record.text("input");
@@ -41,8 +56,11 @@ std::vector<Example> read_instructions(const std::filesystem::path& path, Prompt
     const std::string answer = record.text(query ? "response" : "output");
     return Example{.prompt = apply_template(format, prompt),
                    .answer = apply_template_to_answer(format, answer),
-                   .gold = extract_answer(answer)};
+                   .gold = golds.gold_of(answer, record.line).value_or("")};
   });
+  unread.note(path, notes);
+  golds.note(path, notes);
+  return examples;
 }
 
 std::vector<Example> read_texts(const std::filesystem::path& path) {
@@ -50,7 +68,8 @@ std::vector<Example> read_texts(const std::filesystem::path& path) {
 }
 
 std::vector<Example> read_text_folder(const std::filesystem::path& folder,
-                                      const std::vector<std::string>& extensions) {
+                                      const std::vector<std::string>& extensions,
+                                      std::vector<std::string>& notes) {
   namespace fs = std::filesystem;
   if (!fs::is_directory(folder))
     throw InputError(BadInput{.file = folder.string(),
@@ -68,8 +87,18 @@ std::vector<Example> read_text_folder(const std::filesystem::path& folder,
   }
   std::sort(files.begin(), files.end());
   std::vector<Example> documents;
-  for (const auto& [name, path] : files)
-    if (std::string text = read_file(path); !text.empty()) documents.push_back({.answer = std::move(text)});
+  std::vector<std::string> broken;
+  for (const auto& [name, path] : files) {
+    const std::string bytes = read_file(path);
+    std::string text(without_byte_order_mark(bytes, path.string()));
+    if (text.empty()) continue;
+    if (!text::is_valid_utf8(text)) broken.push_back(name);
+    documents.push_back({.answer = std::move(text)});
+  }
+  if (!broken.empty())
+    notes.push_back(folder.string() + ": " + std::to_string(broken.size()) +
+                    " files hold bytes that are not UTF-8 and are read as U+FFFD (first: " + broken.front() +
+                    ")");
   if (documents.empty())
     throw InputError(BadInput{.file = folder.string(),
                               .found = std::to_string(files.size()) + " files, none with text",

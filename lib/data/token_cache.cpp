@@ -11,7 +11,7 @@ namespace attnlab {
 namespace {
 
 // Counts up when the same text and tokenizer give other tokens than before.
-constexpr const char* kVersion = "attnlab tokens 1";
+constexpr const char* kVersion = "attnlab tokens 2";
 
 // SHA-256 over the SHA-256 of pieces of at least a MiB, so that texts of any size go through.
 class TextHash {

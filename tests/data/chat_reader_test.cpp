@@ -72,6 +72,53 @@ TEST_CASE("train_roles chooses whose turns are learnt, others than the assistant
              ContainsSubstring("<bos>{<|im_start|>system\nS<|im_end|>}\n<|im_start|>user"));
 }
 
+TEST_CASE("a turn of weight 0 is not learnt, one of weight 1 is as one without") {
+  const auto talk = [](const std::string& first, const std::string& last) {
+    return R"({"messages": [{"role": "user", "content": "U"}, {"role": "assistant", "content": "A")" + first +
+           R"(}, {"role": "user", "content": "V"}, {"role": "assistant", "content": "B")" + last + "}]}\n";
+  };
+  const std::string given = "<bos><|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n";
+  const std::string next = "\n<|im_start|>user\nV<|im_end|>\n<|im_start|>assistant\n";
+  const std::string both = given + "{A<|im_end|>}" + next + "{B<|im_end|><eos>}";
+  for (const char* one : {"", R"(, "weight": 1)", R"(, "weight": 1.0)", R"(, "weight": null)"})
+    CHECK(marked(Chats(talk(one, one)).first()) == both);
+  CHECK(marked(Chats(talk(R"(, "weight": 0)", "")).first()) ==
+        given + "A<|im_end|>" + next + "{B<|im_end|><eos>}");
+  CHECK(marked(Chats(talk("", R"(, "weight": 0.0)")).first()) == given + "{A<|im_end|><eos>}");
+  for (const char* other : {"2", "0.5", "-1", "true", "\"0\"", "[0]"}) {
+    CAPTURE(other);
+    CHECK_THAT(Chats(talk("", std::string(", \"weight\": ") + other)).error(),
+               ContainsSubstring("chat.jsonl:1: messages[3].weight: found ") &&
+                   ContainsSubstring("expected 0 (the turn is not learnt) or 1"));
+  }
+  Chats system(R"({"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "U"},)"
+               R"( {"role": "assistant", "content": "A", "weight": 0}, {"role": "user", "content": "V"},)"
+               R"( {"role": "assistant", "content": "B"}]})");
+  system.config.prompt_template = chat_template(ChatFormat::llama2);
+  CHECK(marked(system.first()) ==
+        "<bos>[INST] <<SYS>>\nS\n<</SYS>>\n\nU [/INST] A <eos><bos>[INST] V [/INST]{B <eos>}");
+}
+
+TEST_CASE("conversations that weights leave nothing to learn in are left out and counted") {
+  const std::string none = R"({"messages": [{"role": "user", "content": "U"},)"
+                           R"( {"role": "assistant", "content": "A", "weight": 0}]})";
+  CHECK_THAT(Chats(none).error(), ContainsSubstring("chat.jsonl: found no turn to learn: all have weight 0"));
+  const Chats some(none + "\n" + kTalk + "\n" + none);
+  const auto data = open_dataset(some.config, Split::train);
+  CHECK(data->size() == 1);
+  REQUIRE(data->notes().size() == 1);
+  CHECK_THAT(data->notes()[0], ContainsSubstring("2 conversations are left out"));
+}
+
+TEST_CASE("keys of chats that could mean something are named once") {
+  const Chats chats(std::string(kTalk) + "\n" + R"({"messages": [{"role": "user", "content": "U", "name": "n"},)"
+                    R"( {"role": "assistant", "content": "A", "train": false}], "tools": [], "id": 3})");
+  const auto notes = open_dataset(chats.config, Split::train)->notes();
+  REQUIRE(notes.size() == 1);
+  CHECK_THAT(notes[0], ContainsSubstring("chat.jsonl: keys that are not read: messages[].name (1 times, first in "
+                                         "line 2), messages[].train (1 times, first in line 2), tools (1 times"));
+}
+
 TEST_CASE("formats whose turns end as documents do get eos there, and no blank that a tokenizer would add") {
   Chats chats(kTalk);
   chats.config.prompt_template = chat_template(ChatFormat::llama2);

@@ -128,7 +128,7 @@ TEST_CASE("bad files are refused with file, line and key") {
   CHECK_THAT(gsm8k(R"({"question": 3, "answer": "#### 1"})"),
              ContainsSubstring("question: found number") && ContainsSubstring("a string"));
   CHECK_THAT(gsm8k(R"({"question": "Q", "answer": "one"})"), ContainsSubstring("#### N"));
-  CHECK_THAT(gsm8k("[1]"), ContainsSubstring("found array"));
+  CHECK_THAT(gsm8k("[1]"), ContainsSubstring("data.jsonl:1: found number, expected one JSON object"));
   CHECK_THAT(gsm8k("\n\n"), ContainsSubstring("no examples"));
   CHECK_THAT(error_of(DataKind::instruction_jsonl, R"({"instruction": "a", "outputs": "b"})"),
              ContainsSubstring("output") && ContainsSubstring("did you mean 'outputs'"));
@@ -139,6 +139,71 @@ TEST_CASE("bad files are refused with file, line and key") {
   CHECK_THROWS_AS(open_dataset({.kind = DataKind::gsm8k}, Split::train), InputError);
   CHECK_THROWS_AS(open_dataset({.kind = DataKind::gsm8k, .path = "/nowhere.jsonl"}, Split::train), InputError);
   CHECK_THROWS_AS(open_dataset({.difficulty_min = 4, .difficulty_max = 2}, Split::train), InputError);
+}
+
+TEST_CASE("a final answer that is no number is no gold, and is counted") {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "a.jsonl";
+  std::string text;
+  for (const char* gold : {"1,000", "-5", "$70,000", "3.50", "1/2", "12 apples", "18.", "2:30"})
+    text += nlohmann::json{{"question", gold}, {"answer", std::string("x\n#### ") + gold}}.dump() + "\n";
+  write_file_atomic(path, text);
+  const auto golds = [&](DataKind kind) {
+    const auto data = open_dataset({.kind = kind, .path = path.string(), .heldout_share = 0}, Split::train);
+    std::vector<std::string> out;
+    for (int64_t i = 0; i < data->size(); ++i) out.push_back(data->get(i).gold);
+    for (const auto& note : data->notes()) out.push_back(note);
+    return out;
+  };
+  const std::vector<std::string> expected{"1000", "-5", "70000", "3.50", "", "12", "18", "",
+                                          path.string() + ": 2 final answers are no number and not asked for "
+                                                          "(first in line 5: \"1/2\")"};
+  CHECK(golds(DataKind::gsm8k) == expected);
+  CHECK_THAT(error_of(DataKind::gsm8k, R"({"question": "Q", "answer": "#### none"})"),
+             ContainsSubstring("answer: found no final answer, expected a last line"));
+}
+
+TEST_CASE("instructions are read from one JSON array, null inputs are none, and keys not read are named once") {
+  const test::TemporaryFolder folder;
+  const auto path = (folder.path() / "a.json").string();
+  const auto read = [&](const std::string& text) {
+    write_file_atomic(path, text);
+    return open_dataset({.kind = DataKind::instruction_jsonl,
+                         .path = path,
+                         .heldout_share = 0,
+                         .prompt_template = PromptTemplate::raw},
+                        Split::train);
+  };
+  const auto data = read(R"([
+    {"instruction": "a", "input": null, "output": "b", "history": null, "source": "s"},
+    {"instruction": "c", "input": "", "output": "d", "history": [["e", "f"]]},
+    {"instruction": "g", "input": "h", "output": "i", "history": [], "system": "j"}
+  ])");
+  REQUIRE(data->size() == 3);
+  CHECK(data->get(0).prompt == "a");
+  CHECK(data->get(1).prompt == "c");
+  CHECK(data->get(2).prompt == "g\n\nh");
+  CHECK(data->notes() == std::vector<std::string>{path + ": keys that are not read: history (2 times, first in line "
+                                                         "3), system (1 times, first in line 4)"});
+  CHECK(read(R"([{"query": "a", "instruction": null, "response": "b"}])")->get(0).prompt == "a");
+  CHECK_THROWS_WITH(read("[\n{\"instruction\": \"a\", \"output\": null}]"),
+                    ContainsSubstring("a.json:2: output: found null, expected a string"));
+}
+
+TEST_CASE("a text file's byte order mark is no text, UTF-16 is refused, and other bytes are told") {
+  const test::TemporaryFolder folder;
+  const DataConfig config{
+      .kind = DataKind::text_folder, .path = folder.path().string(), .heldout_share = 0};
+  write_file_atomic(folder.path() / "a.txt", "\xEF\xBB\xBFone");
+  write_file_atomic(folder.path() / "b.txt", "two");
+  CHECK(open_dataset(config, Split::train)->get(0).answer == "one");
+  CHECK(open_dataset(config, Split::train)->notes().empty());
+  write_file_atomic(folder.path() / "b.txt", "t\xE9");
+  REQUIRE(open_dataset(config, Split::train)->notes().size() == 1);
+  CHECK_THAT(open_dataset(config, Split::train)->notes()[0],
+             ContainsSubstring("1 files hold bytes that are not UTF-8") && ContainsSubstring("b.txt"));
+  write_file_atomic(folder.path() / "b.txt", "\xFF\xFEt");
+  CHECK_THROWS_WITH(open_dataset(config, Split::train), ContainsSubstring("b.txt:1: found UTF-16 text"));
 }
 
 TEST_CASE("without a held-out file a fixed share is held out, and equal questions stay together") {

@@ -155,7 +155,11 @@ std::shared_ptr<const Base> Inputs::base(const BaseConfig& config) {
 }
 
 std::shared_ptr<const Data> Inputs::data(const DataConfig& config) {
-  if (!data_config_ || !fields_equal(*data_config_, config)) data_ = load_data(plan_, config);
+  if (!data_config_ || !fields_equal(*data_config_, config)) {
+    data_ = load_data(plan_, config);
+    for (const auto& dataset : {data_->train, data_->heldout})
+      for (const auto& note : dataset->notes()) add_once(notes_, note);
+  }
   data_config_ = config;
   return data_;
 }

@@ -52,7 +52,7 @@ class Inputs {
   std::shared_ptr<const Data> data(const DataConfig& config);
   // The training batches of a run. Arms that cut the same data in the same way share them.
   std::shared_ptr<const BatchStream> stream(const RunConfig& config);
-  // What the user should know of the bases and streams made since the last call.
+  // What the user should know of the bases and data read and the streams made since the last call.
   std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
 
  private:
