@@ -88,8 +88,10 @@ CalibrationRows read_rows(const ConvertOptions& o, const Transform& transform, c
   }
   const std::string named = o.calibration.empty() ? o.heldout : o.calibration;
   std::optional<Tokenizer> tokenizer;
-  if (!named.ends_with(".safetensors") || (!o.heldout.empty() && !o.heldout.ends_with(".safetensors")))
+  if (!named.ends_with(".safetensors") || (!o.heldout.empty() && !o.heldout.ends_with(".safetensors"))) {
     tokenizer = Tokenizer::load(o.model);
+    print_notes(tokenizer->notes());
+  }
   auto rows = read_calibration(named, o.heldout, tokenizer ? &*tokenizer : nullptr, config.vocab_size, o.rows);
   const int64_t needed = transform.numbers_to_estimate(), found = rows.calibration_NT.numel();
   if (transform.is_calibrated() && found < needed)

@@ -99,6 +99,7 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
   const auto checkpoint = Checkpoint::open(folder);
   const auto tokenizer_file = Tokenizer::file_of(o.tokenizer.empty() ? folder : o.tokenizer);
   tokenizer_ = Tokenizer::load(tokenizer_file);
+  print_notes(tokenizer_->notes());
   const auto dtype = parse_dtype(o.dtype);
   decoder_ = load_decoder(checkpoint, dtype, device);
   print_notes(checkpoint.notes());
@@ -112,9 +113,11 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
   if (stops.empty())
     throw InputError(BadInput{
         .file = folder, .key = "eos_token_id", .found = "nothing", .expected = "a token that ends a text"});
-  const auto front = tokenizer_->encode("", true);
+  // Not what the tokenizer puts behind a text alone.
+  const auto framed = tokenizer_->encode("a", true), plain = tokenizer_->encode("a");
   std::optional<int64_t> bos;
-  if (!o.no_bos && !front.empty()) bos = front.front();
+  if (!o.no_bos && framed.size() > plain.size() && (plain.empty() || framed.front() != plain.front()))
+    bos = framed.front();
   model_.emplace(TaskModel{.decoder = *decoder_,
                            .tokenizer = *tokenizer_,
                            .bos_id = bos,
@@ -124,7 +127,7 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
                            .batch_rows = o.batch});
   auto facts = machine_facts(device);
   facts.emplace_back("model", folder);
-  const std::string weights = checkpoint.weights_sha256(), tokens = sha256_file(tokenizer_file);
+  const std::string weights = checkpoint.weights_sha256(), tokens = Tokenizer::sha256_of(tokenizer_file);
   facts.emplace_back("weights_sha256", weights);
   facts.emplace_back("tokenizer_sha256", tokens);
   facts.emplace_back("dtype", o.dtype);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <sstream>
 
@@ -13,7 +14,14 @@ namespace po = boost::program_options;
 
 namespace {
 constexpr unsigned kHelpColumns = 100;
+
+// Past a limit on the size of files (ulimit -f) a write then fails as on a full disk, instead of ending the
+// process. A handler, unlike SIG_IGN, is not handed on to programs that are started.
+void catch_file_limit() {
+  std::signal(SIGXFSZ, [](int) {});
 }
+
+}  // namespace
 
 Program::Program(ProgramText text)
     : text_(std::move(text)), visible_("Options", kHelpColumns), hidden_("", kHelpColumns) {}
@@ -84,6 +92,7 @@ int Program::fail(int code, const std::string& message) const {
 }
 
 int Program::run_any(int argc, char** argv, const std::function<int()>& body) {
+  catch_file_limit();
   try {
     int code = 0;
     try {

@@ -111,12 +111,18 @@ void make_parent_folders(const fs::path& path) {
 void write_file_atomic(const fs::path& path, std::string_view bytes) {
   make_parent_folders(path);
   const fs::path temporary = path.string() + ".tmp";
-  {
-    const Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
-    if (file.value < 0) fail(temporary, "cannot create");
-    write_all(temporary, file.value, bytes);
+  try {
+    {
+      const Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
+      if (file.value < 0) fail(temporary, "cannot create");
+      write_all(temporary, file.value, bytes);
+    }
+    publish_file(temporary, path);
+  } catch (const RunError&) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    throw;
   }
-  publish_file(temporary, path);
 }
 
 std::string sha256(std::string_view bytes) {

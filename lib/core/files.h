@@ -17,7 +17,8 @@ bool is_lfs_pointer(std::string_view bytes);
 // Makes the folders above `path`. Throws RunError with the system's reason.
 void make_parent_folders(const std::filesystem::path& path);
 
-// Writes to "PATH.tmp", fsyncs and renames, so that PATH is never half written. Creates parent folders.
+// Writes to "PATH.tmp", fsyncs and renames, so that PATH is never half written. Creates parent folders. Leaves
+// nothing where it fails.
 // Throws RunError (with the system's reason: disk full, read-only, …).
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 

@@ -54,12 +54,13 @@ class Guard {
   };
 
   void see_key(const std::string& key) {
-    const std::string prefix = open_.size() > 1 ? open_.front().key + "." : "";
-    if (!open_.back().keys.insert(key).second)
-      throw InputError({.file = file_,
-                        .key = printable(prefix + key),
-                        .found = "the key twice",
-                        .expected = "each key once"});
+    if (!open_.back().keys.insert(key).second) {
+      std::string path;
+      for (size_t i = 0; i + 1 < open_.size(); ++i)
+        if (!open_[i].key.empty()) path += open_[i].key + ".";
+      throw InputError(
+          {.file = file_, .key = printable(path + key), .found = "the key twice", .expected = "each key once"});
+    }
     open_.back().key = key;
   }
 

@@ -24,7 +24,8 @@ int edit_distance(std::string_view a, std::string_view b) {
 
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
   std::string best;
-  int best_distance = std::max<int>(2, static_cast<int>(name.size()) / 3) + 1;
+  const int length = static_cast<int>(name.size());
+  int best_distance = std::min(std::max(1, length / 3) + 1, length);
   for (const auto& candidate : candidates) {
     const int distance = edit_distance(name, candidate);
     if (distance < best_distance) {

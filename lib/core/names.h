@@ -13,8 +13,8 @@ namespace attnlab {
 // Number of single-character edits (insert, delete, replace, swap of neighbours) between two names.
 int edit_distance(std::string_view a, std::string_view b);
 
-// The candidate with the smallest edit distance, or "" if none is within a third of the name's length (at
-// least 2): a far-fetched suggestion is worse than none.
+// The candidate with the smallest edit distance, or "" if none is within a third of the name's length (at least
+// 1, and less than all of it): a far-fetched suggestion is worse than none.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
 
 // "a, b, c"

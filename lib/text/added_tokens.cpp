@@ -3,46 +3,28 @@
 #include <algorithm>
 
 #include "core/errors.h"
+#include "text/pre_tokenizer.h"
 #include "text/regex.h"
 
 namespace attnlab::text {
 namespace {
 
+// As Rust's regular expressions see it, which also take what joins characters.
+const Pattern& word_character() {
+  static const Pattern pattern = Pattern::regex(word_class());
+  return pattern;
+}
+
 bool touches_word_before(std::string_view before) {
-  static const Pattern pattern = Pattern::regex("\\w");
   if (before.empty()) return false;
   std::string last;
   append_utf8(last_code_point(before), last);
-  return pattern.matches_anywhere(last);
+  return word_character().matches_anywhere(last);
 }
 
 bool touches_word_after(std::string_view after) {
-  static const Pattern pattern = Pattern::regex("\\w");
   if (after.empty()) return false;
-  return pattern.matches_anywhere(after.substr(0, char_length(static_cast<unsigned char>(after[0]))));
-}
-
-bool is_white_space(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
-         c == 0x3000;
-}
-
-size_t white_space_at_end(std::string_view text) {
-  const size_t size = text.size();
-  while (!text.empty() && is_white_space(last_code_point(text))) {
-    std::string last;
-    append_utf8(last_code_point(text), last);
-    text.remove_suffix(last.size());
-  }
-  return size - text.size();
-}
-
-size_t white_space_at_start(std::string_view text) {
-  const size_t size = text.size();
-  while (!text.empty() && is_white_space(first_code_point(text)))
-    text.remove_prefix(char_length(static_cast<unsigned char>(text[0])));
-  return size - text.size();
+  return word_character().matches_anywhere(after.substr(0, char_length(static_cast<unsigned char>(after[0]))));
 }
 
 }  // namespace

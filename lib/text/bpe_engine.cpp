@@ -18,6 +18,7 @@ class BpeEngine : public TokenizerEngine {
   int64_t longest_token_bytes() const override { return static_cast<int64_t>(longest_token_); }
   std::optional<int64_t> bos_id() const override { return parts_.bos_id; }
   std::optional<int64_t> eos_id() const override { return parts_.eos_id; }
+  const std::vector<std::string>& notes() const override { return parts_.notes; }
 
  private:
   struct Token {

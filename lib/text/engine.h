@@ -23,6 +23,7 @@ class TokenizerEngine {
   virtual int64_t longest_token_bytes() const = 0;
   virtual std::optional<int64_t> bos_id() const = 0;
   virtual std::optional<int64_t> eos_id() const = 0;
+  virtual const std::vector<std::string>& notes() const = 0;
 };
 
 }  // namespace attnlab::text

@@ -17,6 +17,7 @@ class JsonNode {
   JsonNode(const nlohmann::json& value, std::string file, std::string key);
 
   const nlohmann::json& value() const { return *value_; }
+  const std::string& file() const { return file_; }
   std::string child_key(std::string_view name) const;
 
   // A member that is there and not null.

@@ -7,6 +7,8 @@
 
 #include "core/errors.h"
 #include "text/growth.h"
+#include "text/unicode_tables.h"
+#include "text/utf8.h"
 
 namespace attnlab::text {
 namespace {
@@ -28,33 +30,35 @@ CodePoints decompose(std::string_view text, int options) {
   return out;
 }
 
-// Combining marks that came after Unicode 9. The tokenizers library normalises by Unicode 9, to which they are
-// characters like any other: marks are not ordered and letters not composed across them. Vocabularies were
-// trained on what it makes, so ours must be the same.
+// Characters that came after Unicode 9 and that normalisation concerns: combining marks, and what is made of
+// others or becomes others. The tokenizers library normalises by Unicode 9, to which they are characters like
+// any other: marks are not ordered, letters not composed across them, and nothing is made of them. Vocabularies
+// were trained on what it makes, so ours must be the same.
 struct Range {
   char32_t first, last;
 };
-constexpr std::array<Range, 37> kLaterMarks{
+constexpr std::array<Range, 48> kLater{
     {{0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},     {0xC3C, 0xC3C},
      {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0xECE, 0xECE},     {0x1715, 0x1715},   {0x1ABF, 0x1ACE},
-     {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},   {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF},
-     {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B}, {0x1145E, 0x1145E},
-     {0x11839, 0x1183A}, {0x1193D, 0x1193E}, {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34},
-     {0x11A47, 0x11A47}, {0x11A99, 0x11A99}, {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97},
-     {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE},
-     {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}}};
+     {0x1DF6, 0x1DFA},   {0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},   {0xA82C, 0xA82C},   {0xAB69, 0xAB69},
+     {0x10781, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA}, {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC},
+     {0x10EFD, 0x10EFF}, {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B},
+     {0x1145E, 0x1145E}, {0x11839, 0x1183A}, {0x11930, 0x11930}, {0x11938, 0x11938}, {0x1193D, 0x1193E},
+     {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47}, {0x11A99, 0x11A99},
+     {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1},
+     {0x1E030, 0x1E06D}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF},
+     {0x1E4EC, 0x1E4EF}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}}};
 
-bool is_later_mark(char32_t c) {
-  if (c < kLaterMarks.front().first) return false;
-  const auto range = std::find_if(kLaterMarks.begin(), kLaterMarks.end(), [&](Range r) { return c <= r.last; });
-  return range != kLaterMarks.end() && c >= range->first;
+bool is_later(char32_t c) {
+  if (c < kLater.front().first) return false;
+  const auto range = std::find_if(kLater.begin(), kLater.end(), [&](Range r) { return c <= r.last; });
+  return range != kLater.end() && c >= range->first;
 }
 
-// Where the first later mark at or behind `from` begins; the text's end if there is none.
-size_t find_later_mark(std::string_view text, size_t from) {
+// Where the first of them at or behind `from` begins; the text's end if there is none.
+size_t find_later(std::string_view text, size_t from) {
   for (size_t at = from; at < text.size(); at += char_length(static_cast<unsigned char>(text[at])))
-    if (static_cast<unsigned char>(text[at]) >= 0xDF && is_later_mark(first_code_point(text.substr(at))))
-      return at;
+    if (static_cast<unsigned char>(text[at]) >= 0xDF && is_later(first_code_point(text.substr(at)))) return at;
   return text.size();
 }
 
@@ -73,7 +77,7 @@ void order_marks(CodePoints& text) {
   }
 }
 
-// `text` without later marks, appended to `out`.
+// `text` without later characters, appended to `out`.
 void append_normalized(std::string_view text, NormalForm form, std::string& out) {
   const bool compatible = form == NormalForm::NFKC || form == NormalForm::NFKD;
   const bool compose = form == NormalForm::NFC || form == NormalForm::NFKC;
@@ -89,6 +93,18 @@ void append_normalized(std::string_view text, NormalForm form, std::string& out)
   for (const auto c : points) append_utf8(static_cast<char32_t>(c), out);
 }
 
+std::string lower_case(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (; !text.empty(); text.remove_prefix(char_length(static_cast<unsigned char>(text[0])))) {
+    const char32_t c = first_code_point(text);
+    const auto lower = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+    append_utf8(lower == c ? new_lower_case(c) : lower, out);
+    if (c == 0x130) append_utf8(0x307, out);  // the only one that becomes two
+  }
+  return out;
+}
+
 struct ApplyNormalizerStep {
   std::string& text;
   size_t most;  // bytes that it may grow to
@@ -98,6 +114,11 @@ struct ApplyNormalizerStep {
     if (!text.empty()) text.insert(0, step.prefix);
   }
   void operator()(const ReplaceStep& step) const { text = step.pattern.replace_all(text, step.content, most); }
+  void operator()(const LowercaseStep&) const { text = lower_case(text); }
+  void operator()(const StripStep& step) const {
+    if (step.right) text.resize(text.size() - white_space_at_end(text));
+    if (step.left) text.erase(0, white_space_at_start(text));
+  }
 };
 
 }  // namespace
@@ -109,7 +130,7 @@ std::string normalize_unicode(std::string_view text, NormalForm form) {
   std::string out;
   out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
-    const size_t mark = find_later_mark(text, at);
+    const size_t mark = find_later(text, at);
     append_normalized(text.substr(at, mark - at), form, out);
     at = mark;
     if (at == text.size()) break;

@@ -13,7 +13,7 @@ namespace attnlab::text {
 enum class NormalForm { NFC, NFD, NFKC, NFKD };
 
 // Unicode normalisation in O(n log n), long runs of combining marks included. `text` is valid UTF-8.
-// Combining marks of Unicode 10 and later are no marks to it, as to the tokenizers library.
+// Characters of Unicode 10 and later are no marks to it and stay as they are, as to the tokenizers library.
 std::string normalize_unicode(std::string_view text, NormalForm form);
 
 struct PrependStep {
@@ -23,7 +23,11 @@ struct ReplaceStep {
   Pattern pattern;
   std::string content;
 };
-using NormalizerStep = std::variant<NormalForm, PrependStep, ReplaceStep>;
+struct LowercaseStep {};  // each character by itself: a final sigma is a sigma
+struct StripStep {        // white space at the ends
+  bool left = true, right = true;
+};
+using NormalizerStep = std::variant<NormalForm, PrependStep, ReplaceStep, LowercaseStep, StripStep>;
 
 struct Normalizer {
   std::vector<NormalizerStep> steps;  // applied in order

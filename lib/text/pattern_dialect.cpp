@@ -2,37 +2,70 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
 #include <stdexcept>
 #include <vector>
+
+#include "text/unicode_tables.h"
 
 namespace attnlab::text {
 namespace {
 
-constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
-
-// Letters and numbers of Unicode 15 and 16, which the tokenizers library knows; PCRE2 before 10.43 and 10.45
-// does not. As the inside of a character class.
-constexpr std::string_view kNewLetters =
-    R"(\x{1C89}-\x{1C8A}\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{105C0}-\x{105F3}\x{10D4A}-\x{10D65})"
-    R"(\x{10D6F}-\x{10D85}\x{10EC2}-\x{10EC4}\x{1123F}-\x{11240}\x{11380}-\x{11389}\x{1138B}\x{1138E})"
-    R"(\x{11390}-\x{113B5}\x{113B7}\x{113D1}\x{113D3}\x{11BC0}-\x{11BE0}\x{11F02}\x{11F04}-\x{11F10})"
-    R"(\x{11F12}-\x{11F33}\x{1342F}\x{13441}-\x{13446}\x{13460}-\x{143FA}\x{16100}-\x{1611D})"
-    R"(\x{16D40}-\x{16D6C}\x{18CFF}\x{1B132}\x{1B155}\x{1DF25}-\x{1DF2A}\x{1E030}-\x{1E06D})"
-    R"(\x{1E4D0}-\x{1E4EB}\x{1E5D0}-\x{1E5ED}\x{1E5F0}\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
-constexpr std::string_view kNewIdeographs = R"(\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
-constexpr std::string_view kNewNumbers =
-    R"(\x{10D40}-\x{10D49}\x{116D0}-\x{116E3}\x{11BF0}-\x{11BF9}\x{11F50}-\x{11F59}\x{16130}-\x{16139})"
-    R"(\x{16D70}-\x{16D79}\x{1CCF0}-\x{1CCF9}\x{1D2C0}-\x{1D2D3}\x{1E4F0}-\x{1E4F9}\x{1E5F1}-\x{1E5FA})";
-
-// What \p{name} lacks in an older PCRE2.
-std::string_view new_members(std::string_view name) {
-  if (name == "L") return kNewLetters;
-  if (name == "Lo") return kNewIdeographs;
-  return name == "N" ? kNewNumbers : std::string_view();
-}
+// Superscripts and fractions of Latin-1, word characters to Oniguruma's \w unless it stands in a class.
+constexpr const char* kLatinWord = R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";
 
 [[noreturn]] void unsupported(std::string_view construct) {
   throw std::invalid_argument("\"" + std::string(construct) + "\"");
+}
+
+// The inside of a character class.
+std::string members_of(std::string_view name) {
+  return "\\p{" + std::string(name) + "}" + std::string(new_members(name));
+}
+
+std::string word_members() {
+  return members_of("Alphabetic") + members_of("M") + members_of("Nd") + members_of("Pc");
+}
+
+// Oniguruma's meaning of a POSIX class in Unicode text; empty: as PCRE2's, or not known.
+std::string posix_members(std::string_view name) {
+  if (name == "alpha") return members_of("Alphabetic");
+  if (name == "digit") return members_of("Nd");
+  if (name == "alnum") return members_of("Alphabetic") + members_of("Nd");
+  if (name == "upper") return members_of("Uppercase");
+  if (name == "lower") return members_of("Lowercase");
+  if (name == "punct") return members_of("P") + members_of("S");
+  if (name == "space") return members_of("White_Space");
+  if (name == "blank") return members_of("Zs") + "\\t";
+  return name == "word" ? word_members() : "";
+}
+
+// "Han" for "han": names of properties are read in any case.
+std::string capitalized(std::string_view name) {
+  std::string text(name);
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    text[i] = static_cast<char>(i == 0 ? std::toupper(c) : std::tolower(c));
+  }
+  return text;
+}
+
+// A property by the name that PCRE2 has for it. Oniguruma's names of scripts mean the script, PCRE2's the
+// scripts that a character is used in, too.
+std::string property_name(std::string_view name) {
+  static const std::set<std::string> binary{"Any", "Alphabetic", "Lowercase", "Uppercase", "White_space"};
+  const std::string known = capitalized(name);
+  return name.size() <= 2 || binary.contains(known) ? known : "sc:" + known;
+}
+
+// The inside of a class: a property of Unicode, or a POSIX class.
+std::string property_members(std::string_view name) {
+  std::string lower(name);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (std::string members = posix_members(lower); !members.empty()) return members;
+  const std::string known = property_name(name);
+  const size_t bare = known.starts_with("sc:") ? 3 : 0;
+  return "\\p{" + known + "}" + std::string(new_members(std::string_view(known).substr(bare)));
 }
 
 class Translation {
@@ -73,10 +106,15 @@ class Translation {
       case 'S':
         return replace(2, "\\P{White_Space}");
       case 'w':
-        return replace(2, in_class_ ? std::string(kWord) : "[" + std::string(kWord) + "]");
+        return replace(2, in_class_ ? word_members() : "[" + word_members() + kLatinWord + "]");
       case 'W':
         if (in_class_) unsupported("\\W inside [...]");
-        return replace(2, "[^" + std::string(kWord) + "]");
+        return replace(2, "[^" + word_members() + kLatinWord + "]");
+      case 'd':
+        return replace(2, in_class_ ? members_of("Nd") : "[" + members_of("Nd") + "]");
+      case 'D':
+        if (in_class_) unsupported("\\D inside [...]");
+        return replace(2, "[^" + members_of("Nd") + "]");
       case 'u':
         if (at_ + 6 > in_.size()) unsupported(rest());
         return replace(6, "\\x{" + std::string(in_.substr(at_ + 2, 4)) + "}");
@@ -91,24 +129,36 @@ class Translation {
     copy(2);
   }
 
-  // \p{Name}: copied whole, so that its brace is not taken for a repetition, and completed.
+  // \p{Name} is written whole, so that its brace is not taken for a repetition, and completed.
   void property() {
     const size_t close = in_.find('}', at_);
-    if (close == std::string_view::npos) unsupported(rest());
-    const bool negated = in_[at_ + 1] == 'P';
-    const std::string name(in_.substr(std::min(at_ + 3, close), close - std::min(at_ + 3, close)));
-    const std::string_view more = new_members(name);
-    if (more.empty() || (in_class_ && negated)) return copy(close + 1 - at_);
-    const std::string members = "\\p{" + name + "}" + std::string(more);
-    if (in_class_) return replace(close + 1 - at_, members);
-    replace(close + 1 - at_, (negated ? "[^" : "[") + members + "]");
+    if (close == std::string_view::npos || in_[at_ + 2] != '{') unsupported(rest());
+    std::string_view name = in_.substr(at_ + 3, close - at_ - 3);
+    bool negated = in_[at_ + 1] == 'P';
+    if (name.starts_with('^')) negated = !negated, name.remove_prefix(1);
+    std::string members = property_members(name);
+    const size_t first_end = members.find('}') + 1;
+    if (first_end == members.size()) {
+      if (negated) members[1] = 'P';
+    } else if (!in_class_) {
+      members = (negated ? "[^" : "[") + members + "]";
+    } else if (negated) {
+      // A class cannot leave out the members of a negated property: the new ones stay in.
+      if (!members.substr(first_end).starts_with("\\x")) unsupported(in_.substr(at_, close + 1 - at_));
+      members = "\\P" + members.substr(2, first_end - 2);
+    }
+    replace(close + 1 - at_, members);
   }
 
   void class_char(char c) {
     if (rest().starts_with("[:")) {
       const size_t close = in_.find(":]", at_ + 2);
       if (close == std::string_view::npos) unsupported(rest());
-      return copy(close + 2 - at_);
+      const std::string_view name = in_.substr(at_ + 2, close - at_ - 2);
+      const std::string members = posix_members(name);
+      if (members.empty() && name != "ascii" && name != "cntrl" && name != "xdigit")
+        unsupported(in_.substr(at_, close + 2 - at_));
+      return members.empty() ? copy(close + 2 - at_) : replace(close + 2 - at_, members);
     }
     if (c == '[' || rest().starts_with("&&")) unsupported(in_.substr(at_, 2));
     if (c == ']') in_class_ = false;

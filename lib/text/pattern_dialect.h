@@ -7,9 +7,9 @@
 namespace attnlab::text {
 
 // The PCRE2 pattern (for PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE) with the same meaning. What the two engines
-// read differently is rewritten: \s and \w to the Unicode properties White_Space and "word", \uXXXX to
-// \x{XXXX}, X{n,m}+ to (?:X{n,m})+, \p{L}, \p{Lo} and \p{N} to Unicode 16's. Throws std::invalid_argument
-// naming the construct where the engines differ and no rewriting is done.
+// read differently is rewritten: \s, \w and POSIX classes to Unicode properties, \uXXXX to \x{XXXX}, X{n,m}+ to
+// (?:X{n,m})+, properties to Unicode 16's, names of scripts to PCRE2's sc:. Throws std::invalid_argument naming
+// the construct where the engines differ and no rewriting is done.
 std::string to_pcre2(std::string_view pattern);
 
 }  // namespace attnlab::text

@@ -4,6 +4,7 @@
 
 #include "text/byte_level.h"
 #include "text/growth.h"
+#include "text/unicode_tables.h"
 
 namespace attnlab::text {
 namespace {
@@ -145,6 +146,29 @@ struct ApplySplit {
 
 std::string_view byte_level_expression() {
   return R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+}
+
+std::string word_class() { return R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}])"; }
+
+SplitStep punctuation_step(SplitBehavior behavior) {
+  return {.pattern = Pattern::regex("[" + std::string(punctuation_members()) + "]"), .behavior = behavior};
+}
+
+SplitStep whitespace_step() {
+  const std::string word = word_class(), inside = word.substr(1, word.size() - 2);
+  return {.pattern = Pattern::regex(word + "+|[^" + inside + "\\s]+"),
+          .behavior = SplitBehavior::removed,
+          .invert = true};
+}
+
+SplitStep whitespace_split_step() {
+  return {.pattern = Pattern::regex("\\s"), .behavior = SplitBehavior::removed};
+}
+
+// Of Unicode 17, other than \p{N} of patterns.
+SplitStep digits_step(bool individual) {
+  return {.pattern = Pattern::regex(R"([\p{N}\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6}])"),
+          .behavior = individual ? SplitBehavior::isolated : SplitBehavior::contiguous};
 }
 
 void PreTokenizer::apply(Pieces& pieces) const {

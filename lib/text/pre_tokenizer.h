@@ -44,6 +44,16 @@ using PreTokenizerStep = std::variant<SplitStep, ByteLevelStep, MetaspaceStep>;
 // The expression that ByteLevel cuts by if it is told to (GPT-2's).
 std::string_view byte_level_expression();
 
+// A word character as Rust's regular expressions have it, as a character class.
+std::string word_class();
+
+// What the library's pre-tokenizers of these names do: cut at each punctuation character; keep words and runs
+// of what is neither word nor white space; keep what white space separates; cut at numbers.
+SplitStep punctuation_step(SplitBehavior behavior);
+SplitStep whitespace_step();
+SplitStep whitespace_split_step();
+SplitStep digits_step(bool individual);
+
 struct PreTokenizer {
   std::vector<PreTokenizerStep> steps;  // each works on every piece that the one before made
 

@@ -1,5 +1,7 @@
 #include "text/tokenizer.h"
 
+#include "core/files.h"
+#include "text/companions.h"
 #include "text/engine.h"
 #include "text/tokenizer_files.h"
 #include "text/utf8.h"
@@ -10,6 +12,21 @@ Tokenizer::Tokenizer(std::shared_ptr<const text::TokenizerEngine> engine) : engi
 
 std::filesystem::path Tokenizer::file_of(const std::filesystem::path& path) {
   return text::find_tokenizer_file(path);
+}
+
+std::vector<std::filesystem::path> Tokenizer::files_of(const std::filesystem::path& path) {
+  const std::filesystem::path file = file_of(path);
+  std::vector<std::filesystem::path> files = text::companion_files(file);
+  files.insert(files.begin(), file);
+  return files;
+}
+
+std::string Tokenizer::sha256_of(const std::filesystem::path& path) {
+  const auto files = files_of(path);
+  if (files.size() == 1) return sha256_file(files.front());
+  std::string lines;
+  for (const auto& file : files) lines += sha256_file(file) + "  " + file.filename().string() + "\n";
+  return sha256(lines);
 }
 
 Tokenizer Tokenizer::load(const std::filesystem::path& path) { return Tokenizer(text::open_tokenizer(path)); }
@@ -35,5 +52,6 @@ int64_t Tokenizer::longest_token_bytes() const { return engine_->longest_token_b
 
 std::optional<int64_t> Tokenizer::bos_id() const { return engine_->bos_id(); }
 std::optional<int64_t> Tokenizer::eos_id() const { return engine_->eos_id(); }
+const std::vector<std::string>& Tokenizer::notes() const { return engine_->notes(); }
 
 }  // namespace attnlab

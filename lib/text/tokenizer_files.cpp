@@ -6,7 +6,9 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "core/foreign_content.h"
+#include "core/json.h"
 #include "text/bpe_engine.h"
+#include "text/companions.h"
 #include "text/rank_file.h"
 #include "text/sentencepiece_engine.h"
 #include "text/tokenizer_json.h"
@@ -15,43 +17,28 @@ namespace attnlab::text {
 namespace {
 namespace fs = std::filesystem;
 
-nlohmann::json parse_json(std::string_view text, const std::string& file, const std::string& what) {
-  try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::parse_error& error) {
-    const size_t end = std::min(text.size(), error.byte);
-    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(end), '\n');
-    throw InputError(BadInput{.file = file, .line = line, .found = "malformed JSON", .expected = what});
-  } catch (const nlohmann::json::exception&) {
-    throw InputError(BadInput{.file = file, .found = "a number that no double holds", .expected = what});
-  }
-}
-
-// The id of a token that tokenizer_config.json names: a string, or an object with its content.
-std::optional<int64_t> configured_id(const JsonNode& config, std::string_view key,
-                                     const TokenizerParts& parts) {
-  const auto node = config.find(key);
-  if (!node) return std::nullopt;
-  const JsonNode name = node->value().is_object() ? node->at("content") : *node;
-  for (const AddedToken& token : parts.added_tokens)
-    if (token.content == name.string()) return token.id;
-  if (const auto id = parts.model.id(name.string())) return *id;
-  name.reject("a token of the tokenizer.json beside it");
-}
-
-void read_config_beside(const fs::path& file, TokenizerParts& parts) {
-  const fs::path path = file.parent_path() / "tokenizer_config.json";
-  std::error_code unreadable;
-  if (!fs::exists(path, unreadable)) return;
-  const auto json = parse_json(read_file(path), path.string(), "a tokenizer_config.json");
-  const JsonNode config(json, path.string(), "");
-  parts.bos_id = configured_id(config, "bos_token", parts);
-  parts.eos_id = configured_id(config, "eos_token", parts);
-}
+// Sequences inside each other are told by the reader of each component, with their key.
+constexpr JsonLimits kLimits{.depth = 1 << 16};
 
 TokenizerParts read_json(std::string_view bytes, const std::string& file) {
-  const nlohmann::json json = parse_json(bytes, file, "a tokenizer.json");
+  const nlohmann::json json = parse_json(bytes, file, kLimits);
   return read_tokenizer(JsonNode(json, file, ""));
+}
+
+// Of a tokenizer.json or a rank file.
+void read_companions_of(const fs::path& file, bool names_are_guessed, TokenizerParts& parts) {
+  if (companion_files(file).empty()) return;
+  Companions companions = read_companions(file);
+  const KnownTokens known{.file = file.filename().string(),
+                          .model_id = [&](std::string_view content) { return parts.model.id(content); },
+                          .model_size = parts.model.vocabulary().size(),
+                          .names_are_guessed = names_are_guessed};
+  add_companions(companions, known, parts.added_tokens);
+  const auto bos = named_id(companions, "bos_token", parts.added_tokens);
+  const auto eos = named_id(companions, "eos_token", parts.added_tokens);
+  if (bos || !companions.has_bos) parts.bos_id = bos;
+  if (eos || !companions.has_eos) parts.eos_id = eos;
+  for (std::string& note : companions.notes) parts.notes.push_back(std::move(note));
 }
 
 // tokenizer.json, then tokenizer.model, then the only rank file.
@@ -62,9 +49,14 @@ fs::path file_in(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.path().extension() == ".tiktoken") rank_files.push_back(entry.path());
   if (rank_files.size() == 1) return rank_files.front();
-  throw InputError(BadInput{.file = folder.string(),
-                            .found = rank_files.empty() ? "no tokenizer" : "several *.tiktoken",
-                            .expected = "a tokenizer.json, tokenizer.model or one *.tiktoken"});
+  const bool parts = fs::exists(folder / "vocab.json") || fs::exists(folder / "merges.txt");
+  throw InputError(BadInput{
+      .file = folder.string(),
+      .found = !rank_files.empty() ? "several *.tiktoken"
+               : parts ? "no tokenizer.json, and vocab.json or merges.txt are not all of a tokenizer"
+                       : "no tokenizer",
+      .expected =
+          "a tokenizer.json (transformers' save_pretrained writes it), tokenizer.model or one *.tiktoken"});
 }
 
 // A model file of sentencepiece's may hold ranks (Meta's releases of Llama 3 call theirs tokenizer.model).
@@ -91,12 +83,16 @@ std::unique_ptr<TokenizerEngine> open_tokenizer(const fs::path& path) {
   refuse_foreign_content(file, bytes);
   if (is_json(file, bytes)) {
     TokenizerParts parts = read_json(bytes, file.string());
-    read_config_beside(file, parts);
+    read_companions_of(file, /*names_are_guessed=*/false, parts);
     return make_bpe_engine(std::move(parts));
   }
-  if (file.extension() == ".tiktoken" || looks_like_rank_file(bytes))
-    return make_bpe_engine(read_rank_file(bytes, file.string()));
-  return make_sentencepiece_engine(bytes, file.string());
+  if (file.extension() == ".tiktoken" || looks_like_rank_file(bytes)) {
+    TokenizerParts parts = read_rank_file(bytes, file.string());
+    read_companions_of(file, /*names_are_guessed=*/true, parts);
+    return make_bpe_engine(std::move(parts));
+  }
+  if (companion_files(file).empty()) return make_sentencepiece_engine(bytes, file.string(), std::nullopt);
+  return make_sentencepiece_engine(bytes, file.string(), read_companions(file));
 }
 
 }  // namespace attnlab::text

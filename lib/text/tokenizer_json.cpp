@@ -23,7 +23,8 @@ void for_each_step(const std::optional<JsonNode>& node, std::string_view list,
 }
 
 NormalizerStep read_normalizer_step(const JsonNode& step) {
-  const std::string type = step.type({"NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace", "Sequence"});
+  const std::string type =
+      step.type({"NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace", "Lowercase", "Strip", "Sequence"});
   if (type == "Prepend") {
     step.only({"type", "prepend"});
     return PrependStep{step.at("prepend").string()};
@@ -32,7 +33,12 @@ NormalizerStep read_normalizer_step(const JsonNode& step) {
     step.only({"type", "pattern", "content"});
     return ReplaceStep{read_pattern(step.at("pattern")), step.at("content").string()};
   }
+  if (type == "Strip") {
+    step.only({"type", "strip_left", "strip_right"});
+    return StripStep{.left = step.flag("strip_left", true), .right = step.flag("strip_right", true)};
+  }
   step.only({"type"});
+  if (type == "Lowercase") return LowercaseStep{};
   if (type == "NFC") return NormalForm::NFC;
   if (type == "NFD") return NormalForm::NFD;
   return type == "NFKC" ? NormalForm::NFKC : NormalForm::NFKD;
@@ -76,13 +82,22 @@ ByteLevelStep read_byte_level(const JsonNode& step) {
 }
 
 PreTokenizerStep read_pre_tokenizer_step(const JsonNode& step) {
-  const std::string type = step.type({"Split", "ByteLevel", "Metaspace", "Digits", "Sequence"});
+  const std::string type = step.type({"Split", "ByteLevel", "Metaspace", "Digits", "Punctuation", "Whitespace",
+                                      "WhitespaceSplit", "Sequence"});
   if (type == "ByteLevel") return read_byte_level(step);
   if (type == "Metaspace") return read_metaspace(step);
   if (type == "Digits") {
     step.only({"type", "individual_digits"});
-    const bool single = step.flag("individual_digits", false);
-    return SplitStep{Pattern::regex("\\p{N}"), single ? SplitBehavior::isolated : SplitBehavior::contiguous};
+    return digits_step(step.flag("individual_digits", false));
+  }
+  if (type == "Punctuation") {
+    step.only({"type", "behavior"});
+    const auto behavior = step.find("behavior");
+    return punctuation_step(behavior ? read_name<SplitBehavior>(*behavior) : SplitBehavior::isolated);
+  }
+  if (type == "Whitespace" || type == "WhitespaceSplit") {
+    step.only({"type"});
+    return type == "Whitespace" ? whitespace_step() : whitespace_split_step();
   }
   step.only({"type", "pattern", "behavior", "invert"});
   return SplitStep{.pattern = read_pattern(step.at("pattern")),
@@ -170,8 +185,13 @@ void require_tokens(const JsonNode& node, const Template& around, const Bpe& mod
 TokenizerParts read_tokenizer(const JsonNode& root) {
   root.only({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
              "post_processor", "decoder", "model"});
-  for (const char* name : {"truncation", "padding"})
-    if (const auto setting = root.find(name)) setting->reject("null: texts are neither cut nor padded here");
+  std::vector<std::string> notes;
+  for (const char* name : {"truncation", "padding"}) {
+    const auto setting = root.find(name);
+    if (!setting) continue;
+    if (!setting->value().is_object()) setting->reject("an object or null");
+    notes.push_back(root.file() + ": its " + name + " is not applied: texts are neither cut nor padded");
+  }
   Bpe model = read_model(root.at("model"));
   std::vector<AddedToken> added = read_added_tokens(root.find("added_tokens"), model);
   const auto post_processor = root.find("post_processor");
@@ -184,7 +204,8 @@ TokenizerParts read_tokenizer(const JsonNode& root) {
           .around = std::move(around),
           .decoder = read_decoder(root.find("decoder")),
           .bos_id = {},
-          .eos_id = {}};
+          .eos_id = {},
+          .notes = std::move(notes)};
 }
 
 }  // namespace attnlab::text

@@ -31,6 +31,7 @@ struct TokenizerParts {
   Template around;
   std::optional<Decoder> decoder;  // without one, tokens are joined with spaces
   std::optional<int64_t> bos_id, eos_id;
+  std::vector<std::string> notes = {};  // what is not read and could matter
 };
 
 // All throw InputError naming the key of what is wrong or not supported.

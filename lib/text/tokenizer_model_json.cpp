@@ -147,6 +147,7 @@ std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& node, c
   std::vector<AddedToken> out;
   if (!node) return out;
   std::unordered_map<int32_t, std::string_view> owner;  // of each id
+  std::unordered_set<std::string_view> contents;
   size_t largest = 0;
   owner.reserve(model.vocabulary().size());
   for (const auto& [token, id] : model.vocabulary()) {
@@ -162,6 +163,8 @@ std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& node, c
       entry.at("id").reject("an id near the vocabulary's end, " + std::to_string(largest));
     const auto [taken, is_new] = owner.emplace(token.id, entry.at("content").string());
     if (!is_new && taken->second != token.content) entry.at("id").reject("an id that no other token has");
+    if (!contents.insert(entry.at("content").string()).second)
+      entry.at("content").reject("a token that is not there twice");
     out.push_back(std::move(token));
   }
   return out;

@@ -100,4 +100,32 @@ void append_utf8(char32_t c, std::string& out) {
   }
 }
 
+namespace {
+
+// Unicode's White_Space.
+bool is_white_space(char32_t c) {
+  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+         c == 0x3000;
+}
+
+}  // namespace
+
+size_t white_space_at_end(std::string_view text) {
+  const size_t size = text.size();
+  while (!text.empty() && is_white_space(last_code_point(text))) {
+    std::string last;
+    append_utf8(last_code_point(text), last);
+    text.remove_suffix(last.size());
+  }
+  return size - text.size();
+}
+
+size_t white_space_at_start(std::string_view text) {
+  const size_t size = text.size();
+  while (!text.empty() && is_white_space(first_code_point(text)))
+    text.remove_prefix(char_length(static_cast<unsigned char>(text[0])));
+  return size - text.size();
+}
+
 }  // namespace attnlab::text

@@ -39,4 +39,8 @@ char32_t last_code_point(std::string_view text);
 
 void append_utf8(char32_t code_point, std::string& out);
 
+// Bytes of white space at an end of valid text.
+size_t white_space_at_end(std::string_view text);
+size_t white_space_at_start(std::string_view text);
+
 }  // namespace attnlab::text

@@ -40,11 +40,11 @@ json split(const json& pattern) {
 TEST_CASE("components that are not supported are refused by name") {
   check_refused([](json& f) { f["model"]["type"] = "WordPiece"; }, "model.type", "one of BPE");
   check_refused([](json& f) { f["model"] = {{"vocab", {{"a", 0}}}}; }, "model.type", "a value");
-  check_refused([](json& f) { f["normalizer"] = {{"type", "Lowercase"}}; }, "normalizer.type", "NFC");
+  check_refused([](json& f) { f["normalizer"] = {{"type", "StripAccents"}}; }, "normalizer.type", "NFC");
   check_refused([](json& f) { f["normalizer"] = {{"type", "NFX"}}; }, "normalizer.type", "did you mean 'NFC'");
   check_refused(
       [](json& f) {
-        f["pre_tokenizer"] = {{"type", "Whitespace"}};
+        f["pre_tokenizer"] = {{"type", "BertPreTokenizer"}};
       },
       "pre_tokenizer.type", "Metaspace");
   check_refused([](json& f) { f["decoder"] = {{"type", "WordPiece"}}; }, "decoder.type", "ByteFallback");
@@ -59,7 +59,7 @@ TEST_CASE("a component inside a Sequence is named by its place") {
   check_refused(
       [](json& f) {
         f["normalizer"] = {{"type", "Sequence"},
-                           {"normalizers", json::array({{{"type", "NFC"}}, {{"type", "Lowercase"}}})}};
+                           {"normalizers", json::array({{{"type", "NFC"}}, {{"type", "StripAccents"}}})}};
       },
       "normalizer.normalizers[1].type", "Replace");
 }
@@ -72,8 +72,8 @@ TEST_CASE("unknown keys are refused") {
 }
 
 TEST_CASE("settings that would change the ids are refused") {
-  check_refused([](json& f) { f["truncation"] = {{"max_length", 5}}; }, "truncation", "null");
-  check_refused([](json& f) { f["padding"] = {{"pad_id", 5}}; }, "padding", "null");
+  check_refused([](json& f) { f["truncation"] = 5; }, "truncation", "an object or null");
+  check_refused([](json& f) { f["padding"] = "longest"; }, "padding", "an object or null");
   check_refused([](json& f) { f["model"]["dropout"] = 0.1; }, "model.dropout", "null or 0");
   check_refused([](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }, "model.end_of_word_suffix", "null");
   check_refused([](json& f) { f["model"]["continuing_subword_prefix"] = "##"; },

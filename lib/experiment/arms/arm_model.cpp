@@ -61,9 +61,8 @@ void save_arm_model(const std::filesystem::path& folder, const Decoder& decoder,
   if (base.bos_id) config["bos_token_id"] = *base.bos_id;
   config["eos_token_id"] = base.eos_id;
   write_checkpoint(folder, config, to_file_tensors(form, copy_weights(decoder)));
-  const std::filesystem::path tokenizer = base.tokenizer_file;
-  for (const auto& file : {tokenizer, tokenizer.parent_path() / "tokenizer_config.json"})
-    if (std::filesystem::exists(file)) write_file_atomic(folder / file.filename(), read_file(file));
+  for (const auto& file : Tokenizer::files_of(base.tokenizer_file))
+    write_file_atomic(folder / file.filename(), read_file(file));
 }
 
 }  // namespace attnlab

@@ -94,7 +94,7 @@ std::shared_ptr<const Base> load_base(const Plan& plan, const BaseConfig& config
   const fs::path file = Tokenizer::file_of(resolve_path(plan, named));
   base->tokenizer = std::make_shared<Tokenizer>(Tokenizer::load(file));
   base->tokenizer_file = file.string();
-  base->tokenizer_sha256 = sha256_file(file);
+  base->tokenizer_sha256 = Tokenizer::sha256_of(file);
   if (const auto id = id_of(*base->tokenizer, config.bos_token, "base.bos_token")) base->bos_id = id;
   if (const auto id = id_of(*base->tokenizer, config.eos_token, "base.eos_token")) base->eos_id = *id;
   if (base->eos_id < 0) base->eos_id = base->tokenizer->eos_id().value_or(-1);
@@ -148,7 +148,8 @@ std::shared_ptr<const Data> load_data(const Plan& plan, const DataConfig& config
 std::shared_ptr<const Base> Inputs::base(const BaseConfig& config) {
   if (!base_config_ || !fields_equal(*base_config_, config)) {
     base_ = load_base(plan_, config);
-    for (const auto& note : base_->notes) add_once(notes_, note);
+    for (const auto& notes : {base_->notes, base_->tokenizer->notes()})
+      for (const auto& note : notes) add_once(notes_, note);
   }
   base_config_ = config;
   return base_;
@@ -163,6 +164,27 @@ std::shared_ptr<const Data> Inputs::data(const DataConfig& config) {
   data_config_ = config;
   return data_;
 }
+
+namespace {
+
+// The tokens of a chat format that a tokenizer lacks fall into pieces: learnt like any text, but not what
+// models of that format were trained on.
+void note_foreign_chat_formats(const DataConfig& data, const Tokenizer& tokenizer,
+                               std::vector<std::string>& notes) {
+  std::vector<DataConfig> sources;
+  for (const MixturePart& part : data.mixture) sources.push_back(part.source);
+  if (sources.empty()) sources.push_back(data);
+  for (const DataConfig& source : sources) {
+    const auto format = chat_format_of(template_for(source, source.kind));
+    if (!format) continue;
+    const std::string end = stop_tokens(*format).front();
+    if (!tokenizer.token_id(end))
+      add_once(notes, fmt::format("the tokenizer has no {}, which ends a turn of {}: it is learnt in pieces",
+                                  end, name_of(*format)));
+  }
+}
+
+}  // namespace
 
 std::shared_ptr<const BatchStream> Inputs::stream(const RunConfig& config) {
   const auto base = this->base(config.base);
@@ -181,6 +203,7 @@ std::shared_ptr<const BatchStream> Inputs::stream(const RunConfig& config) {
                                                   static_cast<uint64_t>(config.seed), BatchStream::lazy_above,
                                                   cache ? &*cache : nullptr);
     for (auto& note : stream_->notes()) notes_.push_back(std::move(note));
+    note_foreign_chat_formats(config.data, *base->tokenizer, notes_);
   }
   stream_key_ = std::move(key);
   return stream_;
