@@ -133,7 +133,7 @@ def main():
     print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as made:
         folder = pathlib.Path(made)
-        (folder / "documents").write_text("".join(json.dumps(document) + "\n" for document in documents))
+        (folder / "documents").write_text("".join(json.dumps({"text": document}) + "\n" for document in documents))
         for entry in options.tokenizer:
             name, separator, file = entry.partition("=")
             if not separator:

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "core/files.h"
+#include "core/jsonl.h"
 #include "program.h"
 #include "text/tokenizer.h"
 
@@ -24,22 +24,9 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Documents, a JSON string a line.
 std::vector<std::string> read_documents(const std::string& path) {
-  const std::string bytes = read_file(path);
   std::vector<std::string> documents;
-  for (size_t at = 0, line = 1; at < bytes.size(); ++line) {
-    const size_t end = std::min(bytes.find('\n', at), bytes.size());
-    const auto value = nlohmann::json::parse(bytes.begin() + static_cast<std::ptrdiff_t>(at),
-                                             bytes.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
-    if (!value.is_string())
-      throw InputError(BadInput{.file = path,
-                                .line = static_cast<int64_t>(line),
-                                .found = "no JSON string",
-                                .expected = "a document, as one JSON string a line"});
-    documents.push_back(value.get<std::string>());
-    at = end + 1;
-  }
+  for_each_record(path, [&](const Record& record) { documents.push_back(record.text("text")); });
   return documents;
 }
 
@@ -83,7 +70,7 @@ int main(int argc, char** argv) {
   Program program({.name = "bench_tokenizer",
                    .usage = "--tokenizer DIR_OR_FILE --in FILE [--rounds N]",
                    .about =
-                       "Encodes and decodes the documents of FILE (a JSON string a line) in one thread and "
+                       "Encodes and decodes the documents of FILE ({\"text\": ...} a line) in one thread and "
                        "prints the\nshortest times as JSON. scripts/bench_tokenizer.py sets it beside the "
                        "tokenizers library.",
                    .example = "bench_tokenizer --tokenizer data/base_small --in documents.jsonl"});

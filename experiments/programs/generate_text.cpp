@@ -7,11 +7,13 @@
 #include "checkpoint/end_ids.h"
 #include "core/files.h"
 #include "core/interrupt.h"
+#include "core/json.h"
 #include "core/progress.h"
 #include "model/decoder_weights.h"
 #include "model/generate.h"
 #include "text/chat.h"
 #include "text/text_stream.h"
+#include "text/utf8.h"
 #include "torch_program.h"
 
 namespace {
@@ -54,6 +56,24 @@ std::vector<int64_t> encode_prompt(const Options& o, const Tokenizer& tokenizer,
   return ids;
 }
 
+// What makes a prompt another one than was meant, without being a mistake.
+void note_oddities(const Options& o, const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
+                   int64_t longest) {
+  std::vector<std::string> notes = tokenizer.notes();
+  if (!o.chat.empty()) {
+    const auto ends = stop_tokens(parse_name<ChatFormat>("--chat", o.chat));
+    if (std::none_of(ends.begin(), ends.end(), [&](const auto& end) { return tokenizer.token_id(end); }))
+      notes.push_back(fmt::format("--chat {}: the tokenizer has no {}, which ends a turn of this format",
+                                  o.chat, join(ends, " or ")));
+  }
+  if (tokenizer.eos_id() && prompt.size() > 1 && prompt.back() == *tokenizer.eos_id() && !o.no_bos)
+    notes.emplace_back("the prompt ends with the tokenizer's end token (--no-bos adds none)");
+  if (const int64_t tokens = std::ssize(prompt) + o.max_new_tokens; tokens > longest)
+    notes.push_back(
+        fmt::format("{} tokens with those to come, and the model was made for {}", tokens, longest));
+  print_notes(notes);
+}
+
 // What ends a text: the ids that the checkpoint's files name, and the chat format's end of turn.
 std::vector<int64_t> stop_ids(const Options& o, const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
   std::vector<int64_t> ids = end_ids(checkpoint);
@@ -64,8 +84,31 @@ std::vector<int64_t> stop_ids(const Options& o, const Checkpoint& checkpoint, co
   return ids;
 }
 
+std::string prompt_of(const std::string& file) {
+  const std::string bytes = read_file(file);
+  std::string text(without_byte_order_mark(bytes, file));
+  if (!text::is_valid_utf8(text))
+    throw InputError(
+        BadInput{.file = file, .found = "bytes that are not UTF-8", .expected = "a text in UTF-8"});
+  return text;
+}
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// " (12.3 tokens/s)", or nothing where there is nothing to divide.
+std::string speed(int64_t tokens, double seconds) {
+  return tokens > 0 && seconds > 0 ? fmt::format(" ({:.1f} tokens/s)", static_cast<double>(tokens) / seconds)
+                                   : "";
+}
+
+// The first token comes with the prompt's last logits: its time is the prompt's.
+void print_times(int64_t prompt_tokens, double prefill_s, int64_t produced, double decode_s) {
+  const std::string decoding =
+      produced > 1 ? fmt::format(" in {:.2f} s{}", decode_s, speed(produced - 1, decode_s)) : "";
+  fmt::print(stderr, "{} tokens of prompt in {:.2f} s{}, {} generated{}\n", prompt_tokens, prefill_s,
+             speed(prompt_tokens, prefill_s), produced, decoding);
 }
 
 void generate_text(const Options& o) {
@@ -73,7 +116,7 @@ void generate_text(const Options& o) {
   const auto device = parse_device(o.device);
   const auto checkpoint = Checkpoint::open(o.model);
   const auto tokenizer = Tokenizer::load(o.tokenizer.empty() ? o.model : o.tokenizer);
-  const auto prompt = encode_prompt(o, tokenizer, o.prompt_file.empty() ? o.prompt : read_file(o.prompt_file));
+  const auto prompt = encode_prompt(o, tokenizer, o.prompt_file.empty() ? o.prompt : prompt_of(o.prompt_file));
   const auto decoder = load_decoder(checkpoint, parse_dtype(o.dtype), device);
   print_notes(checkpoint.notes());
   if (const auto most = std::max_element(prompt.begin(), prompt.end()); *most >= decoder->config().vocab_size)
@@ -81,6 +124,7 @@ void generate_text(const Options& o) {
                               .found = fmt::format("token {}", *most),
                               .expected = fmt::format("the model's {} tokens", decoder->config().vocab_size)});
   const auto ends = stop_ids(o, checkpoint, tokenizer);
+  note_oddities(o, tokenizer, prompt, decoder->config().longest_sequence());
   catch_interrupts();
   TextStream stream(tokenizer, o.stops, prompt);
   if (o.chat.empty() && !o.only_new) fmt::print("{}", tokenizer.decode(prompt));
@@ -102,11 +146,9 @@ void generate_text(const Options& o) {
             .prefill_chunk = o.prefill_chunk,
             .on_token = hear});
   fmt::print("{}\n", stream.rest());
-  const double decode_s = seconds_since(start) - prefill_s;
-  fmt::print(stderr,
-             "{} tokens of prompt in {:.2f} s ({:.0f} tokens/s), {} generated in {:.2f} s ({:.1f} tokens/s)\n",
-             prompt.size(), prefill_s, static_cast<double>(prompt.size()) / prefill_s, produced, decode_s,
-             produced > 1 ? static_cast<double>(produced - 1) / decode_s : 0.0);
+  const double all_s = seconds_since(start);
+  if (produced == 0) prefill_s = all_s;  // a stop token came first
+  print_times(std::ssize(prompt), prefill_s, produced, all_s - prefill_s);
   if (interrupted()) throw Interrupted{};
 }
 

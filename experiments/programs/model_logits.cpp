@@ -48,14 +48,19 @@ void compute(const Options& o) {
     fmt::print(stderr, "warning: {} tokens, and the model was made for {}\n", ids_BT.size(1), longest);
   // Row by row: hidden states of one sequence exist at a time, and the result needs no second copy.
   const int64_t B = ids_BT.size(0), T = ids_BT.size(1);
+  int64_t broken = 0;
   auto logits_BTV = torch::empty({B, T, decoder->config().vocab_size}, torch::kFloat32);
   ProgressLine progress;
   for (int64_t b = 0; b < B; ++b) {
     const auto hidden_1TD = decoder->hidden(ids_BT.narrow(0, b, 1).to(device));
     logits_BTV[b].copy_(decoder->logits(hidden_1TD)[0]);
-    progress.update(fmt::format("{} of {} sequences", b + 1, B));
+    broken += logits_BTV[b].numel() - logits_BTV[b].isfinite().sum().item<int64_t>();
+    if (b + 1 < B) progress.update(fmt::format("{} of {} sequences", b + 1, B));
   }
   write_safetensors(o.out, {{"logits", logits_BTV}});
+  if (broken > 0) fmt::print(stderr, "warning: {} of {} logits are not finite\n", broken, logits_BTV.numel());
+  fmt::print("logits of {} sequence{} of {} token{} over {} ids in {}\n", B, B == 1 ? "" : "s", T,
+             T == 1 ? "" : "s", logits_BTV.size(2), o.out);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iostream>
 #include <optional>
+#include <set>
 
 #include "core/files.h"
 #include "core/interrupt.h"
@@ -57,8 +58,25 @@ Job validate(const Options& o) {
   return job;
 }
 
+// A share of the replies says little of a task that was answered in part.
+void note_unanswered(const Options& o, const Job& job) {
+  if (o.limit > 0) return;
+  std::set<size_t> answered;
+  for (const Reply& reply : job.responses.replies) answered.insert(reply.problem);
+  int64_t asked = 0, missing = 0;
+  for (size_t i = 0; i < job.problems.size(); ++i) {
+    if (!is_test_problem(*from_name<Task>(o.task), job.problems[i])) continue;
+    ++asked;
+    missing += !answered.contains(i);
+  }
+  if (missing > 0)
+    print_notes({std::to_string(missing) + " of " + std::to_string(asked) + " problems in " + o.data +
+                 " have no reply"});
+}
+
 void run(const Options& o) {
   const Job job = validate(o);
+  note_unanswered(o, job);
   std::optional<Sandbox> sandbox;
   if (job.kind == TaskKind::code)
     sandbox.emplace(SandboxOptions{.seconds = o.seconds, .workers = static_cast<int>(o.workers)});
@@ -81,9 +99,10 @@ int main(int argc, char** argv) {
       {.name = "score_outputs",
        .usage = "--task NAME --protocol NAME --data FILE --in FILE --out FILE [options]",
        .about =
-           "Scores replies, JSONL of {\"id\", \"response\"}: the id is the problem's task_id, or its index in "
-           "the\n"
-           "data file from 0. Writes {\"id\", \"extracted\", \"correct\", \"result\"} for each, in order.\n"
+           "Scores replies, JSONL of {\"id\", \"response\"}, {\"task_id\", \"completion\"} or {\"task_id\", "
+           "\"solution\"}\n(a whole program): the id is the problem's task_id, or its index in the data file "
+           "from 0. "
+           "Writes {\"id\", \"extracted\", \"correct\", \"result\"} for each, in order.\n"
            "Programs run in the sandbox only; where there is none, tasks with programs are refused.",
        .example = "score_outputs --task gsm8k --protocol lm_eval_strict --data test.jsonl --in responses.jsonl "
                   "--out scores.jsonl",

@@ -4,13 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "checkpoint/safetensors.h"
 #include "core/errors.h"
 #include "core/files.h"
 #include "core/gzip.h"
+#include "core/json.h"
+#include "core/jsonl.h"
 
 namespace attnlab {
 namespace {
@@ -29,32 +30,21 @@ torch::Tensor rows_of(const torch::Tensor& ids, int64_t length) {
   return ids.narrow(0, 0, rows * length).view({rows, length});
 }
 
-// The texts of a .jsonl, an empty line between them.
-std::string joined_lines(const fs::path& path, const std::string& bytes) {
-  std::string text;
-  int64_t line = 0;
-  for (size_t begin = 0; begin < bytes.size(); ++line) {
-    const size_t end = std::min(bytes.find('\n', begin), bytes.size());
-    const auto row = bytes.substr(begin, end - begin);
-    begin = end + 1;
-    if (row.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const auto json = nlohmann::json::parse(row, nullptr, /*allow_exceptions=*/false);
-    if (!json.is_object() || !json.contains("text") || !json["text"].is_string())
-      throw InputError(BadInput{.file = path.string(),
-                                .line = line + 1,
-                                .key = "text",
-                                .found = json.is_object() ? "no text" : "no JSON object",
-                                .expected = "an object with a string \"text\" in each line"});
-    text += json["text"].get<std::string>() + "\n\n";
+// The texts of a .jsonl (or a JSON array), an empty line between them; another file as it is.
+std::string text_of(const fs::path& path) {
+  if (!has_text_extension(path, ".jsonl") && !has_text_extension(path, ".json")) {
+    const std::string bytes = read_text_file(path);
+    return std::string(without_byte_order_mark(bytes, path.string()));
   }
+  std::string text;
+  for_each_record(path, [&](const Record& record) { text += record.text("text") + "\n\n"; });
   return text;
 }
 
 // Ids of the beginning of the file, `wanted` at least unless it ends before.
 torch::Tensor text_ids(const fs::path& path, const Tokenizer* tokenizer, int64_t wanted) {
   if (!tokenizer) refuse(path, "", "text", "a tokenizer beside the model, or a .safetensors with ids");
-  std::string text = read_text_file(path);
-  if (has_text_extension(path, ".jsonl")) text = joined_lines(path, text);
+  const std::string text = text_of(path);
   // Few tokens are longer than 16 bytes on average; a text that is cut inside a character loses that one.
   for (int64_t bytes_each = 16;; bytes_each *= 4) {
     const auto most = static_cast<size_t>(wanted) * static_cast<size_t>(bytes_each);

@@ -5,6 +5,7 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "core/gzip.h"
+#include "core/json.h"
 #include "core/jsonl.h"
 #include "data/code_functions.h"
 #include "data/word_problems.h"
@@ -87,7 +88,10 @@ void load_problems(TaskData& data, const std::string& key) {
 }
 
 std::vector<std::string> read_texts(const std::string& path) {
-  if (!path.ends_with(".jsonl") && !path.ends_with(".jsonl.gz")) return {read_text_file(path)};
+  if (!has_text_extension(path, ".jsonl") && !has_text_extension(path, ".json")) {
+    const std::string bytes = read_text_file(path);
+    return {std::string(without_byte_order_mark(bytes, path))};
+  }
   std::vector<std::string> texts;
   for_each_record(path, [&](const Record& record) { texts.push_back(record.text("text")); });
   return texts;

@@ -1,11 +1,12 @@
 #include "tasks/choice_readers.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/errors.h"
 #include "core/gzip.h"
+#include "core/json.h"
 #include "core/jsonl.h"
 #include "core/numbers.h"
 #include "tasks/hellaswag_text.h"
@@ -163,14 +164,20 @@ ChoiceItem read_choice(Task task, const Record& record) {
 }
 
 // PIQA's authors keep the labels apart, one a line.
-Texts piqa_labels(const std::filesystem::path& path) {
-  std::filesystem::path beside = path;
-  if (beside.extension() == ".gz") beside.replace_extension();
-  beside.replace_filename(beside.stem().string() + "-labels.lst");
-  if (!std::filesystem::exists(beside)) return {};
-  std::ifstream file(beside);
-  Texts labels;
-  for (std::string line; std::getline(file, line);) labels.push_back(line);
+struct Labels {
+  std::filesystem::path path;
+  Texts lines;
+};
+
+Labels piqa_labels(const std::filesystem::path& path) {
+  Labels labels{path, {}};
+  if (labels.path.extension() == ".gz") labels.path.replace_extension();
+  labels.path.replace_filename(labels.path.stem().string() + "-labels.lst");
+  if (!std::filesystem::exists(labels.path)) return {};
+  const std::string bytes = read_text_file(labels.path);
+  std::istringstream text{std::string(without_byte_order_mark(bytes, labels.path.string()))};
+  for (std::string line; std::getline(text, line);) labels.lines.push_back(stripped(line));
+  while (!labels.lines.empty() && labels.lines.back().empty()) labels.lines.pop_back();
   return labels;
 }
 
@@ -178,13 +185,21 @@ Texts piqa_labels(const std::filesystem::path& path) {
 
 std::vector<ChoiceItem> read_choices(Task task, const std::filesystem::path& path) {
   ATTNLAB_CHECK(kind_of(task) == TaskKind::choice);
-  const Texts labels = task == Task::piqa ? piqa_labels(path) : Texts{};
+  const Labels labels = task == Task::piqa ? piqa_labels(path) : Labels{};
   std::vector<ChoiceItem> items;
+  bool labelled = false;
   for_each_record(path, [&](const Record& record) {
     Record complete = record;
-    if (items.size() < labels.size() && !record.has("label")) complete.object["label"] = labels[items.size()];
+    if (items.size() < labels.lines.size() && !record.has("label")) {
+      complete.object["label"] = labels.lines[items.size()];
+      labelled = true;
+    }
     items.push_back(read_choice(task, complete));
   });
+  if (labelled && labels.lines.size() != items.size())
+    throw InputError(BadInput{.file = labels.path.string(),
+                              .found = std::to_string(labels.lines.size()) + " labels",
+                              .expected = std::to_string(items.size()) + ", one a line of " + path.string()});
   return items;
 }
 

@@ -9,8 +9,8 @@
 
 namespace attnlab {
 
-// Reads a task of kind `choice`, in the words of lm_eval's task of that name. Files are JSONL, perhaps gzipped,
-// as the hub's rows or as the authors publish them:
+// Reads a task of kind `choice`, in the words of lm_eval's task of that name. Files are JSONL or a JSON array,
+// perhaps gzipped, as the hub's rows or as the authors publish them:
 //   mmlu        {question, subject, choices, answer}; answer an index or a letter
 //   arc_*       {question, choices: {text, label}, answerKey}, or {question: {stem, choices: [{text, label}]},
 //               answerKey}

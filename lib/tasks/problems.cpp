@@ -4,7 +4,6 @@
 #include <unordered_set>
 
 #include "core/errors.h"
-#include "core/gzip.h"
 #include "core/jsonl.h"
 #include "core/numbers.h"
 #include "tasks/boxed.h"
@@ -31,7 +30,7 @@ std::string task_id(const Record& record) {
   const json& id = record.member("task_id", "a string or a whole number");
   if (id.is_string()) return id.get<std::string>();
   if (!id.is_number_integer()) record.fail("task_id", id.type_name(), "a string or a whole number");
-  return std::to_string(id.get<int64_t>());
+  return id.dump();
 }
 
 Problem read_gsm8k_problem(const Record& record) {
@@ -119,34 +118,13 @@ Problem read_problem(Task task, const Record& record) {
   }
 }
 
-// sanitized-mbpp.json is one array; everything else has a line for each problem.
-void for_each_problem(Task task, const std::filesystem::path& path,
-                      const std::function<void(const Record&)>& action) {
-  if (task != Task::mbpp || !has_text_extension(path, ".json")) return for_each_record(path, action);
-  const std::string wanted = "one JSON array of problems";
-  json list;
-  try {
-    list = json::parse(read_text_file(path));
-  } catch (const json::parse_error& error) {
-    const std::string where = "malformed JSON at character " + std::to_string(error.byte);
-    throw InputError(BadInput{.file = path.string(), .found = where, .expected = wanted});
-  }
-  if (!list.is_array())
-    throw InputError(BadInput{.file = path.string(), .found = list.type_name(), .expected = wanted});
-  for (size_t i = 0; i < list.size(); ++i) {
-    const Record record{path, static_cast<int64_t>(i) + 1, list[i]};
-    if (!list[i].is_object()) record.fail("", list[i].type_name(), "an object for each problem");
-    action(record);
-  }
-}
-
 }  // namespace
 
 std::vector<Problem> read_problems(Task task, const std::filesystem::path& path) {
   ATTNLAB_CHECK(kind_of(task) == TaskKind::answer || kind_of(task) == TaskKind::code);
   std::vector<Problem> problems;
   std::unordered_set<std::string> ids;
-  for_each_problem(task, path, [&](const Record& record) {
+  for_each_record(path, [&](const Record& record) {
     Problem problem = read_problem(task, record);
     if (problem.id.empty()) problem.id = std::to_string(problems.size());
     if (!ids.insert(problem.id).second) record.fail("task_id", problem.id + " again", "an id of its own");
@@ -159,8 +137,9 @@ std::vector<Problem> read_problems(Task task, const std::filesystem::path& path)
 
 bool is_test_problem(Task task, const Problem& problem) {
   if (task != Task::mbpp) return true;
-  const int64_t id = parse_number<int64_t>(problem.id).value_or(0);
-  return id >= 11 && id <= 510;
+  const std::string_view name = problem.id;  // "11", or evalplus's "Mbpp/11"
+  const auto id = parse_number<int64_t>(name.substr(name.rfind('/') + 1));
+  return !id || (*id >= 11 && *id <= 510);
 }
 
 }  // namespace attnlab

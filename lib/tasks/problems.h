@@ -23,14 +23,15 @@ struct Problem {
   bool calls_check = false;             // the tests define check(entry_point) (HumanEval)
 };
 
-// Reads a task of kind `answer` or `code`. Files are JSONL, perhaps gzipped:
+// Reads a task of kind `answer` or `code`. Files are JSONL or one JSON array, perhaps gzipped:
 //   gsm8k*, word_problems  {question, answer}, the answer ending in "#### N"
 //   math                   {problem, solution}, the solution with a \boxed answer
 //   humaneval              {task_id, prompt, entry_point, test, canonical_solution}
-//   mbpp                   {task_id, text or prompt, code, test_list, test_imports}; also as one JSON array
-//                          (sanitized-mbpp.json). test_setup_code is not run, as in lm_eval and bigcode.
+//   mbpp                   {task_id, text or prompt, code, test_list, test_imports}. test_setup_code is not
+//   run,
+//                          as in lm_eval and bigcode.
 //   code_functions         {task_id, prompt, entry_point, test_list, canonical_solution}
-// Throws InputError with file, line (in an array: its element, from 1) and key; also for an id that repeats.
+// Throws InputError with file, line and key; also for an id that repeats.
 std::vector<Problem> read_problems(Task task, const std::filesystem::path& path);
 
 // MBPP's files hold all splits: the test split has the ids 11 to 510. Elsewhere every problem is a test.

@@ -11,11 +11,28 @@ namespace {
 
 using nlohmann::json;
 
-std::string id_text(const Record& record) {
-  const json& id = record.member("id", "a problem's id");
+// The key of the reply's id. Throws where two contradict each other.
+const char* id_key(const Record& record) {
+  if (record.has("id") && record.has("task_id") && record.object["id"] != record.object["task_id"])
+    record.fail("id", record.object["id"].dump() + ", and " + record.object["task_id"].dump() + " as task_id",
+                "one of them");
+  return record.object.contains("id") || !record.has("task_id") ? "id" : "task_id";
+}
+
+std::string id_text(const Record& record, const char* key) {
+  const json& id = record.member(key, "a problem's id");
   if (id.is_string()) return id.get<std::string>();
-  if (!id.is_number_integer()) record.fail("id", id.type_name(), "a string or a whole number");
+  if (!id.is_number_integer()) record.fail(key, id.type_name(), "a string or a whole number");
   return id.dump();
+}
+
+const char* text_key(const Record& record) {
+  std::vector<std::string> present;
+  const char* found = "response";
+  for (const char* key : {"response", "completion", "solution"})
+    if (record.has(key)) present.emplace_back(found = key);
+  if (present.size() > 1) record.fail(found, join(present, " and "), "one of them");
+  return found;
 }
 
 std::string range_of(const std::vector<Problem>& problems) {
@@ -30,16 +47,19 @@ Responses read_responses(const std::filesystem::path& path, const std::vector<Pr
   for (size_t i = 0; i < problems.size(); ++i) places.emplace(problems[i].id, i);
   Responses responses;
   for_each_record(path, [&](const Record& record) {
-    const std::string id = id_text(record);
-    const auto place = places.find(id);
+    const char *key = id_key(record), *text = text_key(record);
+    const std::string id = id_text(record, key);
+    auto place = places.find(id);
+    if (place == places.end() && id.starts_with("Mbpp/")) place = places.find(id.substr(5));
     if (place == places.end()) {
       std::vector<std::string> ids;  // a number's neighbours in spelling mean nothing
-      if (record.object["id"].is_string())
+      if (record.object[key].is_string())
         for (const auto& problem : problems) ids.push_back(problem.id);
-      record.fail("id", record.object["id"].dump(), range_of(problems), nearest_name(id, ids));
+      record.fail(key, record.object[key].dump(), range_of(problems), nearest_name(id, ids));
     }
-    responses.ids.push_back(record.object["id"]);
-    responses.replies.push_back({place->second, record.text("response")});
+    responses.ids.push_back(record.object[key]);
+    const bool whole = std::string_view(text) == "solution";
+    responses.replies.push_back({.problem = place->second, .text = record.text(text), .whole = whole});
   });
   return responses;
 }

@@ -15,8 +15,10 @@ struct Responses {
   std::vector<Reply> replies;
 };
 
-// JSONL of {"id", "response"}: id is a problem's id, as text or as a whole number; ids may repeat, other keys
-// are left alone. Throws InputError with file, line and key.
+// JSONL (or a JSON array) of {"id", "response"}, or of {"task_id", "completion"} as human-eval, or of
+// {"task_id", "solution"} as evalplus writes them: a solution is a whole program where the task asks for one.
+// The id is a problem's, as text or as a whole number (evalplus's "Mbpp/11" is MBPP's 11); ids may repeat,
+// other keys are left alone. Throws InputError with file, line and key; also for two texts in one reply.
 Responses read_responses(const std::filesystem::path& path, const std::vector<Problem>& problems);
 
 // One line a reply: {"id", "extracted", "correct", "result"}.

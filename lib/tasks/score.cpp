@@ -19,7 +19,7 @@ Programs sanitized(const Preset& preset, const std::vector<Problem>& problems,
   for (const auto& reply : replies) {
     const Problem& problem = problems.at(reply.problem);
     const bool continuation =
-        preset.sanitized == Preset::Sanitized::continuation || continues_prompt(reply.text);
+        !reply.whole && (preset.sanitized == Preset::Sanitized::continuation || continues_prompt(reply.text));
     inputs.push_back({sanitize_input(problem, reply.text, continuation, preset.stops), problem.entry_point});
   }
   return sanitize(sandbox, inputs);
@@ -27,7 +27,8 @@ Programs sanitized(const Preset& preset, const std::vector<Problem>& problems,
 
 Programs cut_out(const Preset& preset, const std::vector<Reply>& replies) {
   Programs programs;
-  for (const auto& reply : replies) programs.emplace_back(extract(preset, reply.text));
+  for (const auto& reply : replies)
+    programs.emplace_back(reply.whole ? reply.text : extract(preset, reply.text));
   return programs;
 }
 
@@ -56,7 +57,7 @@ std::vector<Score> score_programs(const Preset& preset, const std::vector<Proble
     if (!programs[i]) continue;
     const Problem& problem = problems.at(replies[i].problem);
     scores[i].extracted = *programs[i];
-    tested.push_back({.program = preset.program(problem, *programs[i]),
+    tested.push_back({.program = replies[i].whole ? *programs[i] : preset.program(problem, *programs[i]),
                       .tests = problem.tests,
                       .entry_point = problem.calls_check ? problem.entry_point : ""});
     places.push_back(i);

@@ -21,6 +21,8 @@ struct Score {
 struct Reply {
   size_t problem = 0;
   std::string text;
+  bool whole =
+      false;  // a whole program, which is neither cut nor put behind the prompt (evalplus's "solution")
 };
 
 // What a reply's text becomes before anything is run: cut at the stop strings, its answer or program taken out.

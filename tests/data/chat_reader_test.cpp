@@ -111,12 +111,14 @@ TEST_CASE("conversations that weights leave nothing to learn in are left out and
 }
 
 TEST_CASE("keys of chats that could mean something are named once") {
-  const Chats chats(std::string(kTalk) + "\n" + R"({"messages": [{"role": "user", "content": "U", "name": "n"},)"
+  const Chats chats(std::string(kTalk) + "\n" +
+                    R"({"messages": [{"role": "user", "content": "U", "name": "n"},)"
                     R"( {"role": "assistant", "content": "A", "train": false}], "tools": [], "id": 3})");
   const auto notes = open_dataset(chats.config, Split::train)->notes();
   REQUIRE(notes.size() == 1);
-  CHECK_THAT(notes[0], ContainsSubstring("chat.jsonl: keys that are not read: messages[].name (1 times, first in "
-                                         "line 2), messages[].train (1 times, first in line 2), tools (1 times"));
+  CHECK_THAT(notes[0],
+             ContainsSubstring("chat.jsonl: keys that are not read: messages[].name (1 times, first in "
+                               "line 2), messages[].train (1 times, first in line 2), tools (1 times"));
 }
 
 TEST_CASE("formats whose turns end as documents do get eos there, and no blank that a tokenizer would add") {

@@ -155,9 +155,17 @@ TEST_CASE("a final answer that is no number is no gold, and is counted") {
     for (const auto& note : data->notes()) out.push_back(note);
     return out;
   };
-  const std::vector<std::string> expected{"1000", "-5", "70000", "3.50", "", "12", "18", "",
-                                          path.string() + ": 2 final answers are no number and not asked for "
-                                                          "(first in line 5: \"1/2\")"};
+  const std::vector<std::string> expected{"1000",
+                                          "-5",
+                                          "70000",
+                                          "3.50",
+                                          "",
+                                          "12",
+                                          "18",
+                                          "",
+                                          path.string() +
+                                              ": 2 final answers are no number and not asked for "
+                                              "(first in line 5: \"1/2\")"};
   CHECK(golds(DataKind::gsm8k) == expected);
   CHECK_THAT(error_of(DataKind::gsm8k, R"({"question": "Q", "answer": "#### none"})"),
              ContainsSubstring("answer: found no final answer, expected a last line"));
@@ -183,8 +191,9 @@ TEST_CASE("instructions are read from one JSON array, null inputs are none, and 
   CHECK(data->get(0).prompt == "a");
   CHECK(data->get(1).prompt == "c");
   CHECK(data->get(2).prompt == "g\n\nh");
-  CHECK(data->notes() == std::vector<std::string>{path + ": keys that are not read: history (2 times, first in line "
-                                                         "3), system (1 times, first in line 4)"});
+  CHECK(data->notes() ==
+        std::vector<std::string>{path + ": keys that are not read: history (2 times, first in line "
+                                        "3), system (1 times, first in line 4)"});
   CHECK(read(R"([{"query": "a", "instruction": null, "response": "b"}])")->get(0).prompt == "a");
   CHECK_THROWS_WITH(read("[\n{\"instruction\": \"a\", \"output\": null}]"),
                     ContainsSubstring("a.json:2: output: found null, expected a string"));
@@ -192,8 +201,7 @@ TEST_CASE("instructions are read from one JSON array, null inputs are none, and 
 
 TEST_CASE("a text file's byte order mark is no text, UTF-16 is refused, and other bytes are told") {
   const test::TemporaryFolder folder;
-  const DataConfig config{
-      .kind = DataKind::text_folder, .path = folder.path().string(), .heldout_share = 0};
+  const DataConfig config{.kind = DataKind::text_folder, .path = folder.path().string(), .heldout_share = 0};
   write_file_atomic(folder.path() / "a.txt", "\xEF\xBB\xBFone");
   write_file_atomic(folder.path() / "b.txt", "two");
   CHECK(open_dataset(config, Split::train)->get(0).answer == "one");

@@ -46,7 +46,25 @@ TEST_CASE("generate_text goes on with a converted model, and ends where its conf
   config["eos_token_id"] = nlohmann::json::array();
   for (int64_t id = 0; id < 1024; ++id) config["eos_token_id"].push_back(id);
   own.write(config);
-  CHECK(run_program(same).out == "\n");
+  const Ran none = run_program(same);
+  CHECK(none.out == "\n");
+  CHECK_THAT(none.err, ContainsSubstring("tokens/s), 0 generated\n"));
+  CHECK(none.err.find("inf") == std::string::npos);
+}
+
+TEST_CASE("generate_text names no speed where there is nothing to divide") {
+  const Ran one = run_program(generate_command(std::string(kPrompt) + " --max-new-tokens 1"));
+  CHECK_THAT(one.err, ContainsSubstring(", 1 generated\n"));
+  const Ran two = run_program(generate_command(std::string(kPrompt) + " --max-new-tokens 2"));
+  CHECK_THAT(two.err, ContainsSubstring(", 2 generated in "));
+}
+
+TEST_CASE("generate_text tells a chat format that is not the tokenizer's, and more tokens than positions") {
+  const Ran foreign = run_program(generate_command("--prompt hi --max-new-tokens 1 --chat llama3"));
+  CHECK(foreign.code == 0);
+  CHECK_THAT(foreign.err, ContainsSubstring("note: --chat llama3: the tokenizer has no <|eot_id|> or"));
+  const Ran far = run_program(generate_command("--prompt hi --max-new-tokens 100000 --stop e"));
+  CHECK_THAT(far.err, ContainsSubstring("tokens with those to come, and the model was made for "));
 }
 
 TEST_CASE("generate_text samples by its seed") {

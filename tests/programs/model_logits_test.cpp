@@ -50,6 +50,14 @@ TEST_CASE("model_logits gives each row of a batch what it gives the row alone") 
       std::equal(changed.values.begin() + 3 * 1024, changed.values.end(), second.values.begin() + 3 * 1024));
 }
 
+TEST_CASE("model_logits says what it wrote") {
+  LogitsCall call;
+  write_file_atomic(call.path("ids"), safetensors_bytes("input_ids", "I64", {2, 3}, Ids{1, 2, 3, 4, 5, 6}));
+  const Ran outcome = run_program(call.command(base_small(), call.path("ids")));
+  CHECK(outcome.out == "logits of 2 sequences of 3 tokens over 1024 ids in " + call.path("out") + "\n");
+  CHECK(read_floats(call.path("out"), "logits").shape == std::vector<int64_t>{2, 3, 1024});
+}
+
 TEST_CASE("model_logits in bfloat16 is near float32, and not equal") {
   LogitsCall call;
   const FloatTensor wide = call.run({1, 50, 60, 70}, {1, 4}),

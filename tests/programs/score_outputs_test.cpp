@@ -83,6 +83,37 @@ TEST_CASE("score_outputs runs programs where there is a sandbox") {
   CHECK_THAT(lines, ContainsSubstring("\"correct\":false,\"result\":\"failed"));
 }
 
+TEST_CASE("score_outputs reads completions and solutions, and counts problems without a reply") {
+  Files files;
+  files.write("in.jsonl", "{\"task_id\": 1, \"completion\": \"#### 7\"}\n");
+  const auto outcome = run_program(files.command(strict, "gsm8k.jsonl"));
+  CHECK(outcome.code == 0);
+  CHECK_THAT(outcome.out, ContainsSubstring("1 of 1 replies are right"));
+  CHECK_THAT(outcome.err, ContainsSubstring("note: 1 of 2 problems in ") && ContainsSubstring("have no reply"));
+  CHECK(read_file(files.path("out.jsonl")) ==
+        "{\"id\":1,\"extracted\":\"7\",\"correct\":true,\"result\":\"match\"}\n");
+  if (const auto missing = Sandbox::unavailable()) SKIP_TEST("the sandbox: " + *missing);
+  const std::string whole = "def g(x):\n    return x + 1\ndef f(x):\n    return g(x)\n";
+  files.write("in.jsonl", json{{"task_id", "H/0"}, {"completion", "    return x + 1\n"}}.dump() + "\n" +
+                              json{{"task_id", "H/0"}, {"solution", whole}}.dump() + "\n" +
+                              json{{"task_id", "H/0"}, {"completion", whole}}.dump() + "\n");
+  for (const char* protocol : {"human_eval", "lm_eval", "evalplus_base"}) {
+    CAPTURE(protocol);
+    const auto ran =
+        run_program(files.command(std::string("--task humaneval --protocol ") + protocol, "humaneval.jsonl"));
+    INFO(ran.err);
+    CHECK(ran.code == 0);
+    const std::string scores = read_file(files.path("out.jsonl"));
+    std::vector<bool> correct;
+    for (size_t at = scores.find("\"correct\":"); at != std::string::npos;
+         at = scores.find("\"correct\":", at + 1))
+      correct.push_back(scores[at + 10] == 't');
+    REQUIRE(correct.size() == 3);
+    CHECK(correct[0]);
+    CHECK(correct[1]);
+  }
+}
+
 TEST_CASE("score_outputs refuses bad input and writes nothing") {
   Files files;
   files.write("in.jsonl", "{\"id\": 0, \"response\": \"#### 7\"}\n{\"id\": 2, \"response\": \"\"}\n");

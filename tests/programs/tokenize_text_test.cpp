@@ -75,6 +75,15 @@ TEST_CASE("tokenize_text on no lines writes none") {
   CHECK(call.text("out.jsonl").empty());
 }
 
+TEST_CASE("tokenize_text reads byte order marks, blank lines, Windows' line ends and JSON arrays") {
+  TokenizeCall call;
+  const std::string expected = "{\"ids\":[0],\"decoded\":\"a\"}\n{\"ids\":[1],\"decoded\":\"b\"}\n";
+  REQUIRE(call.run("\xEF\xBB\xBF{\"text\":\"a\"}\r\n\r\n  \n{\"text\":\"b\"}\r\n") == 0);
+  CHECK(call.text("out.jsonl") == expected);
+  REQUIRE(call.run("[\n {\"text\": \"a\"},\n {\"text\": \"b\"}\n]\n") == 0);
+  CHECK(call.text("out.jsonl") == expected);
+}
+
 TEST_CASE("tokenize_text names the line and key of what is wrong and writes nothing") {
   TokenizeCall call;
   const auto refused = [&](const std::string& lines, const std::string& message) {
@@ -84,10 +93,12 @@ TEST_CASE("tokenize_text names the line and key of what is wrong and writes noth
     CHECK_FALSE(call.wrote());
   };
   refused("{\"text\": \"a\"}\n{\"text\": \"a\"\n", ":2: found malformed JSON");
-  refused("{\"text\": \"a\"}\n\n{\"text\": \"a\"}\n", ":2: found malformed JSON");
   refused("{\"txt\": \"a\"}\n", ":1: text: found no such key, expected a string; did you mean 'txt'?");
   refused("{\"text\": 3}\n", ":1: text: found number, expected a string");
-  refused("[\"a\"]\n", ":1: found array");
+  refused("{\"text\": null}\n", ":1: text: found null, expected a string");
+  refused("{\"text\": \"a\", \"text\": \"b\"}\n", ":1: text: found the key twice");
+  refused("{\"text\": \"a\", \"n\": 1e999}\n", ":1: found 1e999, a number that no double holds");
+  refused("[\"a\"]\n", ":1: found string");
   refused("{\"text\": \"\xFF\"}\n", ":1: found malformed JSON");
 }
 

@@ -23,6 +23,21 @@ std::string refused(Task task, const std::string& text) {
   return test::refusal([&] { read(task, text); });
 }
 
+TEST_CASE("PIQA's labels beside it are one a line, and as many") {
+  const std::string row = R"({"goal": "g", "sol1": "a", "sol2": "b"})";
+  const auto golds = [&](const std::string& labels) {
+    std::vector<int64_t> out;
+    for (const auto& item : read(Task::piqa, row + "\n" + row + "\n", labels)) out.push_back(item.gold);
+    return out;
+  };
+  CHECK(golds("\xEF\xBB\xBF"
+              "0\r\n1\r\n\r\n") == std::vector<int64_t>{0, 1});
+  CHECK_THROWS_WITH(golds("0\n1\n1\n"),
+                    ContainsSubstring("valid-labels.lst: found 3 labels, expected 2, one a line"));
+  CHECK_THROWS_WITH(golds("1\n"), ContainsSubstring("label: found no such key"));
+  CHECK_THROWS_WITH(golds("0\n\n1\n"), ContainsSubstring("label: found"));
+}
+
 TEST_CASE("MMLU asks for a letter") {
   const std::string row =
       R"({"question": " What? ", "subject": "moral_disputes", "choices": ["w", "x", "y", "z"])";

@@ -77,6 +77,9 @@ TEST_CASE("MBPP problems have assertions, and their function is found in them") 
   CHECK_FALSE(problems[0].calls_check);
   CHECK(is_test_problem(Task::mbpp, problems[0]));
   CHECK_FALSE(is_test_problem(Task::mbpp, {.id = "511"}));
+  CHECK(is_test_problem(Task::mbpp, {.id = "Mbpp/511a"}));
+  CHECK(is_test_problem(Task::mbpp, {.id = "Mbpp/11"}));
+  CHECK_FALSE(is_test_problem(Task::mbpp, {.id = "Mbpp/10"}));
   CHECK(is_test_problem(Task::gsm8k, {.id = "511"}));
   CHECK_THAT(file.refused(Task::mbpp, kMbpp + "[]}"), ContainsSubstring("test_list: found an empty list"));
   CHECK_THAT(file.refused(Task::mbpp, kMbpp + "\"assert\"}"), ContainsSubstring("test_list: found string"));
@@ -97,10 +100,12 @@ TEST_CASE("the sanitised MBPP problems are one array with imports") {
   CHECK(problems[0].question == "p");
   CHECK(problems[0].tests == "import math\nassert f()");
   CHECK_THAT(file.refused(Task::mbpp, "[1]", "a.json"), ContainsSubstring(":1: found number"));
-  CHECK_THAT(file.refused(Task::mbpp, "{}", "a.json"),
-             ContainsSubstring("found object, expected one JSON array"));
-  CHECK_THAT(file.refused(Task::mbpp, "[", "a.json"), ContainsSubstring("malformed JSON"));
-  CHECK_THAT(file.refused(Task::mbpp, "[]", "a.json"), ContainsSubstring("no problems"));
+  CHECK(file.read(Task::mbpp, "[\n" + row + "]", "sanitized.jsonl").size() == 1);
+  CHECK_THAT(file.refused(Task::mbpp, "[\n" + row + ",\n" + row + "]", "a.json"),
+             ContainsSubstring("a.json:3: task_id: found 2 again"));
+  CHECK_THAT(file.refused(Task::mbpp, "{}", "a.json"), ContainsSubstring(":1: task_id: found no such key"));
+  CHECK_THAT(file.refused(Task::mbpp, "[", "a.json"), ContainsSubstring("an array that ends too early"));
+  CHECK_THAT(file.refused(Task::mbpp, "[]", "a.json"), ContainsSubstring("no examples"));
 }
 
 TEST_CASE("the project's own functions are HumanEval prompts with assertions") {

