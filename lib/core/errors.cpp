@@ -1,5 +1,7 @@
 #include "core/errors.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 
@@ -13,6 +15,9 @@ std::string describe(const BadInput& problem) {
   text.append("found ").append(problem.found.empty() ? "nothing" : problem.found);
   if (!problem.expected.empty()) text.append(", expected ").append(problem.expected);
   if (!problem.nearest.empty()) text.append("; did you mean '").append(problem.nearest).append("'?");
+  // What a file held may break the line, or, as a zero, end the message.
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, '?');
   return text;
 }
 

@@ -19,10 +19,14 @@ using nlohmann::json;
 constexpr uint64_t kLargestFile = 100'000'000;
 constexpr size_t kShown = 200;  // bytes of a name in a message
 
-// Sees each event of the parser, which by itself keeps one of two equal keys and has no bound on nesting.
+// Sees each event of the parser, which by itself keeps one of two equal keys and has no bound on nesting. A map
+// with fewer members than keys has one twice; which one, only a guard that names them remembers: that takes
+// time.
 class Guard {
  public:
-  Guard(const std::string& file, const JsonLimits& limits) : file_(file), limits_(limits) {}
+  Guard(const std::string& file, const JsonLimits& limits, bool names)
+      : file_(file), limits_(limits), names_(names) {}
+  bool saw_key_twice() const { return twice_; }
 
   void see(json::parse_event_t event, const json& parsed) {
     switch (event) {
@@ -33,6 +37,9 @@ class Guard {
         open_.push_back({.list = event == json::parse_event_t::array_start});
         return;
       case json::parse_event_t::object_end:
+        twice_ = twice_ || parsed.size() < open_.back().items;
+        open_.pop_back();
+        return;
       case json::parse_event_t::array_end:
         open_.pop_back();
         return;
@@ -48,13 +55,14 @@ class Guard {
  private:
   struct Level {
     bool list = false;
-    size_t items = 0;
+    size_t items = 0;  // or keys
     std::unordered_set<std::string> keys = {};
     std::string key = {};
   };
 
   void see_key(const std::string& key) {
-    if (!open_.back().keys.insert(key).second) {
+    ++open_.back().items;
+    if (names_ && !open_.back().keys.insert(key).second) {
       std::string path;
       for (size_t i = 0; i + 1 < open_.size(); ++i)
         if (!open_[i].key.empty()) path += open_[i].key + ".";
@@ -79,6 +87,8 @@ class Guard {
 
   const std::string& file_;
   const JsonLimits& limits_;
+  bool names_;
+  bool twice_ = false;
   std::vector<Level> open_;
 };
 
@@ -136,13 +146,18 @@ json parse_json(std::string_view text, const std::string& file, const JsonLimits
   text = without_byte_order_mark(text, file);
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
     throw InputError({.file = file, .found = "an empty file", .expected = "valid JSON"});
-  Guard guard(file, limits);
-  const auto see = [&guard](int, json::parse_event_t event, json& parsed) {
-    guard.see(event, parsed);
-    return true;
+  const auto parse = [&](bool names) {
+    Guard guard(file, limits, names);
+    json value = json::parse(text.begin(), text.end(), [&guard](int, json::parse_event_t event, json& parsed) {
+      guard.see(event, parsed);
+      return true;
+    });
+    return std::pair(std::move(value), guard.saw_key_twice());
   };
   try {
-    return json::parse(text.begin(), text.end(), see);
+    auto [value, twice] = parse(/*names=*/false);
+    if (twice) parse(/*names=*/true);  // throws
+    return std::move(value);
   } catch (const json::parse_error& error) {
     refuse_at(error.byte == 0 ? 0 : error.byte - 1, text, file, line, "malformed JSON", detail_of(error));
   } catch (const json::out_of_range&) {

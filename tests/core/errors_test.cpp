@@ -5,6 +5,12 @@
 
 using namespace attnlab;
 
+TEST_CASE("a message stays one line, whatever a file held") {
+  const InputError error(
+      BadInput{.file = "a", .key = "b\nc", .found = std::string("'\0x'", 4), .expected = "d"});
+  CHECK(std::string(error.what()) == "a: b?c: found '?x', expected d");
+}
+
 TEST_CASE("a bad input reads as one line with every known part") {
   const BadInput problem{.file = "exp.yaml",
                          .line = 3,

@@ -206,7 +206,7 @@ TEST_CASE("a reader's error names the line and the key") {
                   path("texts.jsonl") + message);
   };
   tokenize("{\"text\": \"a\"}\n{\"text\": \"a\", \"n\": 1e999}\n",
-           ":2: found 1e999, a number that no double holds, at character 19, expected one JSON object a line");
+           ":2: found 1e999, a number that no double holds, at character 20, expected one JSON object a line");
   tokenize("{\"text\": \"a\"}\n{\"text\": \"a\", \"text\": \"a\"}\n", ":2: text: found the key twice");
   tokenize("{\"text\": \"a\"}\n\n{\"text\": [\"a\"]}\n", ":3: text: found array, expected a string");
   tokenize("[{\"text\": \"a\"},\n{\"texts\": \"a\"}]\n", ":2: text: found no such key (there are: texts)");

@@ -49,7 +49,7 @@ TEST_CASE("a run that meets the limit on files ends with exit code 1 and goes on
                         "eval: {every: 2, problems: 0}\ndevice: cpu\n");
   const std::string results = (folder.path() / "results").string();
   const std::string command = "run_ablation --config " + config.string() + " --out " + results;
-  check_too_large(run_limited(64, command));
+  check_too_large(run_limited(16, command));
   const Ran again = run_program(command);
   INFO(again.err);
   CHECK(again.code == 0);

@@ -94,6 +94,7 @@ std::string describe_data(const Plan& plan) {
   }
   std::string text;
   for (const auto& line : lines) text += line + "\n";
+  for (const auto& note : inputs.take_notes()) text += "note: " + note + "\n";
   return text;
 }
 
