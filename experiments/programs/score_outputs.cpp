@@ -99,10 +99,10 @@ int main(int argc, char** argv) {
       {.name = "score_outputs",
        .usage = "--task NAME --protocol NAME --data FILE --in FILE --out FILE [options]",
        .about =
-           "Scores replies, JSONL of {\"id\", \"response\"}, {\"task_id\", \"completion\"} or {\"task_id\", "
-           "\"solution\"}\n(a whole program): the id is the problem's task_id, or its index in the data file "
-           "from 0. "
-           "Writes {\"id\", \"extracted\", \"correct\", \"result\"} for each, in order.\n"
+           "Scores replies, JSONL of {\"id\", \"response\"}, {\"task_id\", \"completion\"} or {\"task_id\",\n"
+           "\"solution\"} (a whole program): the id is the problem's task_id, or its index in the data file "
+           "from\n"
+           "0. Writes {\"id\", \"extracted\", \"correct\", \"result\"} for each, in order.\n"
            "Programs run in the sandbox only; where there is none, tasks with programs are refused.",
        .example = "score_outputs --task gsm8k --protocol lm_eval_strict --data test.jsonl --in responses.jsonl "
                   "--out scores.jsonl",

@@ -69,12 +69,10 @@ int main(int argc, char** argv) {
   Program program(
       {.name = "tokenize_text",
        .usage = "--tokenizer DIR_OR_FILE --in FILE --out FILE [--special]",
-       .about = "Reads {\"text\": \"...\"} a line (or one JSON array of such objects) and writes {\"ids\": "
-                "[...], \"decoded\": \"...\"} a line: the "
-                "text's\n"
-                "tokens and the text of these tokens, in which special tokens are spelled out. Other keys of "
-                "a line are\n"
-                "ignored. Nothing is written if a line is bad.",
+       .about =
+           "Reads {\"text\": \"...\"} a line, or one JSON array of such objects, and writes {\"ids\": [...],\n"
+           "\"decoded\": \"...\"} a line: the text's tokens and the text of these tokens, in which special\n"
+           "tokens are spelled out. Other keys of a line are ignored. Nothing is written if a line is bad.",
        .example = "tokenize_text --tokenizer data/base_small --in texts.jsonl --out ids.jsonl",
        .interrupted = "interrupted; nothing was written"});
   program

@@ -1,6 +1,7 @@
 // Each reader of a user's files, given what it cannot take: one line with the file, what was found and what was
 // expected, exit code 2, and nothing written.
 #include <functional>
+#include <map>
 
 #include "run_program.h"
 
@@ -21,79 +22,75 @@ struct Reader {
   std::string command;  // FOLDER stands for the folder, FILE for the file
   bool is_json = true;
   std::map<std::string, std::string> beside = {};  // other files of the folder
-  std::string key = "a";                           // in an object of the file
 };
 
-std::vector<Reader> readers() {
+const std::string kTexts = "{\"text\": \"ab\"}", kProblem = R"({"question": "q", "answer": "#### 7"})",
+                  kReply = R"({"id": 0, "response": "#### 7"})";
+
+std::vector<Reader> tokenizer_readers() {
   const std::string tokenize = "tokenize_text --tokenizer FOLDER --in FOLDER/texts.jsonl --out FOLDER/out";
-  const std::string score = "score_outputs --task gsm8k --protocol lm_eval_strict --out FOLDER/out ";
-  const std::string texts = "{\"text\": \"ab\"}\n", problem = "{\"question\": \"q\", \"answer\": \"#### 7\"}\n";
-  const std::string reply = "{\"id\": 0, \"response\": \"#### 7\"}";
-  const std::string dry = "run_ablation --dry-run --out FOLDER/out --config ";
-  const auto run = [&](const std::string& kind) {
-    return Reader{.name = "data.jsonl",
-                  .command = dry + "FOLDER/exp.yaml --set data.kind=" + kind + " --set data.path=FILE"};
-  };
-  const std::string yaml = "base: {path: " + base() +
-                           "}\narms:\n  - {name: gqa, variant: gqa}\nseeds: [0]\n"
-                           "train: {steps: 1, sequence_length: 64}\neval: {every: 1, problems: 1}\n";
-  const auto with = [&](Reader reader, const std::string& good) {
-    reader.good = good;
-    reader.beside = {{"exp.yaml", yaml + "data: {heldout_share: 0.5}\n"}};
-    return reader;
-  };
-  const std::string chat =
-      R"({"messages": [{"role": "user", "content": "C"}, {"role": "assistant", "content": "A"}]})";
-  const auto numbered = [](const std::string& line) {
-    std::string lines;
-    for (int i = 0; i < 8; ++i) {
-      lines += line + "\n";
-      lines.replace(lines.rfind("\"C"), 2, "\"" + std::to_string(i));
-    }
-    lines.pop_back();
-    return lines;
-  };
+  const std::map<std::string, std::string> texts{{"texts.jsonl", kTexts}},
+      both{{"texts.jsonl", kTexts}, {"tokenizer.json", kTokenizer}};
   return {
-      {.name = "tokenizer.json", .good = kTokenizer, .command = tokenize, .beside = {{"texts.jsonl", texts}}},
-      {.name = "tokenizer_config.json",
-       .good = R"({"eos_token": "<s>"})",
-       .command = tokenize,
-       .beside = {{"texts.jsonl", texts}, {"tokenizer.json", kTokenizer}}},
+      {.name = "tokenizer.json", .good = kTokenizer, .command = tokenize, .beside = texts},
+      {.name = "tokenizer_config.json", .good = R"({"eos_token": "<s>"})", .command = tokenize, .beside = both},
       {.name = "special_tokens_map.json",
        .good = R"({"eos_token": "<s>"})",
        .command = tokenize,
-       .beside = {{"texts.jsonl", texts}, {"tokenizer.json", kTokenizer}}},
-      {.name = "added_tokens.json",
-       .good = R"({"<s>": 2})",
-       .command = tokenize,
-       .beside = {{"texts.jsonl", texts}, {"tokenizer.json", kTokenizer}}},
-      {.name = "texts.jsonl",
-       .good = texts.substr(0, texts.size() - 1),
-       .command = tokenize,
-       .beside = {{"tokenizer.json", kTokenizer}}},
-      {.name = "problems.jsonl",
-       .good = problem.substr(0, problem.size() - 1),
-       .command = score + "--data FILE --in FOLDER/replies.jsonl",
-       .beside = {{"replies.jsonl", reply}}},
-      {.name = "replies.jsonl",
-       .good = reply,
-       .command = score + "--data FOLDER/problems.jsonl --in FILE",
-       .beside = {{"problems.jsonl", problem}}},
-      with(run("gsm8k"), numbered(R"({"question": "C", "answer": "#### 7"})")),
-      with(run("instruction_jsonl"), numbered(R"({"instruction": "C", "output": "A"})")),
-      with(run("text_jsonl"), numbered(R"({"text": "C"})")),
-      with(run("chat_jsonl"), numbered(chat)),
-      {.name = "exp.yaml", .good = yaml, .command = dry + "FILE", .is_json = false},
-      {.name = "tokenizer.model",
-       .good = "",
-       .command = tokenize,
-       .is_json = false,
-       .beside = {{"texts.jsonl", texts}}},
-      {.name = "a.tiktoken",
-       .good = "",
-       .command = tokenize,
-       .is_json = false,
-       .beside = {{"texts.jsonl", texts}}}};
+       .beside = both},
+      {.name = "added_tokens.json", .good = R"({"<s>": 2})", .command = tokenize, .beside = both},
+      {.name = "texts.jsonl", .good = kTexts, .command = tokenize, .beside = {{"tokenizer.json", kTokenizer}}},
+      {.name = "tokenizer.model", .good = "", .command = tokenize, .is_json = false, .beside = texts},
+      {.name = "a.tiktoken", .good = "", .command = tokenize, .is_json = false, .beside = texts}};
+}
+
+std::vector<Reader> task_readers() {
+  const std::string score = "score_outputs --task gsm8k --protocol lm_eval_strict --out FOLDER/out ";
+  return {{.name = "problems.jsonl",
+           .good = kProblem,
+           .command = score + "--data FILE --in FOLDER/replies.jsonl",
+           .beside = {{"replies.jsonl", kReply}}},
+          {.name = "replies.jsonl",
+           .good = kReply,
+           .command = score + "--data FOLDER/problems.jsonl --in FILE",
+           .beside = {{"problems.jsonl", kProblem}}}};
+}
+
+// Eight lines, in which the prompt "C" differs.
+std::string numbered(const std::string& line) {
+  std::string lines;
+  for (int i = 0; i < 8; ++i) {
+    lines += (i > 0 ? "\n" : "") + line;
+    lines.replace(lines.rfind("\"C"), 2, "\"" + std::to_string(i));
+  }
+  return lines;
+}
+
+std::vector<Reader> experiment_readers() {
+  const std::string yaml = "base: {path: " + base() +
+                           "}\narms:\n  - {name: gqa, variant: gqa}\nseeds: [0]\n"
+                           "train: {steps: 1, sequence_length: 64}\neval: {every: 1, problems: 1}\n";
+  const std::string dry = "run_ablation --dry-run --out FOLDER/out --config ";
+  const std::vector<std::pair<std::string, std::string>> kinds{
+      {"gsm8k", R"({"question": "C", "answer": "#### 7"})"},
+      {"instruction_jsonl", R"({"instruction": "C", "output": "A"})"},
+      {"text_jsonl", R"({"text": "C"})"},
+      {"chat_jsonl",
+       R"({"messages": [{"role": "user", "content": "C"}, {"role": "assistant", "content": "A"}]})"}};
+  std::vector<Reader> all{{.name = "exp.yaml", .good = yaml, .command = dry + "FILE", .is_json = false}};
+  for (const auto& [kind, line] : kinds)
+    all.push_back({.name = "data.jsonl",
+                   .good = numbered(line),
+                   .command = dry + "FOLDER/exp.yaml --set data.kind=" + kind + " --set data.path=FILE",
+                   .beside = {{"exp.yaml", yaml + "data: {heldout_share: 0.5}\n"}}});
+  return all;
+}
+
+std::vector<Reader> readers() {
+  std::vector<Reader> all = tokenizer_readers();
+  for (const auto& more : {task_readers(), experiment_readers()})
+    all.insert(all.end(), more.begin(), more.end());
+  return all;
 }
 
 // The last "{" of the last object that is not inside another, so that a key can be put in.
