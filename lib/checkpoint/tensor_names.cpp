@@ -6,8 +6,8 @@
 #include <array>
 #include <string_view>
 
-#include "core/json.h"
 #include "core/errors.h"
+#include "core/json.h"
 
 namespace attnlab {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/json.h"
 #include "core/errors.h"
+#include "core/json.h"
 #include "model/decoder_weights.h"
 #include "model/families/families.h"
 #include "model/surplus_tensors.h"
