@@ -289,7 +289,7 @@ TEST_CASE("a decoder that its family cannot have is refused, with the key") {
   CHECK(problem("llama", [](C& c) { c.mlp_bias = true; }) == "accepted");
   CHECK(problem("mistral", [](C& c) { c.mlp_bias = true; }) == "mlp_bias");
   CHECK(problem("deepseek_v3", [](C& c) { c.mlp_bias = true; }) == "mlp_bias");
-  CHECK(problem("mixtral", [](C& c) { c.moe->n_experts = 60'000; }) == "num_local_experts");
+  CHECK(problem("mixtral", [](C& c) { c.moe->n_experts = 200'001; }) == "num_local_experts");
   CHECK(problem("qwen2", [](C& c) { c.qkv_bias = false; }) == "qkv_bias");
   CHECK(problem("mistral", [](C& c) { c.window_layers = {2}; }) == "window_layers");
   CHECK(problem("llama", [](C& c) { c.mla = MlaShape{}; }) == "mla");

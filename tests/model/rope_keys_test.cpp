@@ -69,7 +69,7 @@ TEST_CASE("each family takes the rope types that it has, and refuses the others 
 TEST_CASE("YaRN in both forms and under both names of its type") {
   const json yarn{{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}};
   CHECK(read_json(with(config_json("deepseek_v3"), "rope_scaling", yarn)).rope_scaling->type == RopeType::yarn);
-  const json newer{{"rope_type", "yarn"}, {"factor", 4.0}, {"rope_theta", 10000.0}};
+  const json newer{{"rope_type", "yarn"}, {"factor", 4.0}};
   const auto scaling = *read_json(with(config_json("qwen2"), "rope_parameters", newer)).rope_scaling;
   CHECK(scaling.original_positions == 128);  // max_position_embeddings, as transformers takes it
   CHECK(scaling.beta_fast == 32);

@@ -98,14 +98,14 @@ TEST_CASE("a router that computes in float32 is loaded in float32, whatever the 
   CHECK(decoder->hidden(test::random_ids(1, 9, config.vocab_size)).scalar_type() == torch::kBFloat16);
 }
 
-TEST_CASE("DeepSeek-V3's layers that guess ahead are passed over where config.json counts them") {
+TEST_CASE("DeepSeek-V3's layers that guess ahead are passed over, whether config.json counts them or not") {
   const auto config = test::small_experts();
   const test::TemporaryFolder folder;
   auto weights = random_base_weights(config, 5);
   weights["model.layers.2.eh_proj.weight"] = torch::ones({20, 40});
   auto json = write_decoder_config(config);
   write_checkpoint(folder.path(), json, weights);
-  CHECK_THROWS_AS(read_base_weights(Checkpoint::open(folder.path()), config), InputError);
+  CHECK(read_base_weights(Checkpoint::open(folder.path()), config).size() + 1 == weights.size());
   const test::TemporaryFolder counted;
   json["num_nextn_predict_layers"] = 1;
   write_checkpoint(counted.path(), json, weights);

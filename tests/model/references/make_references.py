@@ -99,6 +99,7 @@ CASES = {
     "qwen2_yarn": common("qwen2", rope_scaling=yarn(), tie_word_embeddings=True),
     "llama_yarn": common(
         "llama",
+        rope_theta=200.0,
         rope_parameters=yarn(rope_type="yarn", rope_theta=200.0, truncate=False, beta_slow=0.5, mscale=1.0, mscale_all_dim=0.5),
     ),
     "llama_dynamic": common("llama", max_position_embeddings=16, rope_scaling={"type": "dynamic", "factor": 2.0}),
