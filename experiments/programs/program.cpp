@@ -135,7 +135,7 @@ void require_name(const char* option, const std::string& value, const std::vecto
   if (std::find(names.begin(), names.end(), value) != names.end()) return;
   throw InputError(BadInput{.file = option,
                             .found = "'" + value + "'",
-                            .expected = "one of " + join(names),
+                            .expected = one_of(names, value),
                             .nearest = nearest_name(value, names)});
 }
 

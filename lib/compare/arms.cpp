@@ -54,7 +54,7 @@ std::string find_baseline(const std::vector<ArmName>& arms, const std::string& w
     if (arm.label == wanted || arm.name == wanted) return arm.label;
   throw InputError({.file = "--baseline",
                     .found = "'" + wanted + "'",
-                    .expected = "one of " + join(labels),
+                    .expected = one_of(labels, wanted),
                     .nearest = nearest_name(wanted, labels)});
 }
 

@@ -79,7 +79,7 @@ CurveMetric find_metric(const std::string& name, const std::vector<RunRecord>& r
         add_name(names, row.task);
         add_name(longer, full_name(row));
       }
-  const std::string expected = "one of " + join(names);
+  const std::string expected = one_of(names, name);
   names.insert(names.end(), longer.begin(), longer.end());
   throw InputError(BadInput{.file = "--metric",
                             .found = "'" + name + "'",

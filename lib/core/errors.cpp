@@ -13,8 +13,8 @@ std::string describe(const BadInput& problem) {
   if (!text.empty()) text.append(": ");
   if (!problem.key.empty()) text.append(problem.key).append(": ");
   text.append("found ").append(problem.found.empty() ? "nothing" : problem.found);
+  if (!problem.nearest.empty()) text.append(" (did you mean '").append(problem.nearest).append("'?)");
   if (!problem.expected.empty()) text.append(", expected ").append(problem.expected);
-  if (!problem.nearest.empty()) text.append("; did you mean '").append(problem.nearest).append("'?");
   // What a file held may break the line, or, as a zero, end the message.
   std::replace_if(
       text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, '?');

@@ -36,7 +36,7 @@ class RunError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// "FILE:LINE: KEY: found FOUND, expected EXPECTED; did you mean NEAREST?"
+// "FILE:LINE: KEY: found FOUND (did you mean 'NEAREST'?), expected EXPECTED"
 std::string describe(const BadInput& problem);
 
 // Violated invariants of our own: prints the condition and aborts. Never for user input.

@@ -137,6 +137,15 @@ std::string Record::text(const char* key) const {
   return value.get<std::string>();
 }
 
+std::string document_of(const Record& record) {
+  if (record.has("prompt") && record.has("canonical_solution"))
+    return record.text("prompt") + record.text("canonical_solution");
+  if (record.has("text") && record.has("code")) return record.text("text") + "\n" + record.text("code");
+  if (!record.has("text") && record.has("question") && record.has("answer"))
+    return record.text("question") + "\n" + record.text("answer");
+  return record.text("text");
+}
+
 void for_each_record(const std::filesystem::path& path, const std::function<void(const Record&)>& action,
                      bool none_will_do) {
   const std::string bytes = read_text_file(path);

@@ -27,6 +27,12 @@ struct Record {
   std::string text(const char* key) const;
 };
 
+// What a record says as a document to read: its `text`; of a problem in GSM8K's form `question` and `answer`,
+// one under the other; of a function in MBPP's form `text` and `code`, or, with HumanEval's keys beside them,
+// `prompt` and `canonical_solution`. generate_data writes these forms. Throws InputError as
+// Record::text("text") where none is there.
+std::string document_of(const Record& record);
+
 // Calls `action` for each object of a file of one JSON object a line, or of one JSON array of objects (each
 // told by the line that it begins in). The file may be gzipped, begin with a byte order mark, hold blank lines
 // and end its lines as Windows does. Throws InputError for what is no JSON object, for a map that gives a key

@@ -36,6 +36,21 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   return best;
 }
 
+std::string one_of(const std::vector<std::string>& names, std::string_view found) {
+  constexpr size_t kShown = 5;
+  if (names.size() <= kShown) return "one of " + join(names);
+  const bool by_distance = !nearest_name(found, names).empty();
+  std::vector<std::pair<int, size_t>> order;  // distance, place
+  for (size_t i = 0; i < names.size(); ++i)
+    order.emplace_back(by_distance ? edit_distance(found, names[i]) : 0, i);
+  std::sort(order.begin(), order.end());
+  order.resize(kShown);
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  std::vector<std::string> shown;
+  for (const auto& [distance, place] : order) shown.push_back(names[place]);
+  return "one of " + join(shown) + " and " + std::to_string(names.size() - kShown) + " more";
+}
+
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
   std::string text;
   for (const auto& part : parts) {

@@ -17,6 +17,11 @@ int edit_distance(std::string_view a, std::string_view b);
 // 1, and less than all of it): a far-fetched suggestion is worse than none.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
 
+// "one of a, b, c": what a closed set admits, for the line of an error. Of more than five names five in their
+// order, those nearest to `found` if one of them is plausible (nearest_name) and else the first, and how many
+// more there are.
+std::string one_of(const std::vector<std::string>& names, std::string_view found = "");
+
 // "a, b, c"
 std::string join(const std::vector<std::string>& parts, std::string_view separator = ", ");
 

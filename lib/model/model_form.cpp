@@ -87,7 +87,7 @@ VariantConfig read_name(const json& map, const std::filesystem::path& file, cons
   throw InputError(BadInput{.file = file.string(),
                             .key = at + "variant",
                             .found = "'" + printable(name) + "'",
-                            .expected = "one of " + join(variant_names()),
+                            .expected = one_of(variant_names(), name),
                             .nearest = nearest_printable(name, variant_names())});
 }
 

@@ -102,7 +102,7 @@ Labelled read_labelled(const Record& record, const char* question_key) {
 int64_t labelled_gold(const Record& record, const Labelled& read) {
   const std::string key = stripped(record.text("answerKey"));
   const auto label = std::find(read.labels.begin(), read.labels.end(), key);
-  if (label == read.labels.end()) record.fail("answerKey", "'" + key + "'", "one of " + join(read.labels));
+  if (label == read.labels.end()) record.fail("answerKey", "'" + key + "'", one_of(read.labels, key));
   return label - read.labels.begin();
 }
 

@@ -205,8 +205,7 @@ const Preset& preset_of(Task task, Protocol protocol) {
     return found->second;
   std::vector<std::string> names;
   for (const Protocol known : protocols_of(task)) names.emplace_back(name_of(known));
-  const std::string wanted =
-      names.empty() ? "no protocol: it is scored by likelihood" : "one of " + join(names);
+  const std::string wanted = names.empty() ? "no protocol: it is scored by likelihood" : one_of(names);
   throw InputError(BadInput{.file = "--protocol",
                             .found = "'" + std::string(name_of(protocol)) + "'",
                             .expected = wanted + " for the task " + std::string(name_of(task)),

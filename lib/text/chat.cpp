@@ -128,7 +128,7 @@ void check_roles(ChatFormat format, Messages messages, bool has_system) {
     if (role == "system" && has_system && i > 0)
       reject(format, i, "'system'", "a system message to be the first");
     if (std::find(roles.begin(), roles.end(), role) == roles.end())
-      reject(format, i, "'" + role + "'", "one of " + join(roles));
+      reject(format, i, "'" + role + "'", one_of(roles, role));
   }
 }
 

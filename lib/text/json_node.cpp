@@ -86,7 +86,7 @@ std::string JsonNode::type(const std::vector<std::string>& supported) const {
   const JsonNode member = at("type");
   const std::string& name = member.string();
   if (std::find(supported.begin(), supported.end(), name) == supported.end())
-    member.reject("one of " + join(supported), nearest_name(name, supported));
+    member.reject(one_of(supported, name), nearest_name(name, supported));
   return name;
 }
 

@@ -47,7 +47,7 @@ NormalizerStep read_normalizer_step(const JsonNode& step) {
 template <NamedEnum E>
 E read_name(const JsonNode& node) {
   if (const auto value = from_name<E>(node.string())) return *value;
-  node.reject("one of " + join(all_names<E>()), nearest_name(node.string(), all_names<E>()));
+  node.reject(one_of(all_names<E>(), node.string()), nearest_name(node.string(), all_names<E>()));
 }
 
 // The replacement, which stands for one space, is a single character.

@@ -19,7 +19,7 @@ TEST_CASE("a bad input reads as one line with every known part") {
                          .expected = "a number above 0",
                          .nearest = "x"};
   CHECK(describe(problem) ==
-        "exp.yaml:3: train.lr: found 'fast', expected a number above 0; did you mean 'x'?");
+        "exp.yaml:3: train.lr: found 'fast' (did you mean 'x'?), expected a number above 0");
   CHECK(describe({.file = "a", .found = "b"}) == "a: found b");
 }
 
@@ -36,4 +36,17 @@ TEST_CASE("the nearest name is suggested only when it is near") {
   CHECK(nearest_name("mla_identiy", names) == "mla_identity");
   CHECK(nearest_name("gpa", names) == "gqa");
   CHECK(nearest_name("transformer", names).empty());
+}
+
+TEST_CASE("of many names the five nearest are told, in their order") {
+  CHECK(one_of({"a", "b"}) == "one of a, b");
+  CHECK(one_of({"one", "two", "three", "four", "five"}, "x") == "one of one, two, three, four, five");
+  const std::vector<std::string> names{"steps", "batch_size", "lr", "schedule", "stops", "seed", "beta1"};
+  CHECK(one_of(names) == "one of steps, batch_size, lr, schedule, stops and 2 more");
+  CHECK(one_of(names, "transformer") == one_of(names));
+  const std::string near = one_of(names, "step");
+  CHECK(near.starts_with("one of steps, "));
+  CHECK(near.find("stops, seed") != std::string::npos);
+  CHECK(near.ends_with(" and 2 more"));
+  CHECK(near.find("schedule") == std::string::npos);
 }

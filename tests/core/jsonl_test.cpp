@@ -91,6 +91,22 @@ TEST_CASE("null is as good as absent for what need not be there, and not for wha
   });
 }
 
+TEST_CASE("the document of a record: a text, or the parts of the forms that generate_data writes") {
+  const test::TemporaryFolder folder;
+  const auto document = [&](const std::string& line) {
+    write_file_atomic(folder.path() / "a.jsonl", line);
+    std::string text;
+    for_each_record(folder.path() / "a.jsonl", [&](const Record& record) { text = document_of(record); });
+    return text;
+  };
+  CHECK(document(R"({"text": "a", "answer": "b"})") == "a");
+  CHECK(document(R"({"question": "a", "answer": "b"})") == "a\nb");
+  CHECK(document(R"({"text": "a", "code": "b"})") == "a\nb");
+  CHECK(document(R"({"text": "a", "code": "b", "prompt": "c", "canonical_solution": "d"})") == "cd");
+  CHECK(document(R"({"text": "a", "question": "q", "answer": "b"})") == "a");
+  CHECK_THROWS_WITH(document(R"({"question": "a"})"), ContainsSubstring("a.jsonl:1: text: found no such key"));
+}
+
 TEST_CASE("a file without records is refused unless none will do") {
   CHECK_THAT(refusal(""), ContainsSubstring("a.jsonl: found an empty file"));
   const test::TemporaryFolder folder;

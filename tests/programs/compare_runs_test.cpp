@@ -113,7 +113,7 @@ TEST_CASE("compare_runs refuses what it cannot do, in one line") {
   check_refused("compare_runs --metric lss " + results, "did you mean 'loss'?");
   check_refused(
       "compare_runs --metric loss --align token " + results,
-      "--align: found 'token', expected one of tokens, steps, seconds, flops; did you mean 'tokens'?");
+      "--align: found 'token' (did you mean 'tokens'?), expected one of tokens, steps, seconds, flops");
   check_refused("compare_runs --metric loss --smooth=-1 " + results, "--smooth: found -1");
   check_refused("compare_runs --metric loss --smooth 61 " + results, "--smooth: found 61");
   check_refused("compare_runs --metric loss --baseline gqq " + results, "did you mean 'gqa'?");

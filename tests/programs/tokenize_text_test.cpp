@@ -94,7 +94,7 @@ TEST_CASE("tokenize_text names the line and key of what is wrong and writes noth
   };
   refused("{\"text\": \"a\"}\n{\"text\": \"a\"\n", ":2: found malformed JSON");
   refused("{\"txt\": \"a\"}\n",
-          ":1: text: found no such key (there are: txt), expected a string; did you mean 'txt'?");
+          ":1: text: found no such key (there are: txt) (did you mean 'txt'?), expected a string");
   refused("{\"text\": 3}\n", ":1: text: found number, expected a string");
   refused("{\"text\": null}\n", ":1: text: found null, expected a string");
   refused("{\"text\": \"a\", \"text\": \"b\"}\n", ":1: text: found the key twice");

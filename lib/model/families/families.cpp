@@ -37,7 +37,7 @@ Family read_family(const JsonKeys& keys, const std::filesystem::path& file) {
   throw InputError(BadInput{.file = file.string(),
                             .key = "model_type",
                             .found = type.empty() ? "nothing" : "'" + printable(type) + "'",
-                            .expected = "one of " + join(all_names<Family>()),
+                            .expected = one_of(all_names<Family>(), type),
                             .nearest = nearest_printable(type, all_names<Family>())});
 }
 
