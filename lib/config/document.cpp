@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "core/numbers.h"
 
@@ -79,11 +80,16 @@ void wrong_name(const Node& node, const std::string& key, const std::vector<std:
                     .line = node.line,
                     .key = key,
                     .found = node.describe(),
-                    .expected = "one of " + join(valid),
+                    .expected = one_of(valid, node.text),
                     .nearest = nearest_name(node.text, valid)});
 }
 
 void wrong_kind(const Node& node, const std::string& key, const char* expected) { refuse(node, key, expected); }
+
+std::string item_key(const Node& item, const std::string& list, size_t number) {
+  const std::string name = name_of_item(item);
+  return name.empty() ? list + "[" + std::to_string(number) + "]" : list + "." + name;
+}
 
 void missing_key(const Node& parent, const std::string& key, const Key& info) {
   throw InputError({.file = parent.file,
@@ -99,38 +105,67 @@ void unknown_key(const Node& node, const std::string& key, const std::string& na
                     .line = node.line,
                     .key = key,
                     .found = "an unknown key",
-                    .expected = "one of " + join(valid),
+                    .expected = valid.empty() ? "no key here" : one_of(valid, name),
                     .nearest = nearest_name(name, valid)});
 }
 
 }  // namespace detail
 
 namespace {
+
+// "eval.tasks[0].name" → eval, tasks, [0], name.
 std::vector<std::string> parts_of(const std::string& key) {
-  std::vector<std::string> parts;
-  size_t begin = 0;
-  for (size_t dot = key.find('.'); dot != std::string::npos; dot = key.find('.', begin)) {
-    parts.push_back(key.substr(begin, dot - begin));
-    begin = dot + 1;
+  std::vector<std::string> parts(1);
+  for (const char c : key) {
+    if (c == '.') {
+      parts.emplace_back();
+    } else {
+      if (c == '[') parts.emplace_back();
+      parts.back() += c;
+    }
   }
-  parts.push_back(key.substr(begin));
   return parts;
 }
+
+bool is_item(const std::string& part) { return part.starts_with('['); }
+
+// Writes leaf by leaf, and the maps and list items around it as they begin.
+class YamlText {
+ public:
+  void add(const std::string& key, const FieldValue& value) {
+    const auto parts = parts_of(key);
+    size_t depth = 0;
+    while (depth + 1 < parts.size() && depth < open_.size() && open_[depth] == parts[depth]) ++depth;
+    for (; depth + 1 < parts.size(); ++depth) {
+      if (is_item(parts[depth])) {
+        begins_item_ = true;
+      } else {
+        text_ += indent(depth) + parts[depth] + ":\n";
+      }
+    }
+    text_ += indent(depth) + parts.back() + ": " + to_text(value) + "\n";
+    open_.assign(parts.begin(), parts.end() - 1);
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  // The first line of an item has its dash in the item's own column.
+  std::string indent(size_t depth) {
+    const bool dash = std::exchange(begins_item_, false);
+    return dash ? std::string(2 * (depth - 1), ' ') + "- " : std::string(2 * depth, ' ');
+  }
+
+  std::string text_;
+  std::vector<std::string> open_;
+  bool begins_item_ = false;
+};
+
 }  // namespace
 
 std::string to_yaml(const FlatFields& fields) {
-  std::string text;
-  std::vector<std::string> open;
-  for (const auto& [key, value] : fields) {
-    const auto parts = parts_of(key);
-    size_t common = 0;
-    while (common + 1 < parts.size() && common < open.size() && open[common] == parts[common]) ++common;
-    for (size_t depth = common; depth + 1 < parts.size(); ++depth)
-      text += std::string(2 * depth, ' ') + parts[depth] + ":\n";
-    text += std::string(2 * (parts.size() - 1), ' ') + parts.back() + ": " + to_text(value) + "\n";
-    open.assign(parts.begin(), parts.end() - 1);
-  }
-  return text;
+  YamlText text;
+  for (const auto& [key, value] : fields) text.add(key, value);
+  return text.take();
 }
 
 }  // namespace attnlab

@@ -22,6 +22,9 @@ void read_leaf(const Node& node, const std::string& key, const Key& info, double
 void read_leaf(const Node& node, const std::string& key, const Key& info, std::string& value);
 [[noreturn]] void wrong_name(const Node& node, const std::string& key, const std::vector<std::string>& valid);
 [[noreturn]] void wrong_kind(const Node& node, const std::string& key, const char* expected);
+// Names the item of a list in messages: by its name (the key `name` of arms, `task` of tasks), or by its
+// number.
+std::string item_key(const Node& item, const std::string& list, size_t number);
 [[noreturn]] void missing_key(const Node& parent, const std::string& key, const Key& info);
 [[noreturn]] void unknown_key(const Node& node, const std::string& key, const std::string& name,
                               const std::vector<std::string>& valid);
@@ -73,7 +76,7 @@ void read_list(const Node& node, const std::string& key, const Key& info, std::v
   values.clear();
   for (size_t i = 0; i < node.items.size(); ++i) {
     T item{};
-    read_value(node.items[i], key + "[" + std::to_string(i) + "]", info, item);
+    read_value(node.items[i], item_key(node.items[i], key, i), info, item);
     values.push_back(std::move(item));
   }
 }
@@ -109,7 +112,7 @@ T read_config(const Node& node, const std::string& prefix = "",
   return value;
 }
 
-// Flat fields as nested YAML text, the form of the resolved dump.
+// Flat fields as nested YAML text, the form of the resolved dump: read_config reads the same struct from it.
 std::string to_yaml(const FlatFields& fields);
 
 }  // namespace attnlab

@@ -97,7 +97,10 @@ class Converter {
 Node* step_into(Node& node, const std::string& part) {
   if (node.kind != Node::Kind::list) return node.find(part);
   const auto index = parse_number<size_t>(part);
-  return index && *index < node.items.size() ? &node.items[*index] : nullptr;
+  if (index && *index < node.items.size()) return &node.items[*index];
+  for (Node& item : node.items)
+    if (!part.empty() && name_of_item(item) == part) return &item;
+  return nullptr;
 }
 
 std::pair<std::string, std::string> split_path(const std::string& path) {
@@ -114,7 +117,7 @@ void set_below(Node& node, const std::string& rest, const Node& value, const std
       throw InputError({.file = value.file,
                         .key = whole,
                         .found = "no place '" + part + "' under " + node.describe(),
-                        .expected = "a dotted path to a key (list items by number from 0)"});
+                        .expected = "a dotted path to a key (list items by name, or by number from 0)"});
     child = &node.entry(part);
     child->file = value.file;
     child->line = value.line;
@@ -187,6 +190,15 @@ std::pair<std::string, Node> parse_setting(const std::string& option, const std:
   Node value = parse_yaml(text.substr(equals + 1), option + " " + text);
   value.line = 0;  // a command line has none
   return {text.substr(0, equals), std::move(value)};
+}
+
+std::string name_of_item(const Node& item) {
+  for (const char* key : {"name", "task"}) {
+    const Node* name = item.find(key);
+    if (!name || name->kind != Node::Kind::scalar || name->text.empty()) continue;
+    return name->text.find('.') == std::string::npos ? name->text : "";
+  }
+  return "";
 }
 
 void set_path(Node& root, const std::string& path, const Node& value) {

@@ -42,8 +42,21 @@ Node parse_yaml_file(const std::filesystem::path& path);
 // Parses YAML text; `origin` stands for the file in errors.
 Node parse_yaml(const std::string& text, const std::string& origin);
 
-// Puts `value` at a dotted path ("train.lr", "arms.1.options.rank"; list items by number from 0), creating
-// maps on the way. Throws InputError if the path leads through a scalar or past a list's end, or is incomplete.
+// A YAML file with what it includes: the key `include` of its root names a file, or a list of files, relative
+// to its own folder. What an included file says lies below what comes later: maps are merged, all else is
+// replaced, by the next file of the list and at last by the including file. Nodes keep the file and line where
+// they stand. Throws InputError as parse_yaml_file, and at the line of `include` for files that are not there
+// or include themselves.
+Node parse_yaml_with_includes(const std::filesystem::path& path);
+// The same; `files` becomes all files that were read, the including one before what it includes.
+Node parse_yaml_with_includes(const std::filesystem::path& path, std::vector<std::filesystem::path>& files);
+
+// The name of a list's item: its key `name`, else `task`; empty where it has none, or one with dots.
+std::string name_of_item(const Node& item);
+
+// Puts `value` at a dotted path ("train.lr", "arms.1.options.rank"; list items by number from 0, or by
+// their names), creating maps on the way. Throws InputError if the path leads through a scalar or past a list's
+// end, or is incomplete.
 void set_path(Node& root, const std::string& path, const Node& value);
 // "KEY=VALUE" of an option: the dotted path, and the value as a YAML node whose file is the option and which
 // has no line. Throws InputError.

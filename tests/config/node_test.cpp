@@ -148,6 +148,8 @@ TEST_CASE("a path sets what is there, and creates maps on the way") {
   CHECK(text_at(root, "arms.0.name") == "'a'");
   CHECK(text_at(root, "arms.1.name") == "'c'");
   CHECK(text_at(root, "arms.0.options.rank.1") == "'2'");
+  set_path(root, "arms.c.name", scalar("d"));
+  CHECK(text_at(root, "arms.1.name") == "'d'");
   CHECK(text_at(root, "empty.x") == "'3'");
   CHECK(text_at(root, "new.y") == "'4'");
   Node nothing = parse_yaml("", "x.yaml");
