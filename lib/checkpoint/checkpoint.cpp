@@ -15,6 +15,7 @@
 #include "core/add_once.h"
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/hub_cache.h"
 #include "core/json.h"
 
 namespace attnlab {
@@ -176,8 +177,9 @@ bool equal_numbers(const torch::Tensor& a, const torch::Tensor& b) {
 
 Checkpoint::Checkpoint(std::shared_ptr<const Contents> contents) : contents_(std::move(contents)) {}
 
-Checkpoint Checkpoint::open(const fs::path& folder) {
-  if (!fs::is_directory(folder)) throw InputError(no_folder_problem(folder));
+Checkpoint Checkpoint::open(const fs::path& named) {
+  const fs::path folder = find_model_folder(named);
+  if (!fs::is_directory(folder)) throw InputError(no_folder_problem(named));
   need_config(folder);
   auto contents = std::make_shared<Contents>();
   contents->folder = folder;

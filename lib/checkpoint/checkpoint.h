@@ -25,7 +25,8 @@ struct IndexFault {
 // Copies share the mapped files.
 class Checkpoint {
  public:
-  // Reads the config and all headers, no values. model.safetensors is taken where an index is there too. Throws
+  // Reads the config and all headers, no values. A hub id stands for its folder in the hub's cache
+  // (core/hub_cache.h). model.safetensors is taken where an index is there too. Throws
   // InputError saying which file is missing, what is wrong in which one, or which format weights are in that
   // are not read. The index's metadata is not needed and not compared (total_size is wrong in some published
   // models whose matrices are tied). Tensors go by their plain names (tensor_names.h).

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint_files.h"
+#include "core/hub_cache.h"
 #include "core/json.h"
 
 namespace attnlab {
@@ -101,6 +102,12 @@ BadInput no_weights_problem(const fs::path& folder) {
 BadInput no_folder_problem(const fs::path& path) {
   const bool there = fs::exists(path);
   const Format* format = there ? format_of(path.filename().string()) : nullptr;
+  if (!there && is_hub_id(path.string()))
+    return {
+        .file = path.string(),
+        .found = "no folder, and no " + hub_folder(path.string()).string(),
+        .expected = fmt::format(
+            "a model folder, or a hub id in the hub's cache: `hf download {}` puts it there", path.string())};
   return {.file = path.string(),
           .found = !there   ? "nothing there"
                    : format ? fmt::format("a file: {}", format->what)

@@ -7,6 +7,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/dtypes.h"
+#include "core/hub_cache.h"
 #include "core/json.h"
 #include "model/decoder_weights.h"
 #include "model/model_form.h"
@@ -74,7 +75,8 @@ ModelFacts read_config_facts(const fs::path& file) {
   return facts;
 }
 
-ModelFacts read_model_facts(const fs::path& folder) {
+ModelFacts read_model_facts(const fs::path& named) {
+  const fs::path folder = find_model_folder(named);
   const bool bare = fs::is_regular_file(folder / kConfigFile) && !fs::exists(folder / kWeightsFile) &&
                     !fs::exists(folder / kIndexFile);
   ModelFacts facts;

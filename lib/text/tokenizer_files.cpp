@@ -6,6 +6,7 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "core/foreign_content.h"
+#include "core/hub_cache.h"
 #include "core/json.h"
 #include "text/bpe_engine.h"
 #include "text/companions.h"
@@ -72,7 +73,8 @@ std::unique_ptr<TokenizerEngine> parse_tokenizer_json(std::string_view bytes, co
   return make_bpe_engine(read_json(bytes, file));
 }
 
-fs::path find_tokenizer_file(const fs::path& path) {
+fs::path find_tokenizer_file(const fs::path& named) {
+  const fs::path path = find_model_folder(named);
   std::error_code unreadable;  // read_file says why
   return fs::is_directory(path, unreadable) ? file_in(path) : path;
 }
