@@ -26,7 +26,7 @@ double seconds_since(Clock::time_point start) {
 
 std::vector<std::string> read_documents(const std::string& path) {
   std::vector<std::string> documents;
-  for_each_record(path, [&](const Record& record) { documents.push_back(record.text("text")); });
+  for_each_record(path, [&](const Record& record) { documents.push_back(document_of(record)); });
   return documents;
 }
 

@@ -126,7 +126,7 @@ int main(int argc, char** argv) {
               "another conversion behind it: 'FORM@LAYERS [KEY=VALUE ...]' (may be repeated); --to takes "
               "@LAYERS, too")
       .option("calibration", o.calibration, "FILE",
-              "text, .jsonl with \"text\", or .safetensors with calibration_ids")
+              "text, .jsonl with \"text\" or as generate_data writes it, or .safetensors with calibration_ids")
       .option("heldout", o.heldout, "FILE", "what to measure on; absent: the text behind that for calibration")
       .option("tokens", o.rows.tokens, "N", "tokens for calibration, at most")
       .option("row-length", o.rows.row_length, "N", "tokens of a row of text")

@@ -37,7 +37,7 @@ std::string text_of(const fs::path& path) {
     return std::string(without_byte_order_mark(bytes, path.string()));
   }
   std::string text;
-  for_each_record(path, [&](const Record& record) { text += record.text("text") + "\n\n"; });
+  for_each_record(path, [&](const Record& record) { text += document_of(record) + "\n\n"; });
   return text;
 }
 

@@ -64,7 +64,7 @@ std::vector<Example> read_instructions(const std::filesystem::path& path, Prompt
 }
 
 std::vector<Example> read_texts(const std::filesystem::path& path) {
-  return read_jsonl(path, [&](const Record& record) { return Example{.answer = record.text("text")}; });
+  return read_jsonl(path, [&](const Record& record) { return Example{.answer = document_of(record)}; });
 }
 
 std::vector<Example> read_text_folder(const std::filesystem::path& folder,

@@ -93,7 +93,7 @@ std::vector<std::string> read_texts(const std::string& path) {
     return {std::string(without_byte_order_mark(bytes, path))};
   }
   std::vector<std::string> texts;
-  for_each_record(path, [&](const Record& record) { texts.push_back(record.text("text")); });
+  for_each_record(path, [&](const Record& record) { texts.push_back(document_of(record)); });
   return texts;
 }
 
