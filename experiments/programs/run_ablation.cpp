@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/interrupt.h"
+#include "experiment/inputs/provenance.h"
 #include "experiment/plan/config_reference.h"
 #include "experiment/rates/rate_range.h"
 #include "experiment/run/dry_run.h"
@@ -53,11 +54,18 @@ int execute(Options o) {
   require_given("--config", o.config, "the experiment's file");
   require_range("--jobs", o.jobs, 1);
   require_range("--threads", o.threads, 0);
+  if (o.dry_run && o.range_test)
+    throw InputError(
+        BadInput{.file = "--dry-run", .found = "--lr-range-test beside it", .expected = "one of the two"});
   o.plan.config = o.config;
   const Shard shard = parse_shard(o.shard);
   const Plan plan = make_plan(o.plan);
   const int64_t cores = std::max(1U, std::thread::hardware_concurrency());
-  const int64_t threads = o.threads > 0 ? o.threads : std::max<int64_t>(1, cores / o.jobs);
+  // The same number of threads adds in the same order.
+  const int64_t before = plan.repeats ? threads_in(plan.repeats->provenance) : 0;
+  const int64_t threads = o.threads > 0 ? o.threads
+                          : before > 0  ? before
+                                        : std::max<int64_t>(1, cores / o.jobs);
   at::set_num_threads(static_cast<int>(threads));
   if (!o.worker) {
     const auto warnings = validate_plan(plan);
@@ -99,10 +107,14 @@ int main(int argc, char** argv) {
        .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted (state saved)",
        .interrupted = "interrupted; the same command goes on from here",
        .message = torch_message});
-  program.option("config", o.config, "FILE", "the experiment (required)")
+  program
+      .option(
+          "config", o.config, "FILE",
+          "the experiment (required), or the .h5 file of a run, which is then repeated as it was, by default "
+          "below results/EXPERIMENT_repeat")
       .option("set", o.plan.overrides, "KEY=VALUE",
-              "override one key of the config, dotted (train.lr=1e-3, arms.mla_identity.train.lr=1e-3); may be "
-              "repeated")
+              "override one key of the config, dotted (train.lr=1e-3, arms.mla_identity.train.lr=1e-3, "
+              "'sweep.train.lr=[1e-3, 2e-3]'); may be repeated")
       .option("out", o.plan.results, "DIR", "folder of the results (default: results/EXPERIMENT)")
       .flag("dry-run", o.dry_run, "print the plan and what it costs, run nothing")
       .flag("help-config", o.help_config, "print every key of the experiment's file, as Markdown")
@@ -110,7 +122,8 @@ int main(int argc, char** argv) {
             "instead of the runs, train each arm for 100 steps at rates from 1e-6 to 1, and suggest one")
       .option("jobs", o.jobs, "N", "processes that work on the plan on this machine")
       .option("shard", o.shard, "I/N", "only the I-th of N parts of the plan")
-      .option("threads", o.threads, "N", "CPU threads of each process; 0: cores / jobs")
+      .option("threads", o.threads, "N",
+              "CPU threads of each process; 0: cores / jobs, or those of the run that is repeated")
       .hidden_flag("worker", o.worker);
   return program.run(argc, argv, [&] { return execute(o); });
 }

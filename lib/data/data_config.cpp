@@ -1,5 +1,8 @@
 #include "data/data_config.h"
 
+#include <algorithm>
+#include <initializer_list>
+
 namespace attnlab {
 
 std::optional<ChatFormat> chat_format_of(PromptTemplate format) {
@@ -9,6 +12,25 @@ std::optional<ChatFormat> chat_format_of(PromptTemplate format) {
 
 bool is_generated(DataKind kind) {
   return kind == DataKind::word_problems || kind == DataKind::code_functions || kind == DataKind::generated;
+}
+
+std::string why_idle(const DataConfig& config, const std::string& key) {
+  const DataKind kind = config.kind;
+  const auto any_of = [&](std::initializer_list<const char*> keys) {
+    return std::find(keys.begin(), keys.end(), key) != keys.end();
+  };
+  const std::string this_kind = "kind " + std::string(name_of(kind));
+  if (is_generated(kind) && any_of({"path", "heldout_path", "heldout_share"}))
+    return this_kind + " makes its examples and reads no file";
+  if (!is_generated(kind) && any_of({"difficulty_min", "difficulty_max", "size", "heldout_size", "seed"}))
+    return this_kind + " is read from a file";
+  if (key == "heldout_share" && !config.heldout_path.empty()) return "heldout_path has the held-out examples";
+  if (key == "code_share" && kind != DataKind::generated) return this_kind + " is not generated";
+  if (key == "train_roles" && kind != DataKind::chat_jsonl) return this_kind + " is not chat_jsonl";
+  if (key == "extensions" && kind != DataKind::text_folder) return this_kind + " is not text_folder";
+  const bool documents = kind == DataKind::text_jsonl || kind == DataKind::text_folder;
+  if (key == "prompt_template" && documents) return this_kind + " has no prompts";
+  return "";
 }
 
 PromptTemplate template_for(const DataConfig& config, DataKind kind) {

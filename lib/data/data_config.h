@@ -140,6 +140,9 @@ struct MixturePart {
   }
 };
 
+// Why a key of a source (source_fields) has no effect beside the others; empty where it has one.
+std::string why_idle(const DataConfig& config, const std::string& key);
+
 // True for kinds that need no file.
 bool is_generated(DataKind kind);
 

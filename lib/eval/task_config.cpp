@@ -25,7 +25,7 @@ void require_protocols(const TaskConfig& config, const std::string& key) {
              std::string(name_of(config.task)) + " has one way of scoring: leave it out");
     if (std::find(names.begin(), names.end(), name) == names.end())
       refuse(key, "protocols", "'" + name + "'",
-             "for " + std::string(name_of(config.task)) + " one of " + join(names), nearest_name(name, names));
+             "for " + std::string(name_of(config.task)) + " " + one_of(names, name), nearest_name(name, names));
   }
 }
 
@@ -46,6 +46,15 @@ std::vector<Protocol> default_protocols(Task task) {
     default:
       return {};
   }
+}
+
+std::string why_idle(const TaskConfig& config, const std::string& key) {
+  const std::string task(name_of(config.task));
+  const bool of_generated = key == "difficulty_min" || key == "difficulty_max" || key == "size";
+  if (of_generated && !is_generated_task(config.task)) return task + " is read from a file";
+  if (of_generated && !config.path.empty()) return "path has the problems";
+  if (key == "top_p" && config.temperature == 0) return "at temperature 0 the likeliest token is taken";
+  return "";
 }
 
 void require_valid(const TaskConfig& config, const std::string& key) {

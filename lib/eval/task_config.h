@@ -58,6 +58,9 @@ struct TaskConfig {
   std::string label() const { return name.empty() ? std::string(name_of(task)) : name; }
 };
 
+// Why a key has no effect beside the others; empty where it has one.
+std::string why_idle(const TaskConfig& config, const std::string& key);
+
 // Protocols that a task is scored under if none are named: the public harness's own.
 std::vector<Protocol> default_protocols(Task task);
 

@@ -30,6 +30,15 @@ struct EnumNames<OnNonfinite> {
       {{"stop", OnNonfinite::stop}, {"skip", OnNonfinite::skip}}};
 };
 
+// Whether a run keeps its trained weights. automatic: where they take at most small_model_bytes.
+enum class KeepWeights { automatic, yes, no };
+template <>
+struct EnumNames<KeepWeights> {
+  static constexpr std::array<std::pair<std::string_view, KeepWeights>, 3> rows{
+      {{"auto", KeepWeights::automatic}, {"true", KeepWeights::yes}, {"false", KeepWeights::no}}};
+};
+inline constexpr int64_t small_model_bytes = 100'000'000;
+
 // Help that takes several lines.
 namespace detail {
 inline constexpr std::string_view kPackingHelp =
@@ -61,7 +70,7 @@ struct TrainConfig {
   bool activation_checkpointing = false, deterministic = false, cuda_graph = true;
   OnNonfinite on_nonfinite = OnNonfinite::stop;
   int64_t log_every = 1, checkpoint_every = 100, keep_checkpoints = 1;
-  bool save_model = false;
+  KeepWeights save_model = KeepWeights::automatic;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
@@ -116,9 +125,13 @@ struct TrainConfig {
           self.keep_checkpoints);
     visit(Key{"save_model",
               "keep the trained weights at seedN.model/: of gqa and deepseek_mla arms in Hugging Face's "
-              "layout, of all others in the project's own"},
+              "layout, of all others in the project's own. auto: where they take at most 100 MB"},
           self.save_model);
   }
 };
+
+// Why a key that is given another value than its default has no effect beside the others; empty where it has
+// one.
+std::string why_idle(const TrainConfig& config, const std::string& key);
 
 }  // namespace attnlab

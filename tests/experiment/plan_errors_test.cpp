@@ -34,9 +34,10 @@ TEST_CASE("the experiment of these tests is valid") { CHECK(refusal(test::tiny_y
 
 TEST_CASE("sizes: unknown ones, and unknown keys in them") {
   const std::string sized = test::tiny_yaml() + "sizes:\n  small: {train.steps: 2}\n";
-  CHECK_THAT(refusal(sized, {"size=smal"}),
-             ContainsSubstring("--set size=smal: size: found 'smal', expected one of small") &&
-                 ContainsSubstring("did you mean 'small'?"));
+  CHECK_THAT(
+      refusal(sized, {"size=smal"}),
+      ContainsSubstring("--set size=smal: size: found 'smal' (did you mean 'small'?), expected one of small") &&
+          ContainsSubstring("did you mean 'small'?"));
   CHECK_THAT(with("size=small"), ContainsSubstring("sizes: found nothing, expected a map"));
   CHECK_THAT(refusal(test::tiny_yaml() + "sizes:\n  small: {trian.steps: 2}\n"),
              ContainsSubstring("exp.yaml:15: sizes.small.trian.steps: found an unknown key") &&
@@ -56,7 +57,7 @@ TEST_CASE("unknown keys, with the nearest") {
              ContainsSubstring("exp.yaml:10: seed: found an unknown key") &&
                  ContainsSubstring("did you mean 'seeds'?"));
   CHECK_THAT(replaced("variant: mla_orthogonal,", "variant: mla_orthogonal, options: {ranks: 2},"),
-             ContainsSubstring("arms.1.options.ranks") && ContainsSubstring("did you mean 'rank'?"));
+             ContainsSubstring("arms.orthogonal.options.ranks") && ContainsSubstring("did you mean 'rank'?"));
 }
 
 TEST_CASE("wrong types and ranges") {
@@ -70,9 +71,9 @@ TEST_CASE("wrong types and ranges") {
 }
 
 TEST_CASE("arms") {
-  CHECK_THAT(
-      replaced("variant: gqa", "variant: gqq"),
-      ContainsSubstring("exp.yaml:8: arms.0.variant: found 'gqq'") && ContainsSubstring("did you mean 'gqa'?"));
+  CHECK_THAT(replaced("variant: gqa", "variant: gqq"),
+             ContainsSubstring("exp.yaml:8: arms.gqa.variant: found 'gqq'") &&
+                 ContainsSubstring("did you mean 'gqa'?"));
   CHECK_THAT(replaced("name: orthogonal", "name: gqa"), ContainsSubstring("'gqa' twice"));
   CHECK_THAT(replaced("name: orthogonal", "name: a b"), ContainsSubstring("letters, digits"));
   CHECK_THAT(replaced("name: gqa, ", ""), ContainsSubstring("arms.0.name: found nothing"));
@@ -86,12 +87,12 @@ TEST_CASE("arms") {
 
 TEST_CASE("layers of an arm") {
   const auto layers = [](const std::string& arm) { return replaced("{name: gqa, variant: gqa}", arm); };
-  CHECK_THAT(layers("{name: h}"), ContainsSubstring("exp.yaml:8: arms.0.variant: found nothing"));
+  CHECK_THAT(layers("{name: h}"), ContainsSubstring("exp.yaml:8: arms.h.variant: found nothing"));
   CHECK_THAT(layers("{name: h, layers: [{of: 0-x, variant: gqa}]}"),
-             ContainsSubstring("arms.0.layers[0].of: found '0-x', expected layers, as 0-3,6"));
+             ContainsSubstring("arms.h.layers[0].of: found '0-x', expected layers, as 0-3,6"));
   CHECK_THAT(
       layers("{name: h, layers: [{of: 0, variant: mla_idenity}]}"),
-      ContainsSubstring("arms.0.layers[0].variant") && ContainsSubstring("did you mean 'mla_identity'?"));
+      ContainsSubstring("arms.h.layers[0].variant") && ContainsSubstring("did you mean 'mla_identity'?"));
   CHECK_THAT(layers("{name: h, layers: [{of: 0, variant: mla_orthogonal, options: {rnak: 1}}]}"),
              ContainsSubstring("did you mean 'rank'?"));
   CHECK_THAT(layers("{name: h, layers: [{of: 0, variant: gqa}]}"),
@@ -117,15 +118,77 @@ TEST_CASE("sweeps") {
   };
   CHECK_THAT(swept("{train.lr: 3}"), ContainsSubstring("exp.yaml:14: sweep.train.lr: found '3'"));
   CHECK_THAT(swept("{train.lr: [1e-3, 1e-3]}"), ContainsSubstring("each value once"));
+  CHECK_THAT(with("sweep.train.lr=1e-3"),
+             ContainsSubstring("--set sweep.train.lr=1e-3: sweep.train.lr: found '1e-3', expected a list"));
   CHECK_THAT(swept("{trian.lr: [1]}"), ContainsSubstring("did you mean 'train'?"));
   CHECK_THAT(swept("{seeds: [1]}"), ContainsSubstring("a dotted key of base, data, arms, train or eval"));
   CHECK_THAT(swept("{train.rate: [1]}"), ContainsSubstring("train.rate: found an unknown key"));
 }
 
+// What a sweep would override, and what it may stand in the place of.
+TEST_CASE("values that a sweep would override") {
+  const std::string alike = test::tiny_yaml_alike();
+  const auto swept = [&](const std::string& sweep, const std::vector<std::string>& overrides = {}) {
+    return refusal(alike + "sweep: " + sweep + "\n", overrides);
+  };
+  CHECK(swept("{train.lr: [1e-3, 2e-3]}") == "accepted");
+  CHECK_THAT(swept("{train.lr: [1e-3]}", {"train.lr=2e-3"}),
+             ContainsSubstring("--set train.lr=2e-3: train.lr: found '2e-3', which sweep.train.lr overrides, "
+                               "expected sweep.train.lr with that value"));
+  CHECK_THAT(swept("{train.lr: [1e-3]}", {"train={lr: 2e-3, steps: 6}"}),
+             ContainsSubstring("which sweep.train.lr overrides"));
+  CHECK(swept("{train.lr: [1e-3]}", {"train.steps=4"}) == "accepted");
+  CHECK_THAT(swept("{arms.orthogonal.options.rank: [2, 3]}", {"arms.1.options.rank=1"}),
+             ContainsSubstring("which sweep.arms.orthogonal.options.rank overrides"));
+  CHECK_THAT(refusal(test::tiny_yaml() + "sweep: {train.lr: [1e-3]}\n"),
+             ContainsSubstring("exp.yaml:9: arms.orthogonal.train.lr: found '2e-3', which sweep.train.lr "
+                               "overrides, expected sweep.arms.orthogonal.train.lr, or no value"));
+  CHECK_THAT(swept("{train.trainable: [all]}", {"arms.gqa.trainable=attention"}),
+             ContainsSubstring("arms.gqa.trainable: found 'attention', which sweep.train.trainable overrides"));
+  CHECK_THAT(swept("{arms.gqa.train.lr: [1e-3], train.lr: [2e-3]}"),
+             ContainsSubstring("sweep.arms.gqa.train.lr: found a list, which sweep.train.lr overrides"));
+  CHECK_THAT(swept("{arms.gqa.train.lr: [1e-3], arms.0.train.lr: [2e-3]}"),
+             ContainsSubstring("expected one of the two"));
+  CHECK_THAT(swept("{train.lr: [1e-3]}", {"train.lr={sweep: [1e-3], seeds: [9]}"}),
+             ContainsSubstring("train.lr: found a map, which sweep.train.lr overrides"));
+  CHECK_THAT(refusal(alike + "sweep: {train.lr: [1e-3]}\nsizes:\n  small: {train.lr: 2e-3}\n", {"size=small"}),
+             ContainsSubstring("exp.yaml:16: train.lr: found '2e-3', which sweep.train.lr overrides"));
+}
+
+TEST_CASE("a value in whose place a sweep stands is read, too") {
+  std::string yaml = test::tiny_yaml_alike() + "sweep: {train.lr: [1e-3]}\n";
+  yaml.replace(yaml.find("lr: 1e-3"), 8, "lr: fast");
+  CHECK_THAT(refusal(yaml), ContainsSubstring("exp.yaml:11: train.lr: found 'fast', expected a number"));
+}
+
+TEST_CASE("an arm's parameters are named once") {
+  CHECK_THAT(with("arms.orthogonal={name: o, variant: gqa, trainable: all, train: {trainable: attention}}"),
+             ContainsSubstring("arms.o.trainable: found 'all' beside train.trainable"));
+}
+
+TEST_CASE("options of a variant that has none") {
+  CHECK_THAT(replaced("variant: gqa}", "variant: gqa, options: {rank: 2}}"),
+             ContainsSubstring("exp.yaml:8: arms.gqa.options.rank: found an option, expected none: gqa has no "
+                               "options"));
+}
+
+TEST_CASE("files that are included") {
+  CHECK_THAT(replaced("device: cpu", "include: nowhere.yaml"),
+             ContainsSubstring("exp.yaml:13: include: found 'nowhere.yaml', and no file "));
+  CHECK_THAT(with("include=exp.yaml"), ContainsSubstring("--set include=exp.yaml: include: found 'exp.yaml', "
+                                                         "expected this key in a file"));
+}
+
 TEST_CASE("the base") {
   CHECK_THAT(with("base.path=nowhere"), ContainsSubstring("base: found path and init"));
   CHECK_THAT(with("base={tokenizer: x}"), ContainsSubstring("neither path nor init"));
-  CHECK_THAT(with("base={path: nowhere}"), ContainsSubstring("nowhere"));
+  CHECK_THAT(
+      with("base={path: nowhere}"),
+      ContainsSubstring("--set base={path: nowhere}: base.path: found 'nowhere': nothing there, expected a "
+                        "model folder"));
+  CHECK_THAT(with("base={path: some-org/some.model}"),
+             ContainsSubstring("models--some-org--some.model") &&
+                 ContainsSubstring("`hf download some-org/some.model` puts it there"));
   CHECK_THAT(with("base.tokenizer=nowhere.json"), ContainsSubstring("nowhere.json"));
   CHECK_THAT(with("base.eos_token='<eos>'"), ContainsSubstring("base.eos_token: found '<eos>'"));
   CHECK_THAT(with("base.eos_token=''"), ContainsSubstring("the token that ends a document"));
@@ -140,6 +203,22 @@ TEST_CASE("the data") {
   CHECK_THAT(with("data.kind=gsm8k"), ContainsSubstring("exp.yaml:6: data.path: found nothing"));
   CHECK_THAT(with("data={kind: gsm8k, path: /nowhere.jsonl}"), ContainsSubstring("/nowhere.jsonl"));
   CHECK_THAT(with("data.difficulty_min=3"), ContainsSubstring("data.difficulty_max"));
+  CHECK_THAT(
+      with("data.path=x.jsonl"),
+      ContainsSubstring("--set data.path=x.jsonl: data.path: found x.jsonl, while kind word_problems makes its "
+                        "examples and reads no file"));
+  CHECK_THAT(with("data.heldout_path=x.jsonl"), ContainsSubstring("data.heldout_path: found x.jsonl, while"));
+}
+
+TEST_CASE("evaluations of more than is held out") {
+  CHECK_THAT(with("eval.problems=9"),
+             ContainsSubstring("--set eval.problems=9: eval.problems: found 9, expected at most 8"));
+  CHECK(with("eval.problems=8") == "accepted");
+  CHECK_THAT(with("eval.heldout_examples=9"),
+             ContainsSubstring("eval.heldout_examples: found 9, expected at most 8"));
+  CHECK_THAT(with("data.kind=code_functions"),
+             ContainsSubstring("exp.yaml:12: eval.problems: found 3, expected "
+                               "at most 0"));
 }
 
 TEST_CASE("what can't be done here") {

@@ -13,7 +13,7 @@ namespace {
 using test::plan_of;
 
 TEST_CASE("seeds are the outermost loop, then sweep points, then arms") {
-  const test::TinyExperiment experiment(test::tiny_yaml() +
+  const test::TinyExperiment experiment(test::tiny_yaml_alike() +
                                         "sweep: {train.lr: [1e-3, 1e-2], data.difficulty_max: [1, 2]}\n");
   const Plan plan = plan_of(experiment, {"seeds=[4, 7]"});
   REQUIRE(plan.runs.size() == 2 * 4 * 2);
@@ -27,17 +27,52 @@ TEST_CASE("seeds are the outermost loop, then sweep points, then arms") {
   CHECK(plan.runs[15].config.seed == 7);
 }
 
-TEST_CASE("an arm overrides train, and a sweep overrides the arm") {
+TEST_CASE("an arm overrides train, and a sweep sets what it names") {
   const test::TinyExperiment experiment;
   const Plan plan = plan_of(experiment);
   CHECK(plan.runs[0].config.train.lr == 1e-3);
   CHECK(plan.runs[1].config.train.lr == 2e-3);
   CHECK(plan.runs[1].config.train.steps == 6);
-  const test::TinyExperiment sweeping(test::tiny_yaml() + "sweep: {train.lr: [5e-3]}\n");
+  const test::TinyExperiment sweeping(test::tiny_yaml_alike() + "sweep: {train.lr: [5e-3]}\n");
   CHECK(plan_of(sweeping).runs[1].config.train.lr == 5e-3);
   const test::TinyExperiment arm(test::tiny_yaml() + "sweep: {arms.orthogonal.train.lr: [6e-3]}\n");
   CHECK(plan_of(arm).runs[0].config.train.lr == 1e-3);
   CHECK(plan_of(arm).runs[1].config.train.lr == 6e-3);
+}
+
+TEST_CASE("a sweep from the command line: keys with their dots, beside those of the file or in their place") {
+  const test::TinyExperiment experiment(test::tiny_yaml_alike());
+  const Plan plan = plan_of(experiment, {"sweep.train.lr=[1e-3, 2e-3]"});
+  REQUIRE(plan.runs.size() == 4);
+  CHECK(plan.runs[0].sweep_point == "lr=1e-3");
+  CHECK(plan.runs[2].config.train.lr == 2e-3);
+  CHECK(plan_of(experiment, {"sweep.train.lr=[1e-3, 2e-3]", "sweep.data.difficulty_max=[1, 2]"}).runs.size() ==
+        8);
+  const test::TinyExperiment swept(test::tiny_yaml_alike() +
+                                   "sweep: {arms.orthogonal.options.rank: [2, 3], train.steps: [4, 5]}\n");
+  const Plan other = plan_of(swept, {"sweep.train.steps=[7]", "sweep.arms.1.options.rank=[1]"});
+  REQUIRE(other.runs.size() == 2);
+  CHECK(other.runs[1].config.train.steps == 7);
+  CHECK(std::get<MlaOrthogonal::Config>(other.runs[1].config.arm.options).rank == 1);
+  CHECK(plan_of(swept, {"sweep={}"}).runs.size() == 2);
+}
+
+TEST_CASE("a config that includes another: its keys hold, and paths are looked for beside both") {
+  const test::TinyExperiment experiment(test::tiny_yaml());
+  write_file_atomic(experiment.folder.path() / "shared/texts/a.txt", "text");
+  const auto path = experiment.folder.path() / "over.yaml";
+  write_file_atomic(path, "include: exp.yaml\ntrain: {steps: 3}\n");
+  const Plan plan = make_plan({.config = path, .overrides = {"train.batch_size=2"}, .results = "r"});
+  CHECK(plan.experiment == "tiny");
+  REQUIRE(plan.runs.size() == 2);
+  CHECK(plan.runs[0].config.train.steps == 3);
+  CHECK(plan.runs[0].config.train.batch_size == 2);
+  CHECK(plan.runs[0].config.train.sequence_length == 48);
+  write_file_atomic(experiment.folder.path() / "shared/base.yaml", "seeds: [3]\n");
+  write_file_atomic(path, "include: [exp.yaml, shared/base.yaml]\n");
+  const Plan both = make_plan({.config = path, .results = "r"});
+  CHECK(both.runs[0].config.seed == 3);
+  CHECK(resolve_path(both, "texts") == experiment.folder.path() / "shared/texts");
 }
 
 TEST_CASE("a sweep may set an arm's options, by the arm's name") {
@@ -80,6 +115,8 @@ TEST_CASE("a size sets its keys, below what the option --set says") {
   CHECK(small.runs[1].config.train.lr == 4e-3);
   CHECK(small.runs[0].config.data.difficulty_max == 2);
   CHECK(plan_of(experiment, {"train.steps=3", "size=small"}).runs[0].config.train.steps == 3);
+  CHECK(plan_of(experiment, {"sizes.small.train.steps=4", "size=small"}).runs[0].config.train.steps == 4);
+  CHECK(plan_of(experiment, {"sizes.small.train.steps=4", "size=small"}).runs[0].config.train.batch_size == 4);
   CHECK(plan_of(experiment, {"size=large"}).runs[0].config.train.steps == 9);
 }
 

@@ -61,13 +61,14 @@ TEST_CASE("runs that choose rates come first, and differ from the reported ones 
   CHECK_FALSE(plan.runs[5].config.lr_selection);
 }
 
-TEST_CASE("an arm may have a sweep of its own, and a sweep of the plan stands above both") {
+TEST_CASE("an arm may have a sweep of its own, and a sweep of the plan does not silence it") {
   const TinyExperiment experiment(yaml_with(two_rates));
   const Plan own = plan_of(experiment, {"arms.orthogonal.train.lr={sweep: [0.5]}"});
   REQUIRE(own.selections.size() == 2);
   CHECK(own.selections[1].rule.sweep == std::vector<double>{0.5});
   CHECK(own.selections[1].rule.seeds == std::vector<int64_t>{100, 101});  // of `train`
-  CHECK(plan_of(experiment, {"sweep={train.lr: [7e-3]}"}).selections.empty());
+  CHECK_THROWS_WITH(plan_of(experiment, {"sweep={train.lr: [7e-3]}"}),
+                    ContainsSubstring("which sweep.train.lr overrides"));
   CHECK(plan_of(experiment, {"sweep={data.difficulty_max: [1, 2]}"}).selections.size() == 2);
 }
 

@@ -28,6 +28,13 @@ device: cpu
 )";
 }
 
+// The same without a rate of the second arm's own.
+inline std::string tiny_yaml_alike() {
+  std::string yaml = tiny_yaml();
+  const std::string own = ", train: {lr: 2e-3}";
+  return yaml.replace(yaml.find(own), own.size(), "");
+}
+
 struct Ran {
   int code = 0;
   std::string output;  // standard output, then standard error

@@ -8,8 +8,10 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/end_ids.h"
+#include "checkpoint/foreign_weights.h"
 #include "core/add_once.h"
 #include "core/files.h"
+#include "core/hub_cache.h"
 #include "model/decoder_weights.h"
 #include "model/families/families.h"
 
@@ -36,8 +38,16 @@ DecoderConfig read_base_config(const Checkpoint& checkpoint) {
                               name_of(form.config.family))});
 }
 
+fs::path base_folder(const Plan& plan, const BaseConfig& config) {
+  const fs::path path = resolve_path(plan, config.path), folder = find_model_folder(path);
+  if (fs::is_directory(folder)) return folder;
+  BadInput problem = no_folder_problem(path);
+  throw InputError(BadInput{
+      .key = "base.path", .found = "'" + config.path + "': " + problem.found, .expected = problem.expected});
+}
+
 void read_checkpoint(const Plan& plan, const BaseConfig& config, Base& base) {
-  const auto checkpoint = Checkpoint::open(resolve_path(plan, config.path));
+  const auto checkpoint = Checkpoint::open(base_folder(plan, config));
   base.config = read_base_config(checkpoint);
   base.weights = read_base_weights(checkpoint, base.config);
   base.weights_sha256 = checkpoint.weights_sha256();

@@ -20,10 +20,12 @@ Written by `scripts/write_references.sh` from the structs that read the keys (`r
 it); a test compares. [GUIDE.md](GUIDE.md) explains what belongs together, [quickstart/exp.yaml](quickstart/exp.yaml)
 is an example.
 
-Paths are relative to the current folder or, if nothing is there, to the config's. A key that is left out has its
+Paths are relative to the current folder or, if nothing is there, to the config's (or to that of a file which it
+includes). `base.path` may be a hub id that is in the hub's cache on this machine. A key that is left out has its
 default; an unknown key is an error. Whole numbers may be grouped: `1_000_000`. `N` in a key stands for the items of
 a list, from 0. `--set` takes the same keys, dotted, with values in YAML: `--set train.lr=1e-3`,
-`--set 'seeds=[0, 1]'`, `--set arms.cut.options.rank=8` (arms by name or by number).
+`--set 'seeds=[0, 1]'`, `--set arms.cut.options.rank=8` (arms and tasks by name or by number),
+`--set 'sweep.train.lr=[1e-3, 2e-3]'`. A value that a sweep would override is refused, one without effect is told.
 )";
 
 // Keys that the plan reads, not a visitor.
@@ -46,6 +48,10 @@ KeyTable top_table() {
        "one run for each seed, arm and sweep point; the seed decides the order of the examples"});
   for (const auto& row : of_run.rows)
     if (row.name == "device") top.rows.push_back(row);
+  top.rows.push_back(
+      {"include", "text or list of texts", "files, relative to this one", "none",
+       "files of keys that lie below those of this file: maps are merged, all else is replaced by "
+       "what comes later"});
   top.rows.push_back({"sizes", "map", "", "none",
                       "names of sizes to maps of dotted keys and what they are at that "
                       "size"});

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "config/document.h"
+#include "config/reference.h"
 #include "model/model_form.h"
 
 namespace attnlab {
@@ -21,6 +22,16 @@ void choose_options(const Node& node, const std::string& prefix, VariantConfig& 
   const auto defaults = variant_defaults(variant->text);
   if (!defaults) detail::wrong_name(*variant, prefix + ".variant", variant_names());
   options = *defaults;
+  const Node* given = node.find("options");
+  const bool has_options =
+      !std::visit([](const auto& none) { return key_tables("", none).front().rows.empty(); }, options);
+  if (has_options || !given || given->entries.empty()) return;
+  const auto& [key, value] = given->entries.front();
+  throw InputError(BadInput{.file = value.file,
+                            .line = value.line,
+                            .key = prefix + ".options." + key,
+                            .found = "an option",
+                            .expected = "none: " + variant->text + " has no options"});
 }
 
 ArmConfig read_arm(const Node& node, const std::string& prefix) {
@@ -59,7 +70,8 @@ RunConfig read_run_config(const Node& root, const Node& arm, int64_t arm_index, 
   config.data = read_section<DataConfig>(root, "data");
   config.train = read_section<TrainConfig>(root, "train");
   config.eval = read_section<EvalConfig>(root, "eval");
-  config.arm = read_arm(arm, fmt::format("arms.{}", arm_index));
+  const std::string name = name_of_item(arm);
+  config.arm = read_arm(arm, "arms." + (name.empty() ? fmt::format("{}", arm_index) : name));
   return config;
 }
 

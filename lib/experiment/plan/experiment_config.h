@@ -31,7 +31,10 @@ struct BaseConfig {
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
-    visit(Key{"path", "folder of the checkpoint that all arms start from, in Hugging Face's layout"},
+    visit(Key{"path",
+              "folder of the checkpoint that all arms start from, in Hugging Face's layout, or the id of a "
+              "model in the "
+              "hub's cache"},
           self.path);
     visit(Key{"init", "shape of a model with random weights, instead of path"}, self.init);
     visit(Key{"init_seed", "seed of the random weights"}.at_least(0), self.init_seed);

@@ -7,6 +7,8 @@
 #include <set>
 
 #include "config/document.h"
+#include "experiment/plan/idle_keys.h"
+#include "experiment/plan/settings.h"
 #include "experiment/plan/size.h"
 #include "experiment/plan/sweep.h"
 #include "experiment/rates/rate_plan.h"
@@ -15,33 +17,38 @@ namespace attnlab {
 namespace fs = std::filesystem;
 namespace {
 
-const std::vector<std::string> top_keys{"experiment", "base", "data", "arms",  "sweep", "seeds",
-                                        "train",      "eval", "size", "sizes", "device"};
+const std::vector<std::string> top_keys{"experiment", "base", "data", "arms",  "sweep",  "seeds",
+                                        "train",      "eval", "size", "sizes", "device", "include"};
 
 [[noreturn]] void refuse(const Node& at, const std::string& key, const std::string& found,
                          const std::string& expected, const std::string& nearest = "") {
   throw InputError(BadInput{at.file, at.line, key, found, expected, nearest});
 }
 
-// The size first, so that --set overrides what it sets.
-void apply_overrides(Node& root, const std::vector<std::string>& texts) {
-  std::vector<std::pair<std::string, Node>> settings;
-  for (const auto& text : texts) settings.push_back(parse_setting("--set", text));
-  const auto set_all = [&](bool of_sizes) {
-    for (const auto& [path, value] : settings)
-      if ((path == "size" || path.starts_with("sizes.")) == of_sizes)
-        set_path(root, with_arm_number(root, path), value);
-  };
-  set_all(true);
-  apply_size(root, top_keys);
-  set_all(false);
+// The size first, so that --set overrides what it sets. Returns what both set.
+std::vector<Setting> apply_overrides(Node& root, const std::vector<std::string>& texts) {
+  std::vector<Setting> of_sizes, others;
+  for (const auto& text : texts) {
+    auto [path, value] = parse_setting("--set", text);
+    auto& list = path == "size" || path == "sizes" || path.starts_with("sizes.") ? of_sizes : others;
+    list.push_back({std::move(path), std::move(value)});
+  }
+  for (const auto& setting : of_sizes) set_key(root, setting);
+  auto settings = apply_size(root, top_keys);
+  for (auto& setting : others) {
+    set_key(root, setting);
+    settings.push_back(std::move(setting));
+  }
+  return settings;
 }
 
 void check_top_keys(const Node& root) {
   if (root.kind != Node::Kind::map) refuse(root, "", root.describe(), "a map with the keys " + join(top_keys));
   for (const auto& [key, node] : root.entries)
     if (std::find(top_keys.begin(), top_keys.end(), key) == top_keys.end())
-      refuse(node, key, "an unknown key", "one of " + join(top_keys), nearest_name(key, top_keys));
+      refuse(node, key, "an unknown key", one_of(top_keys, key), nearest_name(key, top_keys));
+  if (const Node* include = root.find("include"))  // a file's are read by now
+    refuse(*include, "include", include->describe(), "this key in a file");
 }
 
 std::vector<int64_t> read_seeds(const Node& root) {
@@ -84,6 +91,9 @@ const Node& read_arms(Node& root) {
       refuse(*name, "name", name->describe(), "letters, digits, '_', '-' and '.'");
     if (!names.insert(name->text).second)
       refuse(*name, "name", name->describe() + " twice", "each arm's name once");
+    if (const Node* scopes = arm.find("trainable"); scopes && find_path(arm, "train.trainable"))
+      refuse(*scopes, "arms." + name->text + ".trainable", scopes->describe() + " beside train.trainable",
+             "one of the two");
     listify_scopes(arm);
   }
   return *arms;
@@ -112,7 +122,9 @@ class Planner {
   Planner(Plan& plan, std::vector<int64_t> seeds) : plan_(plan), seeds_(std::move(seeds)) {}
 
   void plan_all(size_t arms) {
-    const auto points = sweep_points(plan_.root);
+    auto points = sweep_points(plan_.root);
+    if (plan_.repeats) name_after(plan_.repeats->sweep_point, points);
+    read_replaced(arms, points.front());
     for (const auto& point : points)
       for (size_t arm = 0; arm < arms; ++arm) plan_selection(arm, point);
     for (const int64_t seed : seeds_)
@@ -121,6 +133,21 @@ class Planner {
   }
 
  private:
+  static void name_after(const std::string& repeated, std::vector<SweepPoint>& points) {
+    for (auto& point : points)
+      point.name = repeated + (repeated.empty() || point.name.empty() ? "" : ",") + point.name;
+  }
+
+  // Values that a sweep takes the place of are read, too.
+  void read_replaced(size_t arms, const SweepPoint& point) const {
+    for (size_t i = 0; i < point.values.size(); ++i) {
+      if (!find_path(plan_.root, with_arm_number(plan_.root, point.values[i].first))) continue;
+      SweepPoint others = point;
+      others.values.erase(others.values.begin() + static_cast<std::ptrdiff_t>(i));
+      for (size_t arm = 0; arm < arms; ++arm) plan_run(arm, others, seeds_.front());
+    }
+  }
+
   PlannedRun plan_run(size_t arm_index, const SweepPoint& point, int64_t seed) const {
     const Node tree = with_plain_rate(tree_of_run(plan_.root, arm_index, point));
     PlannedRun run{.config = read_run_config(tree, tree.find("arms")->items[arm_index],
@@ -175,22 +202,34 @@ std::string experiment_name(const Node& root, const fs::path& config) {
 }  // namespace
 
 Plan make_plan(const PlanOptions& options) {
-  Plan plan{.config_file = options.config, .root = parse_yaml_file(options.config)};
+  Plan plan{.config_file = options.config};
+  plan.repeats = read_repeated_run(options.config);
+  if (plan.repeats) {
+    plan.root = plan.repeats->config;
+    plan.files = {options.config};
+  } else {
+    plan.root = parse_yaml_with_includes(options.config, plan.files);
+  }
   check_top_keys(plan.root);
-  apply_overrides(plan.root, options.overrides);
+  const auto settings = apply_overrides(plan.root, options.overrides);
   check_top_keys(plan.root);
   plan.experiment = experiment_name(plan.root, options.config);
-  plan.results = options.results.empty() ? fs::path("results") / plan.experiment : fs::path(options.results);
+  plan.results = options.results.empty()
+                     ? fs::path("results") / (plan.experiment + (plan.repeats ? "_repeat" : ""))
+                     : fs::path(options.results);
   const auto seeds = read_seeds(plan.root);
   const size_t arms = read_arms(plan.root).items.size();
+  refuse_overridden(plan.root, settings);
   Planner(plan, seeds).plan_all(arms);
+  plan.warnings = idle_keys(plan);
   return plan;
 }
 
 fs::path resolve_path(const Plan& plan, const std::string& path) {
   if (fs::path(path).is_absolute() || fs::exists(path)) return path;
-  const fs::path beside = plan.config_file.parent_path() / path;
-  return fs::exists(beside) ? beside : fs::path(path);
+  for (const auto& file : plan.files)
+    if (const fs::path beside = file.parent_path() / path; fs::exists(beside)) return beside;
+  return path;
 }
 
 }  // namespace attnlab

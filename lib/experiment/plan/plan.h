@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "experiment/plan/experiment_config.h"
+#include "experiment/plan/repeated_run.h"
 
 namespace attnlab {
 
@@ -32,8 +33,11 @@ struct RateSelection {
 struct Plan {
   std::string experiment;
   std::filesystem::path config_file, results;
-  Node root;                     // after overrides, to give errors their lines
-  std::vector<PlannedRun> runs;  // those that choose rates come first
+  std::vector<std::filesystem::path> files;  // config_file and what it includes
+  std::optional<RepeatedRun> repeats;        // where the config is a run's file
+  std::vector<std::string> warnings;         // keys that have no effect
+  Node root;                                 // after overrides, to give errors their lines
+  std::vector<PlannedRun> runs;              // those that choose rates come first
   std::vector<RateSelection> selections;
 };
 
@@ -43,11 +47,14 @@ struct PlanOptions {
   std::string results;                 // empty: results/<experiment>
 };
 
+// The config may be a file of YAML, or a run's: then the plan repeats that run, by default below
+// results/<experiment>_repeat.
 // Of the reported runs, seeds are the outermost loop and arms the innermost, so that comparisons appear early.
 // Reads the config and nothing else. Throws InputError.
 Plan make_plan(const PlanOptions& options);
 
-// A path of the config: relative to the current folder or, if nothing is there, to the config's own.
+// A path of the config: relative to the current folder or, if nothing is there, to the config's own, or to that
+// of a file which it includes.
 std::filesystem::path resolve_path(const Plan& plan, const std::string& path);
 
 }  // namespace attnlab

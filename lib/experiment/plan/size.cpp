@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/errors.h"
-#include "experiment/plan/experiment_config.h"
 
 namespace attnlab {
 namespace {
@@ -38,9 +37,9 @@ void check_keys(const std::string& size, const Node& values, const std::vector<s
 
 }  // namespace
 
-void apply_size(Node& root, const std::vector<std::string>& top_keys) {
+std::vector<Setting> apply_size(Node& root, const std::vector<std::string>& top_keys) {
   const Node sizes = take(root, "sizes"), size = take(root, "size");
-  if (sizes.kind == Node::Kind::null && size.kind == Node::Kind::null) return;
+  if (sizes.kind == Node::Kind::null && size.kind == Node::Kind::null) return {};
   if (sizes.kind != Node::Kind::map || sizes.entries.empty())
     refuse_size(sizes.kind == Node::Kind::null ? size : sizes, "sizes", sizes.describe(),
                 "a map from names of sizes to maps of dotted keys");
@@ -49,11 +48,16 @@ void apply_size(Node& root, const std::vector<std::string>& top_keys) {
     check_keys(name, values, top_keys);
     names.push_back(name);
   }
-  if (size.kind == Node::Kind::null) return;
+  if (size.kind == Node::Kind::null) return {};
   const Node* chosen = sizes.find(size.text);
   if (!chosen)
-    refuse_size(size, "size", size.describe(), "one of " + join(names), nearest_name(size.text, names));
-  for (const auto& [key, value] : chosen->entries) set_path(root, with_arm_number(root, key), value);
+    refuse_size(size, "size", size.describe(), one_of(names, size.text), nearest_name(size.text, names));
+  std::vector<Setting> settings;
+  for (const auto& [key, value] : chosen->entries) {
+    settings.push_back({key, value});
+    set_key(root, settings.back());
+  }
+  return settings;
 }
 
 }  // namespace attnlab

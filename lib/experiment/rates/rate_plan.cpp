@@ -69,7 +69,7 @@ Node with_plain_rate(Node tree) {
 PlannedRun selecting_run(PlannedRun run, double rate, size_t selection) {
   const std::string name = fmt::format("lr={}", rate);
   run.config.train.lr = rate;
-  run.config.train.save_model = false;
+  run.config.train.save_model = KeepWeights::no;
   run.config.eval.every = 0;
   run.config.eval.before = false;
   run.config.eval.problems = 0;

@@ -10,6 +10,7 @@
 #include "experiment/inputs/provenance.h"
 #include "experiment/rates/rate_selection.h"
 #include "experiment/run/evaluation.h"
+#include "experiment/run/run_state.h"
 #include "results/rows.h"
 
 namespace attnlab {
@@ -24,10 +25,38 @@ int64_t disk_bytes(const RunConfig& config, std::shared_ptr<const Base> base, co
   return row * rows + evaluations * evaluator.problem_count() * problem + 3 * 4 * trainable;
 }
 
-RunCost cost_of(const PlannedRun& run, Inputs& inputs) {
+// Throws InputError for a number that the config says, and that is more than there are.
+void require_held_out(const Plan& plan, const char* key, int64_t wanted, int64_t standard, int64_t held_out,
+                      const char* what) {
+  const bool said = !plan.repeats && (wanted != standard || find_path(plan.root, key));
+  if (!said || wanted <= held_out) return;
+  throw InputError(BadInput{.key = key,
+                            .found = fmt::format("{}", wanted),
+                            .expected = fmt::format("at most {}: so many {} are held out (data.heldout_size of "
+                                                    "generated data, data.heldout_share of a file)",
+                                                    held_out, what)});
+}
+
+void require_held_out(const Plan& plan, const EvalConfig& eval, const Data& data) {
+  const EvalConfig standard;
+  const Dataset& heldout = *data.heldout;
+  require_held_out(plan, "eval.heldout_examples", eval.heldout_examples, standard.heldout_examples,
+                   heldout.size(), "examples");
+  int64_t problems = 0;
+  for (int64_t i = 0; i < heldout.size() && problems < eval.problems; ++i)
+    problems += !heldout.get(i).gold.empty();
+  require_held_out(plan, "eval.problems", eval.problems, standard.problems, problems,
+                   "problems with a final answer");
+}
+
+RunCost cost_of(const Plan& plan, const PlannedRun& run, Inputs& inputs) {
   const auto base = inputs.base(run.config.base);
   const auto data = inputs.data(run.config.data);
+  require_held_out(plan, run.config.eval, *data);
   const ArmModel model = make_arm_model(run.config, *base, torch::kCPU);
+  const int64_t weights = keeps_weights(run.config.train, model.parameters_total)
+                              ? weights_bytes(run.config.train, model.parameters_total)
+                              : 0;
   return {.run = &run,
           .parameters_total = model.parameters_total,
           .parameters_trainable = model.parameters_trainable,
@@ -35,7 +64,8 @@ RunCost cost_of(const PlannedRun& run, Inputs& inputs) {
           .cache_bytes = model.decoder->state_bytes(run.config.eval.cache, run.config.eval.cache.report_context,
                                                     computed_bytes(run.config.train.precision)),
           .flops_per_token = model.decoder->forward_flops_per_token(run.config.train.sequence_length),
-          .disk_bytes = disk_bytes(run.config, base, *data, model.parameters_trainable)};
+          .disk_bytes = disk_bytes(run.config, base, *data, model.parameters_trainable) + weights,
+          .weights_bytes = weights};
 }
 
 }  // namespace
@@ -47,7 +77,7 @@ std::vector<RunCost> count_runs(const Plan& plan) {
   for (const auto& run : plan.runs) {
     const auto key = std::make_pair(run.selects ? fmt::format("selection {}", *run.selection) : run.sweep_point,
                                     run.arm_index);
-    if (!known.count(key)) known[key] = cost_of(run, inputs);
+    if (!known.count(key)) known[key] = cost_of(plan, run, inputs);
     costs.push_back(known[key]);
     costs.back().run = &run;
   }
@@ -98,6 +128,29 @@ std::string describe_data(const Plan& plan) {
   return text;
 }
 
+namespace {
+
+// What becomes of the trained weights, for the runs that are in a verdict.
+std::string describe_weights(const std::vector<RunCost>& costs) {
+  size_t reported = 0, kept = 0;
+  int64_t bytes = 0;
+  for (const auto& cost : costs) {
+    reported += !cost.run->selects;
+    kept += cost.weights_bytes > 0;
+    bytes += cost.weights_bytes;
+  }
+  if (kept == 0) return "trained weights: thrown away (train.save_model: true keeps them)\n";
+  const std::string size = format_count(static_cast<double>(bytes));
+  if (kept == reported)
+    return fmt::format("trained weights: kept beside each run, seedN.model, {}B in all\n", size);
+  return fmt::format(
+      "trained weights: of {} of {} runs kept (seedN.model, {}B in all), the others thrown away "
+      "(train.save_model: true keeps them)\n",
+      kept, reported, size);
+}
+
+}  // namespace
+
 std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs) {
   std::string text =
       fmt::format("{}: {} runs into {}\n", plan.experiment, plan.runs.size(), plan.results.string());
@@ -120,7 +173,8 @@ std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs) {
                         : cost.run->rate_is_open                  ? "to do, once its learning rate is chosen"
                                                                   : "to do");
   }
-  return text + fmt::format("disk at most: {}B\n", format_count(static_cast<double>(disk)));
+  return text + fmt::format("disk at most: {}B\n", format_count(static_cast<double>(disk))) +
+         describe_weights(costs);
 }
 
 }  // namespace attnlab

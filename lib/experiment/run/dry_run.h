@@ -13,10 +13,12 @@ struct RunCost {
   int64_t parameters_total = 0, parameters_trainable = 0, cached_numbers_per_token = 0;
   double cache_bytes = 0;      // that a sequence of eval.cache.report_context tokens keeps
   double flops_per_token = 0;  // forward
-  int64_t disk_bytes = 0;      // run file (without compression) and saved state
+  int64_t disk_bytes = 0;      // run file (without compression), saved state and weights that are kept
+  int64_t weights_bytes = 0;   // of seedN.model; 0: the trained weights are thrown away
 };
 
-// Builds each arm's model once per sweep point; loads the base and the data. Throws InputError.
+// Builds each arm's model once per sweep point; loads the base and the data. Throws InputError, too for
+// evaluations of more examples than are held out where the config says how many.
 std::vector<RunCost> count_runs(const Plan& plan);
 
 // One line for each sweep point whose arms differ by more than 5 % in trainable parameters.

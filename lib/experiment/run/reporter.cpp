@@ -15,6 +15,7 @@ void Reporter::begin(size_t place, const PlannedRun& run, int64_t step) {
   first_ = at_ = step;
   last_ = run.config.train.steps;
   steps_left_ -= step;
+  if (step > 0) line_.note(fmt::format("{}: going on at step {} of {}", prefix(), step, last_));
 }
 
 std::string Reporter::prefix() const { return fmt::format("[{}/{}] {}", place_ + 1, runs_, name_); }

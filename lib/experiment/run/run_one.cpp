@@ -33,7 +33,8 @@ double seconds_since(Clock::time_point start) {
 class RunSession {
  public:
   RunSession(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device, Reporter& reporter)
-      : run_(run),
+      : plan_(plan),
+        run_(run),
         config_(run.config),
         files_(files_of(run)),
         reporter_(reporter),
@@ -97,8 +98,11 @@ class RunSession {
     }
     remove_states(files_.state);  // of a run whose file was deleted
     remove_tasks_files(files_.results);
-    return RunWriter::create(
-        files_.results, make_run_header(run_, *base_, *data_, *stream_, model_, evaluator_, device, reporter_));
+    const auto header = make_run_header(run_, *base_, *data_, *stream_, model_, evaluator_, device, reporter_);
+    if (plan_.repeats)
+      for (const auto& line : changed_inputs(plan_.repeats->provenance, header.provenance))
+        reporter_.note(run_name(run_) + ": " + line);
+    return RunWriter::create(files_.results, header);
   }
 
   void resume() {
@@ -124,7 +128,10 @@ class RunSession {
   void finish() {
     settle_nonfinite();
     evaluate_tasks();
-    if (config_.train.save_model) save_arm_model(files_.model, *model_.decoder, *base_);
+    if (keeps_weights(config_.train, model_.parameters_total)) {
+      save_arm_model(files_.model, *model_.decoder, *base_);
+      reporter_.note(run_name(run_) + ": trained weights in " + files_.model.string());
+    }
     writer_->set_status(RunState::complete, progress_.step);
     remove_states(files_.state);
   }
@@ -227,6 +234,7 @@ class RunSession {
     if (!scores.empty()) reporter_.note(fmt::format("{}: step {}: {}", run_name(run_), progress_.step, scores));
   }
 
+  const Plan& plan_;
   const PlannedRun& run_;
   const RunConfig& config_;
   RunFiles files_;

@@ -21,7 +21,9 @@ void check_same_config(const PlannedRun& run) {
   FlatFields there = read_run_header(run.file).header.config, here = flatten(run.config);
   for (auto* fields : {&there, &here})
     std::erase_if(*fields, [&](const auto& field) {
-      return field.first == "device" || (run.rate_is_open && field.first == "train.lr");
+      // Neither changes a result.
+      return field.first == "device" || field.first == "train.save_model" ||
+             (run.rate_is_open && field.first == "train.lr");
     });
   const auto different = differences(there, here);
   if (different.empty()) return;
@@ -31,6 +33,16 @@ void check_same_config(const PlannedRun& run) {
   throw InputError(BadInput{.file = run.file.string(),
                             .found = "a run of another config (" + listed + ")",
                             .expected = "the same config, or another folder (--out DIR)"});
+}
+
+int64_t weights_bytes(const TrainConfig& config, int64_t parameters) {
+  return parameters * (weight_type(config.precision) == torch::kFloat32 ? 4 : 2);
+}
+
+bool keeps_weights(const TrainConfig& config, int64_t parameters) {
+  if (config.save_model == KeepWeights::automatic)
+    return weights_bytes(config, parameters) <= small_model_bytes;
+  return config.save_model == KeepWeights::yes;
 }
 
 bool is_complete(const PlannedRun& run) {

@@ -15,9 +15,13 @@ struct RunFiles {
 };
 RunFiles files_of(const PlannedRun& run);
 
-// Throws InputError if the run's file was written for another config, naming the keys that differ. `device` may
-// differ. No file: nothing to check.
+// Throws InputError if the run's file was written for another config, naming the keys that differ. `device` and
+// `train.save_model` may differ. No file: nothing to check.
 void check_same_config(const PlannedRun& run);
+
+// Bytes of the trained weights in their file, and whether train.save_model keeps them.
+int64_t weights_bytes(const TrainConfig& config, int64_t parameters);
+bool keeps_weights(const TrainConfig& config, int64_t parameters);
 
 // True if the run's file says that it is complete.
 bool is_complete(const PlannedRun& run);

@@ -23,7 +23,8 @@ std::vector<std::string> validate_plan(const Plan& plan) {
       find_device(run.config.device);
       check_same_config(run);
     }
-    auto warnings = parameter_warnings(count_runs(plan));
+    auto warnings = plan.warnings;
+    for (auto& line : parameter_warnings(count_runs(plan))) warnings.push_back(std::move(line));
     for (const auto& line : check_tasks(plan)) warnings.push_back(line);
     return warnings;
   } catch (const InputError& error) {

@@ -10,7 +10,8 @@ namespace attnlab {
 
 // Everything that can be known before the first byte is written: that inputs exist and fit, that each arm can
 // be made and trains something, that the device is there, that result files belong to this config. Throws
-// InputError with the config's line. Returns warnings (trainable parameters that differ by more than 5 %).
+// InputError with the config's line. Returns warnings (keys without effect, trainable parameters that differ by
+// more than 5 %).
 std::vector<std::string> validate_plan(const Plan& plan);
 
 // The verdict over the plan's runs that are complete.

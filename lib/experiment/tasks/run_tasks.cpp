@@ -59,7 +59,7 @@ std::vector<std::vector<TaskConfig>> task_lists(const Plan& plan) {
 std::vector<TaskData> load_tasks(const std::vector<TaskConfig>& configs) {
   std::vector<TaskData> tasks;
   for (size_t i = 0; i < configs.size(); ++i)
-    tasks.push_back(load_task(configs[i], fmt::format("eval.tasks.{}", i)));
+    tasks.push_back(load_task(configs[i], "eval.tasks." + configs[i].label()));
   return tasks;
 }
 
@@ -91,7 +91,7 @@ RunTasks::RunTasks(const Plan& plan, const PlannedRun& run, std::shared_ptr<cons
   for (size_t i = 0; i < tasks.size(); ++i) {
     const std::string label = tasks[i].label();
     if (std::none_of(left_out.begin(), left_out.end(), [&](const auto& one) { return one.first == label; }))
-      evaluation_.tasks.push_back(load_task(tasks[i], fmt::format("eval.tasks.{}", i)));
+      evaluation_.tasks.push_back(load_task(tasks[i], "eval.tasks." + label));
   }
 }
 

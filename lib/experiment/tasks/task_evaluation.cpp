@@ -41,7 +41,7 @@ void require_valid_tasks(const std::vector<TaskConfig>& tasks, const std::string
   std::set<std::string> labels;
   for (size_t i = 0; i < tasks.size(); ++i) {
     const std::string item = fmt::format("{}.{}", key, i);
-    require_valid(tasks[i], item);
+    require_valid(tasks[i], fmt::format("{}.{}", key, tasks[i].label()));
     const std::string label = tasks[i].label();
     if (label.find('/') != std::string::npos || label == "." || label == "..")
       throw InputError(
