@@ -1,9 +1,11 @@
-// UTF-8: decoding, encoding, and a defined result for malformed input.
+// UTF-8: decoding and encoding.
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <string_view>
+
+#include "core/utf8.h"
 
 namespace attnlab::text {
 
@@ -17,15 +19,9 @@ struct Span {
   bool operator==(const Span&) const = default;
 };
 
-// Length in bytes of the well-formed character at the start of `text`, or 0 if there is none (RFC 3629: no
-// overlong forms, no surrogates, nothing above U+10FFFF).
-size_t valid_char_length(std::string_view text);
-
-bool is_valid_utf8(std::string_view text);
-
-// Each maximal prefix of a character that goes wrong becomes one U+FFFD (Unicode 15, section 3.9, "substitution
-// of maximal subparts"); the rest is copied.
-std::string utf8_lossy(std::string_view text);
+using attnlab::is_valid_utf8;
+using attnlab::utf8_lossy;
+using attnlab::valid_char_length;
 
 // Bytes that a character has by its first byte, for text known to be valid.
 inline size_t char_length(unsigned char first) {
