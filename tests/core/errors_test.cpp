@@ -11,6 +11,15 @@ TEST_CASE("a message stays one line, whatever a file held") {
   CHECK(std::string(error.what()) == "a: b?c: found '?x', expected d");
 }
 
+TEST_CASE("a message shows the beginning of what is long") {
+  const std::string line = describe({.file = "a", .key = std::string(5000, 'k'), .found = "b"});
+  CHECK(line == "a: " + std::string(2000, 'k') + "...: found b");
+  std::string wide;
+  for (int i = 0; i < 1000; ++i) wide += "€";
+  const std::string cut = describe({.file = "a", .found = wide});
+  CHECK(cut.size() == std::string("a: found ...").size() + 1998);  // whole characters
+}
+
 TEST_CASE("a bad input reads as one line with every known part") {
   const BadInput problem{.file = "exp.yaml",
                          .line = 3,
