@@ -9,7 +9,9 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/json.h"
 #include "core/numbers.h"
+#include "core/utf8.h"
 
 namespace attnlab {
 namespace {
@@ -37,11 +39,12 @@ int64_t line_of(const YAML::Node& yaml) { return yaml.Mark().is_null() ? 0 : yam
 // yaml-cpp's tree → ours.
 class Converter {
  public:
-  explicit Converter(const std::string& file) : file_(file) {}
+  // `lines`: how many the text has; yaml-cpp puts an empty value at its end into the next one.
+  Converter(const std::string& file, int64_t lines) : file_(file), lines_(lines) {}
 
   // `line`: of the key that the value belongs to, where it has one.
   Node convert(const YAML::Node& yaml, int depth = 0, int64_t line = 0) {
-    Node node{.file = file_, .line = line > 0 ? line : line_of(yaml)};
+    Node node{.file = file_, .line = std::min(line > 0 ? line : line_of(yaml), lines_)};
     if (depth > kDeepest) refuse(node.line, "nested values", "at most 64 levels");
     if (++nodes_ > kMostNodes) refuse(node.line, "aliases that grow without bound", "at most 1000000 values");
     if (yaml.IsScalar()) {
@@ -90,7 +93,7 @@ class Converter {
   }
 
   const std::string& file_;
-  int64_t nodes_ = 0;
+  int64_t lines_, nodes_ = 0;
 };
 
 // The child that one path component names; nullptr if there is none.
@@ -160,10 +163,35 @@ std::string Node::describe() const {
   return "?";
 }
 
+namespace {
+
+// YAML is text without control characters. yaml-cpp hands on any byte, and JSON that is made of the values
+// later would fail.
+void require_text(std::string_view text, const std::string& origin) {
+  const std::string_view whole = text;
+  while (!text.empty()) {
+    const size_t length = valid_char_length(text);
+    const bool control = length == 1 && is_control(static_cast<unsigned char>(text[0])) &&
+                         std::string_view("\t\r\n").find(text[0]) == std::string_view::npos;
+    if (length == 0 || control) {
+      const std::string_view before = whole.substr(0, whole.size() - text.size());
+      throw InputError({.file = origin,
+                        .line = 1 + std::count(before.begin(), before.end(), '\n'),
+                        .found = control ? "a control character" : "a byte that is not UTF-8",
+                        .expected = "valid YAML"});
+    }
+    text.remove_prefix(length);
+  }
+}
+
+}  // namespace
+
 Node parse_yaml(const std::string& text, const std::string& origin) {
+  require_text(without_byte_order_mark(text, origin), origin);
   // yaml-cpp takes the end of the text for a missing closing quote, but not the end mark of a document.
   const std::string ended = text + (text.empty() || text.back() == '\n' ? "" : "\n") + "...\n";
   const auto last_line = std::count(ended.begin(), ended.end(), '\n');
+  const int64_t lines = std::max<int64_t>(last_line - 1, 1);  // of the text itself
   try {
     const auto documents = YAML::LoadAll(ended);
     if (documents.size() > 1)
@@ -171,11 +199,11 @@ Node parse_yaml(const std::string& text, const std::string& origin) {
                         .line = line_of(documents[1]),
                         .found = "a second document (after '---')",
                         .expected = "one document"});
-    return documents.empty() ? Node{.file = origin} : Converter(origin).convert(documents[0]);
+    return documents.empty() ? Node{.file = origin} : Converter(origin, lines).convert(documents[0]);
   } catch (const YAML::Exception& error) {
     const bool open_quote = error.msg == YAML::ErrorMsg::DOC_IN_SCALAR && error.mark.line + 1 == last_line;
     throw InputError({.file = origin,
-                      .line = std::min<int64_t>(error.mark.line + 1, std::max<int64_t>(last_line - 1, 1)),
+                      .line = std::min<int64_t>(error.mark.line + 1, lines),
                       .found = open_quote ? "the end of the text in a quoted value" : one_line(error.msg),
                       .expected = open_quote ? "its closing quote" : "valid YAML"});
   }

@@ -36,8 +36,8 @@ struct Node::Entry {
 };
 
 // Parses a YAML file. Aliases are resolved; an empty file is a null node. Throws InputError with file and line
-// on bad syntax, a key given twice or not plain, tags, a second document, and more than 64 levels or 1e6
-// values.
+// on bad syntax, bytes that are not UTF-8, control characters, a key given twice or not plain, tags, a second
+// document, and more than 64 levels or 1e6 values.
 Node parse_yaml_file(const std::filesystem::path& path);
 // Parses YAML text; `origin` stands for the file in errors.
 Node parse_yaml(const std::string& text, const std::string& origin);

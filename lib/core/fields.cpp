@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <map>
 
 namespace attnlab {
@@ -27,6 +28,8 @@ std::string scalar(const std::string& text) {
     if (c == '"' || c == '\\') quoted += '\\';
     if (c == '\n') {
       quoted += "\\n";
+    } else if (std::iscntrl(static_cast<unsigned char>(c))) {
+      quoted += fmt::format("\\x{:02x}", c);
     } else {
       quoted += c;
     }

@@ -98,7 +98,7 @@ Everything unusual() {
           .tail = Ramp::constant,
           .seeds = {},
           .rates = {1e300, -0.0, 5},
-          .parts = {"true", "12", "null", "a, b", " x ", "[z]", "- y", "é", "{k: v}"},
+          .parts = {"true", "12", "null", "a, b", " x ", "[z]", "- y", "é", "{k: v}", "a\r\tb\x01"},
           .optimizer = {.lr = 1.0 / 3.0, .rank = 7}};
 }
 

@@ -47,6 +47,7 @@ TEST_CASE("a tree remembers the line of each key and of each list item") {
   CHECK(line("e") == 6);
   CHECK(line("e.0") == 7);
   CHECK(line("e.1.f") == 8);
+  CHECK(find_path(parse_yaml("a:\n  - 1\n  - ", "x.yaml"), "a.1")->line == 3);  // none behind the end
 }
 
 TEST_CASE("kinds are told apart: nothing, text, list and map") {
@@ -94,6 +95,20 @@ TEST_CASE("a number or a word such as true is a key like any other") {
   const Node root = parse_yaml("1: a\ntrue: b\n", "x.yaml");
   CHECK(root.find("1")->text == "a");
   CHECK(root.find("true")->text == "b");
+}
+
+TEST_CASE("bytes that are no text are refused with their line") {
+  check_refused("a: 1\nb: \xFFx\n", "x.yaml:2: found a byte that is not UTF-8", "valid YAML");
+  check_refused("a: 1\nb: 2\x04\nc: 3\n", "x.yaml:2: found a control character", "valid YAML");
+  check_refused(std::string("a: \0", 4), "x.yaml:1: found a control character", "valid YAML");
+  check_refused(
+      "\xFF\xFE"
+      "a",
+      "x.yaml:1: found UTF-16 text", "UTF-8");
+  CHECK(text_at(parse_yaml("\xEF\xBB\xBF"
+                           "a:\t'é'\r\n",
+                           "x.yaml"),
+                "a") == "'é'");
 }
 
 TEST_CASE("tags and a second document are refused") {

@@ -61,6 +61,7 @@ TEST_CASE("text of a leaf is valid YAML") {
   CHECK(to_text(FieldValue(std::string("true"))) == "\"true\"");
   CHECK(to_text(FieldValue(std::string("12"))) == "\"12\"");
   CHECK(to_text(FieldValue(std::string("a: \"b\"\n"))) == "\"a: \\\"b\\\"\\n\"");
+  CHECK(to_text(FieldValue(std::string("a\r\x7F"))) == "\"a\\x0d\\x7f\"");
   CHECK(to_text(FieldValue(0.1)) == "0.1");
 }
 
