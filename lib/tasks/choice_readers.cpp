@@ -18,6 +18,10 @@ namespace {
 using nlohmann::json;
 using Texts = std::vector<std::string>;
 
+void require_two(const Record& record, const std::string& key, const Texts& choices) {
+  if (choices.size() < 2) record.fail(key, std::to_string(choices.size()) + " choices", "two or more");
+}
+
 Texts texts_of(const Record& record, const std::string& key, const json& list) {
   Texts texts;
   if (!list.is_array()) record.fail(key, list.type_name(), "a list of strings");
@@ -26,7 +30,7 @@ Texts texts_of(const Record& record, const std::string& key, const json& list) {
       record.fail(key, std::string("a list with ") + item.type_name(), "a list of strings");
     texts.push_back(item.get<std::string>());
   }
-  if (texts.size() < 2) record.fail(key, std::to_string(texts.size()) + " choices", "two or more");
+  require_two(record, key, texts);
   return texts;
 }
 
@@ -38,7 +42,8 @@ int64_t index_of(const Record& record, const char* key, size_t count, int64_t ba
   const std::string digits = value.is_string() ? stripped(value.get<std::string>()) : value.dump();
   const auto number = parse_number<uint32_t>(digits);
   const int64_t index = number ? *number - base : -1;
-  if (index < 0 || index >= static_cast<int64_t>(count)) record.fail(key, value.dump(), wanted);
+  if (index < 0 || index >= static_cast<int64_t>(count))
+    record.fail(key, value.is_string() ? '"' + printable(digits) + '"' : value.dump(), wanted);
   return index;
 }
 
@@ -80,6 +85,7 @@ Labelled read_nested(const Record& record, const json& question) {
     read.texts.push_back(text(choice, "text", "question.choices"));
     read.labels.push_back(text(choice, "label", "question.choices"));
   }
+  require_two(record, "question.choices", read.texts);
   return read;
 }
 

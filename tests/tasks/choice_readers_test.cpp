@@ -36,6 +36,9 @@ TEST_CASE("PIQA's labels beside it are one a line, and as many") {
                     ContainsSubstring("valid-labels.lst: found 3 labels, expected 2, one a line"));
   CHECK_THROWS_WITH(golds("1\n"), ContainsSubstring("label: found no such key"));
   CHECK_THROWS_WITH(golds("0\n\n1\n"), ContainsSubstring("label: found"));
+  // Not JSON, so that no parser has refused these bytes.
+  CHECK_THROWS_WITH(golds("0\n\xFF\n"),
+                    ContainsSubstring("label: found \"\xFF\", expected a number from 0 to 1"));
 }
 
 TEST_CASE("MMLU asks for a letter") {
@@ -91,6 +94,10 @@ TEST_CASE("ARC comes from the hub and from its authors") {
              ContainsSubstring("question.stem: found nothing"));
   CHECK_THAT(refused(Task::arc_easy, R"({"question": {"stem": "Q", "choices": [1]}, "answerKey": "1"})"),
              ContainsSubstring("question.choices: found number"));
+  CHECK_THAT(
+      refused(Task::arc_easy,
+              R"({"question": {"stem": "Q", "choices": [{"text": "x", "label": "A"}]}, "answerKey": "A"})"),
+      ContainsSubstring("question.choices: found 1 choices, expected two or more"));
 }
 
 TEST_CASE("OpenBookQA asks with the bare stem") {
