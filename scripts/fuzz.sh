@@ -3,7 +3,7 @@
 # Usage: scripts/fuzz.sh [--minutes N] [--corpus DIR] [TARGET…]
 #   --minutes N    for each target (default: 15)
 #   --corpus DIR   where the inputs that were found grow, a folder per target (default: build-fuzz/corpus)
-#   TARGET         safetensors, config_json or tokenizer_json (default: all)
+#   TARGET         one of tests/fuzz/TARGET_fuzz.cpp (default: all)
 # A finding ends the run with exit code 1; the input that shows it is in build-fuzz/findings/.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -29,14 +29,16 @@ mapfile -t known < <(cd "$root/tests/fuzz" && printf '%s\n' *_fuzz.cpp | sed 's/
 for target in "${targets[@]}"; do
   [[ " ${known[*]} " == *" $target "* ]] || reject "no target '$target'; there are: ${known[*]}"
 done
-has clang++ || fail "clang++ is not installed (package clang)"
+clang=clang++-19
+has $clang || clang=clang++
+has $clang || fail "clang++ is not installed (packages clang-19 and libclang-rt-19-dev, or clang)"
 
 wanted=()
 for target in "${targets[@]}"; do wanted+=(--target "fuzz_$target"); done
 # vptr needs the type information of torch's classes, whose libraries hide it.
 flags="-fsanitize=fuzzer-no-link -fno-sanitize=vptr -fno-sanitize-recover=undefined -g1"
-CXX=clang++ "$root/scripts/build.sh" --into "$folder" -DATTNLAB_FUZZ=ON -DATTNLAB_SANITIZE=ON \
-  -DCMAKE_CXX_COMPILER=clang++ "-DCMAKE_CXX_FLAGS=$flags" "${wanted[@]}"
+CXX=$clang "$root/scripts/build.sh" --into "$folder" -DATTNLAB_FUZZ=ON -DATTNLAB_SANITIZE=ON \
+  -DCMAKE_CXX_COMPILER=$clang "-DCMAKE_CXX_FLAGS=$flags" "${wanted[@]}"
 
 # Torch keeps what it allocates once; the leak checker would report it.
 export ASAN_OPTIONS=detect_leaks=0:${ASAN_OPTIONS:-}

@@ -2,11 +2,13 @@
 // unchanged when it is written and read again.
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 
 #include "core/errors.h"
 #include "core/fields.h"
 #include "core/json.h"
+#include "fuzz_file.h"
 #include "model/model_form.h"
 
 using namespace attnlab;
@@ -20,16 +22,14 @@ FlatFields options_of(const VariantConfig& variant) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
-  nlohmann::json json;
-  ModelForm form;
-  try {
-    json = parse_json(text, "config.json");
-    if (!json.is_object()) return 0;  // Checkpoint::open refuses it
-    form = read_model_form(json, "config.json");
-  } catch (const InputError&) {
-    return 0;
-  }
+  const std::string_view text = as_text(data, size);
+  std::optional<ModelForm> read;
+  read_or_refuse([&] {
+    const nlohmann::json json = parse_json(text, "config.json");
+    if (json.is_object()) read = read_model_form(json, "config.json");  // Checkpoint::open refuses others
+  });
+  if (!read) return 0;
+  const ModelForm& form = *read;
   const nlohmann::json written = write_model_form(form);
   const ModelForm again = read_model_form(written, "written.json");  // must not throw
   ATTNLAB_CHECK(differences(flatten(form.config), flatten(again.config)).empty());

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the safetensors and config_json targets. They are committed; run this after changing it."""
+"""Writes the seeds of all targets but tokenizer_json. They are committed; run this after changing it."""
 
+import gzip
 import json
 import pathlib
 import struct
@@ -51,6 +52,16 @@ def converted(variant, model_type="llama", base=None, **options):
                        "base": json.loads(config(model_type, **(base or {})))}, indent=1).encode()
 
 
+def lines(*objects):
+    """A file of one JSON object a line."""
+    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in objects).encode()
+
+
+def turns(*pairs, **keys):
+    """A conversation of (role, content)."""
+    return {"messages": [{"role": role, "content": content} for role, content in pairs], **keys}
+
+
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
 LONG = {"short_factor": [1.0, 1.5], "long_factor": [2.0, 4.0]}
 MLA = {"kv_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 2, "v_head_dim": 4, "first_k_dense_replace": 2,
@@ -59,7 +70,125 @@ YARN = {"factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 32, 
 EXPERTS = {"first_k_dense_replace": 1, "moe_layer_freq": 1, "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 4,
            "topk_group": 2, "moe_intermediate_size": 4, "routed_scaling_factor": 2.5}
 
+QUESTION = {"question": "Tom has 3 apples and buys 1,200 more. How many?", "answer": "3 + 1200 = 1203\n#### 1,203"}
+MATH = {"problem": "Half?", "solution": "It is $\\boxed{\\frac{1}{2}}$.", "level": "Level 1", "type": "Algebra"}
+HUMANEVAL = {"task_id": "HumanEval/0", "prompt": "def f(x):\n    \"\"\"x\"\"\"\n", "entry_point": "f",
+             "canonical_solution": "    return x\n", "test": "def check(f):\n    assert f(1) == 1\n"}
+MBPP = {"task_id": 11, "text": "Double it.", "code": "def f(x):\r\n  return 2 * x", "test_setup_code": "",
+        "test_list": ["assert f(1) == 2", "assert f(2) == 4"], "challenge_test_list": []}
+FUNCTION = {"task_id": "0", "prompt": "def f(x):\n", "canonical_solution": "    return x\n", "entry_point": "f",
+            "test_list": ["assert f(1) == 1"]}
+ARC = {"id": "1", "question": "Hot?", "choices": {"text": ["ice", "fire"], "label": ["A", "B"]}, "answerKey": "B"}
+ARC_NESTED = {"id": "1", "question": {"stem": "Hot?", "choices": [{"text": "ice", "label": "A"},
+                                                                  {"text": "fire", "label": "B"}]}, "answerKey": "B"}
+USER = ("user", "2 + 2?")
+SAID = ("assistant", "#### 4")
+CONFIG = b"""experiment: small
+base: {path: base, tokenizer: &t tokenizer.json}
+data:
+  kind: chat_jsonl
+  path: "a b.jsonl"  # a comment
+  heldout_share: 1e-1
+  prompt_template: llama3
+  train_roles: [user, assistant]
+  extensions:
+    - .txt
+    - '.md'
+  size: 20_000
+arms:
+  - {name: gqa, variant: gqa}
+  - name: mla
+    variant: mla_orthogonal
+    options: {rank: 64}
+    train: {lr: 3e-4}
+sweep: {train.lr: [0.001, 1e-4], data.seed: [0, 1]}
+seeds: [0, 1, 2]
+train: {steps: 100, lr: {sweep: [1.e-3], seeds: [100]}}
+"""
+MIXTURE = b"""data:
+  mixture:
+    - {weight: 2, kind: gsm8k, path: train.jsonl}
+    - {weight: .5, kind: generated, size: +1_000, difficulty_max: 5}
+  calibration_tokens: 2
+"""
+CLAIMS = b"""- id: lower
+  sentence: &s "B is lower than A"
+  source: arXiv 1
+  needed: two runs
+  command: run
+  test:
+    - runs: {experiment: "*", arm: a, against: b, metric: heldout_loss, expect: lower, by: 0.1}
+    - conversion_logits: {experiment: x, arm: a, below: 1e-3}
+      optional: true
+- id: measured
+  sentence: *s
+  source: |
+    two
+    lines
+  needed: a bench
+  command: bench
+  test:
+    - measured:
+        table: decode_steps
+        value: seconds
+        compare: ratio
+        expect: above
+        bound: 2
+        where: {variant: gqa, cached: ">= 1024"}
+        against: {variant: mla_*}
+"""
+
 FILES = {
+    "jsonl": {
+        "lines": lines({"text": "a"}, {"text": "ü\u2028😀", "n": -1.5e-3, "list": [1, [True, None]]}),
+        "array": b' [ {"text": "]}"},\n{"a": {"b": "\\"},"}}\n]\n',
+        "windows": b'\xef\xbb\xbf{"text": "a"}\r\n\r\n{"text": ""}',
+        "gzip": gzip.compress(lines({"text": "a" * 50}), mtime=0),
+        "members": gzip.compress(b'{"text"', mtime=0) + gzip.compress(b': "b"}', mtime=0) + bytes(3),
+        "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1\n",
+    },
+    "examples": {
+        "gsm8k": lines(QUESTION, {**QUESTION, "id": 7, "answer": "#### 1/2", "extra": []}),
+        "instructions": lines({"instruction": "Add.", "input": "1 2", "output": "#### 3"},
+                              {"query": "Add.", "response": "$ 3", "input": None}),
+        "texts": lines({"text": "One document.\n"}, {"text": ""}),
+        "chat": lines(turns(("system", "Be brief."), USER, SAID), turns(USER, SAID, USER, SAID, source="x")),
+        "chat_weights": lines({"messages": [{"role": "user", "content": " "},
+                                            {"role": "assistant", "content": "a", "weight": 0},
+                                            {"role": "user", "content": "", "name": "u"},
+                                            {"role": "assistant", "content": "b", "weight": 1}]}),
+        "chat_array": b"[" + json.dumps(turns(USER, SAID)).encode() + b"]",
+        "chat_open": lines(turns(USER, SAID, USER)),
+    },
+    "tasks": {
+        "gsm8k": lines(QUESTION, {**QUESTION, "answer": "#### -7."}),
+        "math": lines(MATH, {**MATH, "solution": "So \\boxed 5$ or \\fbox{\\sqrt3}."}),
+        "humaneval": gzip.compress(lines(HUMANEVAL), mtime=0),
+        "mbpp": lines(MBPP, {**MBPP, "task_id": 12, "test_imports": ["import math"]}),
+        "mbpp_sanitized": json.dumps([{"task_id": 2, "prompt": "Double it.", "code": MBPP["code"],
+                                       "test_imports": [], "test_list": MBPP["test_list"]}]).encode(),
+        "code_functions": lines(FUNCTION),
+        "mmlu": lines({"question": "Q?", "subject": "high_school", "choices": ["a", "b", "c", "d"], "answer": 2},
+                      {"question": "Q?", "subject": "high_school", "choices": ["a", "b", "c", "d"], "answer": "D"}),
+        "arc": lines(ARC, ARC_NESTED),
+        "openbookqa": lines({"question_stem": "Hot", "choices": ARC["choices"], "answerKey": "A"}),
+        "piqa": lines({"goal": "Boil", "sol1": "heat", "sol2": "cool", "label": 0}),
+        "hellaswag": lines({"activity_label": "Cooking", "ctx_a": "He [header] cooks.", "ctx_b": "he",
+                            "endings": ["eats. [title] x", "sleeps."], "label": "1"}),
+        "winogrande": lines({"sentence": "A beats B as _ is fast.", "option1": "A", "option2": "B", "answer": "1"}),
+        "responses": lines({"id": 0, "response": "1 + 1 = 2\n#### 2"}, {"id": "11", "response": "\\boxed{1/2}"},
+                           {"task_id": "HumanEval/0", "completion": "    return x\n"},
+                           {"task_id": "Mbpp/11", "solution": "```python\ndef f(x):\n  pass\n```"},
+                           {"id": "0", "response": "The answer is $1,203.50. So 5 dollars"}),
+    },
+    "config_yaml": {
+        "experiment": CONFIG,
+        "mixture": MIXTURE,
+        "claims": CLAIMS,
+        "texts": b"data:\n  path: >-\n    folded\n    text\n  heldout_path: \"tab\\t\\x07 \\u00e9\"\n",
+        "aliases": b"a: &a [1, 2]\nb: &b {x: *a, y: *a}\nc: [*b, *b, ~, null, '']\n",
+        "setting": b"data.path=[a, b]",
+    },
     "safetensors": {
         "empty": safetensors([]),
         "metadata": safetensors([("w", "F32", [2, 3])], {"format": "pt"}),

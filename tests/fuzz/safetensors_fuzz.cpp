@@ -1,35 +1,16 @@
 // Bytes as a safetensors file: refused with InputError, or every tensor can be read in both ways and both give
 // the same bytes.
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstring>
 #include <string>
 
 #include "checkpoint/safetensors.h"
 #include "checkpoint/safetensors_header.h"
 #include "core/errors.h"
+#include "fuzz_file.h"
 
 using namespace attnlab;
 
 namespace {
-
-// A file in memory with a path.
-class MemoryFile {
- public:
-  MemoryFile(const uint8_t* data, size_t size) : descriptor_(::memfd_create("fuzz", MFD_CLOEXEC)) {
-    ATTNLAB_CHECK(descriptor_ >= 0);
-    ATTNLAB_CHECK(::write(descriptor_, data, size) == static_cast<ssize_t>(size));
-  }
-  ~MemoryFile() { ::close(descriptor_); }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  std::string path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
-
- private:
-  int descriptor_;
-};
 
 // Headers of files that are too large to make: what is accepted covers the data without overlap.
 void try_header(const uint8_t* data, size_t size) {
@@ -46,7 +27,7 @@ void try_header(const uint8_t* data, size_t size) {
 }
 
 void try_file(const uint8_t* data, size_t size) {
-  const MemoryFile bytes(data, size);
+  const MemoryFile bytes(as_text(data, size));
   const auto file = SafetensorsFile::open(bytes.path());
   for (const auto& name : file.names()) {
     const auto mapped = file.tensor(name);
@@ -60,11 +41,6 @@ void try_file(const uint8_t* data, size_t size) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  for (const auto try_one : {try_header, try_file}) {
-    try {
-      try_one(data, size);
-    } catch (const InputError&) {  // what every damaged file must end in
-    }
-  }
+  for (const auto try_one : {try_header, try_file}) read_or_refuse([&] { try_one(data, size); });
   return 0;
 }

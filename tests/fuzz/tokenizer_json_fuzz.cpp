@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/errors.h"
+#include "fuzz_file.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
@@ -34,8 +35,7 @@ void use(const Tokenizer& tokenizer) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
-    use(Tokenizer::from_json({reinterpret_cast<const char*>(data), size}));
-  } catch (const InputError&) {
+    read_or_refuse([&] { use(Tokenizer::from_json(as_text(data, size))); });
   } catch (const RunError&) {
   }
   return 0;
