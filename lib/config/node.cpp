@@ -1,11 +1,13 @@
 #include "config/node.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cctype>
 #include <optional>
 #include <set>
+#include <sstream>
 
 #include "core/errors.h"
 #include "core/files.h"
@@ -184,6 +186,38 @@ void require_text(std::string_view text, const std::string& origin) {
   }
 }
 
+// Hears where documents begin.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  std::vector<YAML::Mark> marks;
+
+  void OnDocumentStart(const YAML::Mark& mark) override { marks.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// What no value begins with, as a comma, yaml-cpp leaves where it stands: it takes it for empty documents
+// without end, so that all are not to be asked for at once.
+void require_one_document(const std::string& text, const std::string& origin) {
+  std::istringstream in(text);
+  YAML::Parser parser(in);
+  DocumentStarts starts;
+  while (starts.marks.size() < 2 && parser.HandleNextDocument(starts)) continue;
+  if (starts.marks.size() < 2) return;
+  const bool stuck = starts.marks[0].pos == starts.marks[1].pos;
+  throw InputError({.file = origin,
+                    .line = starts.marks[1].line + 1,
+                    .found = stuck ? "a sign that no value begins with" : "a second document (after '---')",
+                    .expected = stuck ? "valid YAML (quotes make it a text)" : "one document"});
+}
+
 }  // namespace
 
 Node parse_yaml(const std::string& text, const std::string& origin) {
@@ -193,13 +227,8 @@ Node parse_yaml(const std::string& text, const std::string& origin) {
   const auto last_line = std::count(ended.begin(), ended.end(), '\n');
   const int64_t lines = std::max<int64_t>(last_line - 1, 1);  // of the text itself
   try {
-    const auto documents = YAML::LoadAll(ended);
-    if (documents.size() > 1)
-      throw InputError({.file = origin,
-                        .line = line_of(documents[1]),
-                        .found = "a second document (after '---')",
-                        .expected = "one document"});
-    return documents.empty() ? Node{.file = origin} : Converter(origin, lines).convert(documents[0]);
+    require_one_document(ended, origin);
+    return Converter(origin, lines).convert(YAML::Load(ended));
   } catch (const YAML::Exception& error) {
     const bool open_quote = error.msg == YAML::ErrorMsg::DOC_IN_SCALAR && error.mark.line + 1 == last_line;
     throw InputError({.file = origin,

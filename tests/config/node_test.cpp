@@ -97,6 +97,11 @@ TEST_CASE("a number or a word such as true is a key like any other") {
   CHECK(root.find("true")->text == "b");
 }
 
+TEST_CASE("what no value begins with is refused") {
+  check_refused(",all", "x.yaml:1: found a sign that no value begins with", "valid YAML");
+  check_refused("\n, a", "x.yaml:2: found a sign", "valid YAML");
+}
+
 TEST_CASE("bytes that are no text are refused with their line") {
   check_refused("a: 1\nb: \xFFx\n", "x.yaml:2: found a byte that is not UTF-8", "valid YAML");
   check_refused("a: 1\nb: 2\x04\nc: 3\n", "x.yaml:2: found a control character", "valid YAML");
@@ -113,7 +118,7 @@ TEST_CASE("bytes that are no text are refused with their line") {
 
 TEST_CASE("tags and a second document are refused") {
   check_refused("a: !!python/object x\n", "x.yaml:1: found the tag", "without a tag");
-  check_refused("a: 1\n---\na: 2\n", "x.yaml:3: found a second document", "one document");
+  check_refused("a: 1\n---\na: 2\n", "x.yaml:2: found a second document", "one document");
 }
 
 TEST_CASE("aliases stand for what they point to, with the line of the key that uses them") {
