@@ -240,12 +240,20 @@ Node parse_yaml(const std::string& text, const std::string& origin) {
 
 Node parse_yaml_file(const std::filesystem::path& path) { return parse_yaml(read_file(path), path.string()); }
 
+namespace {
+void forget_lines(Node& node) {
+  node.line = 0;
+  for (auto& item : node.items) forget_lines(item);
+  for (auto& entry : node.entries) forget_lines(entry.value);
+}
+}  // namespace
+
 std::pair<std::string, Node> parse_setting(const std::string& option, const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0)
     throw InputError(BadInput{.file = option, .found = "'" + text + "'", .expected = "KEY=VALUE"});
   Node value = parse_yaml(text.substr(equals + 1), option + " " + text);
-  value.line = 0;  // a command line has none
+  forget_lines(value);  // a command line has none
   return {text.substr(0, equals), std::move(value)};
 }
 

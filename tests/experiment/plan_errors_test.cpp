@@ -64,7 +64,8 @@ TEST_CASE("wrong types and ranges") {
   CHECK_THAT(with("train.steps=many"), ContainsSubstring("--set train.steps=many: train.steps: found 'many'"));
   CHECK_THAT(with("train.steps=0"), ContainsSubstring("a whole number of at least 1"));
   CHECK_THAT(with("train.lr=-1"), ContainsSubstring("a number above 0"));
-  CHECK_THAT(with("device=gpu"), ContainsSubstring("device: found 'gpu', expected one of auto, cpu, cuda"));
+  CHECK_THAT(with("device=gpu"),
+             ContainsSubstring("device: found 'gpu' (did you mean 'cpu'?), expected one of auto, cpu, cuda"));
   CHECK_THAT(with("seeds=[1, 1]"), ContainsSubstring("seeds: found 1 twice"));
   CHECK_THAT(with("seeds=[]"), ContainsSubstring("at least one seed"));
   CHECK_THAT(with("experiment=a/b"), ContainsSubstring("experiment: found 'a/b'"));

@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "core/errors.h"
+
 namespace attnlab {
 namespace {
 

@@ -121,8 +121,7 @@ class Planner {
  public:
   Planner(Plan& plan, std::vector<int64_t> seeds) : plan_(plan), seeds_(std::move(seeds)) {}
 
-  void plan_all(size_t arms) {
-    auto points = sweep_points(plan_.root);
+  void plan_all(size_t arms, std::vector<SweepPoint> points) {
     if (plan_.repeats) name_after(plan_.repeats->sweep_point, points);
     read_replaced(arms, points.front());
     for (const auto& point : points)
@@ -218,9 +217,10 @@ Plan make_plan(const PlanOptions& options) {
                      ? fs::path("results") / (plan.experiment + (plan.repeats ? "_repeat" : ""))
                      : fs::path(options.results);
   const auto seeds = read_seeds(plan.root);
-  const size_t arms = read_arms(plan.root).items.size();
+  const auto points = sweep_points(plan.root);
   refuse_overridden(plan.root, settings);
-  Planner(plan, seeds).plan_all(arms);
+  const size_t arms = read_arms(plan.root).items.size();
+  Planner(plan, seeds).plan_all(arms, points);
   plan.warnings = idle_keys(plan);
   return plan;
 }

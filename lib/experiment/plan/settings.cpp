@@ -27,7 +27,10 @@ Node* map_at(Node& root, const std::vector<std::string>& path, const Node& value
   for (const auto& part : path) {
     const bool is_new = !map->find(part);
     map = &map->entry(part);
-    if (is_new) map->file = value.file, map->line = value.line;
+    if (is_new) {
+      map->file = value.file;
+      map->line = value.line;
+    }
     if (map->kind != Node::Kind::map && map->kind != Node::Kind::null) return nullptr;
   }
   return map;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/errors.h"
+#include "core/names.h"
 
 namespace attnlab {
 namespace {
