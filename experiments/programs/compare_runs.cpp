@@ -87,7 +87,9 @@ int main(int argc, char** argv) {
       .option("align", o.align, "AXIS", "their axis: " + join(all_names<Axis>()) + " (default: steps)")
       .option("smooth", o.smooth, "N",
               "moving mean over N rows (0: a fortieth of the rows of the training loss, others as they are)")
-      .option("out", o.out, "FIGURE", "also draw them: FILE.png, .pdf or .svg, or a folder for all and a CSV")
+      .option(
+          "out", o.out, "FIGURE",
+          "also draw them: FILE.png, .pdf or .svg (with a sweep FILE-POINT.png), or a folder for all and a CSV")
       .flag("unfinished", o.unfinished, "curves of failed runs, too")
       .flag("markdown", o.markdown, "print Markdown tables")
       .option("baseline", o.baseline, "ARM", "the arm that others are compared with (default: the first)");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "compare/arms.h"
 #include "compare/curve_tables.h"
@@ -17,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMostPlaces = 400;
+constexpr const char* kFigureName = "comparison";
 constexpr size_t kMostBars = 12;  // more ends than that run into each other
 
 bool is_picture(const fs::path& path) {
@@ -105,7 +107,7 @@ AxisUnit unit_of(Axis axis, double most) {
 CurveFigure figure_of(const CurveComparison& comparison, size_t most_points, double most_x) {
   const bool loss = comparison.metric.kind == CurveMetric::Kind::loss;
   const AxisUnit unit = unit_of(comparison.axis, most_x);
-  CurveFigure figure{.name = "comparison",
+  CurveFigure figure{.name = kFigureName,
                      .title = comparison.metric.title,
                      .y_label = comparison.metric.unit,
                      .summary = loss ? "mean and range" : "mean and 95 % interval over seeds",
@@ -131,11 +133,6 @@ void check_figure_path(const std::string& out) {
 std::vector<fs::path> write_figure(const CurveComparison& comparison, const std::vector<RunRecord>& runs,
                                    const std::string& out) {
   const RunSet set = run_set_of(comparison, runs);
-  if (!is_folder(out) && set.points.size() > 1)
-    throw InputError(BadInput{
-        .file = "--out",
-        .found = "'" + out + "'",
-        .expected = fmt::format("a folder: there are {} sweep points, a figure for each", set.points.size())});
   std::vector<std::vector<Curve>> curves;
   size_t most_points = 0;
   double most_x = 0;
@@ -158,9 +155,14 @@ std::vector<fs::path> write_figure(const CurveComparison& comparison, const std:
     if (is_folder(out)) {
       written.insert(written.end(), files.begin(), files.end());
     } else {
-      const fs::path picture = scratch.path / (drawing.name + fs::path(out).extension().string());
-      write_file_atomic(out, read_file(picture));
-      written.push_back(out);
+      const fs::path ending = fs::path(out).extension();
+      const fs::path picture = scratch.path / (drawing.name + ending.string());
+      // With a sweep each of its points has a figure, FILE-POINT.png.
+      const size_t behind = set.file_prefix.size() + std::string_view(kFigureName).size();
+      const std::string point = set.points.size() > 1 ? drawing.name.substr(behind) : "";
+      const fs::path named = fs::path(out).replace_extension().string() + point + ending.string();
+      write_file_atomic(named, read_file(picture));
+      written.push_back(named);
     }
   }
   return written;

@@ -123,15 +123,21 @@ TEST_CASE("compare_runs refuses what it cannot do, in one line") {
     check_refused(std::string("compare_runs ") + option + " " + results, "expected --metric NAME beside it");
 }
 
-TEST_CASE("compare_runs wants a folder for a figure of each sweep point") {
+TEST_CASE("compare_runs draws a figure for each sweep point, whose name then stands in the file's") {
   if (!test::has_gnuplot()) SKIP_TEST("no gnuplot");
   const test::TemporaryFolder folder;
   const auto results = write_runs(folder, {.sweep_point = "train.lr=1"});
   write_runs(folder, {.sweep_point = "train.lr=2"});
-  check_refused(
-      "compare_runs --metric loss --out " + (folder.path() / "x.png").string() + " " + results.string(),
-      "expected a folder: there are 2 sweep points");
+  const Ran outcome = run_program("compare_runs --metric loss --out " + (folder.path() / "x.png").string() +
+                                  " " + results.string());
+  INFO(outcome.err);
+  CHECK(outcome.code == 0);
   CHECK_FALSE(std::filesystem::exists(folder.path() / "x.png"));
+  for (const char* name : {"x-train.lr_1.png", "x-train.lr_2.png"}) {
+    INFO(name);
+    CHECK(std::filesystem::exists(folder.path() / name));
+    CHECK_THAT(outcome.out, ContainsSubstring(name));
+  }
 }
 
 TEST_CASE("compare_runs draws no figure of an arm whose seeds have no place in common") {
