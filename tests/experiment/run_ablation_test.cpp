@@ -75,8 +75,30 @@ TEST_CASE("the option --dry-run prints the plan and writes nothing") {
   const auto outcome = experiment.run("--dry-run");
   CHECK(outcome.code == 0);
   CHECK_THAT(outcome.output, ContainsSubstring("2 runs") && ContainsSubstring("trainable parameters differ") &&
-                                 ContainsSubstring("1.54k"));
+                                 ContainsSubstring("1.54k") &&
+                                 ContainsSubstring("trained weights: kept beside each run, seedN.model"));
   CHECK_FALSE(std::filesystem::exists(experiment.out));
+  CHECK_THAT(experiment.run("--dry-run --set train.save_model=false").output,
+             ContainsSubstring("trained weights: thrown away (train.save_model: true keeps them)"));
+  CHECK_THAT(experiment.run("--dry-run --set arms.gqa.train.save_model=false").output,
+             ContainsSubstring("trained weights: of 1 of 2 runs kept"));
+  CHECK_THAT(experiment.run("--dry-run --set train.decay_share=0.5").output,
+             ContainsSubstring("warning: train.decay_share: 0.5 has no effect"));
+  CHECK(experiment.run("--dry-run --lr-range-test").code == 2);
+}
+
+TEST_CASE("small trained weights are kept unless they are not wanted, which makes no other config of a run") {
+  const TinyExperiment experiment;
+  const auto first = experiment.run("--set train.save_model=false");
+  REQUIRE(first.code == 0);
+  CHECK_FALSE(std::filesystem::exists(experiment.out / "gqa/seed0.model"));
+  CHECK(experiment.run().code == 0);
+  std::filesystem::remove(experiment.file("gqa"));
+  const auto again = experiment.run();
+  INFO(again.output);
+  CHECK(again.code == 0);
+  CHECK(std::filesystem::exists(experiment.out / "gqa/seed0.model/model.safetensors"));
+  CHECK_THAT(again.output, ContainsSubstring("gqa seed 0: trained weights in "));
 }
 
 TEST_CASE("shards and jobs do each run once and give the same numbers") {
