@@ -63,9 +63,24 @@ SeedCurves sampled(const ArmCurves& arm, const std::vector<double>& places) {
   return curves;
 }
 
-Spread interval_of(const std::vector<double>& values) {
-  const Interval interval = mean_interval(values);
+Spread spread(const Interval& interval) {
   return {.mean = interval.value, .low = interval.low, .high = interval.high};
+}
+
+const ArmCurves& curves_of(const std::vector<const ArmCurves*>& arms, const std::string& label) {
+  return **std::find_if(arms.begin(), arms.end(), [&](const ArmCurves* arm) { return arm->arm == label; });
+}
+
+// Means and differences with their 95 % intervals, in place of the range over seeds.
+void take_intervals(std::vector<Curve>& curves, const RunSet& set, const std::vector<const ArmCurves*>& arms) {
+  for (Curve& curve : curves) {
+    const ArmCurves arm = drawn_part(curves_of(arms, set.arms[curve.arm]));
+    const ArmCurves first = drawn_part(curves_of(arms, set.arms[curves.front().arm]));
+    for (CurvePoint& point : curve.points) {
+      point.value = spread(mean_at(arm, point.x));
+      if (point.difference) point.difference = spread(difference_at(arm, first, point.x));
+    }
+  }
 }
 
 // The baseline first: draw_curves takes the differences to the first.
@@ -85,8 +100,10 @@ std::vector<Curve> curves_at(const CurveComparison& comparison, const RunSet& se
     for (const ArmCurves* arm : comparison.at_point(set.points[place]))
       if (arm->arm == set.arms[cell->arm]) curves = sampled(*arm, places);
   }
-  const bool loss = comparison.metric.kind == CurveMetric::Kind::loss;
-  return make_curves(cells, values, loss ? spread_of : interval_of);
+  auto curves = make_curves(cells, values, spread_of);
+  if (comparison.metric.kind != CurveMetric::Kind::loss)
+    take_intervals(curves, set, comparison.at_point(set.points[place]));
+  return curves;
 }
 
 struct AxisUnit {
@@ -104,13 +121,25 @@ AxisUnit unit_of(Axis axis, double most) {
   return {.name = title};
 }
 
+std::string summary_of(const CurveMetric& metric) {
+  if (metric.kind == CurveMetric::Kind::loss) return "line: mean, band: lowest to highest seed";
+  return metric.scale == 100 ? "mean, 95 % interval over seeds and problems" : "mean, 95 % interval over seeds";
+}
+
+// The metric with its unit, where there is room for both.
+std::string y_label_of(const CurveMetric& metric) {
+  const std::string unit = metric.unit == "nats per token" ? "nats/token" : metric.unit;
+  if (unit == metric.title) return unit;
+  const std::string both = fmt::format("{} ({})", metric.title, unit);
+  return both.size() <= 30 ? both : unit;
+}
+
 CurveFigure figure_of(const CurveComparison& comparison, size_t most_points, double most_x) {
-  const bool loss = comparison.metric.kind == CurveMetric::Kind::loss;
   const AxisUnit unit = unit_of(comparison.axis, most_x);
   CurveFigure figure{.name = kFigureName,
                      .title = comparison.metric.title,
-                     .y_label = comparison.metric.unit,
-                     .summary = loss ? "mean and range" : "mean and 95 % interval over seeds",
+                     .y_label = y_label_of(comparison.metric),
+                     .summary = summary_of(comparison.metric),
                      .ends = most_points <= kMostBars ? Ends::bars : Ends::band,
                      .settled = 0.05,
                      .x_label = unit.name,

@@ -90,39 +90,48 @@ ClaimResult whole_of(std::vector<ClaimResult> parts) {
   return whole;
 }
 
-// Calls on each result that has a number of its own.
-template <class Visit>
-void for_each_leaf(std::vector<ClaimResult>& claims, Visit&& visit) {
-  for (auto& claim : claims) {
-    if (claim.parts.empty()) visit(claim);
-    for (auto& part : claim.parts) visit(part);
-  }
-}
-
-void adjust(std::vector<ClaimResult>& claims) {
+// A verdict that chance would give as easily among so many tests is none.
+void adjust(std::vector<std::vector<ClaimResult>>& parts_of_claims) {
   std::vector<double> p;
-  for_each_leaf(claims, [&](const ClaimResult& leaf) { p.push_back(leaf.p); });
+  for (const auto& parts : parts_of_claims)
+    for (const auto& part : parts) p.push_back(part.p);
   const auto tests = std::count_if(p.begin(), p.end(), [](double value) { return !std::isnan(value); });
   const std::vector<double> adjusted = adjusted_p(p, Adjustment::holm);
   size_t next = 0;
-  for_each_leaf(claims, [&](ClaimResult& leaf) {
-    leaf.p_holm = adjusted[next++];
-    const bool decided = leaf.verdict == ClaimVerdict::holds || leaf.verdict == ClaimVerdict::does_not_hold;
-    if (decided && leaf.p_holm > 0.05)
-      leaf.why += fmt::format("; but p is {:.2g} once it counts as one of {} tests", leaf.p_holm, tests);
-  });
+  for (auto& parts : parts_of_claims)
+    for (auto& part : parts) {
+      part.p_holm = adjusted[next++];
+      const bool decided = part.verdict == ClaimVerdict::holds || part.verdict == ClaimVerdict::does_not_hold;
+      if (!decided || !(part.p_holm > claims_alpha)) continue;
+      part.verdict = ClaimVerdict::not_shown;
+      part.why += fmt::format("; but p is {:.2g} once it counts as one of {} tests", part.p_holm, tests);
+    }
 }
 
 }  // namespace
 
+std::string claims_rule() {
+  return fmt::format(
+      "A claim holds here (✓) only if its whole 95 % interval lies on the claimed side, and p, adjusted by "
+      "Holm for "
+      "all tests of these claims, is at most {0}. It does not hold here (✗) if both are so on the other side. "
+      "All "
+      "else is not shown (?). A number in which chance has no part has no p, and is judged without. A claim of "
+      "several parts holds if each part does, and does not hold if one does not.",
+      claims_alpha);
+}
+
 std::vector<ClaimResult> judge_claims(const std::filesystem::path& claims_file, const ClaimsInput& input) {
+  const std::vector<Claim> claims = read_claims(claims_file);
+  std::vector<std::vector<ClaimResult>> judged;
+  for (const auto& claim : claims) judged.push_back(parts_of(claim, input));
+  adjust(judged);
   std::vector<ClaimResult> results;
-  for (const auto& claim : read_claims(claims_file)) {
-    results.push_back(whole_of(parts_of(claim, input)));
-    describe_as(results.back(), claim);
-    for (auto& part : results.back().parts) describe_as(part, claim);
+  for (size_t i = 0; i < claims.size(); ++i) {
+    results.push_back(whole_of(std::move(judged[i])));
+    describe_as(results.back(), claims[i]);
+    for (auto& part : results.back().parts) describe_as(part, claims[i]);
   }
-  adjust(results);
   return results;
 }
 

@@ -36,7 +36,8 @@ struct ClaimResult {
   double claimed_high = std::numeric_limits<double>::infinity();
   double effect_size = not_known;  // mean difference / its standard deviation over seeds (Cohen's d_z)
   // Two-sided, that the number lies at the border of what is claimed (0, or the number that the claim tells);
-  // for "equal" the larger of the two one-sided ones. p_holm: adjusted over all parts that have a p.
+  // for "equal" the larger of the two one-sided ones, of a number outside of what is claimed that of the nearer
+  // border. p_holm: adjusted over all parts that have a p.
   double p = not_known, p_holm = not_known;
   int64_t seeds = 0, problems = 0;
   std::string scale;    // "2.70M parameters, 204.80k tokens, NVIDIA H200"
@@ -55,10 +56,14 @@ struct ClaimsInput {
   const std::vector<Measurements>& measured;
 };
 
-// Judges each claim of a claims file (experiments/claims.yaml tells the format), in the file's order. A claim
-// holds only if the whole 95 % interval lies on the claimed side, and beyond the claimed number where it tells
-// one; it does not hold if the whole interval lies on the other side. Fewer than two seeds where seeds matter:
-// not shown. Throws InputError with file and line for a bad file.
+// The largest p that a verdict other than "not shown" may have, adjusted by Holm over all parts of all claims.
+inline constexpr double claims_alpha = 0.05;
+// The rule of all verdicts, in words for readers of a page or a terminal.
+std::string claims_rule();
+
+// Judges each claim of a claims file (experiments/claims.yaml tells the format), in the file's order, by
+// claims_rule(). Fewer than two seeds where seeds matter: not shown. Throws InputError with file and line for a
+// bad file.
 std::vector<ClaimResult> judge_claims(const std::filesystem::path& claims_file, const ClaimsInput& input);
 
 }  // namespace attnlab

@@ -83,10 +83,8 @@ std::string format_claims(const std::vector<ClaimResult>& claims, TableStyle sty
     below += explanation(*claim, style);
   }
   const std::string table = style == TableStyle::text ? as_text(grid) : as_markdown(grid);
-  return table +
-         "\nEffect size: mean difference over its standard deviation over seeds. p is corrected for all tests "
-         "(Holm).\n" +
-         (style == TableStyle::markdown ? "\n" : "") + below;
+  return table + "\nEffect size: mean difference over its standard deviation over seeds. " + claims_rule() +
+         "\n" + (style == TableStyle::markdown ? "\n" : "") + below;
 }
 
 }  // namespace attnlab

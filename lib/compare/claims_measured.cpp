@@ -157,10 +157,11 @@ void judge_seeds(ClaimResult& part, const MeasuredTest& test, const std::vector<
   for (const auto& seen : observations) by_seed[seen.seed].push_back(seen.value);
   std::vector<double> values;
   for (const auto& [seed, same] : by_seed) values.push_back(mean_and_error(same).mean);
-  part.effect = mean_interval(values);
+  const PairedDifference found = paired_difference(values, std::vector<double>(values.size(), 0));
+  part.effect = found.difference;
   part.seeds = part.effect.n;
-  part.p = p_at_border(part.effect, region_of(test));
-  if (test.compare != Compare::nothing) part.effect_size = effect_size_of(part.effect);
+  part.p = p_at_border(found, 1, region_of(test));
+  if (test.compare != Compare::nothing) part.effect_size = found.effect_size;
   rule(part, part.effect, region_of(test));
   if (part.seeds < 2) part.why = "one seed tells nothing of the scatter over seeds";
 }

@@ -10,17 +10,16 @@
 namespace attnlab {
 namespace {
 
-// Student's quantile that the ends of a 95 % interval of n values lie at.
-double quantile_of(const Interval& interval) {
-  return student_t_quantile(0.975, static_cast<double>(interval.n - 1));
-}
-
-// P(T >= (mean - border) / standard error): small where the mean lies well above the border.
-double p_above(const Interval& interval, double border) {
-  const double error = interval.half_width() / quantile_of(interval);
-  const double distance = interval.value - border;
-  if (error == 0) return distance > 0 ? 0 : distance < 0 ? 1 : 0.5;
-  return 1 - student_t_cdf(distance / error, static_cast<double>(interval.n - 1));
+// Of T = (mean - border) / standard error the tails above and below: each by itself, since a tiny one is lost
+// in 1 less the other.
+struct Tails {
+  double above = 0, below = 0;
+  double two_sided() const { return 2 * std::min(above, below); }
+};
+Tails tails_at(const PairedDifference& difference, double factor, double border) {
+  const double distance = factor * difference.student.mean - border;
+  const double t = distance / (std::abs(factor) * difference.student.standard_error);
+  return {.above = student_t_cdf(-t, difference.df), .below = student_t_cdf(t, difference.df)};
 }
 
 std::string why_two_sided(ClaimVerdict verdict, const Region& region) {
@@ -83,17 +82,14 @@ void rule(ClaimResult& result, const Interval& interval, const Region& region) {
       region.two_sided() ? why_two_sided(result.verdict, region) : why_one_sided(result.verdict, region);
 }
 
-double p_at_border(const Interval& interval, const Region& region) {
-  if (!interval.has_ends() || interval.n < 2) return not_known;
-  if (region.two_sided()) return std::max(p_above(interval, region.low), 1 - p_above(interval, region.high));
-  const double p = p_above(interval, region.border());
-  return 2 * std::min(p, 1 - p);
-}
-
-double effect_size_of(const Interval& interval) {
-  if (!interval.has_ends() || interval.n < 2 || interval.half_width() == 0) return not_known;
-  const double error = interval.half_width() / quantile_of(interval);
-  return interval.value / (error * std::sqrt(static_cast<double>(interval.n)));
+double p_at_border(const PairedDifference& difference, double factor, const Region& region) {
+  if (!(difference.student.standard_error > 0)) return not_known;
+  const auto tails = [&](double border) { return tails_at(difference, factor, border); };
+  if (!region.two_sided()) return tails(region.border()).two_sided();
+  const double mean = factor * difference.student.mean;
+  if (region.low < mean && mean < region.high)
+    return std::max(tails(region.low).above, tails(region.high).below);
+  return tails(mean <= region.low ? region.low : region.high).two_sided();
 }
 
 std::vector<ClaimResult> with_data(std::vector<ClaimResult> parts) {

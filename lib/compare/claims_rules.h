@@ -25,10 +25,9 @@ Region region_of(const MeasuredTest& test);
 // Sets verdict, borders and why from an interval with ends; without ends: not shown.
 void rule(ClaimResult& result, const Interval& interval, const Region& region);
 
-// Student's p (see ClaimResult::p) from the 95 % interval of a mean over n seeds. NaN without ends.
-double p_at_border(const Interval& interval, const Region& region);
-// Mean / standard deviation, from the same. NaN without ends, and where all values are equal.
-double effect_size_of(const Interval& interval);
+// Student's p (see ClaimResult::p) of a difference with a standard error, in units of `factor`. NaN without
+// one.
+double p_at_border(const PairedDifference& difference, double factor, const Region& region);
 
 // Parts with data, or the first one if none has.
 std::vector<ClaimResult> with_data(std::vector<ClaimResult> parts);

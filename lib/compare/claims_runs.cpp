@@ -95,11 +95,12 @@ ClaimResult judge_metric(const RunsTest& test, const Place& place, Metric metric
     }
   // Of losses a gain is what an arm lies below another.
   const double factor = accuracy ? 100 : test.than ? -1 : 1;
-  part.effect = scaled(row->difference(metric).difference, factor);
+  const PairedDifference& difference = row->difference(metric);
+  part.effect = scaled(difference.difference, factor);
   part.seeds = part.effect.n;
   part.problems = accuracy ? problems_of(*place.first(test.arm)) : 0;
-  part.effect_size = effect_size_of(part.effect);
-  part.p = p_at_border(part.effect, region_of(test));
+  part.effect_size = std::copysign(1.0, factor) * difference.effect_size;
+  part.p = p_at_border(difference, factor, region_of(test));
   rule_seeds(part, test, place);
   return part;
 }
@@ -116,9 +117,8 @@ std::vector<ClaimResult> judge_tasks(const RunsTest& test, const Place& place, c
     part.effect = scaled(row.difference, 100);
     part.seeds = std::ssize(row.seed_differences);
     part.problems = row.problems;
-    part.effect_size = effect_size_of(mean_interval(row.seed_differences));
-    const Region region = region_of(test);
-    if (part.seeds > 1 && !region.two_sided() && region.border() == 0) part.p = row.p;
+    part.effect_size = row.found.effect_size;
+    if (part.seeds > 1) part.p = p_at_border(row.found, 100, region_of(test));
     rule_seeds(part, test, place);
     parts.push_back(std::move(part));
   }

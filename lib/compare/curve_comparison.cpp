@@ -90,11 +90,14 @@ class Collection {
     });
     if (place == out_.curves.end())
       place = out_.curves.insert(out_.curves.end(), {.arm = arm, .sweep_point = point});
+    place->scale = out_.metric.scale;
     if (!place->by_seed.emplace(run.header.seed, std::move(series)).second) {
       out_.notes.push_back(fmt::format("{} is left out: another run has its arm and seed", run.path.string()));
       return;
     }
     out_.runs.push_back(&run);
+    if (auto answers = metric_answers(run, out_.metric, out_.axis); !answers.empty())
+      place->answers[run.header.seed] = std::move(answers);
     if (run.state == RunState::complete) complete_.insert({arm, point, run.header.seed});
   }
 
@@ -173,6 +176,23 @@ class Collection {
   std::set<std::tuple<std::string, std::string, int64_t>> complete_;
 };
 
+void add_nearest(AnswersBySeed& answers, const ArmCurves& curves, int64_t seed, double x) {
+  const auto found = curves.answers.find(seed);
+  if (found == curves.answers.end()) return;
+  const auto nearest = std::min_element(
+      found->second.begin(), found->second.end(),
+      [&](const auto& a, const auto& b) { return std::abs(a.first - x) < std::abs(b.first - x); });
+  answers[seed] = nearest->second;
+}
+
+// The ends of `of_answers` moved to the value. None unless each of at least two seeds has answers.
+Interval with_ends_of(Interval value, const Interval& of_answers, double scale) {
+  const bool known = value.n > 1 && of_answers.n == value.n;
+  value.low = known ? value.value + scale * (of_answers.low - of_answers.value) : not_known;
+  value.high = known ? value.value + scale * (of_answers.high - of_answers.value) : not_known;
+  return value;
+}
+
 }  // namespace
 
 std::vector<const ArmCurves*> CurveComparison::at_point(const std::string& point) const {
@@ -189,9 +209,14 @@ CurveComparison compare_curves(const std::vector<RunRecord>& runs, const std::st
 
 Interval mean_at(const ArmCurves& curves, double x) {
   std::vector<double> values;
+  AnswersBySeed answers;
   for (const auto& [seed, series] : curves.by_seed)
-    if (const auto value = value_at(series, x)) values.push_back(*value);
-  return mean_interval(values);
+    if (const auto value = value_at(series, x)) {
+      values.push_back(*value);
+      add_nearest(answers, curves, seed, x);
+    }
+  const Interval interval = mean_interval(values);
+  return curves.answers.empty() ? interval : with_ends_of(interval, share_right(answers), curves.scale);
 }
 
 ArmCurves drawn_part(const ArmCurves& curves) {
@@ -204,6 +229,7 @@ ArmCurves drawn_part(const ArmCurves& curves) {
 
 Interval difference_at(const ArmCurves& curves, const ArmCurves& baseline, double x) {
   std::vector<double> ours, theirs;
+  AnswersBySeed answers, others;
   for (const auto& [seed, series] : curves.by_seed) {
     const auto other = baseline.by_seed.find(seed);
     if (other == baseline.by_seed.end()) continue;
@@ -211,8 +237,12 @@ Interval difference_at(const ArmCurves& curves, const ArmCurves& baseline, doubl
     if (!a || !b) continue;
     ours.push_back(*a);
     theirs.push_back(*b);
+    add_nearest(answers, curves, seed, x);
+    add_nearest(others, baseline, seed, x);
   }
-  return paired_difference(ours, theirs).difference;
+  const Interval interval = paired_difference(ours, theirs).difference;
+  if (curves.answers.empty()) return interval;
+  return with_ends_of(interval, difference_in_right(answers, others).found.difference, curves.scale);
 }
 
 }  // namespace attnlab

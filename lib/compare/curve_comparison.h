@@ -15,6 +15,8 @@ namespace attnlab {
 struct ArmCurves {
   std::string arm, sweep_point;
   std::map<int64_t, Series> by_seed;
+  std::map<int64_t, std::map<double, Answers>> answers;  // of shares: by seed, by place (metric_answers)
+  double scale = 1;                                      // the metric's
   std::vector<int64_t> drawn;  // seeds that drawings show: the complete ones, or all if none is
   double first = 0, last = 0;  // between these all drawn ones have values
 };
@@ -46,7 +48,8 @@ struct CurveOptions {
 CurveComparison compare_curves(const std::vector<RunRecord>& runs, const std::string& metric,
                                const CurveOptions& options);
 
-// Over the seeds that reach x; n says how many.
+// Over the seeds that reach x; n says how many. Intervals of shares know of the problems (answers.h): they have
+// the ends that the answers nearest to x give, about the value at x.
 Interval mean_at(const ArmCurves& curves, double x);
 // The curves of the drawn seeds alone: a mean that a run leaves on its way would leap.
 ArmCurves drawn_part(const ArmCurves& curves);

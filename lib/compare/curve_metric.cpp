@@ -62,7 +62,30 @@ std::vector<std::pair<int64_t, double>> values_by_step(const RunRecord& run, con
   return values;
 }
 
+// The judgements that a task's score is the mean of; those of multiple choice are called as the score is.
+std::map<int64_t, Answers> task_answers(const RunRecord& run, const CurveMetric& metric) {
+  std::map<int64_t, Answers> by_step;
+  if (metric.score.starts_with("pass@") && metric.score != "pass@1") return by_step;
+  for (const auto& [step, path] : tasks_files(run.path))
+    for (const auto& task : read_evaluation(path).tasks)
+      for (const auto& [protocol, rows] : task.judgements)
+        if (task.label == metric.task && protocol == (metric.protocol.empty() ? metric.score : metric.protocol))
+          by_step[step] = answers_of(rows);
+  return by_step;
+}
+
 }  // namespace
+
+std::map<double, Answers> metric_answers(const RunRecord& run, const CurveMetric& metric, Axis axis) {
+  std::map<int64_t, Answers> by_step;
+  if (metric.kind == CurveMetric::Kind::task) by_step = task_answers(run, metric);
+  if (metric.kind == CurveMetric::Kind::accuracy)
+    for (const auto& row : run.evaluations) by_step[row.step] = answers_at(run, row.step);
+  std::map<double, Answers> by_place;
+  for (auto& [step, answers] : by_step)
+    if (const auto x = axis_value(run, step, axis); x && !answers.empty()) by_place[*x] = std::move(answers);
+  return by_place;
+}
 
 CurveMetric find_metric(const std::string& name, const std::vector<RunRecord>& runs) {
   if (name == "loss")

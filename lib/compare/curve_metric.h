@@ -1,9 +1,11 @@
 // What curves are compared by, under the name that a user gives it.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "compare/answers.h"
 #include "compare/series.h"
 
 namespace attnlab {
@@ -23,5 +25,9 @@ CurveMetric find_metric(const std::string& name, const std::vector<RunRecord>& r
 
 // A run's values, scaled; rows that are not finite are left out.
 Series metric_series(const RunRecord& run, const CurveMetric& metric, Axis axis);
+
+// Of a metric that is a share of problems solved: the answers that its values come from, by their place on the
+// axis. Nothing for other metrics (pass@k with k > 1 is none).
+std::map<double, Answers> metric_answers(const RunRecord& run, const CurveMetric& metric, Axis axis);
 
 }  // namespace attnlab

@@ -20,6 +20,7 @@ RunRecord without_problems(const RunRecord& run) {
           .nonfinite = run.nonfinite,
           .evaluations = run.evaluations,
           .problems = {},
+          .answers = run.answers,
           .state = run.state,
           .last_step = run.last_step,
           .message = run.message,

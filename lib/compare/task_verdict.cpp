@@ -7,17 +7,13 @@
 #include <map>
 #include <set>
 
+#include "compare/answers.h"
 #include "results/archive.h"
 #include "results/evaluation_file.h"
-#include "stats/bootstrap.h"
-#include "stats/crossed.h"
-#include "stats/mcnemar.h"
 #include "stats/multiple_tests.h"
 
 namespace attnlab {
 namespace {
-
-using Shares = std::vector<double>;  // of one run: per problem, the share of its replies that are right
 
 struct TaskGroup {
   std::string task, protocol, sweep_point;
@@ -27,64 +23,15 @@ struct TaskGroup {
 // Of one arm: by seed.
 struct ArmScores {
   std::string arm;
-  std::map<int64_t, Shares> by_seed;
+  AnswersBySeed by_seed;
 };
 
-Shares shares_of(const std::vector<JudgementRow>& rows) {
-  std::map<int64_t, std::pair<double, double>> sums;
-  for (const auto& row : rows) {
-    sums[row.problem].first += static_cast<double>(row.correct);
-    sums[row.problem].second += 1;
-  }
-  Shares shares;
-  for (const auto& [problem, sum] : sums) shares.push_back(sum.first / sum.second);
-  return shares;
-}
-
-CrossedScores crossed(const std::map<int64_t, Shares>& by_seed) {
-  CrossedScores scores{.n_seeds = std::ssize(by_seed)};
-  for (const auto& [seed, shares] : by_seed) {
-    scores.n_problems = std::ssize(shares);
-    scores.values.insert(scores.values.end(), shares.begin(), shares.end());
-  }
-  return scores;
-}
-
-bool all_or_nothing(const Shares& shares) {
-  return std::all_of(shares.begin(), shares.end(), [](double share) { return share == 0 || share == 1; });
-}
-
-Interval value_of(const std::map<int64_t, Shares>& by_seed) {
-  const Shares& first = by_seed.begin()->second;
-  if (by_seed.size() > 1) return crossed_mean(crossed(by_seed)).interval;
-  if (!all_or_nothing(first)) return mean_interval(first);
-  const auto right = std::count(first.begin(), first.end(), 1.0);
-  return wilson_interval(right, std::ssize(first));
-}
-
-void compare(TaskComparison& row, const std::map<int64_t, Shares>& ours,
-             const std::map<int64_t, Shares>& theirs) {
-  std::map<int64_t, Shares> x, y;
-  for (const auto& [seed, shares] : ours) {
-    const auto other = theirs.find(seed);
-    if (other == theirs.end() || other->second.size() != shares.size()) continue;
-    x[seed] = shares;
-    y[seed] = other->second;
-    row.seed_differences.push_back(mean_and_error(shares).mean - mean_and_error(other->second).mean);
-  }
-  if (x.empty()) return;
-  if (x.size() > 1) {
-    const CrossedMean mean = crossed_mean(crossed_difference(crossed(x), crossed(y)));
-    row.difference = mean.interval;
-    row.p = mean.p;
-    return;
-  }
-  const Shares &a = x.begin()->second, &b = y.begin()->second;
-  row.difference = bootstrap_difference(a, b).bca;
-  if (!all_or_nothing(a) || !all_or_nothing(b)) return;
-  const std::vector<uint8_t> right_a(a.begin(), a.end()), right_b(b.begin(), b.end());
-  const Discordant pairs = count_discordant(right_a, right_b);
-  row.p = mcnemar(pairs.only_x, pairs.only_y).mid_p;
+void compare(TaskComparison& row, const AnswersBySeed& ours, const AnswersBySeed& theirs) {
+  AnswersDifference difference = difference_in_right(ours, theirs);
+  row.found = difference.found;
+  row.difference = difference.found.difference;
+  row.p = difference.found.p;
+  row.seed_differences = std::move(difference.seed_differences);
 }
 
 class TaskCollection {
@@ -112,7 +59,7 @@ class TaskCollection {
         auto& arms = groups_[group];
         if (arms.empty()) order_.push_back(group);
         arms.try_emplace({run.header.arm_index, label}, ArmScores{.arm = label});
-        arms.at({run.header.arm_index, label}).by_seed[run.header.seed] = shares_of(judgements);
+        arms.at({run.header.arm_index, label}).by_seed[run.header.seed] = answers_of(judgements);
       }
   }
 
@@ -131,7 +78,7 @@ class TaskCollection {
                          .is_baseline = &arm == &baseline,
                          .seeds = std::ssize(arm.by_seed),
                          .problems = std::ssize(arm.by_seed.begin()->second),
-                         .value = value_of(arm.by_seed)};
+                         .value = share_right(arm.by_seed)};
       if (!row.is_baseline) compare(row, arm.by_seed, baseline.by_seed);
       p.push_back(row.p);
       rows.push_back(row);
@@ -187,8 +134,8 @@ Grid task_grid(const std::vector<TaskComparison>& rows) {
 std::string task_verdict_note() {
   return "Differences to the baseline in points, paired by problem. Several seeds: intervals and p for other "
          "seeds "
-         "and other problems (two-way random effects). One seed: for other problems alone (Wilson, paired "
-         "bootstrap BCa, McNemar mid-p). The verdict is \"higher\" or \"lower\" where the interval of the "
+         "and other problems (two-way random effects). One seed: for other problems alone (Wilson, Bonett and "
+         "Price, McNemar mid-p). The verdict is \"higher\" or \"lower\" where the interval of the "
          "difference "
          "leaves out 0.";
 }

@@ -17,14 +17,14 @@ struct TaskComparison {
   Interval value;                        // share of problems that are right
   Interval difference;                   // to the baseline, over the seeds and problems that both have
   std::vector<double> seed_differences;  // the same of each of those seeds, in their order
+  PairedDifference found;                // what that interval and p come from
   double p = std::numeric_limits<double>::quiet_NaN();       // two-sided, that the difference is 0
   double p_holm = std::numeric_limits<double>::quiet_NaN();  // adjusted for the arms of this task and protocol
 };
 
 // Reads the evaluations that lie beside the runs' files (run_tasks.h), after their last step; runs without one
-// are left out. The baseline is the arm with that label (VerdictTable::baseline), or the first arm. Several
-// seeds: seeds and problems are both random (crossed_mean, stats/crossed.h). One seed: intervals over problems
-// alone, Wilson's and the paired bootstrap's (BCa), and p of McNemar's test (mid-p).
+// are left out. The baseline is the arm with that label (VerdictTable::baseline), or the first arm. Shares
+// and differences as share_right and difference_in_right have them (answers.h).
 std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs, const std::string& baseline = "");
 
 // A table; "" if there is nothing to compare.

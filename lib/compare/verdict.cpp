@@ -7,9 +7,11 @@
 #include <map>
 #include <set>
 
+#include "compare/answers.h"
 #include "compare/arms.h"
 #include "compare/rate_note.h"
 #include "compare/run_differences.h"
+#include "compare/training_effect.h"
 #include "core/add_once.h"
 #include "core/errors.h"
 
@@ -19,7 +21,7 @@ namespace {
 // The finished runs of one arm at one sweep point, by seed.
 struct Cell {
   std::string arm, sweep_point;
-  std::map<int64_t, const RunRecord*> by_seed;
+  RunsBySeed by_seed;
 };
 
 class Comparison {
@@ -34,6 +36,7 @@ class Comparison {
     for (const auto& point : points_)
       for (const auto& arm : arms_) summarise_cell(arm.label, point);
     if (points_.size() > 1) choose_best();
+    for (const auto& arm : arms_) warn_of_training(arm.label);
     warn_unequal_parameters();
     warn_unequal_inputs();
   }
@@ -49,6 +52,7 @@ class Comparison {
   void summarise_cell(const std::string& arm, const std::string& point);
   const Cell* best_cell(const std::string& arm) const;
   void choose_best();
+  void warn_of_training(const std::string& arm);
   void warn_unequal_parameters();
   void warn_unequal_inputs();
 
@@ -83,6 +87,11 @@ void Comparison::add(const RunRecord& run) {
     table_.warnings.push_back(
         fmt::format("{}: {} steps with a loss or gradient that is not finite were skipped, the first is {}",
                     run.path.string(), run.nonfinite.size(), run.nonfinite[0].step));
+  if (!std::isnan(metric_of(run, Metric::accuracy)) && last_answers(run).empty())
+    add_once(table_.warnings,
+             fmt::format("{}: the files do not tell which problems were solved, so accuracies have "
+                         "no interval",
+                         label));
   if (!run.train.empty() && !std::isfinite(metric_of(run, Metric::training_loss)))
     table_.warnings.push_back(fmt::format("{}: the training loss is not finite", run.path.string()));
 }
@@ -104,6 +113,29 @@ PairedDifference paired(const Cell& cell, const Cell& baseline, Metric metric, d
   return paired_difference(ours, theirs, confidence);
 }
 
+AnswersBySeed answers_of(const Cell& cell) {
+  AnswersBySeed answers;
+  for (const auto& [seed, run] : cell.by_seed)
+    if (Answers found = last_answers(*run); !found.empty()) answers[seed] = std::move(found);
+  return answers;
+}
+
+// Of fewer than two seeds no interval: it would be over problems alone.
+Interval accuracy_over(const Cell& cell, double confidence) {
+  std::vector<double> values;
+  for (const auto& [seed, run] : cell.by_seed) values.push_back(metric_of(*run, Metric::accuracy));
+  const AnswersBySeed answers = answers_of(cell);
+  if (values.size() > 1 && answers.size() == values.size()) return share_right(answers, confidence);
+  return {.value = mean_and_error(values).mean, .n = std::ssize(values)};
+}
+
+PairedDifference accuracy_difference(const Cell& cell, const Cell& baseline, double confidence) {
+  const PairedDifference seeds = paired(cell, baseline, Metric::accuracy, confidence);
+  const AnswersDifference found = difference_in_right(answers_of(cell), answers_of(baseline), confidence);
+  if (seeds.difference.n > 1 && std::ssize(found.seed_differences) == seeds.difference.n) return found.found;
+  return {.difference = {.value = seeds.difference.value, .n = seeds.difference.n}};
+}
+
 ArmSummary Comparison::summarise(const Cell& cell, const Cell* baseline) const {
   ArmSummary summary{.arm = cell.arm, .sweep_point = cell.sweep_point};
   summary.is_baseline = cell.arm == table_.baseline;
@@ -116,6 +148,12 @@ ArmSummary Comparison::summarise(const Cell& cell, const Cell* baseline) const {
   summary.flops_per_token = header.flops_per_token;
   for (const auto& [name, metric] : EnumNames<Metric>::rows) {
     const auto place = static_cast<size_t>(metric);
+    if (metric == Metric::accuracy) {
+      summary.values[place] = accuracy_over(cell, table_.confidence);
+      if (baseline && !summary.is_baseline)
+        summary.differences[place] = accuracy_difference(cell, *baseline, table_.confidence);
+      continue;
+    }
     std::vector<double> values;
     for (const auto& [seed, run] : cell.by_seed) values.push_back(metric_of(*run, metric));
     summary.values[place] = mean_interval(values, table_.confidence);
@@ -147,6 +185,23 @@ void Comparison::choose_best() {
   const Cell* baseline = best_cell(table_.baseline);
   for (const auto& arm : arms_)
     if (const Cell* cell = best_cell(arm.label)) table_.best.push_back(summarise(*cell, baseline));
+}
+
+// Of a sweep only the best point need be better than no training: others are there to be worse.
+void Comparison::warn_of_training(const std::string& arm) {
+  std::vector<const RunRecord*> one_per_point;
+  for (const auto& cell : cells_)
+    if (cell.arm == arm) one_per_point.push_back(cell.by_seed.begin()->second);
+  const Cell* best = one_per_point.size() > 1 ? best_cell(arm) : nullptr;
+  for (const auto& cell : cells_) {
+    if (cell.arm != arm || (best && best != &cell)) continue;
+    const std::string label = cell.sweep_point.empty() ? arm : arm + " @ " + cell.sweep_point;
+    const std::string sentence = worse_than_before(label, cell.by_seed, table_.confidence);
+    if (!sentence.empty()) add_once(table_.warnings, sentence);
+  }
+  if (!best) return;
+  const std::string edge = best_rate_at_edge(arm, one_per_point, *best->by_seed.begin()->second);
+  if (!edge.empty()) add_once(table_.warnings, edge);
 }
 
 void Comparison::warn_unequal_parameters() {

@@ -36,8 +36,10 @@ struct ArmSummary {
   std::optional<int64_t> cache_context;  // tokens that cache_bytes is told at
   std::optional<double> cache_bytes;
   double flops_per_token = 0;
-  std::array<Interval, metric_count> values;               // over seeds
-  std::array<PairedDifference, metric_count> differences;  // to the baseline, over the seeds that both have
+  // Over seeds, and to the baseline over the seeds that both have. Accuracies: over seeds and problems
+  // (answers.h); of fewer than two seeds, or where files do not tell problems apart, without ends.
+  std::array<Interval, metric_count> values;
+  std::array<PairedDifference, metric_count> differences;
   const Interval& value(Metric metric) const { return values[static_cast<size_t>(metric)]; }
   const PairedDifference& difference(Metric metric) const { return differences[static_cast<size_t>(metric)]; }
 };

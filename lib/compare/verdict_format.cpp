@@ -27,6 +27,13 @@ std::string with_spread(const Interval& interval, Metric metric) {
   return number(interval.value, metric) + " ±" + number(interval.half_width(), metric);
 }
 
+// An interval of shares is not symmetric: "50.00 [36.21, 63.79]".
+std::string with_ends(const Interval& interval, Metric metric) {
+  if (!interval.has_ends()) return number(interval.value, metric);
+  return fmt::format("{} [{}, {}]", number(interval.value, metric), number(interval.low, metric),
+                     number(interval.high, metric));
+}
+
 // Files of older versions don't say what a sequence keeps.
 bool has_bytes(const VerdictTable& table) {
   return std::any_of(table.rows.begin(), table.rows.end(), [](const auto& row) { return row.cache_bytes; });
@@ -42,7 +49,8 @@ std::vector<std::string> value_cells(const ArmSummary& row, bool with_bytes) {
                                     : "-");
   cells.push_back(format_count(row.flops_per_token));
   for (const auto& [name, metric] : EnumNames<Metric>::rows)
-    cells.push_back(with_spread(row.value(metric), metric));
+    cells.push_back(metric == Metric::accuracy ? with_ends(row.value(metric), metric)
+                                               : with_spread(row.value(metric), metric));
   return cells;
 }
 
@@ -104,26 +112,49 @@ Grid difference_grid(const VerdictTable& table) {
 
 namespace {
 
+bool shows(const VerdictTable& table, Metric metric) {
+  return std::any_of(table.rows.begin(), table.rows.end(),
+                     [&](const auto& row) { return !std::isnan(row.value(metric).value); });
+}
+
 bool has_difference(const VerdictTable& table) {
   return std::any_of(table.rows.begin(), table.rows.end(), [](const auto& row) { return !row.is_baseline; });
 }
 
 }  // namespace
 
+std::string value_note(const VerdictTable& table) {
+  std::string note =
+      fmt::format("Mean ± half of the {:g} % interval over seeds (Student's t).", 100 * table.confidence);
+  note += " Cache (numbers) and FLOPs: per token.";
+  if (has_bytes(table)) note += " Kept: bytes of one sequence's cache.";
+  if (shows(table, Metric::accuracy))
+    note += fmt::format(
+        "\nAccuracies: their {:g} % interval for other seeds and other problems (two-way random effects).",
+        100 * table.confidence);
+  return note;
+}
+
+std::string difference_note(const VerdictTable& table) {
+  std::string note = "Paired t tests over equal seeds";
+  if (shows(table, Metric::accuracy)) note += ", of accuracies over seeds and problems";
+  note += "; p is not corrected for the number of comparisons.";
+  for (const auto& row : table.rows)
+    for (const auto& difference : row.differences)
+      if (verdict_of(difference.difference) == Verdict::no_interval)
+        return note + "\nNo interval: seeds that do not differ tell nothing of their scatter.";
+  return note;
+}
+
 std::string format_verdict(const VerdictTable& table, TableStyle style) {
   const auto render = style == TableStyle::text ? as_text : as_markdown;
   std::string text;
   if (table.rows.empty()) text += "No run is finished yet.\n";
-  if (!table.rows.empty())
-    text += render(value_grid(table)) + fmt::format(
-                                            "\nMean ± half of the {:g} % interval over seeds (Student's t). "
-                                            "Cache (numbers) and FLOPs: per token.{}\n",
-                                            100 * table.confidence,
-                                            has_bytes(table) ? " Kept: bytes of one sequence's cache." : "");
+  if (!table.rows.empty()) text += render(value_grid(table)) + "\n" + value_note(table) + "\n";
   if (has_difference(table)) {
     text += "\n";
     text += render(difference_grid(table));
-    text += "\nPaired t tests over equal seeds; p is not corrected for the number of comparisons.\n";
+    text += "\n" + difference_note(table) + "\n";
   }
   if (!table.notes.empty()) text += "\n";
   for (const auto& note : table.notes) text += (style == TableStyle::text ? "" : "- ") + note + "\n";

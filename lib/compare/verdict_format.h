@@ -15,4 +15,8 @@ std::string format_verdict(const VerdictTable& table, TableStyle style);
 Grid value_grid(const VerdictTable& table);
 Grid difference_grid(const VerdictTable& table);
 
+// What the numbers of these two are, in sentences.
+std::string value_note(const VerdictTable& table);
+std::string difference_note(const VerdictTable& table);
+
 }  // namespace attnlab

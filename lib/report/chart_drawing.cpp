@@ -102,7 +102,8 @@ Html band(const Axes& axes, const Placed& placed) {
   for (size_t i = placed.x.size(); i-- > 0;)
     if (std::isfinite(value.low[i])) points += point(placed.x[i], axes.py(value.low[i]));
   if (points.empty()) return {};
-  const bool single = placed.x.size() == 1;
+  const bool single =
+      std::count_if(value.high.begin(), value.high.end(), [](double end) { return std::isfinite(end); }) == 1;
   return element(single ? "polyline" : "polygon",
                  {{"class", class_of(single ? "whisker" : "band", placed.line)}, {"points", points}});
 }

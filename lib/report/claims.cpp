@@ -63,9 +63,17 @@ std::vector<IntervalMark> marks_of(const ClaimResult& claim) {
   return marks;
 }
 
-Html measured(const ClaimResult& claim) {
+Html measured(const ClaimResult& claim, const IntervalScale& scale) {
   const std::string words = measured_text(claim);
-  return text(words) + draw_interval(claim.effect, marks_of(claim), words);
+  return text(words) + draw_interval(claim.effect, marks_of(claim), words, scale);
+}
+
+// Of the parts of a claim that are told in this unit.
+IntervalScale scale_of(const std::vector<ClaimResult>& parts, const std::string& unit) {
+  IntervalScale scale;
+  for (const auto& part : parts)
+    if (part.unit == unit && std::isfinite(part.effect.value)) scale.take(part.effect, marks_of(part));
+  return scale;
 }
 
 Html fact_row(const std::string& name, const Html& value) {
@@ -79,7 +87,8 @@ std::string p_text(const ClaimResult& claim) {
 
 Html number_rows(const ClaimResult& claim) {
   Html out;
-  if (!std::isnan(claim.effect.value)) out += fact_row("Measured", measured(claim));
+  if (!std::isnan(claim.effect.value))
+    out += fact_row("Measured", measured(claim, scale_of({claim}, claim.unit)));
   if (!std::isnan(claim.effect_size)) out += fact_row("Effect size (d_z)", text(number(claim.effect_size, 3)));
   if (!std::isnan(claim.p)) out += fact_row("p", text(p_text(claim)));
   if (claim.seeds == 0) return out;
@@ -101,9 +110,9 @@ Html facts(const ClaimResult& claim) {
 Html parts_table(const ClaimResult& claim) {
   std::vector<std::vector<Html>> rows;
   for (const auto& part : claim.parts)
-    rows.push_back({text(part.experiment), badge(part.verdict), measured(part), text(part.comparison),
-                    text(p_text(part)), text(number(part.effect_size, 3)),
-                    text(fmt::format("{}", part.seeds))});
+    rows.push_back({text(part.experiment), badge(part.verdict),
+                    measured(part, scale_of(claim.parts, part.unit)), text(part.comparison), text(p_text(part)),
+                    text(number(part.effect_size, 3)), text(fmt::format("{}", part.seeds))});
   return table_of({"where", "verdict", "measured", "compared", "p", "d_z", "seeds"}, rows,
                   "Parts of this claim");
 }
@@ -159,11 +168,7 @@ Html claims_section(const std::vector<ClaimResult>* claims) {
   if (!claims) out = paragraph("No claims were judged: give their file with --claims.");
   if (claims && claims->empty()) out = paragraph("The claims file holds no claim.");
   if (claims && !claims->empty()) {
-    out += paragraph(
-        tally(*claims) +
-        " A claim holds here only if its whole 95 % interval lies on the claimed side; it does not hold if "
-        "the whole interval lies on the other one; else it is not shown. The p values marked Holm are "
-        "adjusted for the number of claims.");
+    out += paragraph(tally(*claims) + " " + claims_rule());
     const auto order = sorted(*claims);
     out += overview(order);
     for (const ClaimResult* claim : order) out += card(*claim);

@@ -1,5 +1,6 @@
 // The first paragraph: what was compared.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -31,18 +32,28 @@ std::string states_of(const Experiment& experiment) {
   return out;
 }
 
+// One size if all arms have it, else one for each arm, in the arms' order.
+std::string sizes_of(const Experiment& experiment) {
+  std::vector<std::string> sizes;
+  for (const auto& arm : experiment.arms) {
+    std::vector<std::string> of_arm;
+    for (const auto& run : experiment.runs)
+      if (run.header.arm == arm)
+        of_arm.push_back(fmt::format("{:.2f}M", static_cast<double>(run.header.parameters_total) / 1e6));
+    sizes.push_back(fmt::format("{}", fmt::join(distinct(of_arm), " or ")));
+  }
+  return join(distinct(sizes).size() == 1 ? distinct(sizes) : sizes);
+}
+
 Grid experiments_grid(const Experiments& experiments) {
   Grid grid{.titles = {"experiment", "arms", "sweep points", "seeds", "runs", "parameters"}};
   for (const auto& experiment : experiments) {
-    std::vector<std::string> points, sizes;
-    for (const auto& run : experiment.runs) {
-      points.push_back(run.header.sweep_point);
-      sizes.push_back(fmt::format("{:.2f}M", static_cast<double>(run.header.parameters_total) / 1e6));
-    }
+    std::vector<std::string> points;
+    for (const auto& run : experiment.runs) points.push_back(run.header.sweep_point);
     const size_t swept = distinct(points).size();
     grid.lines.push_back(
         {.cells = {experiment.name, join(experiment.arms), fmt::format("{}", std::max<size_t>(1, swept)),
-                   seeds_of(experiment), states_of(experiment), listed(distinct(sizes), 4)}});
+                   seeds_of(experiment), states_of(experiment), sizes_of(experiment)}});
   }
   return grid;
 }

@@ -1,6 +1,8 @@
 // Problems that arms disagree on, side by side.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "report/disagreements.h"
 #include "report/sections.h"
 #include "report/tables.h"
@@ -49,6 +51,11 @@ Grid count_grid(const Disagreements& found) {
   return grid;
 }
 
+bool any_differs(const Disagreements& found) {
+  return std::any_of(found.counts.begin(), found.counts.end(),
+                     [](const DisagreementCount& row) { return row.only_first + row.only_arm > 0; });
+}
+
 Html samples_of(const Experiment& experiment) {
   const Disagreements found = find_disagreements(experiment, most_samples);
   Html out = element("h3", text(experiment.name));
@@ -58,7 +65,12 @@ Html samples_of(const Experiment& experiment) {
                "No problem was asked of two arms with the same seed, so there is nothing to lay side by side.");
   out +=
       table_of(count_grid(found), experiment.name + ": disagreements with " + found.first + ", over all seeds");
-  if (found.samples.empty()) return out + paragraph("All arms got the same problems right.");
+  if (found.samples.empty())
+    return out +
+           paragraph(any_differs(found)
+                         ? "What the arms replied to these problems is not in the files: an archive may hold "
+                           "how replies were judged without their texts (export_runs --replies)."
+                         : "All arms got the same problems right.");
   out +=
       paragraph(fmt::format("{} of them, evenly over arms and over which one is right:", found.samples.size()));
   for (const auto& sample : found.samples) out += draw(sample);

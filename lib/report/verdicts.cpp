@@ -20,14 +20,11 @@ Html losses(const Experiment& experiment) {
   if (table.rows.empty()) out += paragraph("No run of this experiment is finished yet.");
   if (!table.rows.empty()) {
     out += table_of(value_grid(table), experiment.name + ": what arms cost and reach");
-    out += element("p", {{"class", "note"}},
-                   text("Mean ± half of the 95 % interval over seeds (Student's t). Cache (numbers) and FLOPs: "
-                        "per token."));
+    out += element("p", {{"class", "note"}}, text(value_note(table)));
   }
   if (const Grid differences = difference_grid(table); !differences.lines.empty()) {
     out += table_of(differences, experiment.name + ": difference to " + table.baseline);
-    out += element("p", {{"class", "note"}},
-                   text("Paired t tests over equal seeds; p is not corrected for the number of comparisons."));
+    out += element("p", {{"class", "note"}}, text(difference_note(table)));
   }
   return out + list_of(table.notes, "") + list_of(table.warnings, "Warning: ");
 }

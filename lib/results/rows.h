@@ -75,6 +75,18 @@ struct ProblemRow {
   }
 };
 
+// Of a ProblemRow what tells who was right, which is read without the texts.
+struct AnswerRow {
+  int64_t step = 0, index = 0, correct = 0;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"step", "step of the evaluation"}, self.step);
+    visit(Key{"index", "number of the problem in its data set"}, self.index);
+    visit(Key{"correct", "1: right, 0: wrong"}, self.correct);
+  }
+};
+
 // The one row of /status.
 struct StatusRow {
   int64_t state = 0, last_step = 0;

@@ -101,6 +101,8 @@ RunTables open_tables(hid_t file) {
                            : hdf5::Table{}};
 }
 
+hdf5::Table open_answers(hid_t file) { return hdf5::Table::open(file, "problems", columns_of<AnswerRow>()); }
+
 hdf5::Table open_status(hid_t file) { return hdf5::Table::open(file, "status", columns_of<StatusRow>()); }
 
 std::string read_format(hid_t file) {

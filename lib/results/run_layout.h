@@ -24,6 +24,8 @@ std::vector<int64_t> problem_widths(const RunHeader& header);
 RunTables write_layout(hid_t file, const RunHeader& header, const StatusRow& status);
 RunTables open_tables(hid_t file);
 hdf5::Table open_status(hid_t file);
+// Of the table of problems the columns of AnswerRow.
+hdf5::Table open_answers(hid_t file);
 RunHeader read_header(hid_t file);
 // What the file says it is; "" if it says nothing.
 std::string read_format(hid_t file);

@@ -66,6 +66,7 @@ void drop_uncommitted(RunRecord& record) {
   std::set<int64_t> committed;
   for (const auto& row : record.evaluations) committed.insert(row.step);
   std::erase_if(record.problems, [&](const ProblemRow& row) { return !committed.count(row.step); });
+  std::erase_if(record.answers, [&](const AnswerRow& row) { return !committed.count(row.step); });
 }
 
 void read_status(hid_t file, RunRecord& record) {
@@ -97,6 +98,7 @@ RunRecord read_once(const fs::path& path, Extent extent) {
   record.nonfinite = ordered_rows(tables.nonfinite);
   // Evaluations before problems: then the problems of each evaluation that is seen are there too.
   record.evaluations = whole_rows(read_rows<EvaluationRow>(tables.evaluations));
+  record.answers = read_rows<AnswerRow>(open_answers(file));
   if (extent == Extent::problems) record.problems = read_rows<ProblemRow>(tables.problems);
   drop_uncommitted(record);
   return record;

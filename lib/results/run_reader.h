@@ -15,7 +15,8 @@ struct RunRecord {
   std::vector<TrainRow> train;
   std::vector<NonfiniteRow> nonfinite;  // steps that were not applied, by step
   std::vector<EvaluationRow> evaluations;
-  std::vector<ProblemRow> problems;  // of committed evaluations
+  std::vector<ProblemRow> problems;  // of committed evaluations, where their texts were asked for
+  std::vector<AnswerRow> answers;    // of committed evaluations: problems without their texts
   RunState state = RunState::running;
   int64_t last_step = 0;
   std::string message;

@@ -87,6 +87,19 @@ double resampled_mean(const CrossedScores& scores, std::vector<double>& column_s
   return sum / static_cast<double>(scores.values.size());
 }
 
+CrossedScores with_added_problems(const CrossedScores& scores, const Bounds& bounds) {
+  CrossedScores more{
+      .n_seeds = scores.n_seeds, .n_problems = scores.n_problems + 2 * bounds.added, .values = {}};
+  const auto added = static_cast<size_t>(bounds.added);
+  for (int64_t seed = 0; seed < scores.n_seeds; ++seed) {
+    const auto row = scores.values.begin() + seed * scores.n_problems;
+    more.values.insert(more.values.end(), row, row + scores.n_problems);
+    more.values.insert(more.values.end(), added, bounds.low);
+    more.values.insert(more.values.end(), added, bounds.high);
+  }
+  return more;
+}
+
 }  // namespace
 
 CrossedScores crossed_difference(const CrossedScores& x, const CrossedScores& y) {
@@ -107,13 +120,23 @@ CrossedMean crossed_mean(const CrossedScores& scores, double confidence) {
   const Variation variation = variation_of(scores, means);
   const double sum = variation.seed + variation.problem - variation.rest;
   result.standard_error = std::sqrt(sum / static_cast<double>(scores.values.size()));
-  result.interval.low = result.interval.high = means.all;
   if (sum == 0) return result;
+  result.centre = means.all;
   result.df = degrees_of_freedom(variation, sum);
   const double half = student_t_quantile((1 + confidence) / 2, result.df) * result.standard_error;
-  result.interval.low -= half;
-  result.interval.high += half;
+  result.interval.low = means.all - half;
+  result.interval.high = means.all + half;
   result.p = 2 * student_t_cdf(-std::abs(means.all) / result.standard_error, result.df);
+  return result;
+}
+
+CrossedMean crossed_mean(const CrossedScores& scores, const Bounds& bounds, double confidence) {
+  check(scores);
+  CrossedMean result = crossed_mean(with_added_problems(scores, bounds), confidence);
+  result.interval.value = mean_of(scores.values);
+  if (!result.interval.has_ends()) return result;
+  result.interval.low = std::max(bounds.low, result.interval.low);
+  result.interval.high = std::min(bounds.high, result.interval.high);
   return result;
 }
 

@@ -24,10 +24,11 @@ struct CrossedScores {
 CrossedScores crossed_difference(const CrossedScores& x, const CrossedScores& y);
 
 struct CrossedMean {
-  Interval interval;  // its n counts seeds; one seed or one problem: no ends
+  Interval interval;  // its n counts seeds; one seed or one problem, and equal scores: no ends
   double standard_error = not_known;
-  double df = not_known;  // crossed_mean only
-  double p = not_known;   // the same: two-sided, that the mean is 0
+  double centre = not_known;  // crossed_mean only: of its t; differs from the value where problems were added
+  double df = not_known;      // crossed_mean only
+  double p = not_known;       // the same: two-sided, that the mean is 0
 };
 
 // The mean under y = μ + seed + problem + rest, all three random (two-way crossed random effects, one number a
@@ -38,6 +39,10 @@ struct CrossedMean {
 // Cameron, Gelbach and Miller's variance clustered two ways (2011, JBES 29, 238-249) is near to it where seeds
 // and problems are many. Of the two this is the one to report: it knows how little a few seeds say.
 CrossedMean crossed_mean(const CrossedScores& scores, double confidence = 0.95);
+// The same for scores within bounds, which are the one to take for answers that are right or wrong: the
+// interval and p are those of the scores with bounds.added problems at each end, in all seeds alike, cut to the
+// bounds; the value is that of the scores. So it has a width whatever the scores are, if there are two seeds.
+CrossedMean crossed_mean(const CrossedScores& scores, const Bounds& bounds, double confidence = 0.95);
 
 // The pigeonhole bootstrap (Owen 2007, Annals of Applied Statistics 1, 386-411): seeds and problems are drawn
 // with replacement, independently, and the cells where drawn ones meet make the mean; the interval lies between

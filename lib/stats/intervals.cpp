@@ -12,11 +12,12 @@
 namespace attnlab {
 namespace {
 
-// Differences that are all equal have no spread that chance could be measured by.
-void test_without_spread(PairedDifference& result, double mean) {
-  result.p = mean == 0 ? 1 : 0;
-  result.p_greater = mean > 0 ? 0 : 1;
-  result.t = mean == 0 ? 0 : std::copysign(std::numeric_limits<double>::infinity(), mean);
+// What a difference of two of these values may be off by.
+double rounding_of(std::span<const double> x, std::span<const double> y) {
+  double largest = 0;
+  for (const auto& values : {x, y})
+    for (const double value : values) largest = std::max(largest, std::abs(value));
+  return 4 * std::numeric_limits<double>::epsilon() * largest;
 }
 
 }  // namespace
@@ -44,10 +45,22 @@ Interval mean_interval(std::span<const double> values, double confidence) {
   ATTNLAB_CHECK(confidence > 0 && confidence < 1);
   const MeanError found = mean_and_error(values);
   Interval interval{.value = found.mean, .n = static_cast<int64_t>(values.size())};
-  if (values.size() < 2 || std::isnan(found.mean)) return interval;
+  if (values.size() < 2 || std::isnan(found.mean) || found.standard_error == 0) return interval;
   const double t = student_t_quantile((1 + confidence) / 2, static_cast<double>(values.size() - 1));
   interval.low = found.mean - t * found.standard_error;
   interval.high = found.mean + t * found.standard_error;
+  return interval;
+}
+
+Interval bounded_mean_interval(std::span<const double> values, const Bounds& bounds, double confidence) {
+  Interval interval{.value = mean_and_error(values).mean, .n = static_cast<int64_t>(values.size())};
+  if (values.empty() || std::isnan(interval.value)) return interval;
+  std::vector<double> all(values.begin(), values.end());
+  for (const double end : {bounds.low, bounds.high})
+    all.insert(all.end(), static_cast<size_t>(bounds.added), end);
+  const Interval shifted = mean_interval(all, confidence);
+  interval.low = std::max(bounds.low, shifted.low);
+  interval.high = std::min(bounds.high, shifted.high);
   return interval;
 }
 
@@ -58,11 +71,13 @@ PairedDifference paired_difference(std::span<const double> x, std::span<const do
   PairedDifference result{.difference = mean_interval(differences, confidence)};
   const MeanError found = mean_and_error(differences);
   if (std::isnan(found.standard_error)) return result;
-  result.df = static_cast<double>(x.size() - 1);
-  if (found.standard_error == 0) {
-    test_without_spread(result, found.mean);
+  if (found.standard_error <= rounding_of(x, y)) {
+    result.difference.low = result.difference.high = not_known;
     return result;
   }
+  result.student = found;
+  result.df = static_cast<double>(x.size() - 1);
+  result.effect_size = found.mean / (found.standard_error * std::sqrt(static_cast<double>(x.size())));
   result.t = found.mean / found.standard_error;
   // Lower tails, which keep their digits where a p is tiny.
   result.p = 2 * student_t_cdf(-std::abs(result.t), result.df);
@@ -99,7 +114,9 @@ Interval clopper_pearson_interval(int64_t k, int64_t n, double confidence) {
 }
 
 Verdict verdict_of(const Interval& difference) {
-  if (difference.n < 2 || !difference.has_ends()) return Verdict::not_enough_runs;
+  if (difference.n < 2 || std::isnan(difference.value)) return Verdict::not_enough_runs;
+  if (!difference.has_ends())
+    return difference.value == 0 ? Verdict::no_difference_shown : Verdict::no_interval;
   if (difference.high < 0) return Verdict::lower;
   if (difference.low > 0) return Verdict::higher;
   return Verdict::no_difference_shown;

@@ -180,5 +180,30 @@ TEST_CASE("evaluations at no common place of the axis are said to compare nothin
   CHECK(compare_curves(runs, "heldout", {}).notes.empty());
 }
 
+TEST_CASE("intervals of accuracy curves know of the problems, between evaluations, too") {
+  auto runs = test::curve_runs();
+  for (auto& run : runs)  // b solves one problem more with each seed
+    if (run.header.arm == "b") {
+      run.answers.clear();
+      for (auto& row : run.evaluations) {
+        row.accuracy = 0.5;
+        test::add_answers(run, row.step, 4, 0.5);
+      }
+    }
+  const CurveComparison found = compare_curves(runs, "accuracy", {});
+  const auto arms = found.at_point("");
+  REQUIRE(arms.size() == 2);
+  for (const double x : {10.0, 14.0}) {
+    const Interval difference = difference_at(*arms[1], *arms[0], x);
+    CHECK(difference.value == Approx(25));
+    CHECK(difference.low < -10);
+    CHECK(difference.high > 50);
+    CHECK(mean_at(*arms[1], x).half_width() > 10);
+  }
+  for (auto& run : runs) run.answers.clear();
+  const CurveComparison unknown = compare_curves(runs, "accuracy", {});
+  CHECK_FALSE(difference_at(*unknown.at_point("")[1], *unknown.at_point("")[0], 10).has_ends());
+}
+
 }  // namespace
 }  // namespace attnlab

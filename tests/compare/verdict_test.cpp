@@ -38,6 +38,8 @@ RunRecord make_run(const Spec& spec) {
                              .heldout_tokens = 9,
                              .accuracy = spec.accuracy,
                              .problems = 4});
+  test::add_answers(run, 10, 4, 1);
+  test::add_answers(run, 20, 4, spec.accuracy);
   return run;
 }
 
@@ -224,12 +226,80 @@ TEST_CASE("the text shows values, spread, difference and word") {
     const double noise = 0.001 * static_cast<double>(run.header.seed);
     run.evaluations.back().heldout_loss = (run.header.arm == "a" ? 2 : 1.5 - noise) + 0.1 * noise;
     run.evaluations.back().accuracy = 0.25;
+    run.answers.clear();
+    test::add_answers(run, 20, 4, 0.25);
   }
   const std::string text = format_verdict(compare_arms(runs), TableStyle::text);
-  CHECK_THAT(text,
-             ContainsSubstring("70.00k") && ContainsSubstring("6.10M") && ContainsSubstring("25.00 ±0.00"));
+  CHECK_THAT(text, ContainsSubstring("70.00k") && ContainsSubstring("6.10M") && ContainsSubstring("25.00 ["));
   CHECK_THAT(text, ContainsSubstring("-0.5010") && ContainsSubstring("lower") && ContainsSubstring("minus a"));
   CHECK_THAT(text, ContainsSubstring("accuracy, points") && ContainsSubstring("no difference shown"));
+}
+
+const ArmSummary& only_other(const VerdictTable& table) {
+  REQUIRE(table.rows.size() == 2);
+  return table.rows[1];
+}
+
+// Two arms with two seeds on 20 problems; b solves one more with each, c and d answer alike.
+TEST_CASE("one problem more with each of two seeds is no certain difference in accuracy") {
+  std::vector<RunRecord> runs;
+  for (int64_t seed = 0; seed < 2; ++seed)
+    for (int64_t arm = 0; arm < 2; ++arm) {
+      RunRecord run = make_run({.arm = arm == 0 ? "a" : "b", .arm_index = arm, .seed = seed});
+      run.answers.clear();
+      run.evaluations.back().problems = 20;
+      run.evaluations.back().accuracy = static_cast<double>(10 + seed + arm) / 20;
+      test::add_answers(run, 20, 20, run.evaluations.back().accuracy);
+      runs.push_back(std::move(run));
+    }
+  const PairedDifference& found = only_other(compare_arms(runs)).difference(Metric::accuracy);
+  CHECK(found.difference.value == Approx(0.05));
+  CHECK(found.difference.n == 2);
+  CHECK(found.difference.low < -0.05);
+  CHECK(found.difference.high > 0.1);
+  CHECK(found.p > 0.3);
+  CHECK(verdict_of(found.difference) == Verdict::no_difference_shown);
+  CHECK_THAT(format_verdict(compare_arms(runs), TableStyle::text),
+             ContainsSubstring("accuracies over seeds and problems"));
+}
+
+TEST_CASE("arms that are alike in all seeds, or all right, claim no certainty") {
+  std::vector<RunRecord> runs;
+  for (int64_t seed = 0; seed < 3; ++seed) {
+    const double luck = 0.01 * static_cast<double>(seed);
+    runs.push_back(make_run({.arm = "a", .seed = seed, .heldout_loss = 2 + luck, .accuracy = 1}));
+    runs.push_back(make_run({.arm = "b",
+                             .arm_index = 1,
+                             .seed = seed,
+                             .training_loss = 1.5,
+                             .heldout_loss = 2 + luck,
+                             .accuracy = 1}));
+  }
+  const VerdictTable table = compare_arms(runs);
+  const ArmSummary& b = only_other(table);
+  CHECK(b.value(Metric::accuracy).value == 1);
+  CHECK(b.value(Metric::accuracy).low < 0.9);
+  CHECK(b.value(Metric::accuracy).high == 1);
+  CHECK(b.difference(Metric::accuracy).difference.low < -0.1);
+  CHECK(b.difference(Metric::accuracy).difference.high > 0.1);
+  CHECK_FALSE(b.difference(Metric::heldout_loss).difference.has_ends());
+  CHECK(verdict_of(b.difference(Metric::heldout_loss).difference) == Verdict::no_difference_shown);
+  CHECK(verdict_of(b.difference(Metric::training_loss).difference) == Verdict::no_interval);
+  CHECK(std::isnan(b.difference(Metric::training_loss).p));
+  CHECK_THAT(format_verdict(table, TableStyle::text),
+             ContainsSubstring("no interval") && ContainsSubstring("tell nothing of their scatter"));
+}
+
+TEST_CASE("accuracies without answers by problem have no interval, and that is said") {
+  auto runs = two_arms();
+  for (auto& run : runs) run.answers.clear();
+  const VerdictTable table = compare_arms(runs);
+  CHECK_FALSE(table.rows.at(1).value(Metric::accuracy).has_ends());
+  CHECK_FALSE(table.rows.at(1).difference(Metric::accuracy).difference.has_ends());
+  REQUIRE(table.warnings.size() == 2);
+  CHECK_THAT(table.warnings[0], ContainsSubstring("do not tell which problems were solved"));
+  runs.resize(1);
+  CHECK_FALSE(compare_arms(runs).rows.at(0).value(Metric::accuracy).has_ends());
 }
 
 }  // namespace

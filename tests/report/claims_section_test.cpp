@@ -65,9 +65,24 @@ TEST_CASE("a claim's parts have their own numbers and verdicts") {
   const std::vector<ClaimResult> claims{whole};
   const std::string markup = claims_section(&claims).markup();
   CHECK_THAT(markup, ContainsSubstring("another place"));
+  CHECK_THAT(markup, ContainsSubstring("adjusted by Holm for all tests of these claims, is at most 0.05"));
   CHECK_THAT(markup, ContainsSubstring("Why, part by part"));
   CHECK(markup.find("NaN") == std::string::npos);
   CHECK(markup.find("nan") == std::string::npos);
+}
+
+TEST_CASE("the intervals of a claim's parts in one unit share a scale") {
+  ClaimResult whole = claim_of("w", ClaimVerdict::holds);
+  whole.parts = {claim_of("p", ClaimVerdict::holds), claim_of("q", ClaimVerdict::holds),
+                 claim_of("r", ClaimVerdict::holds)};
+  whole.parts[1].effect = {.value = 50, .low = 4, .high = 96, .n = 3};
+  whole.parts[2].unit = "nats per token";
+  const std::vector<ClaimResult> claims{whole};
+  const std::string markup = claims_section(&claims).markup();
+  // Of 0 … 96 points 4 are a 24th of 192; of 0 … 4 nats they are all of it.
+  CHECK_THAT(markup, ContainsSubstring("d=\"M36.0 32H42.0"));
+  CHECK_THAT(markup, ContainsSubstring("d=\"M42.0 32H226.0"));
+  CHECK_THAT(markup, ContainsSubstring("d=\"M82.0 32H226.0"));
 }
 
 TEST_CASE("without a claims file, and with an empty one, a sentence says so") {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "report/sample_results.h"
+#include "report/sections.h"
 
 using namespace attnlab;
 using namespace attnlab::report;
@@ -83,4 +84,19 @@ TEST_CASE("seeds that only one arm has are not compared") {
   test::write_result(folder.path(), {.arm = "mla", .arm_index = 1, .seed = 1});
   const auto experiments = grouped(folder.path());
   CHECK(find_disagreements(experiments[0]).counts.empty());
+}
+
+TEST_CASE("where files hold no replies that is said, and not that the arms agree") {
+  const test::TemporaryFolder folder;
+  test::write_result(folder.path(), {});
+  test::write_result(folder.path(), {.arm = "mla", .arm_index = 1});
+  auto experiments = grouped(folder.path());
+  for (auto& run : experiments[0].runs)
+    for (auto& row : run.problems) row.output.clear();
+  const std::string absent = samples_section(experiments).markup();
+  CHECK_THAT(absent,
+             ContainsSubstring("is not in the files") && !ContainsSubstring("got the same problems right"));
+  for (auto& run : experiments[0].runs)
+    for (auto& row : run.problems) row.correct = 1;
+  CHECK_THAT(samples_section(experiments).markup(), ContainsSubstring("All arms got the same problems right"));
 }

@@ -178,3 +178,15 @@ TEST_CASE("figures are inside the page, with the first 200 rows of their numbers
   CHECK_THROWS_WITH(make_report({.figures = folder.path() / "none"}),
                     ContainsSubstring("expected a folder with NAME.svg"));
 }
+
+TEST_CASE("the head lists parameters in the order of the arms") {
+  const test::TemporaryFolder folder;
+  test::write_result(folder.path(), {.arm = "z_first"});
+  test::write_result(folder.path(), {.arm = "a_second", .arm_index = 1});
+  auto runs = read_runs(folder.path(), true);
+  for (auto& run : runs) run.header.parameters_total = run.header.arm == "z_first" ? 1'000'000 : 2'000'000;
+  ReportInput input;
+  input.runs = std::move(runs);
+  const std::string page = make_report(std::move(input));
+  CHECK_THAT(page, ContainsSubstring("z_first, a_second") && ContainsSubstring("1.00M, 2.00M"));
+}

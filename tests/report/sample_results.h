@@ -50,7 +50,7 @@ inline TrainRow report_train_row(const ResultRun& run, int64_t step) {
   const double noise = Random(static_cast<uint64_t>(run.seed), static_cast<uint64_t>(step)).uniform() - 0.5;
   return {.step = step,
           .tokens = step * 1000,
-          .loss = 1 + std::exp(-x / 20) - 0.01 * arm + 0.05 * noise,
+          .loss = 1 + std::exp(-x / 20) - 0.01 * arm * (1 + 0.1 * static_cast<double>(run.seed)) + 0.05 * noise,
           .learning_rate = 1e-3,
           .gradient_norm = 1,
           .tokens_per_second = 1e5,

@@ -111,17 +111,46 @@ TEST_CASE("one seed or one problem gives no interval over both") {
     check_close(crossed_mean(scores).interval.value, 2.0 / 3);
     CHECK_FALSE(crossed_mean(scores).interval.has_ends());
     CHECK_FALSE(crossed_bootstrap(scores).interval.has_ends());
-    CHECK(verdict_of(crossed_mean(scores).interval) == Verdict::not_enough_runs);
+  }
+  CHECK(verdict_of(crossed_mean({1, 3, {0, 1, 1}}).interval) == Verdict::not_enough_runs);
+  CHECK(verdict_of(crossed_mean({3, 1, {0, 1, 1}}).interval) == Verdict::no_interval);
+}
+
+TEST_CASE("scores without spread give no ends, and within bounds ends with a width") {
+  const CrossedScores scores{2, 3, Values(6, 0.25)};
+  CHECK_FALSE(crossed_mean(scores).interval.has_ends());
+  CHECK(std::isnan(crossed_mean(scores).p));
+  CHECK(crossed_bootstrap(scores, {.resamples = 20}).interval.half_width() ==
+        0);  // what it resamples is all equal
+  const CrossedMean within = crossed_mean(scores, share_bounds);
+  CHECK(within.interval.value == 0.25);
+  CHECK(within.interval.low < 0.25);
+  CHECK(within.interval.high > 0.25);
+}
+
+TEST_CASE("one problem more with each of two seeds is no certain difference") {
+  // The same of 20 problems, or another one with the other seed: means +0.05 and +0.05.
+  for (const size_t other : {20, 27}) {
+    CrossedScores difference{2, 20, Values(40, 0)};
+    difference.values[0] = difference.values[other] = 1;
+    const CrossedMean found = crossed_mean(difference, difference_bounds);
+    CHECK(found.interval.value == 0.05);
+    CHECK(found.interval.low < -0.05);
+    CHECK(found.interval.high > 0.1);
+    CHECK(found.p > 0.3);
   }
 }
 
-TEST_CASE("scores without spread give ends without width") {
-  const CrossedScores scores{2, 3, Values(6, 0.25)};
-  for (const CrossedMean& found : {crossed_mean(scores), crossed_bootstrap(scores, {.resamples = 20})}) {
-    CHECK(found.interval.low == 0.25);
-    CHECK(found.interval.high == 0.25);
-    CHECK(found.standard_error == 0);
-  }
+TEST_CASE("within bounds the interval is that with a problem at each end added") {
+  const CrossedScores scores{2, 2, {1, 0, 0, 0}}, added{2, 4, {1, 0, -1, 1, 0, 0, -1, 1}};
+  const CrossedMean found = crossed_mean(scores, difference_bounds), plain = crossed_mean(added);
+  CHECK(found.interval.value == 0.25);
+  check_close(found.centre, 0.125);
+  check_close(found.standard_error, plain.standard_error);
+  check_close(found.interval.low, std::max(-1.0, plain.interval.low));
+  check_close(found.interval.high, std::min(1.0, plain.interval.high));
+  CHECK(found.p == plain.p);
+  CHECK_FALSE(crossed_mean({1, 20, Values(20, 1)}, share_bounds).interval.has_ends());
 }
 
 TEST_CASE("crossed means refuse shapes and numbers that cannot be") {
@@ -163,6 +192,82 @@ TEST_CASE("the interval of a crossed mean covers the truth as often as it says")
   check_close(found.mean_variance, many.variance_of_mean(), 4 * 2.02 / 9.6 / std::sqrt(1000.0));
   const Coverage few = coverage({5, 60, 1, 2, 1}, 1000, [](const CrossedScores& s) { return crossed_mean(s); });
   CHECK(std::abs(few.share - 0.95) < allowed(1000));
+}
+
+// Two arms whose answers are right with probabilities 1 / (1 + e^-z): z = ability + ease of the problem + luck
+// of the seed. Both arms have the same problems, and luck of their own; the one is better by `advantage`.
+struct Exam {
+  int64_t n_seeds, n_problems;
+  double ability, ease, luck, advantage = 0;
+};
+
+CrossedScores answers(const Exam& exam, double ability, const Values& ease, Random& random) {
+  CrossedScores scores{exam.n_seeds, exam.n_problems, {}};
+  for (int64_t seed = 0; seed < exam.n_seeds; ++seed) {
+    const double luck = exam.luck * normal_values(1, 1, random)[0];
+    for (const double problem : ease)
+      scores.values.push_back(random.uniform() < 1 / (1 + std::exp(-ability - problem - luck)));
+  }
+  return scores;
+}
+
+// The share that an arm solves in the long run, over ease and luck: of 4000 quantiles of their sum.
+double long_run_share(const Exam& exam, double ability) {
+  const double deviation = std::hypot(exam.ease, exam.luck);
+  double sum = 0;
+  for (int i = 0; i < 4000; ++i)
+    sum += 1 / (1 + std::exp(-ability - deviation * normal_quantile((i + 0.5) / 4000)));
+  return sum / 4000;
+}
+
+Values means_of_seeds(const CrossedScores& scores) {
+  Values means(static_cast<size_t>(scores.n_seeds), 0);
+  for (size_t i = 0; i < scores.values.size(); ++i)
+    means[i / static_cast<size_t>(scores.n_problems)] +=
+        scores.values[i] / static_cast<double>(scores.n_problems);
+  return means;
+}
+
+// How often intervals hold the truth: of the difference, of it by the seeds' means alone, of one arm's share.
+struct ExamCoverage {
+  double bounded = 0, seeds_alone = 0, share = 0;
+};
+
+ExamCoverage exam_coverage(const Exam& exam, int64_t experiments) {
+  const double better = exam.ability + exam.advantage, truth = long_run_share(exam, better);
+  const double true_difference = truth - long_run_share(exam, exam.ability);
+  ExamCoverage found;
+  const auto holds = [&](double low, double high, double value) {
+    return (low <= value && value <= high) / static_cast<double>(experiments);
+  };
+  for (int64_t i = 0; i < experiments; ++i) {
+    Random random(static_cast<uint64_t>(i));
+    const Values ease = normal_values(exam.n_problems, exam.ease, random);
+    const CrossedScores x = answers(exam, better, ease, random), y = answers(exam, exam.ability, ease, random);
+    const CrossedScores difference = crossed_difference(x, y);
+    const Interval bounded = crossed_mean(difference, difference_bounds).interval;
+    const Interval share = crossed_mean(x, share_bounds).interval;
+    found.bounded += holds(bounded.low, bounded.high, true_difference);
+    found.share += holds(share.low, share.high, truth);
+    const MeanError seeds = mean_and_error(means_of_seeds(difference));
+    const double half = seeds.standard_error * student_t_quantile(0.975, static_cast<double>(exam.n_seeds - 1));
+    found.seeds_alone += holds(seeds.mean - half, seeds.mean + half, true_difference);
+  }
+  return found;
+}
+
+TEST_CASE(
+    "intervals of answers that are right or wrong cover the truth, with two seeds and few problems, too") {
+  // Hard, middling and easy problems; the last ones are solved almost always, where most differences are 0.
+  for (const Exam& exam : {Exam{2, 20, 0, 1, 0}, Exam{2, 20, 0, 2, 1, 0.5}, Exam{3, 20, -3, 1, 0.3, 1},
+                           Exam{5, 60, 1, 2, 0.5, 0.5}, Exam{2, 20, 3, 1, 0, 1}, Exam{3, 20, 4, 1, 0.3}}) {
+    CAPTURE(exam.n_seeds, exam.n_problems, exam.ability, exam.luck);
+    const ExamCoverage found = exam_coverage(exam, 1000);
+    CHECK(found.bounded > 0.95 - allowed(1000));
+    CHECK(found.share > 0.95 - allowed(1000));
+  }
+  // Seeds alone, without the problems' variance and the added problems, hold the truth far less often.
+  CHECK(exam_coverage({2, 20, 3, 1, 0, 1}, 1000).seeds_alone < 0.85);
 }
 
 TEST_CASE("the pigeonhole bootstrap is mildly conservative with many seeds") {

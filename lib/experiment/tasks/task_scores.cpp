@@ -39,7 +39,7 @@ Interval pass_interval(const std::vector<int64_t>& correct, int64_t samples, int
   }
   std::vector<double> values;
   for (const int64_t c : correct) values.push_back(pass_at_k(samples, c, k));
-  return mean_interval(values);
+  return bounded_mean_interval(values, share_bounds);
 }
 
 void add_replies(const TaskResult& result, std::vector<ScoreRow>& rows) {
