@@ -102,7 +102,7 @@ std::string panel_script(const AblationPanel& panel, const RunSet& runs, const s
 double left_margin(const RunSet& runs) {
   size_t longest = 0;
   for (const std::string& arm : runs.arms) longest = std::max(longest, arm.size());
-  return std::min(0.45, (0.26 + 0.055 * static_cast<double>(longest)) / style::width_in);
+  return std::min(0.45, (0.26 + 0.055 * static_cast<double>(longest)) / style::layout_width_in());
 }
 
 std::string caption_of(const std::vector<AblationPanel>& panels, const std::string& note) {
@@ -122,6 +122,7 @@ Drawing draw(const std::vector<AblationPanel>& panels, const RunSet& runs, size_
       style::frame(drawing.script, title_of("Difference to " + runs.arms.front(), runs, runs.points[point]),
                    caption_of(panels, note), 0, body_in, axis_in);
   drawing.height_in = frame.height_in;
+  drawing.words = frame.words;
   drawing.script += fmt::format(
       "unset key\nset lmargin at screen {:.4f}\nset border 1\nset grid noytics xtics lc rgb '#d9d9d9' lw 0.4 "
       "dt solid\nset arrow from 0, graph 0 to 0, graph 1 nohead lc rgb '#000000' lw 0.8 back\nset multiplot\n",

@@ -59,7 +59,9 @@ std::string caption_of(const RunSet& runs, int64_t problems) {
     cells.push_back(&cell);
     (cell.runs.size() == 1 ? single : several) = true;
   }
-  const char* over = !single ? "seeds" : several ? "seeds or problems" : "problems";
+  const char* over = !single   ? "seeds and problems"
+                     : several ? "problems, of several seeds over both"
+                               : "problems";
   return fmt::format("{}; {} problems; 95 % interval over {}", count_seeds(cells), problems, over);
 }
 

@@ -53,15 +53,15 @@ std::vector<CachePanel> score_panels(const RunSet& runs, const std::vector<ArmSc
                              .seeds = score.seeds,
                              .problems = score.problems,
                              .bytes = bytes_of(cell_at(runs, score.arm, score.point)),
-                             .value = score.value,
-                             .shown = cut_to_percents(score.value)});
+                             .value = score.value});
   }
   return panels;
 }
 
 std::vector<CachePanel> panels_of(const RunSet& runs, const std::vector<ArmScore>& scores) {
   std::vector<CachePanel> panels = score_panels(runs, scores);
-  CachePanel loss{.measure = "held-out loss", .y_label = "nats per token", .points = {}};
+  CachePanel loss{
+      .measure = "held-out loss", .y_label = "loss (nats/token)", .points = {}, .lower_is_better = true};
   for (const RunCell& cell : runs.cells) {
     const Interval value = final_loss(cell);
     if (std::isnan(value.value)) continue;
@@ -69,8 +69,7 @@ std::vector<CachePanel> panels_of(const RunSet& runs, const std::vector<ArmScore
                            .point = cell.point,
                            .seeds = std::ssize(cell.runs),
                            .bytes = bytes_of(cell),
-                           .value = value,
-                           .shown = value});
+                           .value = value});
   }
   if (!loss.points.empty()) panels.push_back(std::move(loss));
   return panels;
@@ -95,17 +94,47 @@ std::string csv_of(const RunSet& runs, const std::vector<CachePanel>& panels) {
   return csv;
 }
 
+// Whether an arm has several sweep points at one size, where they would share a marker.
+bool points_coincide(const std::vector<CachePanel>& panels) {
+  for (const CachePanel& panel : panels) {
+    std::set<std::pair<size_t, double>> seen;
+    for (const CachePoint& point : panel.points)
+      if (!seen.insert({point.arm, point.bytes}).second) return true;
+  }
+  return false;
+}
+
+std::vector<CachePanel> at_point(std::vector<CachePanel> panels, size_t point) {
+  for (CachePanel& panel : panels)
+    std::erase_if(panel.points, [&](const CachePoint& other) { return other.point != point; });
+  std::erase_if(panels, [](const CachePanel& panel) { return panel.points.empty(); });
+  return panels;
+}
+
 }  // namespace
 
 Figure accuracy_cache(const RunSet& runs) {
   const std::vector<ArmScore> scores = scores_of(runs);
-  const std::vector<CachePanel> panels = panels_of(runs, first_protocols(scores));
+  const std::vector<CachePanel> panels = panels_of(runs, first_protocols(scores)),
+                                all = panels_of(runs, scores);
   if (panels.empty()) return {.drawings = {}, .missing = "no run has an accuracy, a task or a held-out loss"};
-  Drawing drawing =
-      draw_cache_panels(runs, panels, title_of("Scores and loss by cache", runs), caption_of(runs, scores));
-  drawing.name = file_name("accuracy_cache", runs);
-  drawing.csv = csv_of(runs, panels_of(runs, scores));
-  return {.drawings = {std::move(drawing)}, .missing = ""};
+  Figure made;
+  if (!points_coincide(panels)) {
+    made.drawings.push_back(
+        draw_cache_panels(runs, panels, title_of("Scores and loss by cache", runs), caption_of(runs, scores)));
+    made.drawings.back().name = file_name("accuracy_cache", runs);
+    made.drawings.back().csv = csv_of(runs, all);
+    return made;
+  }
+  for (size_t point = 0; point < runs.points.size(); ++point) {
+    const auto shown = at_point(panels, point);
+    if (shown.empty()) continue;
+    made.drawings.push_back(draw_cache_panels(
+        runs, shown, title_of("Scores and loss by cache", runs, runs.points[point]), caption_of(runs, scores)));
+    made.drawings.back().name = file_name("accuracy_cache", runs, point);
+    made.drawings.back().csv = csv_of(runs, at_point(all, point));
+  }
+  return made;
 }
 
 }  // namespace attnlab

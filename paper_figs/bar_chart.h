@@ -21,6 +21,7 @@ struct BarChart {
   std::string axis;                 // below them
   double axis_in = 0.12;            // height of both
   std::vector<Bar> bars;
+  bool own_scales = false;  // groups whose values lie far apart have axes of their own, one below the other
 };
 
 // `chart` has at least one bar. The drawing has no CSV yet.

@@ -22,13 +22,14 @@ struct CacheAxis {
   double share(double bytes) const {
     return log ? std::log(bytes / low) / std::log(high / low) : (bytes - low) / (high - low);
   }
-  double at(double share) const { return log ? low * std::pow(high / low, share) : low + share * (high - low); }
-  // Arms at one place stand side by side.
-  double x_of(const CachePoint& point) const {
-    const std::vector<size_t>& here = arms.at(point.bytes);
-    const auto rank = std::find(here.begin(), here.end(), point.arm) - here.begin();
-    return at(share(point.bytes) +
-              0.028 * (static_cast<double>(rank) - static_cast<double>(here.size() - 1) / 2));
+  // How many arms lie over this one at its places: their intervals stand on one line, the undermost with the
+  // widest ends.
+  size_t above(size_t arm) const {
+    size_t most = 0;
+    for (const auto& [bytes, here] : arms)
+      if (const auto at = std::find(here.begin(), here.end(), arm); at != here.end())
+        most = std::max(most, static_cast<size_t>(here.end() - at) - 1);
+    return most;
   }
 };
 
@@ -78,26 +79,84 @@ std::vector<CachePoint> points_of(const CachePanel& panel, size_t arm) {
   return points;
 }
 
-std::string data_blocks(const RunSet& runs, const CachePanel& panel, const CacheAxis& axis) {
+// Arms of one variant at different sizes, ascending: what a form reaches as its cache shrinks. Without a sweep,
+// whose points are joined by arm.
+std::vector<std::vector<CachePoint>> families_of(const RunSet& runs, const CachePanel& panel) {
+  std::map<std::string, std::vector<CachePoint>> by_variant;
+  if (runs.points.size() > 1) return {};
+  for (const RunCell& cell : runs.cells)
+    for (const CachePoint& point : points_of(panel, cell.arm))
+      by_variant[cell.runs.front()->header.variant].push_back(point);
+  std::vector<std::vector<CachePoint>> families;
+  for (auto& [variant, points] : by_variant) {
+    std::stable_sort(points.begin(), points.end(),
+                     [](const CachePoint& a, const CachePoint& b) { return a.bytes < b.bytes; });
+    const auto equal = [](const CachePoint& a, const CachePoint& b) { return a.bytes == b.bytes; };
+    // Of two arms with one size none is the one to join.
+    if (points.size() > 1 && std::adjacent_find(points.begin(), points.end(), equal) == points.end())
+      families.push_back(std::move(points));
+  }
+  return families;
+}
+
+std::string family_blocks(const std::vector<std::vector<CachePoint>>& families) {
   std::string out;
-  for (size_t arm = 0; arm < runs.arms.size(); ++arm) {
-    std::string values, ends;
-    for (const CachePoint& point : points_of(panel, arm)) {
-      const Interval& value = point.shown;
-      values += fmt::format("{} {}\n", axis.x_of(point), value.value);
-      if (value.has_ends()) ends += fmt::format("{} {} {}\n", axis.x_of(point), value.low, value.high);
-    }
-    out += fmt::format("$value{0} << EOD\n{1}EOD\n$ends{0} << EOD\n{2}EOD\n", arm, values, ends);
+  for (size_t i = 0; i < families.size(); ++i) {
+    out += fmt::format("$family{} << EOD\n", i);
+    for (const CachePoint& point : families[i]) out += fmt::format("{} {}\n", point.bytes, point.value.value);
+    out += "EOD\n";
   }
   return out;
 }
 
-std::string plot_command(const RunSet& runs, const CachePanel& panel, bool titles) {
-  std::vector<std::string> parts;
+constexpr const char* front_line = "lc rgb '#b3b3b3' lw 1.6 dt solid";
+
+// The best mean that is reached with at most so many bytes, as stairs.
+std::string front_block(const CachePanel& panel) {
+  std::map<double, double> best;  // at each size
+  for (const CachePoint& point : panel.points) {
+    const double value = panel.lower_is_better ? -point.value.value : point.value.value;
+    const auto [found, added] = best.emplace(point.bytes, value);
+    if (!added) found->second = std::max(found->second, value);
+  }
+  std::string out = "$front << EOD\n";
+  double reached = -INFINITY;
+  for (const auto& [bytes, value] : best) {
+    const double before = reached;
+    reached = std::max(reached, value);
+    const double sign = panel.lower_is_better ? -1 : 1;
+    if (std::isfinite(before)) out += fmt::format("{} {}\n", bytes, sign * before);
+    out += fmt::format("{} {}\n", bytes, sign * reached);
+  }
+  return out + "EOD\n";
+}
+
+std::string data_blocks(const RunSet& runs, const CachePanel& panel) {
+  std::string out;
+  for (size_t arm = 0; arm < runs.arms.size(); ++arm) {
+    std::string values, ends;
+    for (const CachePoint& point : points_of(panel, arm)) {
+      const Interval& value = point.value;
+      values += fmt::format("{} {}\n", point.bytes, value.value);
+      if (value.has_ends()) ends += fmt::format("{} {} {}\n", point.bytes, value.low, value.high);
+    }
+    out += fmt::format("$value{0} << EOD\n{1}EOD\n$ends{0} << EOD\n{2}EOD\n", arm, values, ends);
+  }
+  return out + front_block(panel) + family_blocks(families_of(runs, panel));
+}
+
+std::string plot_command(const RunSet& runs, const CachePanel& panel, const CacheAxis& axis, bool titles) {
+  std::vector<std::string> parts{fmt::format("$front using 1:2 {} with lines {}",
+                                             titles ? "title 'Pareto front'" : "notitle", front_line)};
+  const auto families = families_of(runs, panel);
+  for (size_t i = 0; i < families.size(); ++i)
+    parts.push_back(
+        fmt::format("$family{} using 1:2 notitle with lines {}", i, style::line(families[i].front().arm)));
   for (size_t arm = 0; arm < runs.arms.size(); ++arm) {
     const std::vector<CachePoint> points = points_of(panel, arm);
     if (std::any_of(points.begin(), points.end(), [](const CachePoint& p) { return p.value.has_ends(); }))
-      parts.push_back(fmt::format("$ends{} using 1:2:(0):($3-$2) notitle {}", arm, style::bar(arm)));
+      parts.push_back(
+          fmt::format("$ends{} using 1:2:(0):($3-$2) notitle {}", arm, style::bar(arm, axis.above(arm))));
   }
   for (size_t arm = 0; arm < runs.arms.size(); ++arm) {
     if (points_of(panel, arm).empty()) continue;
@@ -112,9 +171,9 @@ std::string plot_command(const RunSet& runs, const CachePanel& panel, bool title
 std::string y_axis(const CachePanel& panel, double middle) {
   double low = INFINITY, high = -INFINITY;
   for (const CachePoint& point : panel.points) {
-    const bool ends = point.shown.has_ends();
-    low = std::min({low, point.shown.value, ends ? point.shown.low : INFINITY});
-    high = std::max({high, point.shown.value, ends ? point.shown.high : -INFINITY});
+    const bool ends = point.value.has_ends();
+    low = std::min({low, point.value.value, ends ? point.value.low : INFINITY});
+    high = std::max({high, point.value.value, ends ? point.value.high : -INFINITY});
   }
   return style::y_axis(3, panel.y_label, middle, low, high, 5);
 }
@@ -128,9 +187,12 @@ Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& pan
   const CacheAxis axis = axis_of(panels);
   const double count = static_cast<double>(panels.size());
   std::string& script = drawing.script;
-  const style::Frame frame = style::frame(script, title, caption, style::key_rows(runs.arms),
+  std::vector<std::string> key = runs.arms;
+  key.emplace_back("Pareto front");
+  const style::Frame frame = style::frame(script, title, caption, style::key_rows(key),
                                           count * (name_in + panel_in) + (count - 1) * gap_in);
   drawing.height_in = frame.height_in;
+  drawing.words = frame.words;
   script += fmt::format("set xrange [{}:{}]\n{}set multiplot\n", axis.low, axis.high,
                         axis.log ? "set logscale x\n" : "");
   double top = frame.top;
@@ -138,13 +200,13 @@ Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& pan
     const bool last = i + 1 == panels.size();
     top -= style::from_bottom(frame, name_in);
     const double bottom = top - style::from_bottom(frame, panel_in);
-    script += data_blocks(runs, panels[i], axis);
+    script += data_blocks(runs, panels[i]);
     script += fmt::format("set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n", top, bottom);
     script += x_tics(axis, last) + (last ? style::x_name("cached bytes per token") : "");
-    script += fmt::format("set label 4 {} at screen 0.205, screen {:.4f} left font '{},{}'\n",
-                          style::quoted(panels[i].measure), top + style::from_bottom(frame, 0.08), style::font,
-                          style::small_font_pt);
-    script += y_axis(panels[i], (top + bottom) / 2) + plot_command(runs, panels[i], i == 0);
+    script += fmt::format("set label 4 {} at screen {:.4f}, screen {:.4f} left font '{},{}'\n",
+                          style::quoted(panels[i].measure), style::left_margin(),
+                          top + style::from_bottom(frame, 0.08), style::font, style::small_font_pt);
+    script += y_axis(panels[i], (top + bottom) / 2) + plot_command(runs, panels[i], axis, i == 0);
     script += "unset label\nunset key\n";
     top = bottom - style::from_bottom(frame, gap_in);
   }

@@ -11,17 +11,20 @@ namespace attnlab {
 struct CachePoint {
   size_t arm = 0, point = 0;
   int64_t seeds = 0, problems = 0;
-  double bytes = 0;       // per token
-  Interval value, shown;  // shown: as it can be drawn
+  double bytes = 0;  // per token
+  Interval value;
 };
 
 struct CachePanel {
   std::string measure, y_label;  // above the panel; the unit, at its axis
   std::vector<CachePoint> points;
+  bool lower_is_better = false;
 };
 
-// A point per arm and sweep point, with its interval; a line joins the points of an arm that a sweep gave
-// several sizes. The drawing has no name and no CSV yet.
+// A point per arm and sweep point, with its interval, at its own number of bytes; a line joins the points of an
+// arm that a sweep gave several sizes, and without a sweep arms of one variant at several sizes. Stairs show
+// the best mean that is reached with at most so many bytes (Pareto front). The drawing has no name and no CSV
+// yet.
 Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& panels, const std::string& title,
                           const std::string& caption);
 

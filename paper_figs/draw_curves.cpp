@@ -98,9 +98,11 @@ std::string plot_command(const RunSet& runs, const CurvePanel& panel, const Curv
   for (size_t i = skipped; i < panel.size(); ++i) {
     const size_t arm = panel[i].arm;
     const std::string title = differences ? "notitle" : "title " + style::quoted(runs.arms[arm]);
-    parts.push_back(fmt::format(
-        "${}{} using 1:2 {} with {}", block, arm, title,
-        ends == Ends::band ? "lines " + style::line(arm) : "linespoints " + style::line_and_point(arm)));
+    const std::string look = is_one_place(axes)
+                                 ? "points " + style::mark(arm)  // nothing to draw a line between
+                             : ends == Ends::band ? "lines " + style::line(arm)
+                                                  : "linespoints " + style::line_and_point(arm);
+    parts.push_back(fmt::format("${}{} using 1:2 {} with {}", block, arm, title, look));
   }
   if (!differences) add_marks(parts, panel, figure, axes);
   return fmt::format("plot {}\n", fmt::join(parts, ", "));
@@ -153,6 +155,7 @@ void write_script(Drawing& drawing, const RunSet& runs, const CurvePanel& panel,
       style::frame(script, title, caption_of(panel, figure, axes), style::key_rows(key_of(runs, panel, figure)),
                    upper_in + (two ? gap_in + lower_in : 0));
   drawing.height_in = frame.height_in;
+  drawing.words = frame.words;
   script += x_range(figure, axes);
   script += style::y_axis(3, figure.y_label, frame.top - style::from_bottom(frame, upper_in / 2),
                           axes.values.low, axes.values.high, 8);

@@ -13,10 +13,11 @@ namespace attnlab {
 
 // One picture, to be rendered in each format.
 struct Drawing {
-  std::string name;    // of the file, without an ending
-  double height_in;    // its width is style's
-  std::string script;  // gnuplot commands with the data, without terminal and output
-  std::string csv;     // the plotted numbers
+  std::string name;        // of the file, without an ending
+  double height_in;        // in a font of 7 points; its width is the page's (style.h)
+  std::string script;      // gnuplot commands with the data, without terminal and output
+  std::string csv;         // the plotted numbers
+  std::string words = "";  // title and caption
 };
 
 // One table, to be written in each format.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compare/answers.h"
+
 namespace attnlab {
 namespace {
 
@@ -30,7 +32,13 @@ Interval final_loss(const RunCell& cell) {
 
 Interval final_accuracy(const RunCell& cell) {
   const std::vector<double> after = percents(cell, false);
-  if (after.empty() || cell.runs.size() > 1) return mean_interval(after);
+  if (after.empty() || cell.runs.size() > 1) {
+    AnswersBySeed answers;
+    for (const RunRecord* run : cell.runs)
+      if (Answers found = last_answers(*run); !found.empty()) answers[run->header.seed] = std::move(found);
+    if (answers.size() > 1 && answers.size() == after.size()) return in_percent(share_right(answers));
+    return {.value = mean_and_error(after).mean, .n = std::ssize(after)};
+  }
   const EvaluationRow& row = cell.runs.front()->evaluations.back();
   return in_percent(wilson_interval(row.correct, row.problems));
 }
@@ -48,13 +56,6 @@ int64_t problems_asked(const RunCell& cell) {
 Interval in_percent(Interval share) {
   for (double* value : {&share.value, &share.low, &share.high}) *value *= 100;
   return share;
-}
-
-Interval cut_to_percents(Interval percent) {
-  if (!percent.has_ends()) return percent;
-  percent.low = std::max(0.0, percent.low);
-  percent.high = std::min(100.0, percent.high);
-  return percent;
 }
 
 std::string config_text(const RunRecord& run, const std::string& key) {

@@ -10,8 +10,8 @@ namespace attnlab {
 
 // NaN where a run of the cell has none. Nats per token.
 Interval final_loss(const RunCell& cell);
-// Percent, over the seeds that were asked problems after training; NaN if none was. One seed gives no interval
-// over seeds; the problems that it was asked do (Wilson's).
+// Percent, over the seeds that were asked problems after training; NaN if none was. The interval is for other
+// seeds and other problems (share_right), of one seed for other problems alone (Wilson's).
 Interval final_accuracy(const RunCell& cell);
 // Percent, mean over the seeds that were asked at step 0; NaN if none was.
 double accuracy_before(const RunCell& cell);
@@ -19,8 +19,6 @@ double accuracy_before(const RunCell& cell);
 int64_t problems_asked(const RunCell& cell);
 
 Interval in_percent(Interval share);
-// An interval over few seeds may reach beyond what a share can be; figures show it cut to 0 and 100.
-Interval cut_to_percents(Interval percent);
 
 // A text of a run's config; "" if it has none.
 std::string config_text(const RunRecord& run, const std::string& key);

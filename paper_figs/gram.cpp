@@ -112,10 +112,10 @@ std::string all_maps(const Maps& maps, double side_in, double top_in, double hei
     for (size_t j = 0; j < maps.forms.size(); ++j) {
       const auto map = maps.at.find({maps.rows[i], maps.forms[j]});
       if (map == maps.at.end()) continue;
-      const double x_in = left * style::width_in + static_cast<double>(j) * (side_in + gap_in);
+      const double x_in = left * style::layout_width_in() + static_cast<double>(j) * (side_in + gap_in);
       const double y_in = top_in - static_cast<double>(i) * (side_in + under_in);
-      const Box box{x_in / style::width_in, (x_in + side_in) / style::width_in, (y_in - side_in) / height_in,
-                    y_in / height_in};
+      const Box box{x_in / style::layout_width_in(), (x_in + side_in) / style::layout_width_in(),
+                    (y_in - side_in) / height_in, y_in / height_in};
       std::string more = script.empty() ? colour_box(box) : "";
       if (j == 0) more += row_name(maps.rows[i], (box.top + box.bottom) / 2, number++);
       if (i == 0)
@@ -129,12 +129,14 @@ std::string all_maps(const Maps& maps, double side_in, double top_in, double hei
 
 Drawing draw(const Maps& maps, const std::string& name, const std::string& caption) {
   const auto columns = static_cast<double>(maps.forms.size()), lines = static_cast<double>(maps.rows.size());
-  const double side_in = std::min(1.2, ((right - left) * style::width_in - gap_in * (columns - 1)) / columns);
+  const double side_in =
+      std::min(1.2, ((right - left) * style::layout_width_in() - gap_in * (columns - 1)) / columns);
   const double names_in = 0.16;
   Drawing drawing{.name = name};
   const style::Frame frame = style::frame(drawing.script, "Gram matrices of the up-projections", caption, 0,
                                           names_in + lines * (side_in + under_in), 0.02);
   drawing.height_in = frame.height_in;
+  drawing.words = frame.words;
   drawing.script +=
       "unset key\nunset grid\nset border 15 lw 0.4 lc rgb '#888888'\nunset tics\nset cbrange [0:1]\n"
       "set palette defined (0 '#ffffff', 0.25 '#c6dbef', 0.5 '#6baed6', 0.75 '#2171b5', 1 '#08306b')\n";

@@ -44,8 +44,8 @@ Figure heldout_loss(const RunSet& runs) {
   Figure made{.drawings = draw_curves(runs, curves,
                                       {.name = "heldout_loss",
                                        .title = "Held-out loss",
-                                       .y_label = "nats per token",
-                                       .summary = "mean and 95 % interval over seeds",
+                                       .y_label = "held-out loss (nats/token)",
+                                       .summary = "mean, bars: 95 % interval over seeds (Student's t)",
                                        .ends = Ends::bars})};
   if (made.drawings.empty()) made.missing = "no evaluation has a held-out loss";
   return made;

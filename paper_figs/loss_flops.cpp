@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/find_field.h"
 #include "smoothed_loss.h"
 
 namespace attnlab {
@@ -65,6 +66,21 @@ void compare_at_equal_compute(std::vector<Curve>& curves) {
   }
 }
 
+// Whether a run saw texts more than once. Then arms of other cost stand at other places of their passes through
+// the data, where the training loss falls anew at each: at equal compute their difference would show the order
+// of the data. Files of older versions do not tell how much data there was.
+bool repeats_data(const RunSet& runs) {
+  return std::any_of(runs.records.begin(), runs.records.end(), [](const RunRecord& run) {
+    const auto* tokens = find_field<int64_t>(run.header.provenance, "train_tokens");
+    return tokens && !run.train.empty() && run.train.back().tokens > *tokens;
+  });
+}
+
+void drop_differences(std::vector<Curve>& curves) {
+  for (Curve& curve : curves)
+    for (CurvePoint& point : curve.points) point.difference.reset();
+}
+
 struct Unit {
   const char* name;
   double flops;
@@ -85,8 +101,9 @@ bool has_differences(const std::vector<Curve>& curves) {
   });
 }
 
-std::string note_of(const SmoothedLoss& smooth) {
+std::string note_of(const SmoothedLoss& smooth, bool repeats) {
   const std::string note = smoothing_note(smooth);
+  if (repeats) return note + (note.empty() ? "" : "; ") + "several passes through the data: no differences";
   if (std::none_of(smooth.curves.begin(), smooth.curves.end(), has_differences)) return note;
   return note + (note.empty() ? "" : "; ") + "below: equal compute, mean over a tenth of the axis";
 }
@@ -95,6 +112,7 @@ std::string note_of(const SmoothedLoss& smooth) {
 
 Figure loss_flops(const RunSet& runs) {
   SmoothedLoss smooth = smoothed_loss(runs);
+  const bool repeats = repeats_data(runs);
   double most = 0;
   for (size_t place = 0; place < runs.points.size(); ++place) {
     for (Curve& curve : smooth.curves[place])
@@ -104,15 +122,18 @@ Figure loss_flops(const RunSet& runs) {
         for (CurvePoint& point : curve.points) point.x = flops.at(point.x);
         most = std::max(most, curve.points.back().x);
       }
-    if (!smooth.curves[place].empty()) compare_at_equal_compute(smooth.curves[place]);
+    if (repeats)
+      drop_differences(smooth.curves[place]);
+    else if (!smooth.curves[place].empty())
+      compare_at_equal_compute(smooth.curves[place]);
   }
   const Unit unit = unit_for(most);
   Figure made{.drawings = draw_curves(runs, smooth.curves,
                                       {.name = "loss_flops",
                                        .title = "Training loss by compute",
-                                       .y_label = "nats per token",
-                                       .summary = "mean and range",
-                                       .note = note_of(smooth),
+                                       .y_label = "training loss (nats/token)",
+                                       .summary = "line: mean, band: lowest to highest seed",
+                                       .note = note_of(smooth, repeats),
                                        .ends = Ends::band,
                                        .settled = 0.1,
                                        .x_label = fmt::format("training compute, 3 × forward ({})", unit.name),

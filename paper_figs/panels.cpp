@@ -177,6 +177,7 @@ Drawing draw_panels(const std::string& name, const std::string& title, const std
   const style::Frame frame =
       style::frame(drawing.script, title, caption, style::key_rows(names), body_in, below_in(panels.back()));
   drawing.height_in = frame.height_in;
+  drawing.words = frame.words;
   for (size_t i = 0; i < panels.size(); ++i) drawing.script += data_blocks(panels[i], i);
   if (panels.size() > 1) drawing.script += "set multiplot\n";
   double at_in = frame.top * frame.height_in;

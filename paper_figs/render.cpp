@@ -22,14 +22,16 @@ constexpr double png_dots_per_inch = 300;
 
 std::string terminal(const std::string& format, double height_in) {
   const std::string text = fmt::format("noenhanced font '{},{}'", style::font, style::font_pt);
+  const double width = style::page().width_in, height = height_in * style::scale();
   if (format == "png") {
-    const double scale = png_dots_per_inch / 72;
+    const double scale = png_dots_per_inch / 72 * style::scale();
     return fmt::format("pngcairo size {:.0f},{:.0f} {} fontscale {} linewidth {} pointscale {}",
-                       style::width_in * png_dots_per_inch, height_in * png_dots_per_inch, text, scale, scale,
-                       scale);
+                       width * png_dots_per_inch, height * png_dots_per_inch, text, scale, scale, scale);
   }
-  if (format == "pdf") return fmt::format("pdfcairo size {}in,{}in {}", style::width_in, height_in, text);
-  return fmt::format("svg size {:.0f},{:.0f} dynamic {}", style::width_in * 72, height_in * 72, text);
+  const std::string larger =
+      style::scale() == 1 ? "" : fmt::format(" fontscale {0} linewidth {0}", style::scale());
+  if (format == "pdf") return fmt::format("pdfcairo size {}in,{}in {}{}", width, height, text, larger);
+  return fmt::format("svg size {:.0f},{:.0f} dynamic {}{}", width * 72, height * 72, text, larger);
 }
 
 // PDF files carry the time at which they were made.
@@ -77,8 +79,12 @@ std::vector<fs::path> render(const Drawing& drawing, const fs::path& folder) {
     written.push_back(folder / (drawing.name + "." + format));
     write_file_atomic(written.back(), bytes);
   }
-  written.push_back(folder / (drawing.name + ".csv"));
-  write_file_atomic(written.back(), drawing.csv);
+  const auto write = [&](const std::string& ending, const std::string& text) {
+    written.push_back(folder / (drawing.name + ending));
+    write_file_atomic(written.back(), text);
+  };
+  write(".csv", drawing.csv);
+  if (!style::page().titles) write(".txt", drawing.words);
   return written;
 }
 

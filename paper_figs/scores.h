@@ -17,8 +17,8 @@ struct ArmScore {
   Interval difference;  // points, to the first arm on the same seeds and problems; NaN: of the first arm
 };
 
-// Answers first, then tasks; by sweep point, then by arm. Intervals of answers are over seeds (of one seed over
-// problems, and its difference has none), those of tasks over seeds and problems (compare_tasks).
+// Answers first, then tasks; by sweep point, then by arm. Intervals are over seeds and problems, of one
+// seed over problems alone (of answers its difference has none).
 std::vector<ArmScore> scores_of(const RunSet& runs);
 
 // "TASK", or "TASK, PROTOCOL" where the task was scored under several; answers beside a task of their name are

@@ -16,7 +16,7 @@ struct Look {
   const char* fill;  // of boxes; light, so that error bars are seen on it
 };
 
-// A symbol belongs to one arm. From the eighth arm on, colours come again with another dash and another fill.
+// Colour, dash and symbol belong to one arm each.
 constexpr std::array<Look, 14> looks{{
     {"#000000", "solid", 7, "solid 0.3"},              // black: a disc
     {"#D55E00", "(6,2.5)", 5, "pattern 4"},            // vermilion: a square
@@ -25,13 +25,13 @@ constexpr std::array<Look, 14> looks{{
     {"#CC79A7", "(4,4)", 11, "pattern 2"},             // reddish purple: a triangle on its tip
     {"#E69F00", "(12,3)", 4, "pattern 6"},             // orange: an open square
     {"#56B4E9", "(6,2,1.5,2,1.5,2)", 6, "pattern 7"},  // sky blue: a circle
-    {"#000000", "(2,2)", 8, "empty"},                  // an open triangle
-    {"#D55E00", "(12,2,2,2)", 12, "solid 0.3"},        // an open diamond
-    {"#0072B2", "solid", 10, "solid 0.6"},             // an open triangle on its tip
-    {"#009E73", "(4,2)", 15, "solid 0.15"},            // a pentagon
-    {"#CC79A7", "(8,2,3,2)", 2, "solid 0.8"},          // a cross
-    {"#E69F00", "(2,1,2,4)", 14, "pattern 4"},         // an open pentagon
-    {"#56B4E9", "solid", 3, "solid 0.45"},             // a star
+    {"#882255", "(2,2)", 8, "empty"},                  // wine: an open triangle
+    {"#332288", "(12,2,2,2)", 12, "solid 0.3"},        // indigo: an open diamond
+    {"#999933", "(16,2)", 10, "solid 0.6"},            // olive: an open triangle on its tip
+    {"#117733", "(4,2)", 15, "solid 0.15"},            // green: a pentagon
+    {"#AA4499", "(8,2,3,2)", 2, "solid 0.8"},          // purple: a cross
+    {"#661100", "(2,1,2,4)", 14, "pattern 4"},         // brown: an open pentagon
+    {"#88CCEE", "(1,1.2)", 3, "solid 0.45"},           // pale blue: a star
 }};
 
 const Look& look_of(size_t arm) { return looks[arm % looks.size()]; }
@@ -45,7 +45,29 @@ double round_step(double least) {
   return 10 * power;
 }
 
+Page& the_page() {
+  static Page page;
+  return page;
+}
+
+constexpr double layout_font_pt = 7;
+
+// Characters that fit where so many fit in a column of 3.4 inches.
+size_t fitting(size_t characters) {
+  return static_cast<size_t>(static_cast<double>(characters) * layout_width_in() / 3.4);
+}
+
 }  // namespace
+
+void set_page(const Page& page) { the_page() = page; }
+const Page& page() { return the_page(); }
+double scale() { return page().font_pt / layout_font_pt; }
+double layout_width_in() { return page().width_in / scale(); }
+double left_margin() { return 0.205 * 3.4 / layout_width_in(); }
+std::string label_of(const std::string& text) {
+  const auto found = page().labels.find(text);
+  return found == page().labels.end() ? text : found->second;
+}
 
 std::string line(size_t arm) {
   const Look& look = look_of(arm);
@@ -69,8 +91,10 @@ std::string large_mark(size_t arm) {
   return fmt::format("pt {} ps 0.8 lw 1 lc rgb '{}'", look.point, look.colour);
 }
 
-std::string bar(size_t arm) {
-  return fmt::format("{} lc rgb '{}' lw 0.8 dt solid", end_bars, look_of(arm).colour);
+std::string bar(size_t arm, size_t above) {
+  const double over = static_cast<double>(above);
+  return fmt::format("with vectors heads nofilled size graph {:.3f},90 lc rgb '{}' lw {:.2f} dt solid",
+                     0.009 + 0.004 * over, look_of(arm).colour, 0.8 + 0.2 * over);
 }
 
 std::string band(size_t arm, size_t bands) {
@@ -84,7 +108,7 @@ std::string box(size_t arm) {
 
 std::string quoted(const std::string& text) {
   std::string out = "'";
-  for (const char c : text) {
+  for (const char c : label_of(text)) {
     if (c == '\'') out += '\'';
     out += c == '\n' ? ' ' : c;
   }
@@ -93,7 +117,7 @@ std::string quoted(const std::string& text) {
 
 std::string quoted_lines(const std::string& text) {
   std::string out = "\"";
-  for (const char c : text) {
+  for (const char c : label_of(text)) {
     if (c == '"' || c == '\\') out += '\\';
     out += c == '\n' ? std::string("\\n") : std::string(1, c);
   }
@@ -144,19 +168,23 @@ std::vector<std::string> wrapped(const std::string& text, size_t most) {
 
 size_t key_rows(const std::vector<std::string>& names) {
   size_t longest = 0;
-  for (const std::string& name : names) longest = std::max(longest, name.size());
+  for (const std::string& name : names) longest = std::max(longest, label_of(name).size());
   return names.size() > 3 && longest <= 18 ? (names.size() + 1) / 2 : names.size();
 }
 
 Frame frame(std::string& script, const std::string& title, const std::string& caption, size_t key_rows,
             double body_in, double axis_in) {
   const double row_in = 0.13;
-  const auto titles = wrapped(title, 42), captions = wrapped(caption, 56);
+  std::vector<std::string> titles, captions;
+  if (page().titles) {
+    titles = wrapped(title, fitting(42));
+    captions = wrapped(caption, fitting(56));
+  }
   const double title_in = 0.145;
   const double head_in =
       0.10 + title_in * static_cast<double>(titles.size()) + row_in * static_cast<double>(captions.size());
   const double foot_in = axis_in + row_in * static_cast<double>(key_rows) + 0.03;
-  Frame made{.height_in = head_in + body_in + foot_in};
+  Frame made{.height_in = head_in + body_in + foot_in, .words = title + "\n" + caption + "\n"};
   made.top = 1 - head_in / made.height_in;
   made.bottom = foot_in / made.height_in;
   double down_in = 0.11;
@@ -169,14 +197,14 @@ Frame frame(std::string& script, const std::string& title, const std::string& ca
   for (const std::string& line : titles) write(line, font_pt + 1, title_in);
   for (const std::string& line : captions) write(line, small_font_pt, row_in);
   script += fmt::format(
-      "set lmargin at screen 0.205\nset rmargin at screen 0.97\n"
+      "set lmargin at screen {:.4f}\nset rmargin at screen 0.97\n"
       "set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n"
       "set border 3 lw 0.6\nset tics nomirror out scale 0.5\nset grid ytics lc rgb '#d9d9d9' lw 0.4 dt solid\n"
       "set format '%g'\nset ytics font '{},{}'\nset xtics font '{},{}' offset 0,0.3\n"
       "set key at screen 0.5, screen {:.4f} center bottom vertical maxrows {} Left reverse samplen 3 "
       "spacing 1.0 width 0 font '{},{}'\n",
-      made.top, made.bottom, font, small_font_pt, font, small_font_pt, 0.03 / made.height_in, key_rows, font,
-      small_font_pt);
+      left_margin(), made.top, made.bottom, font, small_font_pt, font, small_font_pt, 0.03 / made.height_in,
+      key_rows, font, small_font_pt);
   return made;
 }
 
@@ -187,8 +215,9 @@ std::string x_name(const std::string& name) {
 double from_bottom(const Frame& frame, double inches) { return inches / frame.height_in; }
 
 std::string y_name(int number, const std::string& name, double middle) {
-  return fmt::format("set label {} {} at screen 0.025, screen {:.4f} center rotate by 90\n", number,
-                     quoted(name), middle);
+  const double points = label_of(name).size() > 20 ? small_font_pt : font_pt;  // so that it ends with the axis
+  return fmt::format("set label {} {} at screen 0.025, screen {:.4f} center rotate by 90 font '{},{}'\n",
+                     number, quoted(name), middle, font, points);
 }
 
 std::string y_axis(int number, const std::string& name, double middle, double low, double high, int tics) {

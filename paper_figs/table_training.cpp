@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "compare/rate_note.h"
+#include "core/find_field.h"
 #include "core/progress.h"
 #include "tables.h"
 
@@ -25,6 +26,19 @@ struct KeyName {
 template <KeyName key>
 std::string config(const RunRecord& run) {
   return text_of(run.header.config, key.value);
+}
+
+// "word_problems (0.4), gsm8k (0.6)": kinds with their weights where several are mixed.
+std::string data_kinds(const RunRecord& run) {
+  const FlatFields& fields = run.header.config;
+  std::string mixed;
+  for (size_t i = 0;; ++i) {
+    const std::string source = fmt::format("data.mixture[{}].", i);
+    if (!find_field(fields, source + "kind")) break;
+    mixed += fmt::format("{}{} ({:g})", i > 0 ? ", " : "", text_of(fields, source + "kind"),
+                         number_of(fields, source + "weight"));
+  }
+  return mixed.empty() ? text_of(fields, "data.kind") : mixed;
 }
 
 std::string tokens_per_step(const RunRecord& run) {
@@ -65,7 +79,7 @@ const std::vector<Setting> settings{
     {"trained parameters",
      [](const RunRecord& run) { return format_count(static_cast<double>(run.header.parameters_trainable)); }},
     {"what is trained", config<"train.trainable">},
-    {"data", config<"data.kind">},
+    {"data", data_kinds},
     {"tokens trained", tokens_trained},
     {"steps", config<"train.steps">},
     {"places per step (with padding)", tokens_per_step},

@@ -41,7 +41,7 @@ size_t count_tasks(const TaskScores& scores) {
 }
 
 BarChart chart_of(const RunSet& runs, const TaskScores& scores) {
-  BarChart chart{.arms = runs.arms};
+  BarChart chart{.arms = runs.arms, .own_scales = true};
   const size_t groups = count_tasks(scores);
   size_t lines = 1;
   for (const ArmScore& score : scores) {
@@ -59,11 +59,7 @@ BarChart chart_of(const RunSet& runs, const TaskScores& scores) {
 std::string interval_note(const TaskScores& scores) {
   const bool several =
       std::any_of(scores.begin(), scores.end(), [](const ArmScore& score) { return score.seeds > 1; });
-  const bool answers = !is_task(scores.front());
-  if (!several) return "95 % interval over problems";
-  if (!answers) return "95 % interval over seeds and problems";
-  return fmt::format("95 % interval over seeds and problems ({}: over seeds)",
-                     score_name(scores.front(), scores));
+  return several ? "95 % interval over seeds and problems" : "95 % interval over problems";
 }
 
 std::string caption_of(const RunSet& runs, size_t point, const TaskScores& shown, const std::string& note) {

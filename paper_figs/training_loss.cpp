@@ -8,8 +8,8 @@ Figure training_loss(const RunSet& runs) {
   Figure made{.drawings = draw_curves(runs, smooth.curves,
                                       {.name = "training_loss",
                                        .title = "Training loss",
-                                       .y_label = "nats per token",
-                                       .summary = "mean and range",
+                                       .y_label = "training loss (nats/token)",
+                                       .summary = "line: mean, band: lowest to highest seed",
                                        .note = smoothing_note(smooth),
                                        .ends = Ends::band,
                                        .settled = 0.1})};

@@ -1,5 +1,7 @@
 #include <set>
 
+#include "compare/answers.h"
+#include "core/files.h"
 #include "csv.h"
 #include "results/measurements.h"
 #include "run_set.h"
@@ -58,8 +60,8 @@ TEST_CASE("every figure comes in every format, and drawing it again gives the sa
     // Texts of the picture: names of all arms, and what is on the axes.
     for (const char* text : {"gqa", "mla_identity", "mla_orthogonal", "n = 3 seeds"})
       CHECK_THAT(content, ContainsSubstring(text));
-    CHECK_THAT(content,
-               ContainsSubstring(path.find("accuracy") != std::string::npos ? "solved (%)" : "nats per token"));
+    CHECK_THAT(content, ContainsSubstring(path.find("accuracy") != std::string::npos ? "solved (%)"
+                                                                                     : "loss (nats/token)"));
   }
   REQUIRE(make_figures(folder.path().string()).status == 0);
   for (const auto& [path, content] : bytes) CHECK(read_file(path) == content);
@@ -123,10 +125,12 @@ TEST_CASE("held-out loss and accuracy are shown with their intervals over seeds"
     }
     const auto bar = test::row_of(bars, arm);
     CHECK(bar.at("problems") == "200");
-    check_interval(bar, "accuracy_percent", "low", "high",
-                   over_seeds(folder.path(), arm, [](const RunRecord& run) {
-                     return 100.0 * static_cast<double>(run.evaluations.back().correct) / 200;
-                   }));
+    AnswersBySeed answers;
+    for (const RunRecord& run : read_runs(folder.path() / arm)) answers[run.header.seed] = last_answers(run);
+    const Interval expected = share_right(answers);
+    CHECK(near(number(bar, "accuracy_percent"), 100 * expected.value));
+    CHECK(near(number(bar, "low"), 100 * expected.low));
+    CHECK(near(number(bar, "high"), 100 * expected.high));
     const auto before = over_seeds(folder.path(), arm,
                                    [](const RunRecord& run) { return 100 * run.evaluations.front().accuracy; });
     CHECK(near(number(bar, "before_training_percent"), (before[0] + before[1] + before[2]) / 3));
@@ -228,10 +232,40 @@ TEST_CASE("a figure without data is skipped with a reason, the others are drawn"
   test::write_run(folder.path(), {.evaluate_every = 1000, .at_start = false});
   const test::Called called = make_figures(folder.path().string());
   REQUIRE(called.status == 0);
-  CHECK_THAT(called.err, ContainsSubstring("accuracy skipped: no evaluation after training") &&
-                             ContainsSubstring("heldout_loss skipped"));
+  // One line for all; --only tells the reason.
+  CHECK(std::count(called.err.begin(), called.err.end(), '\n') == 1);
+  CHECK_THAT(called.err, ContainsSubstring("skipped, for want of data: heldout_loss, accuracy, "));
+  CHECK_THAT(make_figures(folder.path().string() + " --only accuracy").err,
+             ContainsSubstring("accuracy skipped: no evaluation after training"));
   CHECK(fs::exists(folder.path() / "figures" / "training_loss.png"));
   CHECK_FALSE(fs::exists(folder.path() / "figures" / "accuracy.csv"));
+}
+
+TEST_CASE("a figure is made for a page: its width, its font, its names, and words beside it") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path());
+  const auto labels = folder.path() / "labels.yaml";
+  write_file_atomic(labels, "mla_identity: MLA (identity)\n");
+  const auto file = [&](const char* ending) {
+    return folder.path() / "figures" / (std::string("accuracy") + ending);
+  };
+  const std::string only = folder.path().string() + " --only accuracy";
+  REQUIRE(make_figures(only).status == 0);
+  CHECK_THAT(read_file(file(".svg")), ContainsSubstring("width=\"245\"") && ContainsSubstring("n = 3 seeds"));
+  CHECK_FALSE(fs::exists(file(".txt")));
+  REQUIRE(make_figures(only + " --no-title --width 5in --font-size 9 --labels " + labels.string()).status == 0);
+  const std::string svg = read_file(file(".svg"));
+  CHECK_THAT(svg, ContainsSubstring("width=\"360\"") && ContainsSubstring("MLA (identity)"));
+  CHECK_THAT(svg, !ContainsSubstring("n = 3 seeds") && !ContainsSubstring("mla_identity"));
+  CHECK_THAT(read_file(file(".txt")), ContainsSubstring("Accuracy\nn = 3 seeds"));
+  CHECK_THAT(read_file(file(".csv")), ContainsSubstring("mla_identity"));
+  for (const char* bad : {" --width 3px", " --width 0.5in", " --font-size 40", " --labels none.yaml"}) {
+    const test::Called called = make_figures(only + bad);
+    INFO(called.err);
+    CHECK(called.status == 2);
+    CHECK(std::count(called.err.begin(), called.err.end(), '\n') == 1);
+  }
 }
 
 TEST_CASE("sweep points stand in the order of the numbers in them") {

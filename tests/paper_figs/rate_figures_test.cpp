@@ -1,5 +1,6 @@
 // learning_rate and loss_flops.
 #include "csv.h"
+#include "figure_inputs.h"
 #include "stats/intervals.h"
 
 using namespace attnlab;
@@ -151,7 +152,25 @@ TEST_CASE("the training loss is shown against three forward passes of its tokens
     CHECK(row.at("difference_low").empty());
   }
   CHECK(found);
+  CHECK_THAT(read_file(folder.path() / "figures" / "loss_flops.svg"), ContainsSubstring("equal compute"));
   // 3 · 4e6 · 4096 · 60 = 2.9e12
   CHECK_THAT(read_file(folder.path() / "figures" / "loss_flops.svg"),
              ContainsSubstring("training compute, 3 × forward (TFLOP)"));
+}
+
+TEST_CASE("arms that passed through their data more than once have no difference at equal compute") {
+  const test::TemporaryFolder folder;
+  for (int64_t arm = 0; arm < 2; ++arm) {
+    const test::SampleRun run{.arm = arm == 0 ? "gqa" : "mla", .arm_index = arm};
+    RunHeader header = test::header_of(run);
+    header.provenance = {{"train_tokens", int64_t{100'000}}};  // of 60 steps of 4096
+    RunWriter writer = RunWriter::create(folder.path() / run.arm / "seed0.h5", header);
+    for (int64_t step = 1; step <= 60; ++step) writer.put_train(test::train_row(run, step));
+    writer.set_status(RunState::complete, 60);
+  }
+  const FigureInputs inputs = read_figure_inputs({folder.path().string()}, false);
+  const Figure figure = loss_flops(inputs.experiments.at(0));
+  REQUIRE(figure.drawings.size() == 1);
+  CHECK_THAT(figure.drawings[0].words, ContainsSubstring("several passes through the data: no differences"));
+  CHECK_THAT(figure.drawings[0].script, !ContainsSubstring("equal compute"));
 }

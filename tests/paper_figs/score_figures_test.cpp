@@ -1,8 +1,11 @@
 // tasks, ablation and accuracy_cache: the numbers in their CSV against ones computed here from the files.
 #include <set>
 
+#include "bar_chart.h"
+#include "compare/answers.h"
 #include "compare/task_verdict.h"
 #include "csv.h"
+#include "figure_inputs.h"
 #include "stats/intervals.h"
 
 using namespace attnlab;
@@ -38,6 +41,12 @@ std::vector<double> last_values(const fs::path& folder, double EvaluationRow::*v
   return values;
 }
 
+AnswersBySeed last_answers_of(const fs::path& folder) {
+  AnswersBySeed answers;
+  for (const RunRecord& run : read_runs(folder)) answers[run.header.seed] = last_answers(run);
+  return answers;
+}
+
 }  // namespace
 
 TEST_CASE("tasks stand beside the answers, with intervals over seeds and problems") {
@@ -51,7 +60,7 @@ TEST_CASE("tasks stand beside the answers, with intervals over seeds and problem
   const auto answers = test::row_of(rows_of(csv, "task", "word_problems"), "mla_identity");
   CHECK(answers.at("problems") == "200");
   check_interval(answers, {"percent", "low", "high"},
-                 mean_interval(last_values(folder.path() / "mla_identity", &EvaluationRow::accuracy, 100)));
+                 share_right(last_answers_of(folder.path() / "mla_identity")), 100);
 
   const auto task = test::row_of(rows_of(csv, "task", "humaneval"), "mla_identity");
   CHECK(task.at("protocol") == "plain");
@@ -95,18 +104,19 @@ TEST_CASE("the ablation shows paired differences to the first arm") {
   REQUIRE(make_figures(folder.path().string() + " --only ablation").status == 0);
   const auto csv = folder.path() / "figures" / "ablation.csv";
   CHECK(test::read_csv(csv).size() == 4 * 2);  // loss, answers and two tasks of two arms
-  const auto difference = [&](double EvaluationRow::*value, double factor) {
-    return paired_difference(last_values(folder.path() / "mla_orthogonal", value, factor),
-                             last_values(folder.path() / "gqa", value, factor))
-        .difference;
-  };
   const auto loss = test::row_of(rows_of(csv, "measure", "held-out loss"), "mla_orthogonal");
-  check_interval(loss, {"difference", "low", "high"}, difference(&EvaluationRow::heldout_loss, 1));
+  const auto losses = [&](const char* arm) {
+    return last_values(folder.path() / arm, &EvaluationRow::heldout_loss);
+  };
+  check_interval(loss, {"difference", "low", "high"},
+                 paired_difference(losses("mla_orthogonal"), losses("gqa")).difference);
   CHECK(loss.at("unit") == "nats per token");
   CHECK(loss.at("minus") == "gqa");
   CHECK(number(loss, "difference") < 0);
   const auto answers = test::row_of(rows_of(csv, "measure", "word_problems"), "mla_orthogonal");
-  check_interval(answers, {"difference", "low", "high"}, difference(&EvaluationRow::accuracy, 100));
+  const auto of = [&](const char* arm) { return last_answers_of(folder.path() / arm); };
+  check_interval(answers, {"difference", "low", "high"},
+                 difference_in_right(of("mla_orthogonal"), of("gqa")).found.difference, 100);
   CHECK(answers.at("unit") == "points");
   CHECK(number(test::row_of(rows_of(csv, "measure", "gsm8k"), "mla_orthogonal"), "difference") > 0);
 }
@@ -162,9 +172,53 @@ TEST_CASE("scores and loss are shown against the bytes that a token takes in the
   const auto answers = test::row_of(rows_of(csv, "measure", "answers"), "mla_identity");
   CHECK(answers.at("cached_bytes_per_token") == "192");
   check_interval(answers, {"value", "low", "high"},
-                 mean_interval(last_values(folder.path() / "mla_identity", &EvaluationRow::accuracy, 100)));
+                 share_right(last_answers_of(folder.path() / "mla_identity")), 100);
   CHECK_THAT(read_file(folder.path() / "figures" / "accuracy_cache.svg"),
              ContainsSubstring("2 bytes a number, float32"));
+}
+
+TEST_CASE("points stand at their own number of bytes, and a form's sizes and the best ones are joined") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  for (int64_t seed = 0; seed < 2; ++seed) {
+    test::write_run(folder.path(), {.seed = seed, .cached = 768});
+    test::write_run(folder.path(), {.arm = "mla_identity", .arm_index = 1, .seed = seed, .cached = 768});
+  }
+  const FigureInputs inputs = read_figure_inputs({folder.path().string()}, false);
+  const Figure figure = accuracy_cache(inputs.experiments.at(0));
+  REQUIRE(figure.drawings.size() == 1);
+  const std::string& script = figure.drawings[0].script;
+  CHECK_THAT(script, ContainsSubstring("$value0 << EOD\n1536 ") && ContainsSubstring("$value1 << EOD\n1536 "));
+  CHECK_THAT(script, ContainsSubstring("$front << EOD\n1536 ") && ContainsSubstring("'Pareto front'"));
+}
+
+TEST_CASE("a sweep that leaves the cache as it is has a drawing per point") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  for (const char* point : {"train.lr=0.001", "train.lr=0.01"})
+    test::write_run(folder.path(), {.sweep_point = point, .cached = 768});
+  REQUIRE(make_figures(folder.path().string() + " --only accuracy_cache").status == 0);
+  for (const char* point : {"0.001", "0.01"})
+    CHECK(fs::exists(folder.path() / "figures" / (std::string("accuracy_cache-train.lr_") + point + ".png")));
+  CHECK_FALSE(fs::exists(folder.path() / "figures" / "accuracy_cache.png"));
+}
+
+TEST_CASE("tasks that lie far apart have axes of their own") {
+  const auto bar = [](size_t group, double percent) {
+    return Bar{.group = group,
+               .after = {.value = percent, .low = 0.9 * percent, .high = 1.1 * percent, .n = 9}};
+  };
+  BarChart chart{.arms = {"gqa"}, .groups = {"a", "b", "c"}, .bars = {bar(0, 85), bar(1, 1), bar(2, 60)}};
+  const auto axes = [&] {
+    const std::string script = draw_bars(chart, "x", "", "").script;
+    size_t count = 0;
+    for (size_t at = script.find("set yrange"); at != std::string::npos; at = script.find("set yrange", at + 1))
+      ++count;
+    return count;
+  };
+  CHECK(axes() == 1);
+  chart.own_scales = true;
+  CHECK(axes() == 2);
 }
 
 TEST_CASE("without problems of their own, runs are shown by their tasks against the cache") {
@@ -203,8 +257,8 @@ TEST_CASE("figures of scores and rates give the same bytes each time") {
     return drawn;
   };
   const auto first = draw(), second = draw();
-  for (const char* name : {"tasks-train.lr_0.001", "ablation-train.lr_0.003", "accuracy_cache", "learning_rate",
-                           "loss_flops-train.lr_0.001"})
+  for (const char* name : {"tasks-train.lr_0.001", "ablation-train.lr_0.003", "accuracy_cache-train.lr_0.003",
+                           "learning_rate", "loss_flops-train.lr_0.001"})
     for (const char* ending : {".png", ".pdf", ".svg", ".csv"})
       CHECK(first.count((folder.path() / "figures" / (std::string(name) + ending)).string()) == 1);
   CHECK(first == second);

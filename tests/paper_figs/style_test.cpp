@@ -38,8 +38,8 @@ TEST_CASE("tics stand at round distances, no more than asked for") {
   CHECK(style::tic_step(-2.4, 2.4, 5) == 1);
 }
 
-TEST_CASE("the looks of 14 arms differ: each has its own symbol, and a colour comes again with other dashes") {
-  std::set<std::string> points, lines, boxes;
+TEST_CASE("14 arms differ in colour, in dash and in symbol") {
+  std::set<std::string> points, lines, boxes, colours, dashes;
   const auto without_width = [](const std::string& line) {
     return line.substr(0, line.find(" lw ")) + line.substr(line.find(" dt "));
   };
@@ -47,11 +47,16 @@ TEST_CASE("the looks of 14 arms differ: each has its own symbol, and a colour co
     const std::string mark = style::mark(arm);
     points.insert(mark.substr(0, mark.find(" ps ")));
     lines.insert(without_width(style::line(arm)));
+    const std::string line = without_width(style::line(arm));
+    colours.insert(line.substr(0, line.find(" dt ")));
+    dashes.insert(line.substr(line.find(" dt ")));
     boxes.insert(style::box(arm));
   }
   CHECK(points.size() == 14);
   CHECK(lines.size() == 14);
   CHECK(boxes.size() == 14);
+  CHECK(colours.size() == 14);
+  CHECK(dashes.size() == 14);
 }
 
 TEST_CASE("bands are lighter where there are many") {

@@ -1,4 +1,5 @@
 // Tables: their numbers against the files', in each format.
+#include "compare/answers.h"
 #include "csv.h"
 #include "results/evaluation_file.h"
 #include "sample_measurements.h"
@@ -52,23 +53,24 @@ TEST_CASE("table 1 has each arm before and after training, with means over seeds
   CHECK(before.at("tokens") == "0");
   CHECK(after.at("tokens") == "245.76k");  // 60 steps of 4096
   CHECK(after.at("cache, change %") == "+0.00");
-  std::vector<double> perplexities, answers;
+  std::vector<double> perplexities;
+  AnswersBySeed answers;
   for (const RunRecord& run : read_runs(written.folder.path() / "gqa")) {
     perplexities.push_back(std::exp(run.evaluations.back().heldout_loss));
-    answers.push_back(100 * run.evaluations.back().accuracy);
+    answers[run.header.seed] = last_answers(run);
   }
-  const Interval perplexity = mean_interval(perplexities), answer = mean_interval(answers);
+  const Interval perplexity = mean_interval(perplexities), answer = share_right(answers);
   CHECK(after.at("held-out perplexity") ==
         rounded(perplexity.value, 3) + " ± " + rounded(perplexity.half_width(), 3));
-  CHECK(after.at("answers %") == rounded(answer.value, 2) + " ± " + rounded(answer.half_width(), 2));
+  CHECK(after.at("answers %") == rounded(100 * answer.value, 2) + " [" + rounded(100 * answer.low, 2) + ", " +
+                                     rounded(100 * answer.high, 2) + "]");
   CHECK_THAT(after.at("piqa, acc_norm %"), ContainsSubstring("60.00 ± "));
   CHECK_THAT(after.at("wiki, word_perplexity"), ContainsSubstring("12.500"));
-  CHECK(after.at("mean %") == rounded((answer.value + 60) / 2, 2));
+  CHECK(after.count("mean %") == 0);  // of answers and one task of the paper's
   CHECK(other.at("piqa, acc_norm %") == "-");
-  CHECK(other.at("mean %") == "-");
 }
 
-TEST_CASE("a task that was scored under several protocols counts once in the mean of table 1") {
+TEST_CASE("the mean of table 1 is over the paper's tasks, and one under several protocols counts once") {
   const Written written;
   const fs::path file = test::write_run(
       written.folder.path(),
@@ -78,13 +80,14 @@ TEST_CASE("a task that was scored under several protocols counts once in the mea
     record.scores.push_back(
         {.task = task, .protocol = protocol, .metric = "accuracy", .value = value, .n = 40});
   };
-  add("words", "strict", 0.1);
-  add("words", "flexible", 0.9);
-  add("code", "", 0.3);
+  add("mmlu", "strict", 0.1);
+  add("mmlu", "flexible", 0.9);
+  add("piqa", "", 0.3);
+  add("code", "", 0.85);
   write_evaluation(tasks_file(file, 60), record);
   REQUIRE(written.make("table_1").status == 0);
   const auto row = written.rows("table_1").back();
-  CHECK(row.at("words, flexible, accuracy %") == "90.00");
+  CHECK(row.at("mmlu, flexible, accuracy %") == "90.00");
   CHECK(row.at("mean %") == "20.00");
   CHECK(row.at("group") == "pretrain/gqa/seed0");
 }
@@ -129,6 +132,22 @@ TEST_CASE("table 3 has a column per arm with what its config and its rows say") 
   CHECK(rows.at("schedule, last share of the rate").at("gqa") == "cosine to 0.1");
   CHECK(rows.at("rate chosen on other seeds").at("gqa") == "no");
   CHECK(rows.at("training time").at("gqa") == "1m00s");
+}
+
+TEST_CASE("table 3 names all data that are mixed, with their weights") {
+  const Written written;
+  RunHeader header = test::header_of({});
+  header.config = {{"data.kind", std::string("word_problems")},
+                   {"data.mixture[0].kind", std::string("word_problems")},
+                   {"data.mixture[0].weight", 0.4},
+                   {"data.mixture[1].kind", std::string("gsm8k")},
+                   {"data.mixture[1].weight", 0.6}};
+  RunWriter writer = RunWriter::create(written.folder.path() / "gqa" / "seed0.h5", header);
+  writer.put_train(test::train_row({}, 60));
+  writer.set_status(RunState::complete, 60);
+  REQUIRE(written.make("table_3").status == 0);
+  for (const auto& row : written.rows("table_3"))
+    if (row.at("setting") == "data") CHECK(row.at("gqa") == "word_problems (0.4), gsm8k (0.6)");
 }
 
 TEST_CASE("table 4 tells tokens per second, how many times as fast, and what does not fit") {
