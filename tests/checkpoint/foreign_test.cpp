@@ -91,7 +91,6 @@ TEST_CASE("a file in place of a folder says what it is") {
 
 TEST_CASE("a git-lfs pointer, a web page or another format in place of a file is named for what it is") {
   const std::vector<std::pair<std::string, std::string>> contents{
-      {kPointer, "found a git-lfs pointer: the file itself was not downloaded, expected the file itself"},
       {"<!DOCTYPE html><html><body>Not found</body></html>", "found a web page"},
       {std::string("PK\x03\x04\x00\x00\x08\x08", 8) + "archive/data.pkl", "found a zip archive"},
       {std::string("\x80\x02}q\x00X\x05\x00", 8) + "model", "found a Python pickle"},
@@ -108,12 +107,20 @@ TEST_CASE("a git-lfs pointer, a web page or another format in place of a file is
       CHECK_THAT(message, ContainsSubstring((folder.path() / name).string() + ": " + found));
       check_own_words(message);
     }
+  for (const char* name : {"config.json", "generation_config.json", "model.safetensors.index.json"}) {
+    INFO(name);
+    TemporaryFolder folder;
+    write_model(folder.path());
+    if (std::string(name).ends_with("index.json")) fs::remove(folder.path() / "model.safetensors");
+    write_file_atomic(folder.path() / name, kPointer);
+    CHECK_THAT(message_of([&] { (void)Checkpoint::open(folder.path()).generation_config(); }),
+               ContainsSubstring(std::string(name) + ": found a pointer of git-lfs, not the file itself"));
+  }
   TemporaryFolder folder;
   write_model(folder.path());
-  fs::remove(folder.path() / "model.safetensors");
-  write_file_atomic(folder.path() / "model.safetensors.index.json", kPointer);
+  write_file_atomic(folder.path() / "model.safetensors", kPointer);
   CHECK_THAT(message_of([&] { Checkpoint::open(folder.path()); }),
-             ContainsSubstring("model.safetensors.index.json: found a git-lfs pointer"));
+             ContainsSubstring("model.safetensors: found a git-lfs pointer"));
 }
 
 // Its header's length begins with the bytes of a pickle.
@@ -125,25 +132,26 @@ TEST_CASE("a safetensors file whose length looks like another format's beginning
   CHECK(refusal_of(raw_file(header, "1")).empty());
 }
 
-TEST_CASE("JSON that is none is refused with line, what stands there, and what would be valid") {
+TEST_CASE("JSON that is none is refused with line and character") {
   const std::vector<std::pair<std::string, std::string>> rows{
       {"", "f.json: found an empty file, expected a map of keys"},
       {" \n\t\n", "f.json: found an empty file, expected a map of keys"},
       {"[]", "f.json: found array, expected a map of keys"},
       {"3", "f.json: found number, expected a map of keys"},
-      {"{\"a\": 1", "f.json:1: found the end of the text in the middle of a value, expected valid JSON"},
-      {"{\"a\": [1,\n 2", "f.json:2: found the end of the text in the middle of a value, expected valid JSON"},
-      {"{\n\"a\": 1,\n}", "f.json:3: found '}', expected valid JSON"},
-      {"{\"a\": 12abc}", "f.json:1: found '12a', expected valid JSON"},
-      {"{\"a\": 0x10}", "f.json:1: found '0x', expected valid JSON"},
+      {"{\"a\": 1", "f.json:1: found malformed JSON at character 8 (it ends there), expected valid JSON"},
+      {"{\"a\": [1,\n 2", "f.json:2: found malformed JSON at character 3 (it ends there), expected valid JSON"},
+      {"{\n\"a\": 1,\n}", "f.json:3: found malformed JSON at character 1, expected valid JSON"},
+      {"{\"a\": 12abc}", "f.json:1: found malformed JSON at character 9, expected valid JSON"},
+      {"{\"a\": 0x10}", "f.json:1: found malformed JSON at character 8, expected valid JSON"},
       {"{\"a\":\n 1e999}",
-       "f.json:2: found 1e999, a number that no double holds, expected a number of at most"},
+       "f.json:2: found 1e999, a number that no double holds, at character 2, expected valid JSON"},
       {"{\"a\":\n\n -1e999, \"b\": 2}", "f.json:3: found -1e999, a number that no double holds"},
-      {"{\"a\": NaN}", "f.json:1: found '\"a\": N', expected valid JSON"},
-      {"{'a': 1}", "f.json:1: found '{'', expected valid JSON"},
-      {"{\"a\": 1} x", "f.json:1: found '1} x', expected valid JSON"},
-      {"{\"a\": \"\xff\"}", "f.json:1: found '\"\xff', expected valid JSON"},
-      {"{\"a\": True}", "f.json:1: found '\"a\": T', expected valid JSON"},
+      {"{\"a\": NaN}", "f.json:1: found malformed JSON at character 7, expected valid JSON"},
+      {"{'a': 1}", "f.json:1: found malformed JSON at character 2, expected valid JSON"},
+      {"{\"a\": 1} x", "f.json:1: found malformed JSON at character 10, expected valid JSON"},
+      {"{\"a\": \"\xff\"}",
+       "f.json:1: found malformed JSON at character 8 (a byte that is not UTF-8), expected valid JSON"},
+      {"{\"a\": True}", "f.json:1: found malformed JSON at character 7, expected valid JSON"},
       {"{\"a\": 1, \"a\": 1}", "f.json: a: found the key twice, expected each key once"}};
   for (const auto& [text, expected] : rows) {
     INFO(text);

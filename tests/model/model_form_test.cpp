@@ -189,7 +189,7 @@ TEST_CASE("a config.json in the own layout is refused by the key that is wrong")
   CHECK_THAT(
       form_refusal(with(own, "variant", "mla_ortogonal")),
       ContainsSubstring("model/config.json: variant: found 'mla_ortogonal' (did you mean 'mla_orthogonal'?), "
-                        "expected one of gqa, "));
+                        "expected one of mla_identity, "));
   CHECK_THAT(form_refusal(with(own, "variant", 3)), ContainsSubstring("variant: found 3, expected the name"));
   CHECK_THAT(form_refusal(without(own, "variant")), ContainsSubstring("variant: found nothing"));
   CHECK_THAT(form_refusal(with(own, "variant", "gqa")), ContainsSubstring("config.json: options."));

@@ -199,7 +199,7 @@ TEST_CASE("a key in the object and beside it says the same, and so do both names
              ContainsSubstring("rope_scaling.type: found \"default\", expected \"linear\", as rope_type says"));
 }
 
-TEST_CASE("keys of other types change nothing and are noted; misspelt ones and objects are refused") {
+TEST_CASE("keys of other types change nothing and are noted, misspelt ones and objects are refused") {
   const auto notes_of = [](const json& config) {
     std::vector<std::string> notes;
     read_decoder_config(config, "config.json", &notes);

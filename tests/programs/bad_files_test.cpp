@@ -69,7 +69,7 @@ std::string numbered(const std::string& line) {
 std::vector<Reader> experiment_readers() {
   const std::string yaml = "base: {path: " + base() +
                            "}\narms:\n  - {name: gqa, variant: gqa}\nseeds: [0]\n"
-                           "train: {steps: 1, sequence_length: 64}\neval: {every: 1, problems: 1}\n";
+                           "train: {steps: 1, sequence_length: 64}\neval: {every: 1, problems: 0}\n";
   const std::string dry = "run_ablation --dry-run --out FOLDER/out --config ";
   const std::vector<std::pair<std::string, std::string>> kinds{
       {"gsm8k", R"({"question": "C", "answer": "#### 7"})"},

@@ -92,7 +92,7 @@ TEST_CASE("programs refuse a value of config.json that they can't take: file, ke
       {"rope_scaling", "[]", "found [], expected an object"},
       {"tie_word_embeddings", "1", "found 1, expected true or false"},
       {"hidden_act", "\"gelu\"", "found \"gelu\", expected \"silu\""},
-      {"model_type", "\"lama\"", "found 'lama', expected one of"},
+      {"model_type", "\"lama\"", "found 'lama' (did you mean 'llama'?), expected one of"},
       {"model_type", "\"a\\nb\"", "found 'a?b', expected one of"},
       {"quantization_config", "{\"bits\":4}", "found {\"bits\":4}, expected nothing"},
       {"is_causal", "false", "found false, expected true"}};
@@ -107,10 +107,10 @@ TEST_CASE("programs refuse a config.json that is no JSON: file, line, what stand
   const std::vector<std::pair<std::string, std::string>> rows{
       {"", ": found an empty file, expected a map of keys"},
       {"[]", ": found array, expected a map of keys"},
-      {config_with("hidden_size", "12abc"), ":1: found '12a', expected valid JSON"},
+      {config_with("hidden_size", "12abc"), ":1: found malformed JSON at character "},
       {"{\n\"hidden_size\": 1e999}", ":2: found 1e999, a number that no double holds"},
       {"{\"hidden_size\": 1, \"hidden_size\": 2}", ": hidden_size: found the key twice"},
-      {"version https://git-lfs.github.com/spec/v1\n", ": found a git-lfs pointer"},
+      {"version https://git-lfs.github.com/spec/v1\n", ": found a pointer of git-lfs"},
       {"<!DOCTYPE html>", ": found a web page"}};
   const SpoilableModel model;
   for (const auto& [bytes, message] : rows) {
@@ -157,7 +157,7 @@ TEST_CASE("programs refuse ids and tokenizers that are none, before they print a
   }
   model.remove("generation_config.json");
   model.replace("tokenizer.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
-  model.refuse({"generate_text"}, (model.path() / "tokenizer.json").string() + ": found a git-lfs pointer");
+  model.refuse({"generate_text"}, (model.path() / "tokenizer.json").string() + ": found a pointer of git-lfs");
 }
 
 TEST_CASE("what is passed over in reading is noted on standard error, and changes nothing") {

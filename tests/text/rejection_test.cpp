@@ -61,7 +61,7 @@ TEST_CASE("a component inside a Sequence is named by its place") {
         f["normalizer"] = {{"type", "Sequence"},
                            {"normalizers", json::array({{{"type", "NFC"}}, {{"type", "StripAccents"}}})}};
       },
-      "normalizer.normalizers[1].type", "Replace");
+      "normalizer.normalizers[1].type", "Prepend and 4 more");
 }
 
 TEST_CASE("unknown keys are refused") {
