@@ -24,6 +24,12 @@ extern "C" __attribute__((weak)) void __sanitizer_set_death_callback(void (*call
 namespace attnlab {
 namespace {
 
+// Whatever the file holds: read_file refuses a pointer of git-lfs, which is a seed here.
+std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
 namespace fs = std::filesystem;
 using Strings = std::vector<std::string>;
 
@@ -133,7 +139,7 @@ int run_seeds(const fs::path& folder, const fs::path& dictionary, int64_t rounds
   for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
   std::sort(files.begin(), files.end());  // a folder lists them in any order
   Strings seeds;
-  for (const auto& file : files) seeds.push_back(read_file(file));
+  for (const auto& file : files) seeds.push_back(bytes_of(file));
   const Strings tokens = read_dictionary(dictionary);
   if (seeds.empty() || tokens.empty()) return fmt::print(stderr, "no seeds or no dictionary\n"), 2;
   for (const auto& seed : seeds) run_input(seed);
@@ -160,6 +166,6 @@ int main(int argc, char** argv) {
   watch();
   if (argc == 4 && std::filesystem::is_directory(argv[1]))
     return run_seeds(argv[1], argv[2], std::stoll(argv[3]));
-  for (int i = 1; i < argc; ++i) run_input(read_file(argv[i]));
+  for (int i = 1; i < argc; ++i) run_input(bytes_of(argv[i]));
   return 0;
 }
