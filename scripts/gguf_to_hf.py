@@ -23,27 +23,11 @@ import shutil
 import subprocess
 import sys
 
-PACKAGES = pathlib.Path(os.environ.get("ATTNLAB_GGUF", "~/.cache/attnlab/gguf")).expanduser()
+from own_packages import import_or_start
+
 VERSION = "0.19.0"
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}  # names in config.json and in safetensors
 PIECE = 1 << 24  # numbers that are dequantised at a time
-
-
-def import_gguf():
-    """Makes gguf importable: this Python's, or one in a virtual environment of its own."""
-    try:
-        import gguf
-        return
-    except ImportError:
-        pass
-    if os.environ.get("ATTNLAB_GGUF_STARTED"):
-        sys.exit(f"error: gguf in {PACKAGES} cannot be imported; delete that folder and try again")
-    python = PACKAGES / "bin/python3"
-    if not (PACKAGES / "installed").exists():
-        subprocess.run([sys.executable, "-m", "venv", PACKAGES], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", f"gguf=={VERSION}"], check=True)
-        (PACKAGES / "installed").touch()
-    os.execve(python, [str(python), *sys.argv], {**os.environ, "ATTNLAB_GGUF_STARTED": "1"})
 
 
 def note(text):
@@ -475,7 +459,7 @@ def main():
             raise BadInput(f"{options.file}: found no file, expected a GGUF file")
         if options.out.exists():
             raise BadInput(f"--out: found {options.out}, expected a folder that is not there yet")
-        import_gguf()
+        import_or_start("gguf", "gguf", VERSION)
         print(convert(options.file, options.out, options.dtype), file=sys.stderr)
     except BadInput as error:
         print("error: " + "".join(c if c.isprintable() else "?" for c in str(error)), file=sys.stderr)

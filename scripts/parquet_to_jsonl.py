@@ -19,29 +19,13 @@ import pathlib
 import subprocess
 import sys
 
-PACKAGES = pathlib.Path(os.environ.get("ATTNLAB_PYARROW", "~/.cache/attnlab/pyarrow")).expanduser()
+from own_packages import import_or_start
+
 VERSION = "21.0.0"
 
 
 class BadInput(Exception):
     pass
-
-
-def import_pyarrow():
-    """Makes pyarrow importable: this Python's, or one in a virtual environment of its own."""
-    try:
-        import pyarrow.parquet
-        return
-    except ImportError:
-        pass
-    if os.environ.get("ATTNLAB_PARQUET_STARTED"):
-        sys.exit(f"error: pyarrow in {PACKAGES} cannot be imported; delete that folder and try again")
-    python = PACKAGES / "bin/python3"
-    if not (PACKAGES / "installed").exists():
-        subprocess.run([sys.executable, "-m", "venv", PACKAGES], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", f"pyarrow=={VERSION}"], check=True)
-        (PACKAGES / "installed").touch()
-    os.execve(python, [str(python), *sys.argv], {**os.environ, "ATTNLAB_PARQUET_STARTED": "1"})
 
 
 def files_of(names):
@@ -134,7 +118,7 @@ def main():
     try:
         renames = parse_renames(options.rename)
         files = files_of(options.files)
-        import_pyarrow()
+        import_or_start("pyarrow.parquet", "pyarrow", VERSION)
         count = write(options.out, rows(files, options, renames))
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
