@@ -12,6 +12,9 @@ torch::Tensor split_heads(const torch::Tensor& x_BTW, int64_t heads);
 // [B, heads, T, H] → [B, T, heads·H].
 torch::Tensor merge_heads(const torch::Tensor& x_BNTH);
 
+// What q·k is multiplied by: the form's own scale, or 1 / √head_dim.
+double score_scale(const ScoreForm& form, int64_t head_dim);
+
 // softmax(score(q, k)) v with G KV heads shared by N / G query heads each; result [B, N, T, Hv].
 // An undefined mask is causal for T = S and open for T = 1; others are bool [B or 1, (1, G or N), T, S], true
 // where a query may look. Without a cap no T × S matrix is held.

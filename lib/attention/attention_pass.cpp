@@ -1,7 +1,5 @@
 #include "attention/attention_pass.h"
 
-#include <cmath>
-
 #include "attention/attend_latent.h"
 #include "attention/rotary.h"
 #include "core/errors.h"
@@ -78,8 +76,7 @@ torch::Tensor AttentionPass::look(const torch::Tensor& q_BNTW, const torch::Tens
                                   const ScoreForm& form) const {
   const auto allowed = mask();
   if (input_.state && input_.state->wants_attention()) {
-    const double scale = form.scale > 0 ? form.scale : 1 / std::sqrt(static_cast<double>(q_BNTW.size(3)));
-    input_.state->look({q_BNTW, k_BGSW, allowed, scale, form.softcap});
+    input_.state->look({q_BNTW, k_BGSW, allowed, score_scale(form, q_BNTW.size(3)), form.softcap});
   }
   return allowed;
 }

@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/numbers.h"
 #include "text/json_node.h"
+#include "text/tokenizer_model_json.h"
 
 namespace attnlab::text {
 namespace {
@@ -32,15 +33,7 @@ AddedToken token_of(const JsonNode& node) {
   }
   if (!node.value().is_object()) node.reject("a string or an object with its content");
   node.only({"__type", "id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
-  const bool special = node.flag("special", false);
-  AddedToken token{.content = node.at("content").string(),
-                   .single_word = node.flag("single_word", false),
-                   .lstrip = node.flag("lstrip", false),
-                   .rstrip = node.flag("rstrip", false),
-                   .normalized = node.flag("normalized", !special),
-                   .special = special};
-  if (token.content.empty()) node.at("content").reject("at least one character");
-  return token;
+  return read_added_token(node);
 }
 
 class Reader {

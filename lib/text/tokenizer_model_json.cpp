@@ -107,11 +107,11 @@ Template read_template(const JsonNode& node) {
   return out;
 }
 
+}  // namespace
+
 AddedToken read_added_token(const JsonNode& node) {
-  node.only({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
   const bool special = node.flag("special", false);
-  AddedToken token{.id = read_id(node.at("id")),
-                   .content = node.at("content").string(),
+  AddedToken token{.content = node.at("content").string(),
                    .single_word = node.flag("single_word", false),
                    .lstrip = node.flag("lstrip", false),
                    .rstrip = node.flag("rstrip", false),
@@ -120,8 +120,6 @@ AddedToken read_added_token(const JsonNode& node) {
   if (token.content.empty()) node.at("content").reject("at least one character");
   return token;
 }
-
-}  // namespace
 
 Bpe read_model(const JsonNode& node) {
   node.only({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
@@ -155,7 +153,10 @@ std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& node, c
     largest = std::max(largest, static_cast<size_t>(id));
   }
   for (const JsonNode& entry : node->elements()) {
+    entry.only({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
+    const int32_t id = read_id(entry.at("id"));
     AddedToken token = read_added_token(entry);
+    token.id = id;
     const auto known = model.id(token.content);
     if (known && *known != token.id)
       entry.at("id").reject("the token's id in model.vocab, " + std::to_string(*known));
