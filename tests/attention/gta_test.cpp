@@ -1,10 +1,9 @@
-// Grouped-tied attention against loops, against vectors of other software, and where it is GQA.
+// Grouped-tied attention against loops, and where it is GQA.
 #include "attention/gta.h"
 
 #include <cmath>
 
 #include "catch.h"
-#include "checkpoint/safetensors.h"
 #include "support.h"
 
 namespace attnlab::test {
@@ -109,47 +108,6 @@ TEST_CASE("one KV head whose keys all turn is taken over exactly, and otherwise 
       const double bound = 4 * tolerance(size, dtype, expected);
       CHECK(close(converted(*gqa, whole)->forward(input), expected, bound) == exact);
     }
-}
-
-struct Vectors {
-  SafetensorsFile file;
-  torch::Tensor operator[](const std::string& name) const { return file.tensor(name).to(kDouble); }
-};
-
-// Outputs and gradients of the public module (Dao-AILab/grouped-latent-attention), float32.
-void check_vectors(const std::filesystem::path& path, const AttentionShape& shape, int64_t r) {
-  const Vectors v{SafetensorsFile::open(path)};
-  const auto module = make_mixer(shape, Gta::Config{.qk_rope_head_dim = r, .k_rope_bias = true});
-  module->to(kDouble);
-  const auto name_of = [](std::string name) {
-    const std::string ours = "k_rope_proj", theirs = "W_rope_k";
-    return name.starts_with(ours) ? theirs + name.substr(ours.size()) : name;
-  };
-  {
-    const torch::NoGradGuard no_grad;
-    for (auto& item : module->named_parameters()) item.value().copy_(v[name_of(item.key())]);
-  }
-  Tokens input{.x_BTD = v["x_BTD"].requires_grad_()};
-  input.parts.rotary.push_back({v["cos_1TR"], v["sin_1TR"]});
-  const auto out = module->forward(input);
-  const auto within = [](const torch::Tensor& expected, double share) {
-    return share * expected.abs().max().item<double>();
-  };
-  CHECK(close(out, v["out"], within(v["out"], 2e-5)));
-  (out * v["cotangent"]).sum().backward();
-  CHECK(close(input.x_BTD.grad(), v["grad/x_BTD"], within(v["grad/x_BTD"], 1e-4)));
-  for (const auto& item : module->named_parameters()) {
-    CAPTURE(item.key());
-    const auto expected = v["grad/" + name_of(item.key())];
-    CHECK(close(item.value().grad(), expected, within(expected, 1e-4)));
-  }
-}
-
-TEST_CASE("gta gives the outputs and gradients of the published module") {
-  const auto folder = shared_dir() / "fixtures/mixers/layers";
-  if (!std::filesystem::exists(folder)) SKIP_TEST("no vectors of other software here");
-  check_vectors(folder / "gta_n4_g2.safetensors", {32, 4, 2, 8}, 4);
-  check_vectors(folder / "gta_n6_g3_narrow_rope_bias.safetensors", {40, 6, 3, 12, true, true}, 4);
 }
 
 TEST_CASE("gta: what can't be built is refused by its key, and what it keeps is counted") {

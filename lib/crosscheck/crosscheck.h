@@ -1,0 +1,25 @@
+// Folders of cases that other software made, run against this project. Each kind has a file of its own.
+#pragma once
+
+#include <filesystem>
+
+#include "core/names.h"
+#include "crosscheck/case_check.h"
+
+namespace attnlab {
+
+enum class CrosscheckKind { mixers };
+template <>
+struct EnumNames<CrosscheckKind> {
+  static constexpr std::array<std::pair<std::string_view, CrosscheckKind>, 1> rows{
+      {{"mixers", CrosscheckKind::mixers}}};
+};
+
+// Runs every case below the folder; `done` hears of each when it is through. Throws InputError for a folder
+// that is not there or holds no case.
+void crosscheck(CrosscheckKind kind, const std::filesystem::path& folder, const CaseSink& done);
+
+// Layers of attention and recurrences: outputs, states and gradients.
+void check_mixers(const std::filesystem::path& folder, const CaseSink& done);
+
+}  // namespace attnlab
