@@ -5,13 +5,12 @@
 #include <ctime>
 #include <map>
 
+#include "core/errors.h"
 #include "results/evaluation_file.h"
 #include "results/event_file.h"
 
 namespace attnlab {
 namespace {
-
-using Scalars = std::vector<std::pair<std::string, double>>;
 
 // One folder's name: no separators, and not "..".
 std::string folder_name(std::string text) {
@@ -33,26 +32,40 @@ std::string as_block(const FlatFields& fields) {
   return text;
 }
 
-std::map<int64_t, Scalars> scalars_by_step(const RunRecord& run) {
-  std::map<int64_t, Scalars> by_step;
-  for (const auto& row : run.train)
-    by_step[row.step] = {{"train/loss", row.loss},
-                         {"train/lr", row.learning_rate},
-                         {"train/gradient_norm", row.gradient_norm},
-                         {"train/tokens", static_cast<double>(row.tokens)},
-                         {"train/tokens_per_second", row.tokens_per_second}};
-  for (const auto& row : run.evaluations) {
-    if (row.heldout_tokens > 0) by_step[row.step].emplace_back("heldout/loss", row.heldout_loss);
-    if (row.problems > 0) by_step[row.step].emplace_back("accuracy", row.accuracy);
-  }
-  for (const auto& [step, path] : tasks_files(run.path))
-    for (const auto& row : read_evaluation(path).scores)
-      by_step[step].emplace_back(
-          "tasks/" + row.task + (row.protocol.empty() ? "" : "/" + row.protocol) + "/" + row.metric, row.value);
+void add(EventScalars& to, const EventScalars& more) { to.insert(to.end(), more.begin(), more.end()); }
+
+std::map<int64_t, EventScalars> scalars_by_step(const RunRecord& run) {
+  std::map<int64_t, EventScalars> by_step;
+  for (const auto& row : run.train) by_step[row.step] = event_scalars(row);
+  for (const auto& row : run.evaluations) add(by_step[row.step], event_scalars(row));
+  for (const auto& [step, path] : tasks_files(run.path)) add(by_step[step], event_scalars_of_tasks(path));
   return by_step;
 }
 
 }  // namespace
+
+EventScalars event_scalars(const TrainRow& row) {
+  return {{"train/loss", row.loss},
+          {"train/lr", row.learning_rate},
+          {"train/gradient_norm", row.gradient_norm},
+          {"train/tokens", static_cast<double>(row.tokens)},
+          {"train/tokens_per_second", row.tokens_per_second}};
+}
+
+EventScalars event_scalars(const EvaluationRow& row) {
+  EventScalars scalars;
+  if (row.heldout_tokens > 0) scalars.emplace_back("heldout/loss", row.heldout_loss);
+  if (row.problems > 0) scalars.emplace_back("accuracy", row.accuracy);
+  return scalars;
+}
+
+EventScalars event_scalars_of_tasks(const std::filesystem::path& file) {
+  EventScalars scalars;
+  for (const auto& row : read_evaluation(file).scores)
+    scalars.emplace_back(
+        "tasks/" + row.task + (row.protocol.empty() ? "" : "/" + row.protocol) + "/" + row.metric, row.value);
+  return scalars;
+}
 
 int64_t started_at(const RunRecord& run) {
   std::tm utc{};
@@ -77,9 +90,28 @@ std::string event_bytes(const RunRecord& run) {
   double seconds = 0;
   for (const auto& [step, scalars] : scalars_by_step(run)) {
     for (; next < run.train.size() && run.train[next].step <= step; ++next) seconds = run.train[next].seconds;
-    bytes += event_record(scalars_event(start + seconds, step, scalars));
+    if (!scalars.empty()) bytes += event_record(scalars_event(start + seconds, step, scalars));
   }
   return bytes;
+}
+
+EventLog::EventLog(const std::filesystem::path& folder, RunRecord run, int64_t step)
+    : path_(folder / event_path(run)), start_(static_cast<double>(started_at(run))) {
+  std::erase_if(run.train, [&](const auto& row) { return row.step > step; });
+  std::erase_if(run.evaluations, [&](const auto& row) { return row.step > step; });
+  std::error_code failed;
+  std::filesystem::create_directories(path_.parent_path(), failed);
+  out_.open(path_, std::ios::binary | std::ios::trunc);
+  write(event_bytes(run));
+}
+
+void EventLog::put(int64_t step, double seconds, const EventScalars& scalars) {
+  if (!scalars.empty()) write(event_record(scalars_event(start_ + seconds, step, scalars)));
+}
+
+void EventLog::write(const std::string& bytes) {
+  out_ << bytes;
+  if (!out_.flush()) throw RunError("can't write " + path_.string());
 }
 
 }  // namespace attnlab

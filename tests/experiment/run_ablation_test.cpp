@@ -1,5 +1,10 @@
 // The program as a user runs it.
+#include <map>
+#include <set>
+
+#include "../results/event_reader.h"
 #include "catch.h"
+#include "results/run_events.h"
 #include "results/run_reader.h"
 #include "tiny_experiment.h"
 
@@ -32,6 +37,30 @@ TEST_CASE("an experiment runs to a verdict, and what is complete is not run agai
   const auto written = std::filesystem::last_write_time(experiment.file("orthogonal"));
   CHECK(experiment.run().code == 0);
   CHECK(std::filesystem::last_write_time(experiment.file("orthogonal")) == written);
+}
+
+TEST_CASE("log: tensorboard writes each row and evaluation while the run goes on, and changes no result") {
+  const TinyExperiment experiment;
+  REQUIRE(experiment.run("--set log=tensorboard").code == 0);
+  const RunRecord run = read_run(experiment.file("orthogonal"));
+  const auto path = experiment.out / "tensorboard" / event_path(run);
+  REQUIRE(std::filesystem::exists(path));
+  std::map<int64_t, std::set<std::string>> tags;
+  const auto records = test::read_records(read_file(path));
+  for (size_t i = 3; i < records.size(); ++i) {  // behind version and texts
+    const auto event = test::read_event(records[i]);
+    for (const auto& [tag, value] : event.scalars) tags[event.step].insert(tag);
+  }
+  for (const auto& row : run.train) CHECK(tags[row.step].count("train/loss") == 1);
+  for (const auto& row : run.evaluations) CHECK(tags[row.step].count("heldout/loss") == 1);
+  // The same config without a log is the same run: nothing is done again.
+  const auto written = std::filesystem::last_write_time(experiment.file("orthogonal"));
+  CHECK(experiment.run().code == 0);
+  CHECK(std::filesystem::last_write_time(experiment.file("orthogonal")) == written);
+  const auto refused = experiment.run("--set 'log=[tensorbord]'");
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.output,
+             ContainsSubstring("log[0]: found 'tensorbord'") && ContainsSubstring("tensorboard"));
 }
 
 TEST_CASE("a run file says where its numbers come from") {

@@ -96,5 +96,34 @@ TEST_CASE("an event file lies where experiment, arm, sweep point and seed say, a
   CHECK(event_path(run) == "_root/_.._.._etc/_../seed7/events.out.tfevents.0000000000.attnlab");
 }
 
+TEST_CASE("a log goes on behind the step that its run goes on from, in the same file") {
+  const test::TemporaryFolder folder;
+  const RunRecord run = run_on_disk(folder);
+  const auto path = folder.path() / "log" / event_path(run);
+  EventLog log(folder.path() / "log", run, 2);
+  const auto steps = [&] {
+    const auto records = test::read_records(read_file(path));
+    std::vector<int64_t> found;  // behind version and texts, which have none
+    for (size_t i = 3; i < records.size(); ++i) found.push_back(test::read_event(records[i]).step);
+    return found;
+  };
+  // The tasks of step 3 have a file that stays.
+  CHECK(steps() == std::vector<int64_t>{0, 1, 2, 3});
+  log.put(3, 1.5, event_scalars(test::sample_train(3)));
+  log.put(3, 1.5, {});
+  CHECK(steps() == std::vector<int64_t>{0, 1, 2, 3, 3});
+  const auto last = test::read_event(test::read_records(read_file(path)).back());
+  CHECK(last.wall_time == 1795780855 + 1.5);
+  CHECK(last.scalars.at("train/loss") == static_cast<float>(test::sample_train(3).loss));
+  const EventLog again(folder.path() / "log", run, 3);
+  CHECK(read_file(path) == event_bytes(run));
+}
+
+TEST_CASE("a log that can't be written says where") {
+  const test::TemporaryFolder folder;
+  write_file_atomic(folder.path() / "log", "a file");
+  CHECK_THROWS_WITH(EventLog(folder.path() / "log", run_on_disk(folder), 3), ContainsSubstring("can't write"));
+}
+
 }  // namespace
 }  // namespace attnlab

@@ -6,6 +6,7 @@
 
 #include "config/reference.h"
 #include "experiment/plan/experiment_config.h"
+#include "experiment/plan/plan.h"
 
 namespace attnlab {
 namespace {
@@ -48,6 +49,9 @@ KeyTable top_table() {
        "one run for each seed, arm and sweep point; the seed decides the order of the examples"});
   for (const auto& row : of_run.rows)
     if (row.name == "device") top.rows.push_back(row);
+  top.rows.push_back({"log", "text or list of texts", names_text(all_names<RunLog>()), "none",
+                      "what to write beside the results while runs go on. `tensorboard`: event files below "
+                      "`tensorboard/` in the results' folder"});
   top.rows.push_back(
       {"include", "text or list of texts", "files, relative to this one", "none",
        "files of keys that lie below those of this file: maps are merged, all else is replaced by "

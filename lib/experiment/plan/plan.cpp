@@ -17,8 +17,8 @@ namespace attnlab {
 namespace fs = std::filesystem;
 namespace {
 
-const std::vector<std::string> top_keys{"experiment", "base", "data", "arms",  "sweep",  "seeds",
-                                        "train",      "eval", "size", "sizes", "device", "include"};
+const std::vector<std::string> top_keys{"experiment", "base", "data",  "arms",   "sweep",   "seeds", "train",
+                                        "eval",       "size", "sizes", "device", "include", "log"};
 
 [[noreturn]] void refuse(const Node& at, const std::string& key, const std::string& found,
                          const std::string& expected, const std::string& nearest = "") {
@@ -63,13 +63,20 @@ std::vector<int64_t> read_seeds(const Node& root) {
   return seeds;
 }
 
-// A scope may be given alone, without a list around it.
+// A scope or a log may be given alone, without a list around it.
 void listify(Node& map, const char* key) {
   Node* node = map.find(key);
   if (!node || node->kind != Node::Kind::scalar) return;
   Node list{.kind = Node::Kind::list, .file = node->file, .line = node->line};
   list.items.push_back(*node);
   *node = std::move(list);
+}
+
+std::vector<RunLog> read_logs(Node& root) {
+  std::vector<RunLog> logs;
+  listify(root, "log");
+  if (const Node* node = root.find("log")) detail::read_value(*node, "log", Key{"log", ""}, logs);
+  return logs;
 }
 
 // `trainable` of an arm or of the root's or an arm's `train`.
@@ -217,6 +224,7 @@ Plan make_plan(const PlanOptions& options) {
                      ? fs::path("results") / (plan.experiment + (plan.repeats ? "_repeat" : ""))
                      : fs::path(options.results);
   const auto seeds = read_seeds(plan.root);
+  plan.log = read_logs(plan.root);
   const auto points = sweep_points(plan.root);
   refuse_overridden(plan.root, settings);
   const size_t arms = read_arms(plan.root).items.size();

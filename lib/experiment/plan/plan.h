@@ -12,6 +12,14 @@
 
 namespace attnlab {
 
+// What a run writes beside its file while it goes on.
+enum class RunLog { tensorboard };
+template <>
+struct EnumNames<RunLog> {
+  static constexpr std::array<std::pair<std::string_view, RunLog>, 1> rows{
+      {{"tensorboard", RunLog::tensorboard}}};
+};
+
 struct PlannedRun {
   RunConfig config;
   int64_t arm_index = 0;
@@ -36,8 +44,9 @@ struct Plan {
   std::vector<std::filesystem::path> files;  // config_file and what it includes
   std::optional<RepeatedRun> repeats;        // where the config is a run's file
   std::vector<std::string> warnings;         // keys that have no effect
-  Node root;                                 // after overrides, to give errors their lines
-  std::vector<PlannedRun> runs;              // those that choose rates come first
+  std::vector<RunLog> log;
+  Node root;                     // after overrides, to give errors their lines
+  std::vector<PlannedRun> runs;  // those that choose rates come first
   std::vector<RateSelection> selections;
 };
 

@@ -15,6 +15,8 @@
 #include "experiment/run/run_header.h"
 #include "experiment/run/run_state.h"
 #include "experiment/tasks/run_tasks.h"
+#include "results/evaluation_file.h"
+#include "results/run_events.h"
 #include "results/run_file.h"
 #include "results/run_reader.h"
 #include "train/determinism.h"
@@ -52,6 +54,7 @@ class RunSession {
     try {
       try {
         resume();
+        open_logs();
         reporter_.begin(place, run_, progress_.step);
         if (stream_->truncated_examples() > 0)
           reporter_.note(run_name(run_) + ": " + describe_training(config_, *data_, *stream_));
@@ -112,6 +115,12 @@ class RunSession {
     for (const auto& problem : state->damaged)
       reporter_.note(
           fmt::format("{}: {}; going on from an older one, step {}", run_name(run_), problem, progress_.step));
+  }
+
+  void open_logs() {
+    for (const RunLog log : plan_.log)
+      if (log == RunLog::tensorboard)
+        events_.emplace(plan_.results / "tensorboard", read_run(files_.results, false), progress_.step);
   }
 
   void save_state() {
@@ -191,14 +200,17 @@ class RunSession {
   void log_step(const StepResult& result, double loss) {
     const double speed = static_cast<double>(progress_.tokens - logged_.tokens) /
                          std::max(progress_.seconds - logged_.seconds, 1e-9);
-    if (!settle_nonfinite())
-      writer_->put_train({.step = progress_.step,
-                          .tokens = progress_.tokens,
-                          .loss = loss,
-                          .learning_rate = result.learning_rate,
-                          .gradient_norm = result.gradient_norm.item<double>(),
-                          .tokens_per_second = speed,
-                          .seconds = progress_.seconds});
+    if (!settle_nonfinite()) {
+      const TrainRow row{.step = progress_.step,
+                         .tokens = progress_.tokens,
+                         .loss = loss,
+                         .learning_rate = result.learning_rate,
+                         .gradient_norm = result.gradient_norm.item<double>(),
+                         .tokens_per_second = speed,
+                         .seconds = progress_.seconds};
+      writer_->put_train(row);
+      if (events_) events_->put(row.step, row.seconds, event_scalars(row));
+    }
     logged_ = progress_;
     reporter_.step(progress_.step, loss, speed);
   }
@@ -219,6 +231,7 @@ class RunSession {
       if (interrupted()) throw Interrupted{};
     });
     writer_->put_evaluation(result.row, result.problems);
+    if (events_) events_->put(progress_.step, progress_.seconds, event_scalars(result.row));
     reporter_.evaluated(progress_.step, result.row.heldout_loss, result.row.accuracy, result.row.problems);
   }
 
@@ -231,7 +244,11 @@ class RunSession {
       reporter_.asking(progress_.step, now.label, now.what, now.done, now.total);
       if (interrupted()) throw Interrupted{};
     });
-    if (!scores.empty()) reporter_.note(fmt::format("{}: step {}: {}", run_name(run_), progress_.step, scores));
+    if (scores.empty()) return;
+    reporter_.note(fmt::format("{}: step {}: {}", run_name(run_), progress_.step, scores));
+    if (events_)
+      events_->put(progress_.step, progress_.seconds,
+                   event_scalars_of_tasks(tasks_file(files_.results, progress_.step)));
   }
 
   const Plan& plan_;
@@ -247,6 +264,7 @@ class RunSession {
   RunTasks tasks_;
   ArmModel model_;
   std::optional<RunWriter> writer_;
+  std::optional<EventLog> events_;
   Trainer trainer_;
   FiniteWatch watch_;
   TrainProgress progress_, logged_;
