@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "attention/cache_fit.h"
+#include "config/document.h"
 #include "model/decoder_weights.h"
 #include "torch_program.h"
 
@@ -35,9 +37,29 @@ std::vector<int64_t> layers_of(const std::string& option, const std::string& tex
   return *layers;
 }
 
+// Takes the key `cache` out of the settings.
+std::optional<double> take_cache(Node& settings) {
+  const auto found = std::find_if(settings.entries.begin(), settings.entries.end(),
+                                  [](const auto& entry) { return entry.key == "cache"; });
+  if (found == settings.entries.end()) return std::nullopt;
+  double share = 1;
+  detail::read_value(found->value, "cache", Key{"cache", ""}.above(0).at_most(1), share);
+  settings.entries.erase(found);
+  return share;
+}
+
+void fit(VariantConfig& variant, double share, const DecoderConfig& base, const char* option) {
+  const AttentionShape shape = base.attention_shape();
+  const auto whole = static_cast<double>(variant_cache(shape, native_variant(base)));
+  if (auto problem = fit_to_cache(variant, shape, static_cast<int64_t>(share * whole + 1e-9))) {
+    problem->file = option;
+    throw InputError(*problem);
+  }
+}
+
 // One step: "FORM[@LAYERS] [KEY=VALUE …]", and more settings.
 ConversionStep read_step(const char* option, const std::string& text, const std::vector<std::string>& settings,
-                         int64_t n_layers) {
+                         const DecoderConfig& base) {
   std::istringstream words(text);
   std::string head;
   words >> head;
@@ -46,9 +68,9 @@ ConversionStep read_step(const char* option, const std::string& text, const std:
   require_name(option, form, transform_names());
   ConversionStep step;
   if (at < head.size())
-    step.layers = layers_of(option, head.substr(at + 1), n_layers);
+    step.layers = layers_of(option, head.substr(at + 1), base.n_layers);
   else
-    for (int64_t layer = 0; layer < n_layers; ++layer) step.layers.push_back(layer);
+    for (int64_t layer = 0; layer < base.n_layers; ++layer) step.layers.push_back(layer);
   Node root{.kind = Node::Kind::map, .file = option};
   const auto set = [&](const std::string& where, const std::string& setting) {
     const auto [path, value] = parse_setting(where, setting);
@@ -57,15 +79,17 @@ ConversionStep read_step(const char* option, const std::string& text, const std:
   for (std::string setting; words >> setting;) set(option, setting);
   for (const auto& setting : settings) set("--set", setting);
   if (!settings.empty()) root.file = "--set";
+  const auto cache = take_cache(root);
   step.to = with_options(*variant_defaults(form), root);
+  if (cache) fit(step.to, *cache, base, root.file.c_str());
   return step;
 }
 
 }  // namespace
 
-std::vector<ConversionStep> read_steps(const ConvertOptions& o, int64_t n_layers) {
-  std::vector<ConversionStep> steps{read_step("--to", o.to, o.settings, n_layers)};
-  for (const auto& text : o.then) steps.push_back(read_step("--then", text, {}, n_layers));
+std::vector<ConversionStep> read_steps(const ConvertOptions& o, const DecoderConfig& base) {
+  std::vector<ConversionStep> steps{read_step("--to", o.to, o.settings, base)};
+  for (const auto& text : o.then) steps.push_back(read_step("--then", text, {}, base));
   return steps;
 }
 

@@ -23,8 +23,9 @@ struct ConvertOptions {
 // Throws InputError for what is missing or out of range.
 void check_options(const ConvertOptions& o);
 // What --to, with --set in it, and each --then ask for: "FORM[@LAYERS] [KEY=VALUE …]", in order. Without
-// layers: all of the model's `n_layers`. Throws InputError.
-std::vector<ConversionStep> read_steps(const ConvertOptions& o, int64_t n_layers);
+// layers: all of the model's. The setting cache=SHARE stands for the ranks with which a layer keeps at most
+// this part of what the model's keeps of a token. Throws InputError.
+std::vector<ConversionStep> read_steps(const ConvertOptions& o, const DecoderConfig& base);
 // --dtype, or that of the checkpoint.
 torch::ScalarType stored_dtype(const ConvertOptions& o, const Checkpoint& checkpoint);
 // Throws InputError if the text is missing or too short for what the transform estimates.

@@ -71,6 +71,18 @@ nlohmann::ordered_json report_of(nlohmann::ordered_json plan, const Transform& t
   return plan;
 }
 
+// What the last stage keeps beyond the form that was asked for.
+std::string more_kept(const Transform& transform, const ConversionReport& report) {
+  const auto& stages = report.stages;
+  if (stages.size() < 2 || !is_native(transform.stages().back().form)) return "";
+  const int64_t asked = stages[stages.size() - 2].cached_numbers, kept = stages.back().cached_numbers;
+  if (kept <= asked) return "";
+  return fmt::format(
+      "kept: {} numbers a token where the form has {}: in stock DeepSeek-V3 a latent number a layer makes its "
+      "norm the identity\n",
+      kept, asked);
+}
+
 void convert(const ConvertOptions& o) {
   check_options(o);
   const torch::NoGradGuard no_grad;
@@ -81,7 +93,7 @@ void convert(const ConvertOptions& o) {
   print_notes(checkpoint.notes());
   const auto stored = stored_dtype(o, checkpoint);
   const TransformOptions how{.approximate_qk_norm = o.approximate_qk_norm, .dtype = stored};
-  const auto steps = read_steps(o, base.config.n_layers);
+  const auto steps = read_steps(o, base.config);
   auto transform = make_transform(base, steps, how);
   const CalibrationRows rows = read_rows(o, *transform, base.config);
   const ConversionData data = data_of(o, rows, *transform);
@@ -102,7 +114,7 @@ void convert(const ConvertOptions& o) {
   }
   const auto report = run_conversion(source, *transform, data, folder, stored, std::ref(progress));
   folder.finish(transform->stages().back().form, checkpoint, source.outer, report_of(plan, *transform, report));
-  fmt::print("{}", conversion_table(report));
+  fmt::print("{}{}", conversion_table(report), more_kept(*transform, report));
   const std::string because = transform->own_layout_because();
   if (!because.empty()) fmt::print("in the project's own layout, because of {}\n", because);
 }
@@ -121,7 +133,9 @@ int main(int argc, char** argv) {
   program.option("model", o.model, "DIR", "the model's folder in Hugging Face's layout (required)")
       .option("to", o.to, "FORM", join(transform_names()) + " (required)")
       .option("out", o.out, "DIR", "the folder to write; one where this was interrupted goes on (required)")
-      .option("set", o.settings, "KEY=VALUE", "an option of the form (may be repeated)")
+      .option("set", o.settings, "KEY=VALUE",
+              "an option of the form, or cache=SHARE for ranks that keep this part of the model's cache "
+              "(may be repeated)")
       .option("then", o.then, "STEP",
               "another conversion behind it: 'FORM@LAYERS [KEY=VALUE ...]' (may be repeated); --to takes "
               "@LAYERS, too")

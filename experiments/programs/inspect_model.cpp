@@ -16,6 +16,7 @@ struct Options {
   std::string model, config, context;
   int64_t batch = 1, kv_bits = 0;
   LatentRanks ranks;
+  double cache = 1;
   bool json = false;
 };
 
@@ -40,11 +41,15 @@ void inspect(const Options& o) {
   require_range("--kv-bits", o.kv_bits, 0, 64);
   require_range("--kv-lora-rank", o.ranks.kv_lora_rank, 1, most);
   require_range("--qk-rope-head-dim", o.ranks.qk_rope_head_dim, 0, most);
+  if (!(o.cache > 0 && o.cache <= 1))
+    throw InputError(
+        BadInput{.file = "--cache", .found = fmt::format("{}", o.cache), .expected = "more than 0, up to 1"});
   const int64_t context = o.context.empty() ? 0 : parse_context(o.context);
   const ModelFacts facts = o.model.empty() ? read_config_facts(o.config) : read_model_facts(o.model);
   const KvDemand demand{.context = context > 0 ? context : facts.config.max_positions,
                         .batch = o.batch,
-                        .bits = o.kv_bits > 0 ? o.kv_bits : dtype_bits(facts.dtype)};
+                        .bits = o.kv_bits > 0 ? o.kv_bits : dtype_bits(facts.dtype),
+                        .share = o.cache};
   print_notes(facts.notes);
   if (o.json) {
     fmt::print("{}\n", report_json(facts, o.ranks, demand).dump(2));
@@ -70,6 +75,8 @@ int main(int argc, char** argv) {
               "tokens of each sequence, as 4096, 512K or 1M (default: the config's most)")
       .option("batch", o.batch, "B", "sequences")
       .option("kv-bits", o.kv_bits, "K", "bits of a cached number; 0: those of the weights")
+      .option("cache", o.cache, "SHARE",
+              "give each variant the ranks that keep at most this part of the model's own cache")
       .option("kv-lora-rank", o.ranks.kv_lora_rank, "R", "latent numbers of the deepseek_mla row")
       .option("qk-rope-head-dim", o.ranks.qk_rope_head_dim, "R", "rotary numbers of the deepseek_mla row")
       .flag("json", o.json, "print JSON");

@@ -208,8 +208,8 @@ ParameterCounts counts_of(const ModelFacts& facts) {
 }
 
 // Of a converted model its own form comes first, then those of its base.
-std::vector<KvForm> forms_of(const ModelFacts& facts, const LatentRanks& ranks) {
-  auto forms = kv_forms(facts.config, ranks);
+std::vector<KvForm> forms_of(const ModelFacts& facts, const LatentRanks& ranks, double share) {
+  auto forms = kv_forms(facts.config, ranks, share);
   if (!facts.converted) return forms;
   std::erase_if(forms, [&](const KvForm& form) { return form.name == facts.converted->variant; });
   for (auto& form : forms) form.own = false;
@@ -217,18 +217,30 @@ std::vector<KvForm> forms_of(const ModelFacts& facts, const LatentRanks& ranks) 
   return forms;
 }
 
+// "at 25 % of the cache, left out: mla_identity (one size, or too few numbers)"
+std::string left_out_text(const DecoderConfig& c, const std::vector<KvForm>& forms, double share) {
+  if (share >= 1 || c.mla) return "";
+  std::vector<std::string> names;
+  for (const auto& name : variant_names_for(c.attention_shape()))
+    if (std::none_of(forms.begin(), forms.end(), [&](const KvForm& form) { return form.name == name; }))
+      names.push_back(name);
+  if (names.empty()) return "";
+  return fmt::format("  not at {:.4g} % of the cache at their other defaults: {}\n", 100 * share, join(names));
+}
+
 }  // namespace
 
 std::string format_report(const ModelFacts& facts, const LatentRanks& ranks, const KvDemand& demand) {
   const DecoderConfig& c = facts.config;
   const ParameterCounts counts = counts_of(facts);
-  const auto forms = forms_of(facts, ranks);
+  const auto forms = forms_of(facts, ranks, demand.share);
   std::string text = fmt::format("{}\n{}\nParameters: {}{}\n{}\n", facts.source.string(),
                                  shape_text(facts, forms.front(), counts), grouped(counts.total()),
                                  count_text(counts.total()), parameter_text(counts));
   text += fmt::format("KV cache of {} sequence{} of {} tokens at {} bits\n{}", grouped(demand.batch),
                       demand.batch == 1 ? "" : "s", grouped(demand.context), demand.bits,
                       form_text(c, forms, demand));
+  text += left_out_text(c, forms, demand.share);
   if (c.window > 0 && demand.context > c.window)
     text += fmt::format("  Layers with a window keep {} of the {} tokens.\n", grouped(c.window),
                         grouped(demand.context));
@@ -266,7 +278,7 @@ nlohmann::ordered_json report_json(const ModelFacts& facts, const LatentRanks& r
                    {"batch", demand.batch},
                    {"kv_bits", demand.bits},
                    {"cached_tokens_of_all_layers", cached_tokens(c, demand.context)}};
-  const auto forms = forms_of(facts, ranks);
+  const auto forms = forms_of(facts, ranks, demand.share);
   for (const auto& form : forms)
     out["forms"].push_back({{"form", form.name},
                             {"own", form.own},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "attention/cache_fit.h"
 #include "attention/linear.h"
 #include "attention/mixer.h"
 #include "core/errors.h"
@@ -81,12 +82,18 @@ KvForm reading(const DecoderConfig& c, int64_t G) {
                  fmt::format("2 x {} KV heads x {}", G, c.head_dim));
 }
 
-std::vector<KvForm> forms_of_gqa(const DecoderConfig& c, const LatentRanks& ranks) {
+std::vector<KvForm> forms_of_gqa(const DecoderConfig& c, const LatentRanks& ranks, double share) {
   std::vector<KvForm> forms{reading(c, c.n_kv_heads)};
   for (const int64_t G : {c.n_heads, int64_t{1}})
     if (G != c.n_kv_heads) forms.push_back(reading(c, G));
-  for (const auto& name : variant_names_for(c.attention_shape()))
-    if (name != Gqa::kName) forms.push_back(form_of(c, name, c.attention_shape(), *variant_defaults(name)));
+  const AttentionShape shape = c.attention_shape();
+  const auto numbers = static_cast<int64_t>(share * static_cast<double>(forms.front().numbers) + 1e-9);
+  for (const auto& name : variant_names_for(shape)) {
+    if (name == Gqa::kName) continue;
+    VariantConfig variant = *variant_defaults(name);
+    if (share < 1 && fit_to_cache(variant, shape, numbers)) continue;
+    forms.push_back(form_of(c, name, shape, variant));
+  }
   // What TransMLA's conversion gives: each head keeps its width beside the rotary part, queries stay whole.
   forms.push_back(deepseek_form(c, {.kv_lora_rank = ranks.kv_lora_rank,
                                     .qk_nope_head_dim = c.head_dim,
@@ -145,9 +152,9 @@ ParameterCounts count_parameters(const DecoderConfig& c) {
   return counts;
 }
 
-std::vector<KvForm> kv_forms(const DecoderConfig& config, const LatentRanks& ranks) {
+std::vector<KvForm> kv_forms(const DecoderConfig& config, const LatentRanks& ranks, double share) {
   require_countable(config, ranks);
-  auto forms = config.mla ? forms_of_mla(config, ranks) : forms_of_gqa(config, ranks);
+  auto forms = config.mla ? forms_of_mla(config, ranks) : forms_of_gqa(config, ranks, share);
   forms.front().own = true;
   return forms;
 }

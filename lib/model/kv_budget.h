@@ -46,7 +46,10 @@ struct KvForm {
 // (mha), as many as the config has (gqa) and one (mqa); every variant that the base can be given, at its
 // defaults; DeepSeek's form. A base that is MLA already has no KV heads to read otherwise: beside its own form
 // stand mha, its keys and values kept per head instead of the latent, and DeepSeek's form with the given ranks.
-std::vector<KvForm> kv_forms(const DecoderConfig& config, const LatentRanks& ranks = {});
+//
+// share < 1: variants are given ranks such that they keep at most this part of what a layer of the model keeps
+// (attention/cache_fit.h); those that can't are left out.
+std::vector<KvForm> kv_forms(const DecoderConfig& config, const LatentRanks& ranks = {}, double share = 1);
 
 // The form that a model has, numbers on average over its layers. Throws as kv_forms does, or c10::Error where a
 // product of sizes overflows.
@@ -56,6 +59,7 @@ struct KvDemand {
   int64_t context = 0;  // tokens of each sequence
   int64_t batch = 1;
   int64_t bits = 16;  // of one cached number
+  double share = 1;   // of the model's own numbers a token, that other forms are given (kv_forms)
 };
 
 // Tokens that the layers keep together for one sequence: layers with a window keep no more than that. A double,

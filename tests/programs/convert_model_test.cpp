@@ -137,6 +137,26 @@ TEST_CASE("convert_model: a conversion that was killed goes on and gives the sam
   CHECK(read_file(killed / "conversion.json") == read_file(whole / "conversion.json"));
 }
 
+TEST_CASE("convert_model: ranks follow from a part of the cache, and what an export adds is told") {
+  const TemporaryFolder folder;
+  const std::string text = story(folder.path(), 200);
+  const auto converted = [&](const std::string& how) {
+    return run_program(convert_command(folder.path() / how.substr(5, 8), how));
+  };
+  const Ran orthogonal = converted("--to mla_orthogonal --set cache=0.5");
+  CHECK(orthogonal.code == 0);
+  CHECK_THAT(orthogonal.out, ContainsSubstring("(50.0 %)") && !ContainsSubstring("kept:"));
+  const Ran deepseek = converted("--to mla_deepseek --set cache=0.75 --calibration " + text);
+  INFO(deepseek.err);
+  CHECK(deepseek.code == 0);
+  CHECK_THAT(deepseek.out,
+             ContainsSubstring("(75.0 %)") && ContainsSubstring("numbers a token where the form has"));
+  check_refused(convert_command(folder.path() / "no", "--to mla_identity --set cache=0.5"),
+                "--set: cache: found");
+  check_refused(convert_command(folder.path() / "no", "--to mla_orthogonal --set cache=2"),
+                "--set cache=2: cache: found '2'");
+}
+
 TEST_CASE("convert_model: what can't be done is said before any work") {
   const TemporaryFolder folder;
   const auto out = folder.path() / "out";

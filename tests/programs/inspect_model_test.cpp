@@ -72,6 +72,18 @@ TEST_CASE("a config alone gives shapes, parameters and caches") {
   CHECK(run_program("inspect_model --config " + model.file()).code == 0);
 }
 
+TEST_CASE("variants are listed at a part of the cache, and those that have no such size are named") {
+  const std::string command = "inspect_model --model " + test::base() + " --cache 0.25";
+  const json report = json::parse(run_program(command + " --json").out);
+  CHECK(form(report, "gqa")["kept_per_token_and_layer"] == 128);
+  CHECK(form(report, "mla_orthogonal")["kept_per_token_and_layer"] == 32);
+  CHECK_THAT(run_program(command).out,
+             ContainsSubstring("not at 25 % of the cache") && ContainsSubstring("mla_identity"));
+  for (const char* share : {"0", "1.5", "-1"})
+    check_refused("inspect_model --model " + test::base() + " --cache=" + share,
+                  "expected more than 0, up to 1");
+}
+
 TEST_CASE("the budget takes tokens with suffixes, sequences, bits and ranks") {
   json config = llama2_7b();
   config["num_hidden_layers"] = 80;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "attention/cache_fit.h"
+
 namespace attnlab {
 namespace {
 
@@ -41,27 +43,47 @@ class FormBuilder {
                                   .found = fmt::format("layer {} again", layer),
                                   .expected = "each layer once"});
       place = range;
-      check(layer, given.options, fmt::format("arms.{}.layers.{}.", arm_.name, range));
     }
   }
 
   VariantConfig variant_of(int64_t layer) const {
     const auto& range = layers_[static_cast<size_t>(layer)];
-    if (range) return arm_.layers[*range].options;
+    if (range) {
+      const LayerRange& given = arm_.layers[*range];
+      return fitted(layer, given.options, share_of(layer, given.cache),
+                    fmt::format("arms.{}.layers.{}.", arm_.name, *range));
+    }
     if (arm_.variant.empty())
       throw InputError(
           BadInput{.key = fmt::format("arms.{}.layers", arm_.name),
                    .found = fmt::format("nothing for layer {}", layer),
                    .expected = "each layer, or a variant beside `layers` for all that they don't name"});
-    check(layer, arm_.options, fmt::format("arms.{}.", arm_.name));
-    return arm_.options;
+    const auto numbers = arm_.cached_numbers ? std::optional(*arm_.cached_numbers / base_.n_layers)
+                                             : share_of(layer, arm_.cache);
+    return fitted(layer, arm_.options, numbers, fmt::format("arms.{}.", arm_.name));
   }
 
-  void check(int64_t layer, const VariantConfig& variant, const std::string& place) const {
-    auto problem = variant_problem(base_.attention_shape(layer), variant);
-    if (!problem) return;
-    problem->key = place + (problem->key == "variant" ? "" : "options.") + problem->key;
-    throw InputError(*problem);
+  // Numbers of a token that a layer may keep, if the arm says so.
+  std::optional<int64_t> share_of(int64_t layer, const std::optional<double>& cache) const {
+    if (!cache) return std::nullopt;
+    const auto whole = variant_cache(base_.attention_shape(layer), native_variant(base_));
+    return static_cast<int64_t>(*cache * static_cast<double>(whole) + 1e-9);
+  }
+
+  VariantConfig fitted(int64_t layer, VariantConfig variant, const std::optional<int64_t>& numbers,
+                       const std::string& place) const {
+    const AttentionShape shape = base_.attention_shape(layer);
+    if (numbers)
+      if (auto problem = fit_to_cache(variant, shape, *numbers)) refuse(std::move(*problem), place);
+    if (auto problem = variant_problem(shape, variant)) refuse(std::move(*problem), place);
+    return variant;
+  }
+
+  [[noreturn]] void refuse(BadInput problem, const std::string& place) const {
+    if (problem.key == "cache" && arm_.cached_numbers) problem.key = "cached_numbers";
+    const bool of_arm = problem.key == "variant" || problem.key == "cache" || problem.key == "cached_numbers";
+    problem.key = place + (of_arm ? "" : "options.") + problem.key;
+    throw InputError(problem);
   }
 
   const ArmConfig& arm_;

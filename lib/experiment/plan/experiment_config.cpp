@@ -39,6 +39,13 @@ ArmConfig read_arm(const Node& node, const std::string& prefix) {
   detail::read_struct(node, prefix, arm, {"train", "trainable"});
   if (arm.variant.empty() && arm.layers.empty())
     detail::missing_key(node, prefix + ".variant", Key{"variant", "attention variant"});
+  const Node* numbers = node.find("cached_numbers");
+  if (arm.cache && arm.cached_numbers)
+    throw InputError(BadInput{.file = numbers->file,
+                              .line = numbers->line,
+                              .key = prefix + ".cached_numbers",
+                              .found = numbers->describe() + " beside cache",
+                              .expected = "one of the two"});
   return arm;
 }
 

@@ -51,10 +51,16 @@ struct BaseConfig {
   }
 };
 
+inline constexpr Key cache_key =
+    Key{"cache", "share of what a layer of the base keeps of each token: the variant's ranks follow from it"}
+        .above(0)
+        .at_most(1);
+
 // A variant in some of the layers.
 struct LayerRange {
   std::string of, variant;
   VariantConfig options;
+  std::optional<double> cache;
 
   static void choose_fields(const Node& node, const std::string& prefix, LayerRange& value);
   template <class Self, class Visitor>
@@ -62,12 +68,15 @@ struct LayerRange {
     visit(Key{"of", "layers from 0 on: 0-3,6, or every fourth: 0-23:4"}.must_be_given(), self.of);
     visit(Key{"variant", "attention variant of these layers"}.must_be_given(), self.variant);
     std::visit([&](auto& options) { visit(Key{"options", "the variant's options"}, options); }, self.options);
+    visit(cache_key, self.cache);
   }
 };
 
 struct ArmConfig {
   std::string name, variant;
   VariantConfig options;
+  std::optional<double> cache;
+  std::optional<int64_t> cached_numbers;
   std::vector<LayerRange> layers;
 
   static void choose_fields(const Node& node, const std::string& prefix, ArmConfig& value);
@@ -76,6 +85,11 @@ struct ArmConfig {
     visit(Key{"name", "name of the arm: letters, digits, '_', '-', '.'"}.must_be_given(), self.name);
     visit(Key{"variant", "attention variant, of all layers that `layers` doesn't name"}, self.variant);
     std::visit([&](auto& options) { visit(Key{"options", "the variant's options"}, options); }, self.options);
+    visit(cache_key, self.cache);
+    visit(Key{"cached_numbers",
+              "the same as numbers of a token in all layers together, as tables show them, instead of cache"}
+              .at_least(1),
+          self.cached_numbers);
     visit(Key{"layers", "other variants in some layers: a hybrid"}, self.layers);
   }
 };

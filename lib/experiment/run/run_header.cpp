@@ -2,10 +2,30 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "config/document.h"
 #include "experiment/inputs/provenance.h"
 
 namespace attnlab {
+namespace {
+
+// "mla_deepseek (kv_lora_rank 48)" where ranks follow from a size of the cache, and else the name.
+std::string form_text(const ModelForm& form, const ArmConfig& arm) {
+  if (!arm.cache && !arm.cached_numbers) return form_name(form);
+  std::vector<std::string> parts;
+  for (const auto& group : layer_groups(form)) {
+    const FlatFields standard = variant_fields(*variant_defaults(variant_name(group.variant)));
+    std::vector<std::string> options;
+    for (const auto& [key, value] : variant_fields(group.variant))
+      if (std::find(standard.begin(), standard.end(), FlatFields::value_type{key, value}) == standard.end())
+        options.push_back(key + " " + to_text(value));
+    parts.push_back(variant_name(group.variant) + (options.empty() ? "" : " (" + join(options) + ")"));
+  }
+  return join(parts, " + ");
+}
+
+}  // namespace
 
 RunHeader make_run_header(const PlannedRun& run, const Base& base, const Data& data, const BatchStream& stream,
                           const ArmModel& model, const Evaluator& evaluator, torch::Device device,
@@ -15,10 +35,11 @@ RunHeader make_run_header(const PlannedRun& run, const Base& base, const Data& d
   const FlatFields fields = flatten(config);
   FlatFields provenance = provenance_of(base, data, device);
   for (auto& fact : training_facts(data, stream)) provenance.push_back(std::move(fact));
+  const std::string form = form_text(model.decoder->form(), config.arm);
+  provenance.emplace_back("form", form);
   if (!run.rate_note.empty()) provenance.emplace_back("lr_selection", run.rate_note);
-  reporter.note(fmt::format("{}: converted to {}: max |Δlogit| {:.2g}, KL {:.2g} nats", run_name(run),
-                            form_name(model.decoder->form()), equivalence.max_logit_difference,
-                            equivalence.kl_divergence));
+  reporter.note(fmt::format("{}: converted to {}: max |Δlogit| {:.2g}, KL {:.2g} nats", run_name(run), form,
+                            equivalence.max_logit_difference, equivalence.kl_divergence));
   return {.experiment = config.experiment,
           .arm = config.arm.name,
           .variant = form_name(model.decoder->form()),

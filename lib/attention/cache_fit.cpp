@@ -1,0 +1,74 @@
+#include "attention/cache_fit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <any>
+
+#include "attention/linear.h"
+#include "attention/mixer.h"
+
+namespace attnlab {
+namespace {
+
+std::optional<FieldValue> value_of(const FlatFields& fields, const std::string& key) {
+  const auto found =
+      std::find_if(fields.begin(), fields.end(), [&](const auto& field) { return field.first == key; });
+  return found == fields.end() ? std::nullopt : std::optional(found->second);
+}
+
+template <HasFields T>
+void take_field(T& into, const T& from, std::string_view key) {
+  std::any value;
+  T::fields(from, [&](const Key& info, const auto& field) {
+    if (info.name == key) value = field;
+  });
+  T::fields(into, [&](const Key& info, auto& field) {
+    if (info.name == key) field = std::any_cast<std::decay_t<decltype(field)>>(value);
+  });
+}
+
+BadInput none_to_fit(const VariantConfig& config) {
+  return {.key = "cache",
+          .found = "a size of the cache",
+          .expected = fmt::format("none: what {} keeps does not grow with tokens", variant_name(config))};
+}
+
+// The least that the form can be fitted to, or what it keeps as it is.
+int64_t least_cache(const VariantConfig& config, const AttentionShape& shape, int64_t numbers, int64_t kept) {
+  for (int64_t n = numbers + 1; n < kept; ++n)
+    if (variant_with_cache(variant_name(config), shape, n)) return n;
+  return kept;
+}
+
+}  // namespace
+
+int64_t variant_cache(const AttentionShape& shape, const VariantConfig& config) {
+  const ShapesOnly no_memory;
+  return numbers_per_token(make_mixer(shape, config)->state_layout());
+}
+
+std::optional<BadInput> fit_to_cache(VariantConfig& config, const AttentionShape& shape, int64_t numbers) {
+  const std::string name = variant_name(config);
+  if (const auto fitted = variant_with_cache(name, shape, numbers)) {
+    const FlatFields given = variant_fields(config), plain = variant_fields(*variant_defaults(name));
+    for (const auto& [key, value] : variant_fields(*fitted)) {
+      if (value_of(plain, key) == value) continue;
+      if (const auto own = value_of(given, key); own != value_of(plain, key))
+        return BadInput{
+            .key = key, .found = to_text(own.value()) + " beside cache", .expected = "one of the two"};
+      std::visit([&](auto& held) { take_field(held, std::get<std::decay_t<decltype(held)>>(*fitted), key); },
+                 config);
+    }
+  }
+  if (variant_problem(shape, config)) return std::nullopt;  // whoever builds it says so
+  const int64_t kept = variant_cache(shape, config);
+  if (kept == 0) return none_to_fit(config);
+  if (kept <= numbers) return std::nullopt;
+  return BadInput{.key = "cache",
+                  .found = fmt::format("{} numbers a token and layer", numbers),
+                  .expected = fmt::format("{} or more, which {} needs with these options",
+                                          least_cache(config, shape, numbers, kept), variant_name(config))};
+}
+
+}  // namespace attnlab
