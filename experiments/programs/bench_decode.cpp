@@ -114,7 +114,7 @@ void bench(Options o, int argc, char** argv) {
 
 int main(int argc, char** argv) {
   Options o;
-  Program program(
+  TorchProgram program(
       {.name = "bench_decode",
        .usage = "--form FORM --shape SHAPE [options]",
        .about =
@@ -123,8 +123,7 @@ int main(int argc, char** argv) {
            "GB/step = (weights, of the embedding only the rows that are looked up + batch · (context + 1) ·\n"
            "cached numbers per token) · bytes per number. The floor is that over the bandwidth of a large\n"
            "copy in this run, bytes read and written counted.",
-       .example = "bench_decode --form mla_absorbed --shape small --context 128 --context 256 --batch 2",
-       .message = torch_message});
+       .example = "bench_decode --form mla_absorbed --shape small --context 128 --context 256 --batch 2"});
   program
       .option("form", o.form, "FORM",
               "mla_materialised or mla_absorbed (DeepSeek's form), gqa (the shape's own) or another variant")

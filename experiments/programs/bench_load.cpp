@@ -129,13 +129,12 @@ void measure(const Options& o) {
 
 int main(int argc, char** argv) {
   Options o;
-  Program program({.name = "bench_load",
-                   .usage = "--model DIR | --write DIR [options]",
-                   .about =
-                       "Loads a checkpoint and prints the time and the peak of resident memory, or writes\n"
-                       "a random LLaMA in Hugging Face's layout to be measured.",
-                   .example = "bench_load --write /tmp/llama --gigabytes 1 && bench_load --model /tmp/llama",
-                   .message = torch_message});
+  TorchProgram program(
+      {.name = "bench_load",
+       .usage = "--model DIR | --write DIR [options]",
+       .about = "Loads a checkpoint and prints the time and the peak of resident memory, or writes\n"
+                "a random LLaMA in Hugging Face's layout to be measured.",
+       .example = "bench_load --write /tmp/llama --gigabytes 1 && bench_load --model /tmp/llama"});
   program.option("model", o.model, "DIR", "the model to load")
       .option("write", o.write, "DIR", "the folder to write a model to")
       .option("gigabytes", o.gigabytes, "G", "about how large a model to write")

@@ -103,7 +103,7 @@ void bench(const Options& o) {
 
 int main(int argc, char** argv) {
   Options o;
-  Program program(
+  TorchProgram program(
       {.name = "bench_train",
        .usage = "--shape SHAPE [options]",
        .about =
@@ -117,8 +117,7 @@ int main(int argc, char** argv) {
            "itself,\n"
            "attention twice). Nothing is counted that a step computes again. The peak is --peak-tflops, or\n"
            "what a large matrix product reaches in this run.",
-       .example = "bench_train --shape quickstart --arm mla_orthogonal --batch 2 --length 32 --steps 2",
-       .message = torch_message});
+       .example = "bench_train --shape quickstart --arm mla_orthogonal --batch 2 --length 32 --steps 2"});
   program.option("shape", o.shape, "SHAPE", join(all_names<TrainShape>()) + " (required)")
       .option("arm", o.arm, "VARIANT", "an attention variant, at its default options")
       .option("trainable", o.trainable, "SCOPE", "all, attention, attention_kv, or a pattern of parameters")

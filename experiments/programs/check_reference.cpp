@@ -43,7 +43,7 @@ int check(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   std::vector<std::string> arguments;
-  Program program(
+  TorchProgram program(
       {.name = "check_reference",
        .usage = "KIND DIR",
        .about = "Computes again what other software computed, for every case below a folder: NAME.json\n"
@@ -52,8 +52,7 @@ int main(int argc, char** argv) {
                 "KIND: " +
                 join(all_names<CrosscheckKind>()),
        .example = "check_reference mixers DIR",
-       .exits = "0 all agree, 1 one disagrees or could not be checked, 2 bad input",
-       .message = torch_message});
+       .exits = "0 all agree, 1 one disagrees or could not be checked, 2 bad input"});
   program.positional("arguments", arguments);
   return program.run(argc, argv, [&] { return check(arguments); });
 }

@@ -123,13 +123,12 @@ void convert(const ConvertOptions& o) {
 
 int main(int argc, char** argv) {
   ConvertOptions o;
-  Program program(
+  TorchProgram program(
       {.name = "convert_model",
        .usage = "--model DIR --to FORM --out DIR [options]",
        .about = "Converts a GQA checkpoint into another form of attention and prints what each stage changed.",
        .example = "convert_model --model data/base_small --to mla_orthogonal --out /tmp/orthogonal",
-       .interrupted = "interrupted; the same command goes on at this layer",
-       .message = torch_message});
+       .interrupted = "interrupted; the same command goes on at this layer"});
   program.option("model", o.model, "DIR", "the model's folder in Hugging Face's layout (required)")
       .option("to", o.to, "FORM", join(transform_names()) + " (required)")
       .option("out", o.out, "DIR", "the folder to write; one where this was interrupted goes on (required)")

@@ -57,7 +57,7 @@ void evaluate(const EvalOptions& o) {
 
 int main(int argc, char** argv) {
   EvalOptions o;
-  Program program(
+  TorchProgram program(
       {.name = "eval_model",
        .usage = "--model DIR --tasks A,B --out FILE.h5 [options]",
        .about = "Asks a model the problems of tasks and scores its replies as public harnesses do. Replies and "
@@ -68,8 +68,7 @@ int main(int argc, char** argv) {
        .example = "eval_model --model data/base_small --tasks word_problems,code_functions --limit 8 "
                   "--max-new-tokens 96 --shots 0 --out /tmp/base_small.h5",
        .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted (the same command goes on)",
-       .interrupted = "interrupted; the same command goes on from here",
-       .message = torch_message});
+       .interrupted = "interrupted; the same command goes on from here"});
   program.option("model", o.model, "DIR", "the model's folder: Hugging Face's layout or the project's own")
       .option("run", o.run, "FILE", "instead of --model: a run's seed<k>.h5 (with train.save_model)")
       .option("tasks", o.tasks, "A,B", "what is asked; generated tasks need no data (required)")

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "core/cores.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "measure/fit_plan.h"
@@ -78,7 +79,6 @@ void check_options(FitOptions& o) {
   require_range("--heads", s.n_heads, 2);
   require_range("--kv-heads", s.n_kv_heads, 1);
   require_range("--head-dim", s.head_dim, 2);
-  require_range("--threads", o.threads, 0, 1024);
   if (s.n_kv_heads >= s.n_heads || s.n_heads % s.n_kv_heads != 0)
     refuse("--kv-heads", fmt::format("{}", s.n_kv_heads),
            fmt::format("a divisor of --heads = {} that is less", s.n_heads));
@@ -88,7 +88,7 @@ void check_options(FitOptions& o) {
   for (const double rate : o.rates)
     if (!(rate > 0 && rate <= 1)) refuse("--rate", fmt::format("{}", rate), "a number above 0, at most 1");
   s.device = parse_device(o.device);
-  if (o.threads == 0) o.threads = std::max<int64_t>(1, std::thread::hardware_concurrency());
+  if (o.threads == 0) o.threads = usable_cores();
 }
 
 void run(FitOptions o, int argc, char** argv) {
@@ -108,15 +108,15 @@ void run(FitOptions o, int argc, char** argv) {
 int main(int argc, char** argv) {
   FitOptions o;
   FitSetting& s = o.setting;
-  Program program(
+  TorchProgram program(
       {.name = "fit_teacher",
        .usage = std::string("--out FILE") + measurements_ending + " [options]",
        .about =
            "Fits attention layers to random ones of another form that cache as much: GQA can be written as\n"
            "MLA, and MLA not as GQA. A student starts from random weights, or from the converted teacher.\n"
            "Learning rates are compared on a seed of their own, for each teacher and student.",
-       .example = "fit_teacher --out /tmp/fit.measured.h5 --seeds 1 --steps 100 --restarts 1",
-       .message = torch_message});
+       .example = "fit_teacher --out /tmp/fit.measured.h5 --seeds 1 --steps 100 --restarts 1"},
+      &o.threads);
   program.option("out", o.out, "FILE", std::string("file to write, NAME") + measurements_ending + " (required)")
       .option("teacher", o.teacher, "FORM", "gqa or mla alone; absent: both")
       .option("seeds", o.seeds, "N", "teachers of each form")
@@ -130,6 +130,7 @@ int main(int argc, char** argv) {
       .option("kv-heads", s.n_kv_heads, "N", "KV heads of gqa")
       .option("head-dim", s.head_dim, "N", "width of a head")
       .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto")
-      .option("threads", o.threads, "N", "fits at a time, each on one thread; 0: as many as there are cores");
+      .option("threads", o.threads, "N",
+              "fits at a time, each on one thread; 0: as many as cores that it may use");
   return program.run(argc, argv, [&] { run(o, argc, argv); });
 }

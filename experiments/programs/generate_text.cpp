@@ -156,14 +156,14 @@ void generate_text(const Options& o) {
 
 int main(int argc, char** argv) {
   Options o;
-  Program program({.name = "generate_text",
-                   .usage = "--model DIR --prompt TEXT [options]",
-                   .about = "Prints a prompt and goes on with it, greedily unless a temperature is given. The "
-                            "text goes to standard "
-                            "output as it is made,\ntokens/s to standard error.",
-                   .example = "generate_text --model data/base_small --prompt 'Question: ' --max-new-tokens 64",
-                   .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted",
-                   .message = torch_message});
+  TorchProgram program(
+      {.name = "generate_text",
+       .usage = "--model DIR --prompt TEXT [options]",
+       .about = "Prints a prompt and goes on with it, greedily unless a temperature is given. The "
+                "text goes to standard "
+                "output as it is made,\ntokens/s to standard error.",
+       .example = "generate_text --model data/base_small --prompt 'Question: ' --max-new-tokens 64",
+       .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted"});
   program.option("model", o.model, "DIR", "the model's folder in Hugging Face's layout (required)")
       .option("prompt", o.prompt, "TEXT", "what to go on with")
       .option("prompt-file", o.prompt_file, "FILE", "the prompt from a file")

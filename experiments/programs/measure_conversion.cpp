@@ -1,5 +1,4 @@
 // measure_conversion: what conversions do to a base before any training.
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,7 +20,7 @@ struct Options {
   BaseOptions base;
   std::string out, ranks, freqfolds, device = "auto";
   std::vector<std::string> trained;
-  int64_t gram_columns = 128, threads = 0;
+  int64_t gram_columns = 128;
 };
 
 // "conversion 7 of 46: mla_deepseek kv_lora_rank=16, 1m05s, 5m10s left".
@@ -91,7 +90,6 @@ void check_options(const Options& o) {
   require_range("--row-length", o.base.rows.row_length, 2);
   require_range("--heldout-tokens", o.base.rows.heldout_tokens, 2);
   require_range("--gram-columns", o.gram_columns, 1, 4096);
-  require_range("--threads", o.threads, 0, 1024);
 }
 
 void measure(Options o, int argc, char** argv) {
@@ -99,7 +97,6 @@ void measure(Options o, int argc, char** argv) {
   const ConversionGrid wanted{.ranks = read_numbers("--ranks", o.ranks),
                               .freqfolds = read_numbers("--freqfolds", o.freqfolds)};
   o.base.device = parse_device(o.device);
-  if (o.threads > 0) at::set_num_threads(static_cast<int>(o.threads));
   const MeasuredBase base = read_base(o.base, wanted);
   print_notes(base.notes);
   const AttentionShape shape = base.source.config().attention_shape();
@@ -129,14 +126,13 @@ void measure(Options o, int argc, char** argv) {
 
 int main(int argc, char** argv) {
   Options o;
-  Program program(
+  TorchProgram program(
       {.name = "measure_conversion",
        .usage = std::string("--model DIR --calibration FILE --out FILE") + measurements_ending + " [options]",
        .about = "Measures what each conversion does to a GQA base before any training: every stage, FreqFold,\n"
                 "ranks and kinds of PCA, all forms; norms of keys and values; Gram matrices of up-projections.",
        .example =
-           "measure_conversion --model data/base_small --calibration text.jsonl --out /tmp/base.measured.h5",
-       .message = torch_message});
+           "measure_conversion --model data/base_small --calibration text.jsonl --out /tmp/base.measured.h5"});
   program.option("model", o.base.model, "DIR", "the base's folder in Hugging Face's layout (required)")
       .option("calibration", o.base.calibration, "FILE",
               "text, .jsonl with \"text\", or .safetensors with calibration_ids (required)")
@@ -151,8 +147,7 @@ int main(int argc, char** argv) {
       .option("row-length", o.base.rows.row_length, "N", "tokens of a row of text")
       .option("trained", o.trained, "DIR", "a trained model of mla_identity or mla_orthogonal; may be repeated")
       .option("gram-columns", o.gram_columns, "N", "leading columns of Gram matrices that are kept")
-      .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto")
-      .option("threads", o.threads, "N", "CPU threads; 0: as torch chooses");
+      .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto");
   return program.run(argc, argv, [&] {
     catch_interrupts();
     measure(o, argc, argv);

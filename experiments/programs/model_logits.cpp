@@ -67,12 +67,11 @@ void compute(const Options& o) {
 
 int main(int argc, char** argv) {
   Options o;
-  Program program(
+  TorchProgram program(
       {.name = "model_logits",
        .usage = "--model DIR --ids IN.safetensors --out OUT.safetensors [options]",
        .about = "Reads input_ids [B, T] and writes logits [B, T, V] in float32.",
-       .example = "model_logits --model data/base_small --ids ids.safetensors --out logits.safetensors",
-       .message = torch_message});
+       .example = "model_logits --model data/base_small --ids ids.safetensors --out logits.safetensors"});
   program.option("model", o.model, "DIR", "the model's folder in Hugging Face's layout (required)")
       .option("ids", o.ids, "FILE", "safetensors file with the tensor input_ids [B, T], I64 or I32 (required)")
       .option("out", o.out, "FILE", "safetensors file to write, with the tensor logits (required)");

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <thread>
 
+#include "core/cores.h"
 #include "core/interrupt.h"
 #include "experiment/inputs/provenance.h"
 #include "experiment/plan/config_reference.h"
@@ -53,14 +53,13 @@ int execute(Options o) {
   }
   require_given("--config", o.config, "the experiment's file");
   require_range("--jobs", o.jobs, 1);
-  require_range("--threads", o.threads, 0);
   if (o.dry_run && o.range_test)
     throw InputError(
         BadInput{.file = "--dry-run", .found = "--lr-range-test beside it", .expected = "one of the two"});
   o.plan.config = o.config;
   const Shard shard = parse_shard(o.shard);
   const Plan plan = make_plan(o.plan);
-  const int64_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const int64_t cores = usable_cores();
   // The same number of threads adds in the same order.
   const int64_t before = plan.repeats ? threads_in(plan.repeats->provenance) : 0;
   const int64_t threads = o.threads > 0 ? o.threads
@@ -99,14 +98,14 @@ int execute(Options o) {
 int main(int argc, char** argv) {
   catch_interrupts();
   Options o;
-  Program program(
+  TorchProgram program(
       {.name = "run_ablation",
        .usage = "--config FILE [options]",
        .about = "Trains and evaluates each arm of an experiment. Started again, it goes on where it stood.",
        .example = "run_ablation --config experiments/quickstart/exp.yaml --set train.steps=5 --out /tmp/try",
        .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted (state saved)",
-       .interrupted = "interrupted; the same command goes on from here",
-       .message = torch_message});
+       .interrupted = "interrupted; the same command goes on from here"},
+      &o.threads);
   program
       .option(
           "config", o.config, "FILE",
@@ -122,8 +121,9 @@ int main(int argc, char** argv) {
             "instead of the runs, train each arm for 100 steps at rates from 1e-6 to 1, and suggest one")
       .option("jobs", o.jobs, "N", "processes that work on the plan on this machine")
       .option("shard", o.shard, "I/N", "only the I-th of N parts of the plan")
-      .option("threads", o.threads, "N",
-              "CPU threads of each process; 0: cores / jobs, or those of the run that is repeated")
+      .option(
+          "threads", o.threads, "N",
+          "CPU threads of each process; 0: cores that it may use / jobs, or those of the run that is repeated")
       .hidden_flag("worker", o.worker);
   return program.run(argc, argv, [&] { return execute(o); });
 }

@@ -1,17 +1,58 @@
 #include "torch_program.h"
 
+#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 
 #include "checkpoint/dtypes.h"
+#include "core/cores.h"
 
 namespace attnlab {
 
 std::string torch_message(const std::exception& error) {
   const auto* from_torch = dynamic_cast<const c10::Error*>(&error);
   return from_torch ? from_torch->what_without_backtrace() : error.what();
+}
+
+namespace {
+
+ProgramText with_torch_message(ProgramText text) {
+  text.message = torch_message;
+  return text;
+}
+
+// The runtime reads its waiting policy before main, so that the program begins again with it.
+void wait_passively(char** argv) {
+  for (const char* name : {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"})
+    if (std::getenv(name)) return;
+  setenv("OMP_WAIT_POLICY", "passive", 1);
+  std::error_code failed;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
+  if (!failed) execv(program.c_str(), argv);
+}
+
+}  // namespace
+
+TorchProgram::TorchProgram(ProgramText text, const int64_t* own_threads)
+    : Program(with_torch_message(std::move(text))), own_threads_(own_threads) {
+  if (!own_threads_) option("threads", threads_, "N", "CPU threads; 0: as many as cores that it may use");
+}
+
+void TorchProgram::begin(char** argv) const {
+  const int64_t given = own_threads_ ? *own_threads_ : threads_;
+  require_range("--threads", given, 0, 4096);
+  const int64_t threads = given > 0 ? given : usable_cores();
+  if (threads > 1) wait_passively(argv);
+  if (!own_threads_) at::set_num_threads(static_cast<int>(threads));
+}
+
+void TorchProgram::end() {
+  if (const std::string note = starvation_note(cpu_use()); !note.empty()) print_notes({note});
 }
 
 torch::Device parse_device(const std::string& text) {

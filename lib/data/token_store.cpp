@@ -4,6 +4,7 @@
 #include <exception>
 #include <thread>
 
+#include "core/cores.h"
 #include "core/errors.h"
 
 namespace attnlab {
@@ -12,7 +13,7 @@ namespace {
 // Calls work(i) for 0 <= i < count from several threads; rethrows the first exception.
 template <class Work>
 void parallel_for(int64_t count, Work work) {
-  const int64_t n_threads = std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, 16);
+  const int64_t n_threads = std::min<int64_t>(usable_cores(), 16);
   std::vector<std::exception_ptr> failures(static_cast<size_t>(n_threads));
   std::vector<std::thread> threads;
   for (int64_t t = 0; t < n_threads; ++t)

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "core/cores.h"
 #include "core/errors.h"
 #include "sandbox/worker.h"
 
@@ -20,7 +21,7 @@ class Crew {
   using Task = std::function<void(Worker&, size_t index, bool more)>;
 
   Crew(const Walls& walls, size_t tasks, Task task) : walls_(walls), tasks_(tasks), task_(std::move(task)) {
-    const size_t cores = std::max(1U, std::thread::hardware_concurrency());
+    const size_t cores = static_cast<size_t>(usable_cores());
     const auto wanted = static_cast<size_t>(walls.options.workers);
     workers_ = std::min(tasks, wanted > 0 ? wanted : cores);
   }

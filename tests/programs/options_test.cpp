@@ -52,4 +52,45 @@ TEST_CASE("output that cannot be written is code 1") {
   CHECK(WEXITSTATUS(std::system(command.c_str())) == 1);
 }
 
+namespace {
+
+// The environment of a program that computes, while it does; `setting` is set before.
+std::string environment_of_running(const std::string& setting) {
+  const test::TemporaryFolder folder;
+  const auto script = folder.path() / "watch.sh", seen = folder.path() / "seen";
+  write_file_atomic(script, "unset OMP_NUM_THREADS OMP_WAIT_POLICY GOMP_SPINCOUNT\n" + setting + "\n" +
+                                test::bin_dir().string() + "/fit_teacher --steps 100000 --threads 2 --out " +
+                                (folder.path() / "fit.measured.h5").string() +
+                                " >/dev/null 2>&1 &\n"
+                                "for i in $(seq 400); do\n"
+                                "  tr '\\0' '\\n' < /proc/$!/environ > " +
+                                seen.string() +
+                                " 2>/dev/null\n"
+                                "  grep -q '^OMP_WAIT_POLICY=\\|^GOMP_SPINCOUNT=' " +
+                                seen.string() +
+                                " && break\n"
+                                "  sleep 0.02\n"
+                                "done\n"
+                                "kill -9 $!\n");
+  if (std::system(("sh " + script.string()).c_str()) == -1) return "";
+  return read_file(seen);
+}
+
+}  // namespace
+
+TEST_CASE("threads wait passively for each other, unless the environment says how") {
+  CHECK_THAT(environment_of_running(""), ContainsSubstring("OMP_WAIT_POLICY=passive"));
+  const auto own = environment_of_running("export GOMP_SPINCOUNT=5");
+  CHECK_THAT(own, ContainsSubstring("GOMP_SPINCOUNT=5") && !ContainsSubstring("OMP_WAIT_POLICY"));
+}
+
+TEST_CASE("every program that computes takes a number of threads") {
+  for (const char* name :
+       {"bench_decode", "bench_load", "bench_train", "check_reference", "convert_model", "eval_model",
+        "fit_teacher", "generate_text", "measure_conversion", "model_logits", "run_ablation"}) {
+    INFO(name);
+    CHECK_THAT(run_program(std::string(name) + " --help").out, ContainsSubstring("--threads N"));
+  }
+}
+
 }  // namespace attnlab

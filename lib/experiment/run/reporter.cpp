@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "core/cores.h"
+
 namespace attnlab {
 
 std::string run_name(const PlannedRun& run) {
@@ -34,6 +36,10 @@ void Reporter::step(int64_t step, double loss, double tokens_per_second) {
                            format_duration(per_step * static_cast<double>(last_ - step)),
                            format_duration(per_step * static_cast<double>(steps_left_))),
                step == last_ || done_ == 1);
+  if (starved_ || elapsed() < 20) return;
+  const std::string note = starvation_note(cpu_use());
+  starved_ = !note.empty();
+  if (starved_) line_.note("note: " + note);
 }
 
 void Reporter::evaluating(int64_t step, int64_t answered, int64_t problems) {

@@ -30,6 +30,7 @@ class Reporter {
   double elapsed() const;
   ProgressLine line_;
   size_t runs_, place_ = 0;
+  bool starved_ = false;  // and told so
   int64_t steps_left_ = 0, done_ = 0, first_ = 0, at_ = 0, last_ = 0;
   std::string name_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
