@@ -20,7 +20,7 @@ std::string markdown(const Table& table) {
 }
 
 std::string latex(const Table& table) {
-  std::string text = "% needs \\usepackage{booktabs}, and \\usepackage[utf8]{inputenc} before 2018\n";
+  std::string text = "% needs \\usepackage{booktabs,graphicx}, and \\usepackage[utf8]{inputenc} before 2018\n";
   text += "\\begin{table}\n\\centering\n\\caption{" + latex_text(table.caption) + "}\n\\small\n" +
           as_latex(table.grid);
   for (const auto& note : table.notes) text += "\n\\smallskip\\footnotesize " + latex_text(note) + "\n";

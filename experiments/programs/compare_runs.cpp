@@ -11,6 +11,7 @@
 #include "compare/task_verdict.h"
 #include "compare/verdict_format.h"
 #include "comparison_figure.h"
+#include "page_options.h"
 #include "program.h"
 
 namespace {
@@ -20,6 +21,7 @@ struct Options {
   std::vector<std::string> results;
   std::string baseline, metric, align, out;
   int64_t smooth = 0;
+  PageOptions page;
   bool markdown = false, unfinished = false;
   TableStyle style() const { return markdown ? TableStyle::markdown : TableStyle::text; }
 };
@@ -93,8 +95,10 @@ int main(int argc, char** argv) {
       .flag("unfinished", o.unfinished, "curves of failed runs, too")
       .flag("markdown", o.markdown, "print Markdown tables")
       .option("baseline", o.baseline, "ARM", "the arm that others are compared with (default: the first)");
+  add_page_options(program, o.page);
   return program.run(argc, argv, [&] {
     validate(o);
+    style::set_page(page_of(o.page));
     if (!o.out.empty()) std::signal(SIGPIPE, SIG_IGN);  // a gnuplot that dies is an error with a message
     o.metric.empty() ? print_verdict(o) : print_curves(o);
   });

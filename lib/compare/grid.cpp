@@ -88,6 +88,24 @@ std::vector<std::string> escaped(const std::vector<std::string>& texts, Escape e
 
 }  // namespace
 
+Grid with_columns(const Grid& grid, const std::vector<std::string>& titles) {
+  std::vector<size_t> kept;
+  for (size_t i = 1; i < grid.titles.size(); ++i)
+    if (std::find(titles.begin(), titles.end(), grid.titles[i]) != titles.end()) kept.push_back(i);
+  if (kept.empty()) return grid;
+  kept.insert(kept.begin(), 0);
+  const auto chosen = [&](const std::vector<std::string>& cells) {
+    std::vector<std::string> out;
+    for (const size_t i : kept)
+      if (i < cells.size()) out.push_back(cells[i]);
+    return out;
+  };
+  Grid out{.titles = chosen(grid.titles), .columns = grid.columns};
+  for (const auto& line : grid.lines)
+    out.lines.push_back({.heading = line.heading, .cells = chosen(line.cells)});
+  return out;
+}
+
 std::string as_text(const Grid& grid) {
   std::vector<size_t> widths;
   for (const auto& title : grid.titles) widths.push_back(width_of(title));
@@ -130,7 +148,9 @@ std::string as_latex(const Grid& grid) {
   std::string format(columns, texts ? 'l' : 'r');
   format[0] = 'l';
   if (texts && columns > 1) format.replace(columns - 1, 1, "p{0.6\\linewidth}");
-  std::string text = "\\begin{tabular}{" + format + "}\n\\toprule\n" + row(grid.titles) + "\\midrule\n";
+  const char* fit = "\\resizebox{\\ifdim\\width>\\columnwidth\\columnwidth\\else\\width\\fi}{!}{%\n";
+  std::string text = (texts ? "" : fit) + std::string("\\begin{tabular}{") + format + "}\n\\toprule\n" +
+                     row(grid.titles) + "\\midrule\n";
   for (const auto& line : grid.lines) {
     const bool first = &line == &grid.lines.front();
     if (!line.cells.empty()) {
@@ -141,7 +161,7 @@ std::string as_latex(const Grid& grid) {
     text += "\\multicolumn{" + std::to_string(columns) + (texts ? "}{p{0.95\\linewidth}}" : "}{l}");
     text += "{\\textbf{" + latex_text(line.heading) + "}} \\\\\n";
   }
-  return text + "\\bottomrule\n\\end{tabular}\n";
+  return text + "\\bottomrule\n\\end{tabular}" + (texts ? "\n" : "}\n");
 }
 
 std::string as_csv(const Grid& grid) {

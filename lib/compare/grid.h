@@ -21,12 +21,16 @@ struct Grid {
   Columns columns = Columns::numbers;
 };
 
+// The first column and those with these titles, in the grid's order; a grid that has none of them as it is.
+Grid with_columns(const Grid& grid, const std::vector<std::string>& titles);
+
 // The first column to the left, the others to the right, of whatever kind.
 std::string as_text(const Grid& grid);
 // Cells may hold line breaks, and "|" and "<" are texts.
 std::string as_markdown(const Grid& grid);
-// A tabular with the rules of the package booktabs. Cells are texts: what LaTeX would read as a command is
-// escaped. Of texts, the last column breaks its lines.
+// A tabular with the rules of the package booktabs; of numbers, made smaller where it is wider than a column of
+// the page (package graphicx). Cells are texts: what LaTeX would read as a command is escaped. Of texts, the
+// last column breaks its lines.
 std::string as_latex(const Grid& grid);
 // With headings there is a first column "group" that holds the last one.
 std::string as_csv(const Grid& grid);

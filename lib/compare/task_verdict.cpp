@@ -126,7 +126,7 @@ Grid task_grid(const std::vector<TaskComparison>& rows) {
                                     compared ? ends(row.difference, true) : "",
                                     std::isnan(row.p) ? "" : fmt::format("{:.2g}", row.p),
                                     std::isnan(row.p_holm) ? "" : fmt::format("{:.2g}", row.p_holm),
-                                    compared ? std::string(name_of(verdict_of(row.difference))) : "baseline"}});
+                                    compared ? verdict_words(row.difference, true) : "baseline"}});
   }
   return grid;
 }

@@ -66,7 +66,7 @@ std::vector<std::string> difference_cells(const ArmSummary& row, Metric metric, 
           number(interval.value, metric, true),
           ends,
           std::isnan(p) ? "-" : fmt::format("{:.2g}", p),
-          std::string(name_of(verdict_of(interval)))};
+          verdict_words(interval, metric == Metric::accuracy)};
 }
 
 // Visits rows under a heading for each sweep point, then the best ones.

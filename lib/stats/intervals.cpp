@@ -122,4 +122,11 @@ Verdict verdict_of(const Interval& difference) {
   return Verdict::no_difference_shown;
 }
 
+std::string verdict_words(const Interval& difference, bool higher_is_better) {
+  const Verdict verdict = verdict_of(difference);
+  std::string words(name_of(verdict));
+  if (verdict != Verdict::lower && verdict != Verdict::higher) return words;
+  return words + ((verdict == Verdict::higher) == higher_is_better ? ", better" : ", worse");
+}
+
 }  // namespace attnlab

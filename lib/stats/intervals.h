@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
 
 #include "core/names.h"
 
@@ -86,5 +87,7 @@ struct EnumNames<Verdict> {
 // The word for a difference: lower if the interval lies below 0, higher if above, none shown if it holds 0.
 // Without ends: none shown if it is 0; no interval if it is another number; not enough runs for fewer than two.
 Verdict verdict_of(const Interval& difference);
+// The same for a person: "lower, better".
+std::string verdict_words(const Interval& difference, bool higher_is_better);
 
 }  // namespace attnlab

@@ -267,3 +267,33 @@ TEST_CASE("a table needs no gnuplot") {
   for (const char* ending : {".md", ".tex", ".csv"})
     CHECK(fs::exists(written.file(std::string("table_4") + ending)));
 }
+
+TEST_CASE("tables keep the columns that are asked for, by their titles") {
+  const Written written;
+  test::write_experiment(written.folder.path());
+  REQUIRE(written.make("table_1 --columns 'cache; held-out perplexity'").status == 0);
+  const std::string csv = read_file(written.file("table_1.csv"));
+  CHECK(csv.starts_with("group,arm,cache,held-out perplexity\n"));
+  const Written other;
+  test::write_experiment(other.folder.path());
+  const auto refused = other.make("table_1 --columns 'held-out perplexty'");
+  CHECK(refused.status == 2);
+  CHECK_THAT(refused.err,
+             ContainsSubstring("--columns: found 'held-out perplexty' (did you mean 'held-out perplexity'?)"));
+  CHECK_FALSE(fs::exists(other.folder.path() / "figures"));
+}
+
+TEST_CASE("a paper of two columns compiles with the tables as they are") {
+  if (std::system("pdflatex --version >/dev/null 2>&1") != 0) SKIP_TEST("pdflatex is not here");
+  const Written written;
+  test::write_experiment(written.folder.path());
+  REQUIRE(written.make("table_1").status == 0);
+  REQUIRE(written.make("table_3").status == 0);
+  const auto folder = written.folder.path() / "figures";
+  write_file_atomic(folder / "paper.tex",
+                    "\\documentclass[twocolumn]{article}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n"
+                    "\\input{table_1}\n\\input{table_3}\n\\end{document}\n");
+  REQUIRE(std::system(("cd " + folder.string() + " && pdflatex -interaction=nonstopmode paper.tex >log 2>&1")
+                          .c_str()) == 0);
+  CHECK_THAT(read_file(folder / "paper.log"), !ContainsSubstring("Overfull \\hbox"));
+}

@@ -91,6 +91,21 @@ TEST_CASE("compare_runs draws its curves as a figure, in one file or a folder of
   CHECK(read_file(figure) == first);
 }
 
+TEST_CASE("compare_runs takes the page that make_figures takes") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  const std::string results = write_runs(folder).string();
+  const auto out = folder.path() / "fig";
+  write_file_atomic(folder.path() / "labels.yaml", "gqa: the base\n");
+  CHECK(run_program("compare_runs --metric loss --width 84mm --no-title --labels " +
+                    (folder.path() / "labels.yaml").string() + " --out " + out.string() + " " + results)
+            .code == 0);
+  CHECK_THAT(read_file(out / "comparison.svg"), ContainsSubstring("the base"));
+  CHECK(std::filesystem::exists(out / "comparison.txt"));
+  check_refused("compare_runs --metric loss --width 84km --out " + out.string() + " " + results,
+                "--width: found '84km'");
+}
+
 TEST_CASE("compare_runs takes differences to the baseline in its figure, too") {
   if (!test::has_gnuplot()) SKIP_TEST("no gnuplot");
   const test::TemporaryFolder folder;

@@ -47,6 +47,16 @@ TEST_CASE("equal values tell nothing of their scatter, and claim no certainty") 
   CHECK(verdict_of(paired_difference(Values{2, 3}, Values{1, 2}).difference) == Verdict::no_interval);
 }
 
+TEST_CASE("a verdict says in words which side is the better one") {
+  const Interval below{.value = -2, .low = -3, .high = -1, .n = 4},
+      above{.value = 2, .low = 1, .high = 3, .n = 4};
+  CHECK(verdict_words(below, false) == "lower, better");
+  CHECK(verdict_words(below, true) == "lower, worse");
+  CHECK(verdict_words(above, true) == "higher, better");
+  CHECK(verdict_words(above, false) == "higher, worse");
+  CHECK(verdict_words({.value = 0, .low = -1, .high = 1, .n = 4}, true) == "no difference shown");
+}
+
 TEST_CASE("a paired difference tells its effect size and what its t is made of") {
   const PairedDifference found = paired_difference(Values{1, 3}, Values{0, 0});  // s = √2
   check_close(found.effect_size, std::sqrt(2.0));
