@@ -68,7 +68,8 @@ torch::Tensor DeepseekAttention::attend_materialised(const AttentionPass& pass, 
 // W_KVB = [W_UK; W_UV] per head: q_nope W_UK meets c, and (weights · c) W_UVᵀ is the output.
 torch::Tensor DeepseekAttention::attend_absorbed(const AttentionPass& pass, const torch::Tensor& q_nope_BN1H,
                                                  const torch::Tensor& q_rope_BN1H) {
-  const auto up = kv_b_proj_->weight.view({shape_.n_heads, -1, mla_.kv_lora_rank})
+  const auto up = kv_b_proj_->matrix(q_nope_BN1H.scalar_type())
+                      .view({shape_.n_heads, -1, mla_.kv_lora_rank})
                       .split_with_sizes({mla_.qk_nope_head_dim, mla_.v_head_dim}, 1);
   const auto q_latent_BNR = torch::einsum("bnh,nhr->bnr", {q_nope_BN1H.squeeze(2), up[0]});
   const auto q_BNW = torch::cat({q_latent_BNR, q_rope_BN1H.squeeze(2)}, -1);

@@ -39,7 +39,8 @@ torch::Tensor LatentAttention::attend_absorbed(const AttentionPass& pass, const 
   const auto weights_BNTS = pass.weights(q_BNTH, k_BNSH, shape_.score);
   // Heads and queries as the rows of one product per sequence: a broadcast over heads would copy the latent.
   const auto context_BNTR = torch::matmul(weights_BNTS.flatten(1, 2), latent_v_BSR).unflatten(1, {N, T});
-  const auto up_NHR = v_up_proj_->weight.view({shape_.n_heads, shape_.head_dim, -1});
+  const auto up_NHR =
+      v_up_proj_->matrix(context_BNTR.scalar_type()).view({shape_.n_heads, shape_.head_dim, -1});
   return o_proj_(merge_heads(torch::einsum("bntr,nhr->bnth", {context_BNTR, up_NHR})));
 }
 

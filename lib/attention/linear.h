@@ -3,8 +3,10 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <utility>
 
+#include "quantize/packed_matrix.h"
 #include "tensor/torch.h"
 
 namespace attnlab {
@@ -28,40 +30,59 @@ inline torch::Tensor empty_parameter(torch::IntArrayRef shape) {
 
 class LinearImpl;
 
-// While one lives in a thread, it hears of the inputs of one Linear.
+// While one lives in a thread, it hears of the inputs of every Linear there.
 class LinearTap {
  public:
-  using See = std::function<void(const torch::Tensor& x)>;
-  LinearTap(const LinearImpl& of, See see) : of_(&of), see_(std::move(see)), before_(current_) {
-    current_ = this;
-  }
+  using See = std::function<void(const LinearImpl& linear, const torch::Tensor& x)>;
+  explicit LinearTap(See see) : see_(std::move(see)), before_(current_) { current_ = this; }
   ~LinearTap() { current_ = before_; }
   LinearTap(const LinearTap&) = delete;
   LinearTap& operator=(const LinearTap&) = delete;
-  static void hear(const LinearImpl* linear, const torch::Tensor& x) {
-    if (current_ && current_->of_ == linear) current_->see_(x);
+  static void hear(const LinearImpl& linear, const torch::Tensor& x) {
+    if (current_) current_->see_(linear, x);
   }
 
  private:
-  const LinearImpl* of_;
   See see_;
   LinearTap* before_;
   inline static thread_local LinearTap* current_ = nullptr;
 };
 
-// y = x Wᵀ + b, W [out, in].
+// y = x Wᵀ + b, W [out, in]: one parameter `weight`, or, packed, the four of the hub's layout in its place,
+// which are no parameters that train. They are dequantised when they are used.
 class LinearImpl : public torch::nn::Module {
  public:
   LinearImpl(int64_t in, int64_t out, bool with_bias = false)
-      : weight(register_parameter("weight", empty_parameter({out, in}))) {
+      : weight(register_parameter("weight", empty_parameter({out, in}))), in_(in), out_(out) {
     if (with_bias) bias = register_parameter("bias", empty_parameter({out}));
   }
   torch::Tensor forward(const torch::Tensor& x) {
-    LinearTap::hear(this, x);
-    return torch::linear(x, weight, bias);
+    LinearTap::hear(*this, x);
+    return packing_ ? packed_forward(x) : torch::linear(x, weight, bias);
   }
 
-  torch::Tensor weight, bias;
+  // From now on W is packed, its parts being uninitialised. in and out must have a place in the layout
+  // (packing_problem).
+  void hold_packed(const MatrixPacking& packing);
+  bool is_packed() const { return packing_.has_value(); }
+  // W itself, for products of parts of it; of a packed one a copy in `dtype`.
+  torch::Tensor matrix(torch::ScalarType dtype) const;
+  int64_t in() const { return in_; }
+  int64_t out() const { return out_; }
+
+  // Integers and scales of a packed W keep their formats.
+  using Module::to;
+  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override;
+  void to(torch::Dtype dtype, bool non_blocking = false) override;
+
+  torch::Tensor weight, bias;  // weight: undefined where W is packed
+
+ private:
+  torch::Tensor packed_forward(const torch::Tensor& x) const;
+
+  int64_t in_, out_;
+  std::optional<MatrixPacking> packing_;
+  PackedMatrix packed_;
 };
 TORCH_MODULE(Linear);
 

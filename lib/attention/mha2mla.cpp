@@ -101,7 +101,8 @@ torch::Tensor RopeSelectedAttention::attend_materialised(const AttentionPass& pa
 torch::Tensor RopeSelectedAttention::attend_absorbed(const AttentionPass& pass, const torch::Tensor& q_nope,
                                                      const torch::Tensor& q_rope) {
   const int64_t G = shape_.n_kv_heads, H = shape_.head_dim, M = shape_.heads_per_kv();
-  const auto up = kv_b_proj_->weight.view({G, -1, rank_}).split_with_sizes({H - rope_, H}, 1);
+  const auto up =
+      kv_b_proj_->matrix(q_nope.scalar_type()).view({G, -1, rank_}).split_with_sizes({H - rope_, H}, 1);
   const auto by_group = [&](const torch::Tensor& x_BN1K) { return x_BN1K.squeeze(2).unflatten(1, {G, M}); };
   const auto q_latent_BGMR = torch::einsum("bgmh,ghr->bgmr", {by_group(q_nope), up[0]});
   const auto own_G1G1 = torch::eye(G, q_rope.options()).view({G, 1, G, 1});

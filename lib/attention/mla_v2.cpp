@@ -88,7 +88,7 @@ class GroupAttention final : public Attention {
   torch::Tensor queries(const torch::Tensor& x_BTD) {
     const auto q_BTNE = q_proj_(x_BTD).unflatten(-1, {shape_.n_heads, -1});
     if (!k_up_proj_) return q_BTNE;
-    const auto up_NHW = k_up_proj_->weight.unflatten(0, {shape_.n_heads, shape_.head_dim});
+    const auto up_NHW = k_up_proj_->matrix(x_BTD.scalar_type()).unflatten(0, {shape_.n_heads, shape_.head_dim});
     return torch::einsum("btnh,nhw->btnw", {norm_.query(q_BTNE), up_NHW});
   }
 
@@ -112,7 +112,7 @@ torch::Tensor GroupAttention::attend(AttentionPass& pass) {
   const auto k_BSL = pass.remember(0, k_BTL), v_BSL = pass.remember(1, v_BTL);
   auto o_BNTE = pass.attend(q_BNTW, for_kernel(k_BSL, groups_, N, T), for_kernel(v_BSL, groups_, N, T), score_);
   if (v_up_proj_) {
-    const auto up_NHW = v_up_proj_->weight.unflatten(0, {N, shape_.head_dim});
+    const auto up_NHW = v_up_proj_->matrix(x.scalar_type()).unflatten(0, {N, shape_.head_dim});
     o_BNTE = torch::einsum("bntw,nhw->bnth", {o_BNTE, up_NHW});
   }
   return o_proj_(merge_heads(o_BNTE));

@@ -121,9 +121,9 @@ void CalibrationInputs::visit_matrix(const std::string& matrix,
   const auto modules = module->named_modules("", /*include_self=*/false);
   const auto* found = modules.find(matrix);
   ATTNLAB_CHECK(found);
-  const auto linear = std::dynamic_pointer_cast<LinearImpl>(*found);
-  ATTNLAB_CHECK(linear);
-  const LinearTap tap(*linear, [&](const torch::Tensor& x) { see(x.flatten(0, -2)); });
+  const LinearTap tap([&](const LinearImpl& linear, const torch::Tensor& x) {
+    if (&linear == found->get()) see(x.flatten(0, -2));
+  });
   stream_.run(*module, layer_, Precision::float32, [](size_t, const torch::Tensor&) {});
 }
 

@@ -15,6 +15,10 @@ namespace {
 
 void check_step(const ModelForm& source, const ConversionStep& step) {
   ATTNLAB_CHECK(!step.layers.empty());
+  if (source.packing)
+    throw InputError(BadInput{.key = "quantization_config",
+                              .found = fmt::format("weights of {} bits", source.packing->bits),
+                              .expected = "whole weights: convert first, quantise last"});
   for (const int64_t layer : step.layers) {
     if (layer < 0 || layer >= source.config.n_layers)
       throw InputError(BadInput{.key = "layers",

@@ -14,6 +14,9 @@ void crosscheck(CrosscheckKind kind, const std::filesystem::path& folder, const 
     case CrosscheckKind::mixers:
       check_mixers(folder, counted);
       break;
+    case CrosscheckKind::gptq:
+      check_gptq(folder, counted);
+      break;
   }
   if (cases == 0)
     throw InputError(

@@ -8,11 +8,11 @@
 
 namespace attnlab {
 
-enum class CrosscheckKind { mixers };
+enum class CrosscheckKind { mixers, gptq };
 template <>
 struct EnumNames<CrosscheckKind> {
-  static constexpr std::array<std::pair<std::string_view, CrosscheckKind>, 1> rows{
-      {{"mixers", CrosscheckKind::mixers}}};
+  static constexpr std::array<std::pair<std::string_view, CrosscheckKind>, 2> rows{
+      {{"mixers", CrosscheckKind::mixers}, {"gptq", CrosscheckKind::gptq}}};
 };
 
 // Runs every case below the folder; `done` hears of each when it is through. Throws InputError for a folder
@@ -21,5 +21,7 @@ void crosscheck(CrosscheckKind kind, const std::filesystem::path& folder, const 
 
 // Layers of attention and recurrences: outputs, states and gradients.
 void check_mixers(const std::filesystem::path& folder, const CaseSink& done);
+// Quantised matrices, their packed tensors, and whole checkpoints of them.
+void check_gptq(const std::filesystem::path& folder, const CaseSink& done);
 
 }  // namespace attnlab

@@ -121,9 +121,12 @@ MeasuredBase read_base(const BaseOptions& o, const ConversionGrid& wanted) {
   const auto checkpoint = std::make_shared<Checkpoint>(Checkpoint::open(o.model));
   const ModelForm form = read_checkpoint_form(*checkpoint);
   check_checkpoint(*checkpoint, form);
-  if (!is_native(form) || form.config.mla)
+  if (!is_native(form) || form.config.mla || form.packing)
     throw InputError(BadInput{
-        .file = o.model, .found = "attention of the form " + form_name(form), .expected = "a base with GQA"});
+        .file = o.model,
+        .found = (form.packing ? "quantised weights, attention of the form " : "attention of the form ") +
+                 form_name(form),
+        .expected = "a base with GQA and whole weights"});
   const AttentionShape shape = form.config.attention_shape();
   for (const auto& planned : plan_conversions(shape, complete_grid(wanted, shape), 1))
     make_planned(form.config, planned);

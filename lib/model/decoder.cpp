@@ -55,9 +55,22 @@ torch::Tensor DecoderLayer::forward(torch::Tensor x_BTD, MixerInput input) {
   return x_BTD + (after_mlp_ ? after_mlp_(mlp_BTD) : mlp_BTD);
 }
 
+std::vector<std::pair<std::string, std::shared_ptr<LinearImpl>>> linears_of(const torch::nn::Module& layer) {
+  std::vector<std::pair<std::string, std::shared_ptr<LinearImpl>>> linears;
+  for (const auto& item : layer.named_modules("", /*include_self=*/false))
+    if (const auto linear = std::dynamic_pointer_cast<LinearImpl>(item.value()))
+      linears.emplace_back(item.key(), linear);
+  return linears;
+}
+
 std::shared_ptr<DecoderLayer> make_layer(const ModelForm& form, int64_t layer) {
-  return std::make_shared<DecoderLayer>(form.config, layer,
-                                        make_mixer(form.config.attention_shape(layer), form.of(layer)));
+  auto module = std::make_shared<DecoderLayer>(form.config, layer,
+                                               make_mixer(form.config.attention_shape(layer), form.of(layer)));
+  if (form.packing)
+    for (const auto& [name, linear] : linears_of(*module))
+      if (!form.packing->whole.contains("model.layers." + std::to_string(layer) + "." + name))
+        linear->hold_packed(*form.packing);
+  return module;
 }
 
 int64_t cached_numbers_per_token(const ModelForm& form) {

@@ -57,7 +57,9 @@ class DecoderLayer : public torch::nn::Module {
   NamedMlp mlp_;
 };
 
-// A layer of a form, its weights uninitialised.
+// Its matrices that tokens are multiplied by, with the names of their modules ("mlp.down_proj").
+std::vector<std::pair<std::string, std::shared_ptr<LinearImpl>>> linears_of(const torch::nn::Module& layer);
+// A layer of a form, its weights uninitialised. Packed matrices must have a place in the layout.
 std::shared_ptr<DecoderLayer> make_layer(const ModelForm& form, int64_t layer);
 // Numbers that all layers of a form together keep per token while generating.
 int64_t cached_numbers_per_token(const ModelForm& form);

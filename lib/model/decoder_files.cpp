@@ -8,6 +8,7 @@
 #include "model/decoder_weights.h"
 #include "model/families/families.h"
 #include "model/surplus_tensors.h"
+#include "quantize/packed_checks.h"
 
 namespace attnlab {
 namespace {
@@ -44,6 +45,11 @@ FileTensor place_of(const Checkpoint& checkpoint, const ModelForm& form, const s
   return is_native(form) ? file_tensor(form.config, name) : FileTensor{.name = name};
 }
 
+// Of a packed matrix the parts keep their formats, whatever the others are read as.
+torch::ScalarType packed_type(const std::string& name) {
+  return is_packed_integer(name) ? torch::kInt32 : torch::kFloat32;
+}
+
 // The shapes that the files have: parts of one tensor are stacked by rows.
 Shapes file_shapes(const Checkpoint& checkpoint, const ModelForm& form, const Shapes& parameters) {
   Shapes shapes;
@@ -56,6 +62,7 @@ Shapes file_shapes(const Checkpoint& checkpoint, const ModelForm& form, const Sh
 
 // A router that computes in float32 is held so, too.
 torch::ScalarType held_type(const ModelForm& form, const std::string& name, torch::ScalarType dtype) {
+  if (form.packing && is_packed_part(name)) return packed_type(name);
   const bool of_router = name.ends_with(".gate.weight") || name.ends_with(".e_score_correction_bias");
   const bool wide = of_router && traits_of(form.config.family).float32_router;
   return wide ? c10::promoteTypes(dtype, torch::kFloat32) : dtype;
@@ -84,7 +91,10 @@ void check_present(const Checkpoint& checkpoint, const Shapes& shapes) {
     if (checkpoint.shape(name) != shape)
       refuse_tensor(checkpoint, shapes, name,
                     fmt::format("shape [{}]", fmt::join(checkpoint.shape(name), ", ")), wanted);
-    if (!at::isFloatingType(checkpoint.dtype(name)))
+    const bool integers = is_packed_integer(name);
+    if (integers && checkpoint.dtype(name) != torch::kInt32)
+      refuse_tensor(checkpoint, shapes, name, torch::toString(checkpoint.dtype(name)), wanted + " of Int");
+    if (!integers && !at::isFloatingType(checkpoint.dtype(name)))
       refuse_tensor(checkpoint, shapes, name, "whole numbers", wanted + " of floating-point numbers");
   }
 }
@@ -117,11 +127,72 @@ TensorMap gather(const Checkpoint& checkpoint, const ModelForm& form, const Shap
   return weights;
 }
 
+// Refuses packed matrices that can't be meant, and says where readers differ.
+void check_packed(const Checkpoint& checkpoint, const ModelForm& form, const TensorMap& weights) {
+  if (!form.packing) return;
+  for (const auto& [name, qweight] : weights) {
+    const std::string ending = ".qweight";
+    if (!name.ends_with(ending)) continue;
+    const auto part = [&](const char* of) {
+      return weights.at(name.substr(0, name.size() - ending.size()) + "." + of);
+    };
+    const PackedMatrix packed{
+        .qweight = qweight, .qzeros = part("qzeros"), .scales = part("scales"), .g_idx = part("g_idx")};
+    if (auto problem = packed_problem(packed, *form.packing)) {
+      problem->file = checkpoint.folder().string();
+      problem->key = name.substr(0, name.size() - ending.size() + 1) + problem->key;
+      throw InputError(*problem);
+    }
+    if (has_ambiguous_zeros(packed, *form.packing))
+      checkpoint.note(
+          fmt::format("{}: zero points of 0 in checkpoint_format gptq: read as 0, which AutoGPTQ reads as {}",
+                      checkpoint.folder().string(), int64_t{1} << form.packing->bits));
+  }
+}
+
 TensorMap read_weights(const Checkpoint& checkpoint, const ModelForm& form, torch::ScalarType dtype) {
   const Shapes parameters = parameter_shapes(form, checkpoint);
   check_tensors(checkpoint, form, parameters);
-  return gather(checkpoint, form, parameters,
-                [&](const auto& name) { return checkpoint.tensor_as(name, held_type(form, name, dtype)); });
+  TensorMap weights = gather(checkpoint, form, parameters, [&](const auto& name) {
+    return checkpoint.tensor_as(name, held_type(form, name, dtype));
+  });
+  check_packed(checkpoint, form, weights);
+  return weights;
+}
+
+// Which matrices are packed is what the files hold; one that they have no part of counts as packed.
+void find_whole_matrices(const Checkpoint& checkpoint, ModelForm& form) {
+  const std::string config = (checkpoint.folder() / kConfigFile).string(), key = "quantization_config";
+  if (file_tensor(form.config, "model.layers.0.self_attn.q_proj.weight").part && is_native(form))
+    throw InputError(BadInput{.file = config,
+                              .key = key,
+                              .found = fmt::format("quantised weights of a {}", name_of(form.config.family)),
+                              .expected = "nothing: fused projections are not read packed"});
+  ModelForm plain = form;
+  plain.packing.reset();
+  const ShapesOnly no_memory;
+  bool any = false;
+  for (int64_t i = 0; i < form.config.n_layers; ++i)
+    for (const auto& [name, linear] : linears_of(*make_layer(plain, i))) {
+      const std::string module = fmt::format("{}{}.{}", kLayers, i, name);
+      const bool whole = checkpoint.has(module + ".weight") && !checkpoint.has(module + ".qweight");
+      const std::string problem = packing_problem(linear->in(), linear->out());
+      if (whole) {
+        form.packing->whole.insert(module);
+      } else if (!problem.empty()) {
+        throw InputError(BadInput{.file = checkpoint.folder().string(),
+                                  .key = module,
+                                  .found = "packed, with " + problem,
+                                  .expected = module + ".weight"});
+      } else {
+        any = true;
+      }
+    }
+  if (!any)
+    throw InputError(BadInput{.file = config,
+                              .key = key,
+                              .found = "quantised weights, and whole matrices in the files",
+                              .expected = "nothing, or matrices as qweight, qzeros, scales and g_idx"});
 }
 
 }  // namespace
@@ -131,6 +202,7 @@ ModelForm read_checkpoint_form(const Checkpoint& checkpoint) {
   std::vector<std::string> notes;
   ModelForm form = read_model_form(checkpoint.config(), file, &notes);
   for (const auto& note : notes) checkpoint.note(note);
+  if (form.packing) find_whole_matrices(checkpoint, form);
   if (!has_own_output(checkpoint, form.config)) return form;
   form.config.tie_embeddings = false;
   checkpoint.note(
@@ -162,6 +234,7 @@ TensorMap read_layer_weights(const Checkpoint& checkpoint, const ModelForm& form
     checkpoint.copy_to(name, values);
     return values;
   });
+  check_packed(checkpoint, form, weights);
   TensorMap out;
   for (const auto& [name, tensor] : weights) out[name.substr(prefix.size())] = tensor;
   return out;

@@ -21,7 +21,8 @@ torch::Tensor GatedMlp::forward(const torch::Tensor& x) {
 }
 
 double GatedMlp::forward_flops_per_token() const {
-  return 2.0 * static_cast<double>(gate_->weight.numel() + up_->weight.numel() + down_->weight.numel());
+  return 2.0 *
+         static_cast<double>(gate_->in() * gate_->out() + up_->in() * up_->out() + down_->in() * down_->out());
 }
 
 Router::Router(int64_t d_model, const MoeShape& moe, bool in_float32)

@@ -256,7 +256,10 @@ VariantConfig with_options(VariantConfig variant, const Node& options, const std
   return variant;
 }
 
-ModelForm read_model_form(const json& config, const std::filesystem::path& file,
+namespace {
+
+// The form whose matrices are whole.
+ModelForm read_whole_form(const json& config, const std::filesystem::path& file,
                           std::vector<std::string>* notes) {
   if (const auto type = config.find("model_type"); type == config.end() || *type != kOwnModelType)
     return native_form(countable(read_decoder_config(config, file, notes), file));
@@ -276,7 +279,7 @@ ModelForm read_model_form(const json& config, const std::filesystem::path& file,
   return form;
 }
 
-ordered_json write_model_form(const ModelForm& form, const std::string& dtype) {
+ordered_json write_whole_form(const ModelForm& form, const std::string& dtype) {
   ordered_json base = write_decoder_config(form.config, dtype);
   if (is_native(form)) return base;
   ordered_json out{{"model_type", kOwnModelType}, {"architectures", {"AttnlabForCausalLM"}}};
@@ -292,6 +295,27 @@ ordered_json write_model_form(const ModelForm& form, const std::string& dtype) {
   }
   out["base"] = std::move(base);
   out["torch_dtype"] = dtype;
+  return out;
+}
+
+constexpr const char* kPacking = "quantization_config";
+
+}  // namespace
+
+ModelForm read_model_form(const json& config, const std::filesystem::path& file,
+                          std::vector<std::string>* notes) {
+  const auto packing = config.find(kPacking);
+  if (packing == config.end() || packing->is_null()) return read_whole_form(config, file, notes);
+  json whole = config;
+  whole.erase(kPacking);
+  ModelForm form = read_whole_form(whole, file, notes);
+  form.packing = read_matrix_packing(*packing, file);
+  return form;
+}
+
+ordered_json write_model_form(const ModelForm& form, const std::string& dtype) {
+  ordered_json out = write_whole_form(form, dtype);
+  if (form.packing) out[kPacking] = write_matrix_packing(*form.packing);
   return out;
 }
 

@@ -12,6 +12,9 @@
 //
 //   "layers": [{"of": "0-2,4", "variant": "gqa", "options": {}}, {"of": "3", "variant": "mla_deepseek", …}]
 //
+// "quantization_config" in either, as the hub's method "gptq" has it, says that matrices of layers are packed
+// (quantize/packed_matrix.h).
+//
 // Beside it tensors carry the decoder's own names. The ids of tokens stand at the top level, as in a family's
 // file; keys that are not listed here are passed over.
 #pragma once
@@ -25,23 +28,16 @@
 #include "attention/variants.h"
 #include "config/node.h"
 #include "model/decoder_config.h"
+#include "quantize/matrix_packing.h"
 
 namespace attnlab {
 
 inline constexpr const char* kOwnModelType = "attnlab";
 
-// How the numbers of matrices are stored.
-enum class MatrixStorage { dense };
-template <>
-struct EnumNames<MatrixStorage> {
-  static constexpr std::array<std::pair<std::string_view, MatrixStorage>, 1> rows{
-      {{"dense", MatrixStorage::dense}}};
-};
-
 struct ModelForm {
-  DecoderConfig config;               // of the base
-  std::vector<VariantConfig> layers;  // n_layers of them
-  MatrixStorage matrices = MatrixStorage::dense;
+  DecoderConfig config;                  // of the base
+  std::vector<VariantConfig> layers;     // n_layers of them
+  std::optional<MatrixPacking> packing;  // absent: all matrices are whole
 
   ModelForm() = default;
   ModelForm(const DecoderConfig& base, const VariantConfig& everywhere)
@@ -80,8 +76,8 @@ VariantConfig with_options(VariantConfig variant, const Node& options, const std
 
 // Reads either layout; `file` is named in errors. Throws InputError as read_decoder_config does, its keys after
 // "base." in the own layout; for a variant that is unknown or impossible with the base, layers that are all the
-// base's own, missing or named twice; and for options that the variant does not have or admit ("options.rank").
-// `notes`, if given, gets what read_decoder_config notes.
+// base's own, missing or named twice; for quantised weights that are not read; and for options that the variant
+// does not have or admit ("options.rank"). `notes`, if given, gets what read_decoder_config notes.
 ModelForm read_model_form(const nlohmann::json& config, const std::filesystem::path& file,
                           std::vector<std::string>* notes = nullptr);
 

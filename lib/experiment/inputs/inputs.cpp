@@ -29,6 +29,12 @@ std::optional<int64_t> id_of(const Tokenizer& tokenizer, const std::string& toke
 // Arms are made from a family's own attention.
 DecoderConfig read_base_config(const Checkpoint& checkpoint) {
   const auto form = read_checkpoint_form(checkpoint);
+  if (form.packing)
+    throw InputError(
+        BadInput{.key = "base.path",
+                 .found = fmt::format("{}, whose weights are quantised to {} bits",
+                                      checkpoint.folder().string(), form.packing->bits),
+                 .expected = "the checkpoint that they were made from: packed integers can't be trained"});
   if (is_native(form)) return form.config;
   throw InputError(BadInput{
       .key = "base.path",

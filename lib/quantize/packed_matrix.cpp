@@ -1,0 +1,160 @@
+#include "quantize/packed_matrix.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "core/errors.h"
+
+namespace attnlab {
+namespace {
+
+constexpr int64_t kWord = 32;
+constexpr int64_t kWordMask = 0xffffffff;
+
+// The same bits as a signed word.
+torch::Tensor as_words(const torch::Tensor& bits64) {
+  return torch::where(bits64 > 0x7fffffff, bits64 - (int64_t{1} << kWord), bits64).to(torch::kInt32);
+}
+
+// Dequantises the inputs `begin` to `end` of outputs `first` to `first + size` into rows of Wᵀ [I, size].
+struct PieceOfWeight {
+  const int32_t *qweight, *g_idx;
+  const float *scales, *zeros;  // [C, O]
+  int64_t out, bits, first, size;
+};
+
+void fill(const PieceOfWeight& p, int64_t begin, int64_t end, float* into) {
+  const uint32_t mask = (1U << p.bits) - 1;
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t bit = i * p.bits, word = bit / kWord, shift = bit % kWord;
+    const auto* low = reinterpret_cast<const uint32_t*>(p.qweight) + word * p.out + p.first;
+    const float* scale = p.scales + p.g_idx[i] * p.out + p.first;
+    const float* zero = p.zeros + p.g_idx[i] * p.out + p.first;
+    float* row = into + i * p.size;
+    if (shift + p.bits <= kWord) {
+      for (int64_t o = 0; o < p.size; ++o)
+        row[o] = scale[o] * (static_cast<float>((low[o] >> shift) & mask) - zero[o]);
+      continue;
+    }
+    const uint32_t* high = low + p.out;
+    for (int64_t o = 0; o < p.size; ++o)
+      row[o] =
+          scale[o] * (static_cast<float>(((low[o] >> shift) | (high[o] << (kWord - shift))) & mask) - zero[o]);
+  }
+}
+
+// Calls with the first output of each piece and Wᵀ [I, outputs of the piece], float32. A piece of some million
+// numbers: small beside the matrices that are packed, large enough for the product.
+template <class See>
+void for_pieces(const PackedMatrix& packed, const MatrixPacking& packing, const See& see) {
+  constexpr int64_t numbers = int64_t{1} << 22;
+  const int64_t in = packed.g_idx.size(0), out = packed.scales.size(1);
+  const int64_t size = std::clamp<int64_t>(numbers / std::max<int64_t>(in, 1), 1, out);
+  const auto scales = packed.scales.to(torch::kFloat32).contiguous();
+  const auto zeros = packed_zeros(packed, packing).to(torch::kFloat32).contiguous();
+  if (!packed.qweight.is_cpu()) {
+    const auto ints_IO = unpack_words(packed.qweight, packing.bits);
+    const auto group_I = packed.g_idx.to(torch::kInt64);
+    see(0, scales.index_select(0, group_I) * (ints_IO - zeros.index_select(0, group_I)));
+    return;
+  }
+  const auto qweight = packed.qweight.contiguous(), g_idx = packed.g_idx.contiguous();
+  for (int64_t first = 0; first < out; first += size) {
+    const PieceOfWeight piece{.qweight = qweight.const_data_ptr<int32_t>(),
+                              .g_idx = g_idx.const_data_ptr<int32_t>(),
+                              .scales = scales.const_data_ptr<float>(),
+                              .zeros = zeros.const_data_ptr<float>(),
+                              .out = out,
+                              .bits = packing.bits,
+                              .first = first,
+                              .size = std::min(size, out - first)};
+    auto weight_IO = torch::empty({in, piece.size}, scales.options());
+    at::parallel_for(0, in, 64, [&](int64_t begin, int64_t end) {
+      fill(piece, begin, end, weight_IO.mutable_data_ptr<float>());
+    });
+    see(first, weight_IO);
+  }
+}
+
+}  // namespace
+
+std::vector<PackedPart> packed_parts(const MatrixPacking& packing, int64_t in, int64_t out) {
+  const int64_t groups = groups_of(packing.group_size, in), b = packing.bits;
+  return {{"qweight", {in * b / kWord, out}, true},
+          {"qzeros", {groups, out * b / kWord}, true},
+          {"scales", {groups, out}, false},
+          {"g_idx", {in}, true}};
+}
+
+bool is_packed_integer(std::string_view name) {
+  return name.ends_with(".qweight") || name.ends_with(".qzeros") || name.ends_with(".g_idx");
+}
+
+bool is_packed_part(std::string_view name) { return is_packed_integer(name) || name.ends_with(".scales"); }
+
+torch::Tensor pack_words(const torch::Tensor& values, int64_t bits) {
+  ATTNLAB_CHECK(values.dim() == 2 && values.size(0) % kWord == 0);
+  const auto v = values.to(torch::kInt64).unflatten(0, {-1, kWord});
+  auto words = torch::zeros({v.size(0), bits, v.size(2)}, v.options());
+  for (int64_t i = 0; i < kWord; ++i) {
+    const int64_t word = i * bits / kWord, shift = i * bits % kWord;
+    const auto value = v.select(1, i);
+    auto low = words.select(1, word);
+    low.bitwise_or_(value.bitwise_left_shift(shift).bitwise_and(kWordMask));
+    if (shift + bits > kWord) words.select(1, word + 1).bitwise_or_(value.bitwise_right_shift(kWord - shift));
+  }
+  return as_words(words.flatten(0, 1));
+}
+
+torch::Tensor unpack_words(const torch::Tensor& words, int64_t bits) {
+  ATTNLAB_CHECK(words.dim() == 2 && words.size(0) % bits == 0);
+  const int64_t mask = (int64_t{1} << bits) - 1;
+  const auto w = words.to(torch::kInt64).bitwise_and(kWordMask).unflatten(0, {-1, bits});
+  std::vector<torch::Tensor> values;
+  for (int64_t i = 0; i < kWord; ++i) {
+    const int64_t word = i * bits / kWord, shift = i * bits % kWord;
+    auto value = w.select(1, word).bitwise_right_shift(shift);
+    if (shift + bits > kWord) value = value.bitwise_or(w.select(1, word + 1).bitwise_left_shift(kWord - shift));
+    values.push_back(value.bitwise_and(mask));
+  }
+  return torch::stack(values, 1).flatten(0, 1).to(torch::kInt32);
+}
+
+torch::Tensor packed_zeros(const PackedMatrix& packed, const MatrixPacking& packing) {
+  const int64_t mask = (int64_t{1} << packing.bits) - 1;
+  return (unpack_words(packed.qzeros.t(), packing.bits).t() + packing.zero_offset()).bitwise_and(mask);
+}
+
+PackedMatrix pack(const QuantizedMatrix& matrix, const MatrixPacking& packing) {
+  const int64_t mask = (int64_t{1} << packing.bits) - 1;
+  const auto stored_OC = (matrix.zeros_OC.to(torch::kInt64) - packing.zero_offset()).bitwise_and(mask);
+  return {.qweight = pack_words(matrix.ints_OI.t(), packing.bits).contiguous(),
+          .qzeros = pack_words(stored_OC, packing.bits).t().contiguous(),
+          .scales = matrix.scales_OC.t().to(torch::kHalf).contiguous(),
+          .g_idx = matrix.g_idx_I.to(torch::kInt32)};
+}
+
+QuantizedMatrix unpack(const PackedMatrix& packed, const MatrixPacking& packing) {
+  return {.ints_OI = unpack_words(packed.qweight, packing.bits).t().to(torch::kUInt8).contiguous(),
+          .scales_OC = packed.scales.t().to(torch::kFloat32).contiguous(),
+          .zeros_OC = packed_zeros(packed, packing).t().to(torch::kFloat32).contiguous(),
+          .g_idx_I = packed.g_idx};
+}
+
+torch::Tensor packed_linear(const torch::Tensor& x, const PackedMatrix& packed, const MatrixPacking& packing) {
+  std::vector<torch::Tensor> pieces;
+  for_pieces(packed, packing, [&](int64_t, const torch::Tensor& weight_IO) {
+    pieces.push_back(torch::matmul(x, weight_IO.to(x.scalar_type())));
+  });
+  return pieces.size() == 1 ? pieces[0] : torch::cat(pieces, -1);
+}
+
+torch::Tensor packed_weight(const PackedMatrix& packed, const MatrixPacking& packing, torch::ScalarType dtype) {
+  std::vector<torch::Tensor> pieces;
+  for_pieces(packed, packing,
+             [&](int64_t, const torch::Tensor& weight_IO) { pieces.push_back(weight_IO.t().to(dtype)); });
+  return torch::cat(pieces, 0).contiguous();
+}
+
+}  // namespace attnlab
