@@ -21,11 +21,10 @@ double score_scale(const ScoreForm& form, int64_t head_dim) {
 
 namespace {
 
-// A mask for each query head, or one for all. G: KV heads.
-torch::Tensor for_query_heads(const torch::Tensor& mask_BhTS, int64_t G, int64_t N) {
-  const bool by_kv_head =
-      mask_BhTS.defined() && mask_BhTS.dim() == 4 && mask_BhTS.size(1) == G && G > 1 && G < N;
-  return by_kv_head ? mask_BhTS.repeat_interleave(N / G, 1) : mask_BhTS;
+// A mask for each query head, or one for all, from one for each KV head.
+torch::Tensor for_query_heads(const torch::Tensor& mask_BhTS, int64_t N) {
+  const int64_t h = mask_BhTS.defined() && mask_BhTS.dim() == 4 ? mask_BhTS.size(1) : 1;
+  return h > 1 && h < N ? mask_BhTS.repeat_interleave(N / h, 1) : mask_BhTS;
 }
 
 using OptionalTensor = std::optional<torch::Tensor>;
@@ -123,7 +122,7 @@ torch::Tensor attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, c
     return merged(
         at::scaled_dot_product_attention(q_BGnH, k_BGSH, v_BGSH, optional(mask_B1TS), 0.0, false, scale));
   }
-  const auto mask = optional(for_query_heads(mask_B1TS, G, N));
+  const auto mask = optional(for_query_heads(mask_B1TS, N));
   const bool causal = !mask && T > 1;
   ATTNLAB_CHECK(!causal || T == S);
   if (q_BNTH.is_cuda()) return attend_on_gpu(q_BNTH, k_BGSH, v_BGSH, mask, causal, scale);
@@ -137,7 +136,7 @@ torch::Tensor attention_weights(const torch::Tensor& q_BNTH, const torch::Tensor
   const auto q_BGnH = (q_BNTH * score_scale(form, q_BNTH.size(3))).unflatten(1, {G, N / G}).flatten(2, 3);
   auto scores = torch::matmul(q_BGnH, k_BGSH.transpose(-2, -1)).unflatten(2, {N / G, T}).flatten(1, 2);
   if (form.softcap > 0) scores = form.softcap * torch::tanh(scores / form.softcap);
-  auto allowed = for_query_heads(mask_B1TS, G, N);
+  auto allowed = for_query_heads(mask_B1TS, N);
   if (!allowed.defined() && T > 1)
     allowed = torch::ones({T, S}, scores.options().dtype(torch::kBool)).tril(S - T);
   if (allowed.defined()) scores = scores.masked_fill(allowed.logical_not(), -INFINITY);

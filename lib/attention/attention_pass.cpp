@@ -15,18 +15,71 @@ torch::Tensor rows_at(const torch::Tensor& table_BSH, const torch::Tensor& colum
   return table_BSH.expand({B, -1, -1}).gather(1, index_BKH);
 }
 
+// Turns by the angle `to` - `from`, tables of one shape, what was turned by `from`: cos(a - b) = cos a cos b +
+// sin a sin b. A factor on the tables is on what was turned already.
+RotaryTables difference(const RotaryTables& to, const RotaryTables& from) {
+  const auto square = from.cos_BTH.square() + from.sin_BTH.square();
+  return {(to.cos_BTH * from.cos_BTH + to.sin_BTH * from.sin_BTH) / square,
+          (to.sin_BTH * from.cos_BTH - to.cos_BTH * from.sin_BTH) / square};
+}
+
+// Rotary on the numbers of a slot that hold position, x [B, heads, S, w]; tables [B·h, S, H] for h = 1 or heads
+// choices apart.
+torch::Tensor turn_slot(const torch::Tensor& x_BGSw, const StateSlot& slot, const RotaryTables& tables,
+                        int64_t h) {
+  const int64_t B = x_BGSw.size(0), S = x_BGSw.size(2), r = slot.rotated;
+  const int64_t block = slot.turning_block > 0 ? slot.turning_block : r;
+  const auto part = x_BGSw.narrow(3, slot.rotated_from, r).unflatten(3, {r / block, block});
+  const auto heads = part.transpose(2, 3).reshape({B * h, -1, S, block});
+  const auto turned = apply_rotary(heads, tables.cos_BTH, tables.sin_BTH)
+                          .view({B, x_BGSw.size(1), r / block, S, block})
+                          .transpose(2, 3)
+                          .flatten(3);
+  const int64_t behind = slot.rotated_from + r;
+  return torch::cat({x_BGSw.narrow(3, 0, slot.rotated_from), turned.to(x_BGSw.scalar_type()),
+                     x_BGSw.narrow(3, behind, x_BGSw.size(3) - behind)},
+                    3);
+}
+
 }  // namespace
 
 AttentionPass::AttentionPass(const MixerInput& input, int64_t window)
     : input_(input), window_(window), kept_(input.x_BTD.size(1)) {
   ATTNLAB_CHECK(input.sequence && input.sequence->T() == input.x_BTD.size(1));
+  if (input.state && input.state->new_positions().defined())
+    new_tables_ = tables_of(input.state->new_positions());
+}
+
+const RotaryTables& AttentionPass::new_tables() const {
+  return new_tables_ ? *new_tables_ : input_.sequence->new_rotary(input_.rotary);
+}
+
+RotaryTables AttentionPass::tables_of(const torch::Tensor& positions_BS) const {
+  const auto& [cos, sin] = all_tables();
+  const auto& padding_B1 = input_.sequence->padding_B1();
+  const auto columns = padding_B1.defined() ? positions_BS + padding_B1 : positions_BS;
+  return {rows_at(cos, columns), rows_at(sin, columns)};
 }
 
 torch::Tensor AttentionPass::remember(size_t slot, const torch::Tensor& x) {
   if (!input_.state) return x;
   auto kept = input_.state->remember(slot, x);
   kept_ = input_.state->kept();
+  const StateSlot& of = input_.state->layout()[slot];
+  if (of.rotated > 0 && input_.state->turned().defined()) return anew_ = turned_anew(of, kept);
   return kept;
+}
+
+torch::Tensor AttentionPass::turned_anew(const StateSlot& slot, const torch::Tensor& kept) const {
+  const auto to_BhS = input_.state->positions(), from_BhS = input_.state->turned();
+  const int64_t B = to_BhS.size(0), h = to_BhS.size(1), S = to_BhS.size(2);
+  const auto tables = [&](const torch::Tensor& positions_BhS) {
+    const auto [cos, sin] = tables_of(positions_BhS.reshape({B, h * S}));
+    return RotaryTables{cos.reshape({B * h, S, -1}), sin.reshape({B * h, S, -1})};
+  };
+  const auto apart = difference(tables(to_BhS), tables(from_BhS));
+  if (kept.dim() == 4) return turn_slot(kept, slot, apart, h);
+  return merge_heads(turn_slot(split_heads(kept, slot.heads), slot, apart, h));
 }
 
 RotaryTables AttentionPass::kept_tables() const {
@@ -35,10 +88,11 @@ RotaryTables AttentionPass::kept_tables() const {
     const int64_t first = input_.sequence->S() - kept_;
     return {cos.narrow(1, first, kept_), sin.narrow(1, first, kept_)};
   }
-  const auto& places_BhS = input_.state->places();
+  const auto positions_BhS = input_.state->positions();
+  const auto places_BhS = positions_BhS.defined() ? positions_BhS : input_.state->places();
   ATTNLAB_CHECK(places_BhS.size(1) == 1);  // what heads keep apart from each other is turned already
-  const auto columns_BS = places_BhS.squeeze(1);
-  return {rows_at(cos, columns_BS), rows_at(sin, columns_BS)};
+  if (positions_BhS.defined()) return tables_of(places_BhS.squeeze(1));
+  return {rows_at(cos, places_BhS.squeeze(1)), rows_at(sin, places_BhS.squeeze(1))};
 }
 
 torch::Tensor AttentionPass::turn(const torch::Tensor& x_BNTH) const {
@@ -49,7 +103,8 @@ torch::Tensor AttentionPass::turn(const torch::Tensor& x_BNTH) const {
 std::pair<torch::Tensor, torch::Tensor> AttentionPass::turn_and_remember(const torch::Tensor& q_BNTH,
                                                                          const torch::Tensor& k_BGTH,
                                                                          size_t slot) {
-  if (input_.state && has_kernels(q_BNTH) && !torch::GradMode::is_enabled())
+  const bool as_kept = !input_.state || !input_.state->turned().defined();
+  if (input_.state && as_kept && has_kernels(q_BNTH) && !torch::GradMode::is_enabled())
     if (const auto place_BGTH = input_.state->place(slot, k_BGTH.size(2)); place_BGTH.defined()) {
       const auto& [cos, sin] = new_tables();
       const auto turned_BNTH = rotate_queries_and_keys(q_BNTH, k_BGTH, place_BGTH, cos, sin);
@@ -72,11 +127,33 @@ torch::Tensor AttentionPass::mask() const {
   return input_.sequence->mask_at(state->places(), state->valid(), window_);
 }
 
+namespace {
+
+// In float32 at least. Of the keys there is one such copy, from the first question on.
+Looked looked_at(const torch::Tensor& q_BNTW, const torch::Tensor& k_BGSW, const torch::Tensor& mask_B1TS,
+                 const ScoreForm& form) {
+  const auto wide = [](const torch::Tensor& x) { return x.element_size() < 4 ? x.to(torch::kFloat32) : x; };
+  const int64_t T = q_BNTW.size(2), S = k_BGSW.size(2);
+  return {.B = q_BNTW.size(0),
+          .N = q_BNTW.size(1),
+          .T = T,
+          .S = S,
+          .weights = [=, keys = torch::Tensor()](int64_t first, int64_t count) mutable {
+            if (!keys.defined()) keys = wide(k_BGSW);
+            auto mask = mask_B1TS.defined() ? mask_B1TS.narrow(-2, first, count) : torch::Tensor();
+            if (!mask.defined() && T > 1)
+              mask = torch::ones({count, S}, keys.options().dtype(torch::kBool)).tril(first + S - T);
+            return attention_weights(wide(q_BNTW.narrow(2, first, count)), keys, mask, form);
+          }};
+}
+
+}  // namespace
+
 torch::Tensor AttentionPass::look(const torch::Tensor& q_BNTW, const torch::Tensor& k_BGSW,
                                   const ScoreForm& form) const {
   const auto allowed = mask();
   if (input_.state && input_.state->wants_attention()) {
-    input_.state->look({q_BNTW, k_BGSW, allowed, score_scale(form, q_BNTW.size(3)), form.softcap});
+    input_.state->look(looked_at(q_BNTW, k_BGSW, allowed, form));
   }
   return allowed;
 }
@@ -93,7 +170,7 @@ torch::Tensor AttentionPass::weights(const torch::Tensor& q_BNTH, const torch::T
 
 torch::Tensor AttentionPass::attend_latent(const torch::Tensor& q_BNW, size_t slot, int64_t R,
                                            const ScoreForm& form) const {
-  const auto latent_BPW = input_.state->aligned(slot);
+  const auto latent_BPW = anew_.defined() ? anew_ : input_.state->aligned(slot);
   const auto mask = look(q_BNW.unsqueeze(2), latent_BPW.narrow(1, 0, kept_).unsqueeze(1), form);
   return attnlab::attend_latent(q_BNW, latent_BPW, kept_, R, mask, form);
 }

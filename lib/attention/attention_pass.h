@@ -5,6 +5,7 @@
 // numbers.
 #pragma once
 
+#include <optional>
 #include <utility>
 
 #include "attention/attend.h"
@@ -26,7 +27,7 @@ class AttentionPass {
   torch::Tensor remember(size_t slot, const torch::Tensor& x);
 
   // Rotary tables of the new tokens and, behind `remember`, of those that are looked at.
-  const RotaryTables& new_tables() const { return input_.sequence->new_rotary(input_.rotary); }
+  const RotaryTables& new_tables() const;
   RotaryTables kept_tables() const;
   // Rotary position (rotary.h) on heads [B, heads, T, H] of the new tokens, or [B, heads, S, H] of those looked
   // at.
@@ -51,10 +52,16 @@ class AttentionPass {
   // Returns that mask.
   torch::Tensor look(const torch::Tensor& q_BNTW, const torch::Tensor& k_BGSW, const ScoreForm& form) const;
   const RotaryTables& all_tables() const { return input_.sequence->rotary(input_.rotary); }
+  // Of the places in a row's own text, int64 [B or 1, S].
+  RotaryTables tables_of(const torch::Tensor& positions_BS) const;
+  // What a slot keeps, turned to the positions that its tokens have now.
+  torch::Tensor turned_anew(const StateSlot& slot, const torch::Tensor& kept) const;
 
   const MixerInput& input_;
   int64_t window_;
   int64_t kept_ = 0;
+  std::optional<RotaryTables> new_tables_;  // of positions that a policy counts anew
+  torch::Tensor anew_;                      // the slot with rotary position, where it was turned anew
 };
 
 }  // namespace attnlab

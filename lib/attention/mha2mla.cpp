@@ -34,7 +34,11 @@ class RopeSelectedAttention final : public Attention {
 
   StateLayout state_layout() const override {
     const int64_t rope = shape_.n_kv_heads * rope_;
-    return {{.name = "kv_latent_and_k_rope", .width = rank_ + rope, .rotated_from = rank_, .rotated = rope}};
+    return {{.name = "kv_latent_and_k_rope",
+             .width = rank_ + rope,
+             .rotated_from = rank_,
+             .rotated = rope,
+             .own_frequencies = true}};
   }
   std::vector<std::string> fixed_parameters() const override { return {"rope_frequency"}; }
 

@@ -5,6 +5,7 @@
 namespace attnlab {
 
 torch::Tensor Mixer::forward(const MixerInput& input) {
+  if (input.state) input.state->begin(*input.sequence);
   auto y_BTD = mix(input);
   if (input.state) input.state->settle(*input.sequence);
   return y_BTD;

@@ -11,11 +11,14 @@ void crosscheck(CrosscheckKind kind, const std::filesystem::path& folder, const 
     done(outcome);
   };
   switch (kind) {
-    case CrosscheckKind::mixers:
-      check_mixers(folder, counted);
+    case CrosscheckKind::cache:
+      check_cache(folder, counted);
       break;
     case CrosscheckKind::gptq:
       check_gptq(folder, counted);
+      break;
+    case CrosscheckKind::mixers:
+      check_mixers(folder, counted);
       break;
   }
   if (cases == 0)

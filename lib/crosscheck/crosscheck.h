@@ -8,20 +8,22 @@
 
 namespace attnlab {
 
-enum class CrosscheckKind { mixers, gptq };
+enum class CrosscheckKind { cache, gptq, mixers };
 template <>
 struct EnumNames<CrosscheckKind> {
-  static constexpr std::array<std::pair<std::string_view, CrosscheckKind>, 2> rows{
-      {{"mixers", CrosscheckKind::mixers}, {"gptq", CrosscheckKind::gptq}}};
+  static constexpr std::array<std::pair<std::string_view, CrosscheckKind>, 3> rows{
+      {{"cache", CrosscheckKind::cache}, {"gptq", CrosscheckKind::gptq}, {"mixers", CrosscheckKind::mixers}}};
 };
 
 // Runs every case below the folder; `done` hears of each when it is through. Throws InputError for a folder
 // that is not there or holds no case.
 void crosscheck(CrosscheckKind kind, const std::filesystem::path& folder, const CaseSink& done);
 
-// Layers of attention and recurrences: outputs, states and gradients.
-void check_mixers(const std::filesystem::path& folder, const CaseSink& done);
+// Caches under policies and in storages: which tokens are held, what is read back, and logits.
+void check_cache(const std::filesystem::path& folder, const CaseSink& done);
 // Quantised matrices, their packed tensors, and whole checkpoints of them.
 void check_gptq(const std::filesystem::path& folder, const CaseSink& done);
+// Layers of attention and recurrences: outputs, states and gradients; whole checkpoints of them.
+void check_mixers(const std::filesystem::path& folder, const CaseSink& done);
 
 }  // namespace attnlab

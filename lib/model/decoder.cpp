@@ -1,6 +1,7 @@
 #include "model/decoder.h"
 
 #include <ATen/autocast_mode.h>
+#include <fmt/format.h>
 #include <torch/nn/modules/container/modulelist.h>
 
 #include <cmath>
@@ -127,7 +128,7 @@ std::shared_ptr<const Sequence> Decoder::make_sequence(const SequenceSpec& spec,
                                                         .padding_B1 = spec.padding_B1,
                                                         .document_positions_BT = spec.document_positions_BT,
                                                         .mask_B1TS = {},
-                                                        .goes_on = spec.goes_on,
+                                                        .to_come = spec.to_come,
                                                         .windows = std::move(windows),
                                                         .rotary = std::move(rotary)});
 }
@@ -191,14 +192,21 @@ std::vector<LayerState> Decoder::make_states(int64_t B, int64_t capacity, const 
   auto options = embedding_.options().requires_grad(false);
   if (at::autocast::is_autocast_enabled(device().type()))
     options = options.dtype(at::autocast::get_autocast_dtype(device().type()));
+  if (const size_t given = plan.layer_policies.size(); given > 0 && given != layers_.size())
+    throw InputError(BadInput{.key = "eval.cache.layer_budgets or layer_shares",
+                              .found = fmt::format("{} numbers", given),
+                              .expected = fmt::format("one for each of the {} layers", layers_.size())});
   std::vector<LayerState> states;
   for (const auto& layer : layers_) {
     const auto layout = layer->mixer()->state_layout();
-    if (auto problem = policy_problem(*plan.policy, layout)) {
+    CachePlan of_layer = plan;
+    of_layer.policy = plan.policy_of(states.size());
+    if (auto problem = policy_problem(*of_layer.policy, layout)) {
       problem->key = "eval.cache." + problem->key;
       throw InputError(*problem);
     }
-    states.emplace_back(layout, B, capacity, options, layer->mixer()->shape().window, plan);
+    const AttentionShape& shape = layer->mixer()->shape();
+    states.emplace_back(layout, B, capacity, options, shape.window, of_layer, shape.n_heads);
   }
   return states;
 }
@@ -211,11 +219,15 @@ int64_t Decoder::cached_numbers_per_token() const {
 
 double Decoder::state_bytes(const CacheConfig& cache, int64_t context, int64_t element_bytes) const {
   double bytes = 0;
-  for (const auto& layer : layers_) {
-    const Mixer& mixer = *layer->mixer();
-    bytes += attnlab::state_bytes(
-        cache, {.layout = mixer.state_layout(), .window = mixer.shape().window, .element_bytes = element_bytes},
-        context);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Mixer& mixer = *layers_[i]->mixer();
+    bytes += attnlab::state_bytes(cache,
+                                  {.layout = mixer.state_layout(),
+                                   .layer = i,
+                                   .n_heads = mixer.shape().n_heads,
+                                   .window = mixer.shape().window,
+                                   .element_bytes = element_bytes},
+                                  context);
   }
   return bytes;
 }

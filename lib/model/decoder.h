@@ -29,7 +29,7 @@ struct SequenceSpec {
   int64_t begin = 0;
   torch::Tensor padding_B1 = {};
   torch::Tensor document_positions_BT = {}, document_lengths_BT = {};  // and how long each token's document is
-  bool goes_on = false;
+  int64_t to_come = 0;  // tokens of the prompt that follow in later passes
   // Tables of all columns so far, if the caller keeps them (Decoder::rotary_at); empty: made anew.
   std::vector<RotaryTables> rotary = {};
 };

@@ -97,7 +97,7 @@ void PaddedBatch::place_ids(const torch::Tensor& ids_BS, int64_t first_row, int6
 
 // Slots begin … end - 1; those before them are in the states.
 torch::Tensor PaddedBatch::run(int64_t begin, int64_t end) {
-  SequenceSpec spec{.begin = begin, .goes_on = end < seen_};
+  SequenceSpec spec{.begin = begin, .to_come = seen_ - end};
   if (ragged_) spec.padding_B1 = padding_B1_;
   for (const auto& [cos, sin] : rotary_) spec.rotary.push_back({cos.narrow(1, 0, end), sin.narrow(1, 0, end)});
   return decoder_.hidden(ids_BS_.narrow(1, begin, end - begin),

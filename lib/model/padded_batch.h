@@ -25,6 +25,8 @@ class PaddedBatch {
   // Lets more prompts in behind the rows that are there; logits [prompts, V] of the token after each. The batch
   // is as wide as its longest row then.
   torch::Tensor enter(const std::vector<std::vector<int64_t>>& prompts);
+  // Of each layer, behind the prompts.
+  const std::vector<LayerState>& states() const { return states_; }
 
  private:
   void make_tables();

@@ -7,15 +7,9 @@
 #include "core/errors.h"
 #include "core/fields.h"
 #include "state/layout.h"
+#include "state/policy_config.h"
 
 namespace attnlab {
-
-enum class CachePolicyName { all };
-template <>
-struct EnumNames<CachePolicyName> {
-  static constexpr std::array<std::pair<std::string_view, CachePolicyName>, 1> rows{
-      {{"all", CachePolicyName::all}}};
-};
 
 enum class CacheStorageName { dense };
 template <>
@@ -25,13 +19,13 @@ struct EnumNames<CacheStorageName> {
 };
 
 struct CacheConfig {
-  CachePolicyName policy = CachePolicyName::all;
+  PolicyConfig policy;
   CacheStorageName storage = CacheStorageName::dense;
   int64_t report_context = 4096;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
-    visit(Key{"policy", "which tokens stay in the cache: all"}, self.policy);
+    PolicyConfig::fields(self.policy, visit);
     visit(Key{"storage", "in what form: dense (as computed)"}, self.storage);
     visit(
         Key{"report_context", "tokens of a sequence at which results tell the bytes that it keeps"}.at_least(1),
@@ -39,9 +33,16 @@ struct CacheConfig {
   }
 };
 
+// Why a cache can't be kept so, of the options alone. The key has no prefix.
+std::optional<BadInput> cache_config_problem(const CacheConfig& config);
+// Why a key has no effect beside the others; empty where it has one.
+std::string why_idle(const CacheConfig& config, const std::string& key);
+
 // One layer, for counting what it keeps.
 struct KeptLayer {
   StateLayout layout;
+  size_t layer = 0;           // its number in the model
+  int64_t n_heads = 1;        // query heads
   int64_t window = 0;         // tokens that it can see; 0: all
   int64_t element_bytes = 2;  // of one number as it is computed; fixed slots are float32
 };

@@ -11,7 +11,9 @@ struct LayerState::Mark {
   int64_t columns = 0, kept = 0;
   std::vector<torch::Tensor> fixed;
   std::vector<std::unique_ptr<TokenStorage>> storages;  // where tokens may be dropped
-  torch::Tensor places_BhS, valid_BhS, scores_BhS;
+  HeldPlaces held;
+  bool dropped = false;
+  std::vector<int64_t> prompt_tokens;
 };
 
 namespace {
@@ -21,54 +23,57 @@ bool drops(const CachePlan& plan, const std::vector<std::unique_ptr<TokenStorage
          std::any_of(storages.begin(), storages.end(), [](const auto& s) { return s && s->forgets(); });
 }
 
-// [B, h, S] → the last `length` of S, or as many with zeros in front.
-torch::Tensor last_of(const torch::Tensor& x_BhS, int64_t length) {
-  const int64_t S = x_BhS.size(2);
-  if (S >= length) return x_BhS.narrow(2, S - length, length);
-  return torch::constant_pad_nd(x_BhS, {length - S, 0}, 0);
-}
-
 }  // namespace
 
 LayerState::LayerState(StateLayout layout, int64_t B, int64_t capacity, torch::TensorOptions options,
-                       int64_t window, const CachePlan& plan)
-    : layout_(std::move(layout)), plan_(plan), fixed_(layout_.size()), first_(layout_.size()) {
+                       int64_t window, const CachePlan& plan, int64_t n_heads)
+    : layout_(std::move(layout)),
+      plan_(plan),
+      fixed_(layout_.size()),
+      first_(layout_.size()),
+      window_(window),
+      copies_(kept_copies(*plan.policy, layout_, n_heads)),
+      held_(choice_heads(*plan.policy, layout_, n_heads), plan.policy->reindexes()) {
   ATTNLAB_CHECK(!policy_problem(*plan.policy, layout_));
   // A policy that drops tokens leaves the window to the mask.
   const int64_t visible = plan.policy->keeps_all() ? window : 0;
   for (size_t i = 0; i < layout_.size(); ++i) {
-    const StateSlot& slot = layout_[i];
+    StateSlot slot = layout_[i];
     ATTNLAB_CHECK(slot.heads > 0 && slot.width % slot.heads == 0);
     storages_.push_back(nullptr);
     if (slot.extent == Extent::fixed) {
       fixed_[i] = torch::zeros({B, slot.heads, slot.width / slot.heads}, options.dtype(torch::kFloat32));
     } else {
+      slot.width *= copies_, slot.heads *= copies_;
       storages_[i] = plan_.storage({slot, B, capacity, options, visible});
       first_ = std::min(first_, i);
     }
   }
 }
 
-int64_t LayerState::choice_heads() const { return plan_.policy->by_head() ? layout_[first_].heads : 1; }
-
-// The new tokens' columns, behind those of the held ones.
-void LayerState::extend_places(int64_t B, int64_t T, torch::Device device) {
-  const auto columns_T = torch::arange(columns_, columns_ + T, torch::dtype(torch::kInt64).device(device));
-  const auto places = columns_T.expand({B, choice_heads(), T});
-  const auto valid = torch::ones_like(places, torch::kBool);
-  places_BhS_ = places_BhS_.defined() ? torch::cat({places_BhS_, places}, 2) : places.contiguous();
-  valid_BhS_ = valid_BhS_.defined() ? torch::cat({valid_BhS_, valid}, 2) : valid;
-  if (scores_BhS_.defined()) scores_BhS_ = torch::constant_pad_nd(scores_BhS_, {0, T}, 0);
+void LayerState::begin(const Sequence& sequence) {
+  if (!plan_.policy->reindexes()) return;
+  padding_B1_ = sequence.padding_B1();
+  const auto options = torch::dtype(torch::kInt64).device(sequence.device());
+  const auto new_BT = sequence.columns().view({1, -1});
+  // Among the held tokens of a row, behind which the new ones come; all heads hold as many.
+  const auto before_B1 =
+      held_.length() > 0 ? held_.valid().select(1, 0).sum(1, /*keepdim=*/true) : torch::zeros({1, 1}, options);
+  const auto counts =
+      padding_B1_.defined() ? (new_BT >= padding_B1_).to(torch::kInt64) : torch::ones_like(new_BT);
+  new_positions_BT_ = (before_B1 + counts.cumsum(1) - 1).clamp_min(0);
 }
 
 void LayerState::begin_slot(size_t slot, int64_t B, int64_t T, torch::Device device) {
   if (slot != first_) return;
-  if (!plan_.policy->keeps_all()) extend_places(B, T, device);
   appended_ = T;
+  if (plan_.policy->keeps_all()) return;
+  const auto columns_T = torch::arange(columns_, columns_ + T, torch::dtype(torch::kInt64).device(device));
+  held_.append(columns_T.unsqueeze(0), new_positions_BT_, B);
 }
 
 torch::Tensor LayerState::by_heads(size_t slot, const torch::Tensor& x_BSW) const {
-  return x_BSW.view({x_BSW.size(0), x_BSW.size(1), layout_.at(slot).heads, -1}).transpose(1, 2);
+  return x_BSW.view({x_BSW.size(0), x_BSW.size(1), layout_.at(slot).heads * copies_, -1}).transpose(1, 2);
 }
 
 torch::Tensor LayerState::shown(size_t slot, bool heads) {
@@ -82,13 +87,15 @@ torch::Tensor LayerState::shown(size_t slot, bool heads) {
 
 torch::Tensor LayerState::remember(size_t slot, const torch::Tensor& x) {
   const bool heads = x.dim() == 4;
-  ATTNLAB_CHECK(!heads || x.size(1) == layout_.at(slot).heads);
+  ATTNLAB_CHECK(heads ? x.size(1) == layout_.at(slot).heads : copies_ == 1);
   begin_slot(slot, x.size(0), heads ? x.size(2) : x.size(1), x.device());
-  storages_.at(slot)->append(heads ? x.transpose(1, 2).flatten(2) : x);
+  const auto kept = copies_ > 1 ? x.repeat_interleave(copies_, 1) : x;
+  storages_.at(slot)->append(heads ? kept.transpose(1, 2).flatten(2) : kept);
   return shown(slot, heads);
 }
 
 torch::Tensor LayerState::place(size_t slot, int64_t T) {
+  if (copies_ > 1) return {};
   const auto place_BTW = storages_.at(slot)->place(T);
   if (!place_BTW.defined()) return {};
   begin_slot(slot, place_BTW.size(0), T, place_BTW.device());
@@ -105,32 +112,53 @@ void LayerState::settle(const Sequence& sequence) {
   if (first_ == layout_.size()) columns_ = sequence.S();
   ATTNLAB_CHECK(columns_ == sequence.S());
   if (plan_.policy->keeps_all()) return;
-  if (sequence.padding_B1().defined())
-    valid_BhS_ = valid_BhS_.logical_and(places_BhS_ >= sequence.padding_B1().unsqueeze(1));
-  const HeldTokens held{places_BhS_, valid_BhS_, appended_, sequence, looked_};
-  const auto stays = plan_.policy->choose(held, scores_BhS_);
+  held_.drop_padding(sequence.padding_B1());
+  const bool in_prompt = prompt_tokens_.empty();
+  if (in_prompt && !sequence.goes_on()) end_prompt(sequence);
+  const HeldTokens held{.places_BhS = held_.columns(),
+                        .valid_BhS = held_.valid(),
+                        .appended = appended_,
+                        .sequence = sequence,
+                        .looked = looked_,
+                        .in_prompt = in_prompt,
+                        .prompt_tokens = prompt_tokens_};
+  const KeptTokens kept = plan_.policy->choose(held, held_.scores());
   looked_.reset();
-  if (stays.defined()) keep(stays.logical_and(valid_BhS_));
+  if (kept.stays_BhS.defined()) keep(kept.stays_BhS.logical_and(held.valid_BhS), kept.most);
+}
+
+void LayerState::end_prompt(const Sequence& sequence) {
+  const auto rows = static_cast<size_t>(held_.columns().size(0));
+  prompt_tokens_.assign(rows, sequence.S());
+  if (!sequence.padding_B1().defined()) return;
+  const auto padding_B1 = sequence.padding_B1().to(torch::kCPU).contiguous();
+  for (size_t row = 0; row < rows; ++row) prompt_tokens_[row] -= padding_B1.const_data_ptr<int64_t>()[row];
 }
 
 // Rows keep different numbers of tokens: shorter ones have gaps on the left that count as invalid.
-void LayerState::keep(const torch::Tensor& stays_BhS) {
-  const int64_t K = stays_BhS.sum(2).max().item<int64_t>(), S = stays_BhS.size(2);
+void LayerState::keep(const torch::Tensor& stays_BhS, int64_t most) {
+  const int64_t S = stays_BhS.size(2);
+  const int64_t K = most >= 0 ? std::min(most, S) : stays_BhS.sum(2).max().item<int64_t>();
   const auto order_BhS = stays_BhS.to(torch::kInt64).argsort(/*stable=*/true, /*dim=*/2);
   const auto index_BhK = order_BhS.narrow(2, S - K, K);
-  places_BhS_ = places_BhS_.gather(2, index_BhK);
-  valid_BhS_ = stays_BhS.gather(2, index_BhK);
-  if (scores_BhS_.defined()) scores_BhS_ = scores_BhS_.gather(2, index_BhK);
+  held_.keep(index_BhK, stays_BhS);
   for (size_t i = 0; i < layout_.size(); ++i)
-    if (storages_[i]) storages_[i]->keep(index_BhK.expand({-1, layout_[i].heads, -1}));
+    if (storages_[i]) storages_[i]->keep(index_BhK.expand({-1, layout_[i].heads * copies_, -1}));
   kept_ = K;
+  dropped_ = true;
 }
 
 void LayerState::select_rows(const torch::Tensor& rows) {
   for (auto& storage : storages_)
     if (storage) storage->select_rows(rows);
-  for (auto* tensor : {&places_BhS_, &valid_BhS_, &scores_BhS_})
-    if (tensor->defined()) *tensor = tensor->index_select(0, rows);
+  held_.select_rows(rows);
+  if (!prompt_tokens_.empty()) {
+    const auto chosen = rows.to(torch::kCPU, torch::kInt64).contiguous();
+    std::vector<int64_t> tokens;
+    for (int64_t i = 0; i < chosen.numel(); ++i)
+      tokens.push_back(prompt_tokens_.at(static_cast<size_t>(chosen.const_data_ptr<int64_t>()[i])));
+    prompt_tokens_ = std::move(tokens);
+  }
   for (auto& value : fixed_)
     if (value.defined()) value = value.index_select(0, rows);
   mark_.reset();
@@ -143,6 +171,8 @@ LayerState LayerState::joined(const LayerState& first, const LayerState& second,
   out.layout_ = first.layout_;
   out.plan_ = first.plan_;
   out.first_ = first.first_;
+  out.window_ = first.window_;
+  out.copies_ = first.copies_;
   out.columns_ = length;
   const bool all = first.plan_.policy->keeps_all();
   const int64_t held = all ? length : std::max(first.kept_, second.kept_);
@@ -154,13 +184,13 @@ LayerState LayerState::joined(const LayerState& first, const LayerState& second,
   if (out.first_ < out.layout_.size()) out.kept_ = out.storages_[out.first_]->length();
   if (all) return out;
   // Columns count from the left, and both batches end in the same one now.
-  const auto moved = [&](const LayerState& state) {
-    return last_of(state.places_BhS_ + (length - state.columns_), held);
-  };
-  out.places_BhS_ = torch::cat({moved(first), moved(second)});
-  out.valid_BhS_ = torch::cat({last_of(first.valid_BhS_, held), last_of(second.valid_BhS_, held)});
-  if (first.scores_BhS_.defined())
-    out.scores_BhS_ = torch::cat({last_of(first.scores_BhS_, held), last_of(second.scores_BhS_, held)});
+  out.held_ =
+      HeldPlaces::joined(first.held_, length - first.columns_, second.held_, length - second.columns_, held);
+  out.dropped_ = first.dropped_ || second.dropped_ || held != length;
+  ATTNLAB_CHECK(first.prompt_tokens_.empty() == second.prompt_tokens_.empty());
+  out.prompt_tokens_ = first.prompt_tokens_;
+  out.prompt_tokens_.insert(out.prompt_tokens_.end(), second.prompt_tokens_.begin(),
+                            second.prompt_tokens_.end());
   return out;
 }
 
@@ -171,9 +201,9 @@ void LayerState::mark() {
   mark->fixed = fixed_;
   if (drops(plan_, storages_))
     for (const auto& storage : storages_) mark->storages.push_back(storage ? storage->clone() : nullptr);
-  mark->places_BhS = places_BhS_;
-  mark->valid_BhS = valid_BhS_;
-  mark->scores_BhS = scores_BhS_;
+  mark->held = held_;
+  mark->dropped = dropped_;
+  mark->prompt_tokens = prompt_tokens_;
   mark_ = std::move(mark);
 }
 
@@ -186,9 +216,9 @@ void LayerState::rewind(int64_t length) {
     fixed_ = mark_->fixed;
     for (size_t i = 0; i < mark_->storages.size(); ++i)
       if (mark_->storages[i]) storages_[i] = mark_->storages[i]->clone();
-    places_BhS_ = mark_->places_BhS;
-    valid_BhS_ = mark_->valid_BhS;
-    scores_BhS_ = mark_->scores_BhS;
+    held_ = mark_->held;
+    dropped_ = mark_->dropped;
+    prompt_tokens_ = mark_->prompt_tokens;
   }
   if (!drops(plan_, storages_))
     for (auto& storage : storages_)
@@ -203,7 +233,7 @@ int64_t LayerState::bytes() const {
     if (storage) total += storage->bytes();
   for (const auto& value : fixed_)
     if (value.defined()) total += value.numel() * value.element_size();
-  return total;
+  return total + held_.bytes();
 }
 
 }  // namespace attnlab

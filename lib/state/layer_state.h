@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "state/held_places.h"
 #include "state/layout.h"
 #include "state/policy.h"
 #include "state/sequence.h"
@@ -18,15 +19,18 @@ namespace attnlab {
 class LayerState {
  public:
   // Room for `capacity` tokens of each of B sequences. With a window only the tokens that later ones can see
-  // are kept. `policy_problem` must be empty. Fixed slots start at 0.
+  // are kept. `policy_problem` must be empty. Fixed slots start at 0. `n_heads`: query heads.
   LayerState(StateLayout layout, int64_t B, int64_t capacity, torch::TensorOptions options, int64_t window = 0,
-             const CachePlan& plan = {});
+             const CachePlan& plan = {}, int64_t n_heads = 1);
 
-  // A pass: every per-token slot is remembered once, fixed slots are read and replaced, then `settle` is
-  // called.
+  // A pass: `begin`, every per-token slot is remembered once, fixed slots are read and replaced, then `settle`
+  // is called.
   //
+  // Tells which tokens are new. Needed by policies that count positions anew.
+  void begin(const Sequence& sequence);
   // Stores the newest T tokens of a slot, x [B, T, width] or, by heads, [B, heads, T, width / heads]. Returns
-  // the tokens that the pass's queries may look at, these included, in the same form.
+  // the tokens that the pass's queries may look at, these included, in the same form (by heads, with as many
+  // as are kept: kept_copies).
   torch::Tensor remember(size_t slot, const torch::Tensor& x);
   // The same in two steps, for kernels that write where the tokens stay: a place for T new tokens, [B, heads,
   // T, width / heads], undefined where the storage has none (then `remember` takes them); and, once it is
@@ -46,8 +50,15 @@ class LayerState {
 
   // Where the tokens that remember returned stand: int64 columns and bool [B, h, S], h = 1 where all heads have
   // the same. Undefined: in the last `kept()` columns.
-  const torch::Tensor& places() const { return places_BhS_; }
-  const torch::Tensor& valid() const { return valid_BhS_; }
+  torch::Tensor places() const { return in_places() ? held_.columns() : torch::Tensor(); }
+  torch::Tensor valid() const { return in_places() ? held_.valid() : torch::Tensor(); }
+  // Under a policy that counts positions anew: what the new tokens turn by, int64 [B, T]; and, behind
+  // `remember`, what each held one is to turn by, and what the numbers that are kept turned by already, [B, h,
+  // S]. Undefined where positions are those of the text (so far).
+  torch::Tensor new_positions() const { return renumbered() ? new_positions_BT_ : torch::Tensor(); }
+  torch::Tensor positions() const { return renumbered() ? held_.slots(padding_B1_) : torch::Tensor(); }
+  torch::Tensor turned() const { return renumbered() ? held_.turned() : torch::Tensor(); }
+  const StateLayout& layout() const { return layout_; }
   // Tokens that remember returned last.
   int64_t kept() const { return kept_; }
   // Columns that have been seen.
@@ -70,20 +81,27 @@ class LayerState {
   struct Mark;
   LayerState() = default;
   void begin_slot(size_t slot, int64_t B, int64_t T, torch::Device device);
+  // Tokens were dropped, so that places are not the last ones; or a window must be told from places.
+  bool in_places() const { return !plan_.policy->keeps_all() && (dropped_ || window_ > 0); }
+  bool renumbered() const { return dropped_ && plan_.policy->reindexes(); }
+  void end_prompt(const Sequence& sequence);
   torch::Tensor shown(size_t slot, bool by_heads);
   torch::Tensor by_heads(size_t slot, const torch::Tensor& x_BSW) const;
-  void extend_places(int64_t B, int64_t T, torch::Device device);
-  void keep(const torch::Tensor& stays_BhS);
-  int64_t choice_heads() const;
+  void keep(const torch::Tensor& stays_BhS, int64_t most);
 
   StateLayout layout_;
   CachePlan plan_;
   std::vector<std::unique_ptr<TokenStorage>> storages_;  // by slot; null for fixed ones
   std::vector<torch::Tensor> fixed_;                     // by slot; undefined for per-token ones
   size_t first_ = 0;                                     // the first per-token slot
+  int64_t window_ = 0, copies_ = 1;
   int64_t columns_ = 0, kept_ = 0;
-  int64_t appended_ = 0;                               // tokens of this pass so far
-  torch::Tensor places_BhS_, valid_BhS_, scores_BhS_;  // under a policy that drops
+  int64_t appended_ = 0;  // tokens of this pass so far
+  // Under a policy that drops.
+  HeldPlaces held_;
+  bool dropped_ = false;
+  std::vector<int64_t> prompt_tokens_;           // of each row; empty before its prompt is over
+  torch::Tensor new_positions_BT_, padding_B1_;  // of this pass
   std::optional<Looked> looked_;
   std::shared_ptr<const Mark> mark_;
 };

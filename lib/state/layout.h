@@ -19,6 +19,9 @@ struct StateSlot {
   Extent extent = Extent::per_token;
   // Of each head, the numbers that hold rotary position already: `rotated` of them from `rotated_from` on.
   int64_t rotated_from = 0, rotated = 0;
+  int64_t turning_block = 0;     // as many of those turn like a head by itself; 0: all as one
+  bool own_frequencies = false;  // they turn by other frequencies than the tables' in their order
+  bool of_kv_heads = false;      // its heads are KV heads, each read by the query heads of its group
 };
 
 using StateLayout = std::vector<StateSlot>;
@@ -27,5 +30,7 @@ using StateLayout = std::vector<StateSlot>;
 int64_t numbers_per_token(const StateLayout& layout);
 // Numbers kept whatever the length.
 int64_t fixed_numbers(const StateLayout& layout);
+// Heads that all per-token slots have alike; 1 where they differ.
+int64_t common_heads(const StateLayout& layout);
 
 }  // namespace attnlab

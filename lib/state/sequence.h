@@ -29,7 +29,7 @@ struct SequenceParts {
   torch::Tensor document_positions_BT;
   // bool, true where a query may look: instead of what follows from the two above; undefined: that.
   torch::Tensor mask_B1TS;
-  bool goes_on = false;          // more of the prompt follows in the next pass
+  int64_t to_come = 0;           // tokens of the prompt that follow in the next passes
   std::vector<int64_t> windows;  // of the layers that have one
   std::vector<RotaryTables>
       rotary;  // of all S columns, [B or 1, S, width], one for each way in which layers turn
@@ -42,7 +42,10 @@ class Sequence {
   int64_t begin() const { return parts_.begin; }
   int64_t T() const { return parts_.T; }
   int64_t S() const { return parts_.begin + parts_.T; }
-  bool goes_on() const { return parts_.goes_on; }
+  torch::Device device() const { return parts_.device; }
+  torch::Tensor columns() const;  // int64 [T], of the new tokens
+  int64_t to_come() const { return parts_.to_come; }
+  bool goes_on() const { return parts_.to_come > 0; }
   const RotaryTables& rotary(size_t way) const { return parts_.rotary.at(way); }
   // Of the new tokens alone.
   const RotaryTables& new_rotary(size_t way) const { return new_rotary_.at(way); }
@@ -63,7 +66,6 @@ class Sequence {
  private:
   torch::Tensor full_mask() const;
   torch::Tensor window_mask(const torch::Tensor& full_B1TS, int64_t window) const;
-  torch::Tensor columns() const;  // int64 [T], of the new tokens
 
   SequenceParts parts_;
   std::vector<RotaryTables> new_rotary_;

@@ -50,6 +50,11 @@ class DenseStorage final : public TokenStorage {
     const int64_t B = tokens_.size(0), K = index_BhK.size(2), w = tokens_.size(2) / heads_;
     const auto index_BKhw = index_BhK.transpose(1, 2).unsqueeze(-1).expand({B, K, heads_, w});
     const auto chosen = read().unflatten(-1, {heads_, w}).gather(1, index_BKhw).flatten(2);
+    // Most of the room is not needed any more.
+    if (const int64_t room = aligned_up(K + kSpare); 2 * room <= tokens_.size(1)) {
+      tokens_ = torch::zeros({B, room, tokens_.size(2)}, tokens_.options());
+      may_grow_ = true;
+    }
     tokens_.narrow(1, 0, K).copy_(chosen);
     length_ = shown_ = K;
   }
@@ -85,14 +90,18 @@ class DenseStorage final : public TokenStorage {
   int64_t bytes() const override { return tokens_.size(0) * shown_ * tokens_.size(2) * tokens_.element_size(); }
 
  private:
-  // Moves what a window still shows to the front, into a larger tensor if T new tokens need one.
+  static constexpr int64_t kSpare = 64;
+
+  // Moves what is still shown to the front, into a larger tensor if T new tokens need one.
   void make_room(int64_t T) {
     if (length_ + T <= tokens_.size(1)) return;
-    ATTNLAB_CHECK(window_ > 0);
-    const int64_t kept = std::min(length_, window_ - 1);
+    ATTNLAB_CHECK(window_ > 0 || may_grow_);
+    const int64_t kept = window_ > 0 ? std::min(length_, window_ - 1) : length_;
     const auto last = tokens_.narrow(1, length_ - kept, kept).clone();
     if (kept + T > tokens_.size(1))
-      tokens_ = torch::zeros({tokens_.size(0), aligned_up(kept + T), tokens_.size(2)}, tokens_.options());
+      tokens_ = torch::zeros(
+          {tokens_.size(0), aligned_up(kept + T + (window_ > 0 ? 0 : kept / 4 + kSpare)), tokens_.size(2)},
+          tokens_.options());
     tokens_.narrow(1, 0, kept).copy_(last);
     length_ = kept;
   }
@@ -106,6 +115,7 @@ class DenseStorage final : public TokenStorage {
   int64_t heads_, window_;
   torch::Tensor tokens_;
   int64_t length_ = 0, shown_ = 0;
+  bool may_grow_ = false;  // less was allocated than was asked for
 };
 
 }  // namespace

@@ -41,6 +41,8 @@ TEST_CASE("keys that others leave without effect") {
         "base.init_seed: 3 has no effect: the weights are those of path");
   CHECK(one({"data={mixture: [{weight: 1, kind: gsm8k, path: x, size: 3}]}"})
             .starts_with("data.mixture.0.size: 3 has no effect"));
+  CHECK(one({"eval.cache={policy: tova, alpha: 0.5}"}) ==
+        "eval.cache.alpha: 0.5 has no effect: policy tova does not heed it");
   CHECK(one({"eval.tasks=[{task: word_problems, top_p: 0.5}]"}) ==
         "eval.tasks.word_problems.top_p: 0.5 has no effect: at temperature 0 the likeliest token is taken");
   CHECK(one({"eval.tasks=[{task: gsm8k, path: x, size: 5}]"}).starts_with("eval.tasks.gsm8k.size: 5 has no"));

@@ -107,7 +107,18 @@ TEST_CASE("layers of an arm") {
 }
 
 TEST_CASE("how caches are kept") {
-  CHECK_THAT(with("eval.cache.policy=window"), ContainsSubstring("eval.cache.policy: found 'window'"));
+  CHECK_THAT(with("eval.cache.policy=snapvk"),
+             ContainsSubstring("eval.cache.policy: found 'snapvk' (did you mean 'snapkv'?)"));
+  CHECK_THAT(with("eval.cache={policy: snapkv, budget: 40, window: 48}"),
+             ContainsSubstring("eval.cache.budget: found 40, expected at least 48"));
+  CHECK_THAT(with("eval.cache={policy: streaming, layer_budgets: [9, 3]}"),
+             ContainsSubstring("eval.cache.budget: found 3, expected at least 4: 4 sinks"));
+  CHECK_THAT(with("eval.cache={policy: h2o, budget: 40, share: 0.5}"),
+             ContainsSubstring("found more than one of budget, share"));
+  CHECK_THAT(with("eval.cache={policy: h2o, source: official}"),
+             ContainsSubstring("eval.cache.source: found official, expected one of paper, kvpress"));
+  CHECK_THAT(with("eval.cache={policy: snapkv, kernel: 4}"), ContainsSubstring("an odd number"));
+  CHECK_THAT(with("eval.cache={policy: a2sf, alpha: 2}"), ContainsSubstring("eval.cache.alpha"));
   CHECK_THAT(with("eval.cache.storage=int8"), ContainsSubstring("expected one of dense"));
   CHECK_THAT(with("eval.cache.report_context=0"), ContainsSubstring("at least 1"));
 }

@@ -2,37 +2,21 @@
 // keeps a running mean, and a policy that drops every second token.
 #include "../state/every_second.h"
 #include "catch.h"
-#include "model/generate.h"
+#include "generate_ways.h"
 #include "model/loss.h"
-#include "model/padded_batch.h"
 #include "running_mean.h"
 
 namespace attnlab {
 namespace {
 
+using test::alone;
 using test::every_second;
 using test::lively_weights;
 using test::make_decoder;
 using test::mean_decoder;
+using test::ragged_prompts;
 using test::small_config;
-
-std::vector<std::vector<int64_t>> ragged_prompts(int64_t count) {
-  std::vector<std::vector<int64_t>> prompts;
-  for (int64_t i = 0; i < count; ++i) {
-    std::vector<int64_t> prompt;
-    for (int64_t t = 0; t <= 7 * i % 9; ++t) prompt.push_back((3 * i + 5 * t) % 37);
-    prompts.push_back(prompt);
-  }
-  return prompts;
-}
-
-// Each prompt in a batch of its own.
-std::vector<std::vector<int64_t>> alone(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts,
-                                        const GenerateOptions& options) {
-  std::vector<std::vector<int64_t>> out;
-  for (const auto& prompt : prompts) out.push_back(generate(decoder, {prompt}, options)[0]);
-  return out;
-}
+using test::ways_to_generate;
 
 std::vector<std::vector<int64_t>> without_states(Decoder& decoder,
                                                  const std::vector<std::vector<int64_t>>& prompts,
@@ -48,15 +32,6 @@ std::vector<std::vector<int64_t>> without_states(Decoder& decoder,
     }
   }
   return out;
-}
-
-// Batches in which prompts wait, finished rows leave, and prompts go through in pieces.
-std::vector<GenerateOptions> ways_to_generate(const CachePlan& plan) {
-  std::vector<GenerateOptions> ways;
-  for (const size_t rows : {0, 3})
-    for (const int64_t chunk : {2, 512})
-      ways.push_back({.max_new_tokens = 9, .prefill_chunk = chunk, .cache = plan, .batch_rows = rows});
-  return ways;
 }
 
 TEST_CASE("a fixed state generates what whole passes give: padded, in pieces, with rows that leave and enter") {

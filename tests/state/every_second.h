@@ -10,13 +10,13 @@ class EverySecond final : public CachePolicy {
  public:
   explicit EverySecond(bool by_head) : by_head_(by_head) {}
 
-  bool by_head() const override { return by_head_; }
-  torch::Tensor choose(const HeldTokens& held, torch::Tensor&) const override {
+  ChoiceOf choice_of() const override { return by_head_ ? ChoiceOf::kv_head : ChoiceOf::token; }
+  KeptTokens choose(const HeldTokens& held, torch::Tensor&) const override {
     if (held.sequence.goes_on()) return {};
     const auto heads_h1 = torch::arange(held.places_BhS.size(1)).unsqueeze(1);
     auto positions = held.places_BhS;
     if (held.sequence.padding_B1().defined()) positions = positions - held.sequence.padding_B1().unsqueeze(1);
-    return (positions + heads_h1).remainder(2) == 0;
+    return {.stays_BhS = (positions + heads_h1).remainder(2) == 0};
   }
   int64_t held_at(int64_t context) const override { return (context + 1) / 2; }
 

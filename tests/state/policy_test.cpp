@@ -37,6 +37,19 @@ TEST_CASE("bytes at a context: tokens as far as the layer sees, and fixed states
   CHECK(state_bytes({}, recurrent, 1) == 24 * 4);
 }
 
+TEST_CASE("a choice by query head needs keys and values of KV heads, and positions keys that can be turned") {
+  const auto official =
+      make_cache_plan({.policy = {.policy = CachePolicyName::snapkv, .source = PolicySource::official}});
+  const StateLayout kv{{.name = "k", .width = 8, .heads = 1, .of_kv_heads = true}};
+  const StateLayout latent{{.name = "kv_latent", .width = 8}};
+  CHECK(refusal(official, kv) == "accepted");
+  CHECK_THAT(refusal(official, latent), ContainsSubstring("keeps no keys and values of KV heads"));
+  const auto streaming = make_cache_plan({.policy = {.policy = CachePolicyName::streaming}});
+  CHECK(refusal(streaming, latent) == "accepted");
+  CHECK_THAT(refusal(streaming, {{.name = "k", .width = 8, .rotated = 8, .own_frequencies = true}}),
+             ContainsSubstring("positions: found reindexed"));
+}
+
 TEST_CASE("counted bytes are those that the tensors take") {
   const StateLayout layout{{.name = "k", .width = 8, .heads = 2}, {.name = "v", .width = 6}};
   LayerState state(layout, 1, 50, torch::kBFloat16);

@@ -77,6 +77,10 @@ RunConfig read_run_config(const Node& root, const Node& arm, int64_t arm_index, 
   config.data = read_section<DataConfig>(root, "data");
   config.train = read_section<TrainConfig>(root, "train");
   config.eval = read_section<EvalConfig>(root, "eval");
+  if (auto problem = cache_config_problem(config.eval.cache)) {
+    problem->key = "eval.cache." + problem->key;
+    throw located(InputError(*problem), root);
+  }
   const std::string name = name_of_item(arm);
   config.arm = read_arm(arm, "arms." + (name.empty() ? fmt::format("{}", arm_index) : name));
   return config;

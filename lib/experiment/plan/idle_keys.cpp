@@ -32,6 +32,7 @@ class Gatherer {
   void add(const RunConfig& config) {
     add_changed("base.", config.base);
     add_changed("train.", config.train);
+    add_changed("eval.cache.", config.eval.cache);
     add_options("arms." + config.arm.name + ".options.", config.arm.options);
     if (config.data.mixture.empty()) add_changed("data.", config.data);
     for (size_t i = 0; i < config.data.mixture.size(); ++i)

@@ -1,0 +1,19 @@
+// Cases of caches, by what they are about.
+#pragma once
+
+#include <memory>
+
+#include "crosscheck/case_check.h"
+#include "model/decoder.h"
+
+namespace attnlab {
+
+// The model that a case names, in float64: a folder of this name beside one of the folders that the case lies
+// in, or in a folder beside them. Null: there is none.
+std::shared_ptr<Decoder> model_of(const CaseFile& file);
+
+// Whether the case is about tokens that leave; then which ones are held, and logits.
+bool is_eviction(const CaseFile& file);
+void check_eviction(const CaseFile& file, CaseCheck& check);
+
+}  // namespace attnlab
