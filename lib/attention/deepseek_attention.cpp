@@ -79,7 +79,11 @@ torch::Tensor DeepseekAttention::attend_absorbed(const AttentionPass& pass, cons
 
 StateLayout DeepseekAttention::state_layout() const {
   const int64_t rank = mla_.kv_lora_rank, rope = mla_.qk_rope_head_dim;
-  return {{.name = "kv_latent_and_k_rope", .width = rank + rope, .rotated_from = rank, .rotated = rope}};
+  return {{.name = "kv_latent_and_k_rope",
+           .width = rank + rope,
+           .rotated_from = rank,
+           .rotated = rope,
+           .rotary_apart = true}};
 }
 
 int64_t DeepseekAttention::pair_width() const {

@@ -19,8 +19,13 @@ class GqaAttention final : public Attention {
 
   StateLayout state_layout() const override {
     const int64_t G = shape_.n_kv_heads, width = G * shape_.head_dim;
-    return {{.name = "k", .width = width, .heads = G, .rotated = turning_width(shape_), .of_kv_heads = true},
-            {.name = "v", .width = width, .heads = G, .of_kv_heads = true}};
+    return {{.name = "k",
+             .width = width,
+             .heads = G,
+             .rotated = turning_width(shape_),
+             .of_kv_heads = true,
+             .serves = Serves::keys},
+            {.name = "v", .width = width, .heads = G, .of_kv_heads = true, .serves = Serves::values}};
   }
 
  protected:

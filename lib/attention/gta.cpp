@@ -39,7 +39,7 @@ class GroupedTiedAttention final : public Attention {
   StateLayout state_layout() const override {
     const int64_t G = shape_.n_kv_heads;
     return {{.name = "kv", .width = G * shape_.head_dim, .heads = G},
-            {.name = "k_rope", .width = rope_, .rotated = rope_}};
+            {.name = "k_rope", .width = rope_, .rotated = rope_, .serves = Serves::keys, .rotary_apart = true}};
   }
 
  protected:

@@ -45,7 +45,8 @@ torch::Tensor LatentAttention::attend_absorbed(const AttentionPass& pass, const 
 }
 
 StateLayout LatentAttention::state_layout() const {
-  return {{.name = "k_latent", .width = widths_.keys}, {.name = "v_latent", .width = widths_.values}};
+  return {{.name = "k_latent", .width = widths_.keys, .serves = Serves::keys},
+          {.name = "v_latent", .width = widths_.values, .serves = Serves::values}};
 }
 
 torch::Tensor repetition_matrix(const AttentionShape& shape, torch::TensorOptions options) {

@@ -38,7 +38,8 @@ class RopeSelectedAttention final : public Attention {
              .width = rank_ + rope,
              .rotated_from = rank_,
              .rotated = rope,
-             .own_frequencies = true}};
+             .own_frequencies = true,
+             .rotary_apart = true}};
   }
   std::vector<std::string> fixed_parameters() const override { return {"rope_frequency"}; }
 

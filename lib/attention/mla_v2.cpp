@@ -75,8 +75,13 @@ class GroupAttention final : public Attention {
 
   StateLayout state_layout() const override {
     const int64_t all = groups_ * width_;
-    return {{.name = "k_latent", .width = all, .heads = groups_, .rotated = width_, .turning_block = block_},
-            {.name = "v_latent", .width = all, .heads = groups_}};
+    return {{.name = "k_latent",
+             .width = all,
+             .heads = groups_,
+             .rotated = width_,
+             .turning_block = block_,
+             .serves = Serves::keys},
+            {.name = "v_latent", .width = all, .heads = groups_, .serves = Serves::values}};
   }
 
  protected:

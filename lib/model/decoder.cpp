@@ -201,7 +201,9 @@ std::vector<LayerState> Decoder::make_states(int64_t B, int64_t capacity, const 
     const auto layout = layer->mixer()->state_layout();
     CachePlan of_layer = plan;
     of_layer.policy = plan.policy_of(states.size());
-    if (auto problem = policy_problem(*of_layer.policy, layout)) {
+    auto problem = policy_problem(*of_layer.policy, layout);
+    if (!problem) problem = storage_problem(*plan.storage, layout);
+    if (problem) {
       problem->key = "eval.cache." + problem->key;
       throw InputError(*problem);
     }

@@ -8,25 +8,19 @@
 #include "core/fields.h"
 #include "state/layout.h"
 #include "state/policy_config.h"
+#include "state/storage_config.h"
 
 namespace attnlab {
 
-enum class CacheStorageName { dense };
-template <>
-struct EnumNames<CacheStorageName> {
-  static constexpr std::array<std::pair<std::string_view, CacheStorageName>, 1> rows{
-      {{"dense", CacheStorageName::dense}}};
-};
-
 struct CacheConfig {
   PolicyConfig policy;
-  CacheStorageName storage = CacheStorageName::dense;
+  StorageConfig storage;
   int64_t report_context = 4096;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
     PolicyConfig::fields(self.policy, visit);
-    visit(Key{"storage", "in what form: dense (as computed)"}, self.storage);
+    StorageConfig::fields(self.storage, visit);
     visit(
         Key{"report_context", "tokens of a sequence at which results tell the bytes that it keeps"}.at_least(1),
         self.report_context);

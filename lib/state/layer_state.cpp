@@ -45,7 +45,8 @@ LayerState::LayerState(StateLayout layout, int64_t B, int64_t capacity, torch::T
       fixed_[i] = torch::zeros({B, slot.heads, slot.width / slot.heads}, options.dtype(torch::kFloat32));
     } else {
       slot.width *= copies_, slot.heads *= copies_;
-      storages_[i] = plan_.storage({slot, B, capacity, options, visible});
+      storages_[i] = plan_.storage->make(
+          {slot, B, capacity, options, visible, choice_heads(*plan.policy, layout_, n_heads) > 1});
       first_ = std::min(first_, i);
     }
   }
@@ -111,7 +112,15 @@ void LayerState::settle(const Sequence& sequence) {
   // A layer without per-token slots counts columns here.
   if (first_ == layout_.size()) columns_ = sequence.S();
   ATTNLAB_CHECK(columns_ == sequence.S());
-  if (plan_.policy->keeps_all()) return;
+  if (!plan_.policy->keeps_all()) choose(sequence);
+  const SettledPass pass{.goes_on = sequence.goes_on(),
+                         .valid_BhS = plan_.policy->keeps_all() ? torch::Tensor() : held_.valid(),
+                         .padding_B1 = sequence.padding_B1()};
+  for (const auto& storage : storages_)
+    if (storage) storage->settle(pass);
+}
+
+void LayerState::choose(const Sequence& sequence) {
   held_.drop_padding(sequence.padding_B1());
   const bool in_prompt = prompt_tokens_.empty();
   if (in_prompt && !sequence.goes_on()) end_prompt(sequence);
@@ -143,7 +152,7 @@ void LayerState::keep(const torch::Tensor& stays_BhS, int64_t most) {
   const auto index_BhK = order_BhS.narrow(2, S - K, K);
   held_.keep(index_BhK, stays_BhS);
   for (size_t i = 0; i < layout_.size(); ++i)
-    if (storages_[i]) storages_[i]->keep(index_BhK.expand({-1, layout_[i].heads * copies_, -1}));
+    if (storages_[i]) storages_[i]->keep(index_BhK, held_.valid());
   kept_ = K;
   dropped_ = true;
 }

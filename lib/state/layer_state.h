@@ -87,6 +87,7 @@ class LayerState {
   void end_prompt(const Sequence& sequence);
   torch::Tensor shown(size_t slot, bool by_heads);
   torch::Tensor by_heads(size_t slot, const torch::Tensor& x_BSW) const;
+  void choose(const Sequence& sequence);
   void keep(const torch::Tensor& stays_BhS, int64_t most);
 
   StateLayout layout_;

@@ -12,6 +12,9 @@ enum class Extent {
   fixed,      // one value for each sequence, replaced as tokens come: the state of a recurrence
 };
 
+// What is made of a slot's numbers.
+enum class Serves { both, keys, values };
+
 struct StateSlot {
   std::string name;   // "k", "v", "k_latent", …
   int64_t width = 0;  // numbers per token, of all heads; of a fixed slot: numbers of a sequence
@@ -22,6 +25,10 @@ struct StateSlot {
   int64_t turning_block = 0;     // as many of those turn like a head by itself; 0: all as one
   bool own_frequencies = false;  // they turn by other frequencies than the tables' in their order
   bool of_kv_heads = false;      // its heads are KV heads, each read by the query heads of its group
+  Serves serves = Serves::both;
+  // The rotated numbers are a part of their own that many heads share: few, and all that tells position.
+  // Storages that code numbers leave them as they are.
+  bool rotary_apart = false;
 };
 
 using StateLayout = std::vector<StateSlot>;

@@ -1,8 +1,7 @@
 #include "state/policy.h"
 
-#include <algorithm>
-
 #include "state/policies.h"
+#include "state/storage_forms.h"
 
 namespace attnlab {
 namespace {
@@ -50,12 +49,8 @@ CachePlan make_cache_plan(const CacheConfig& config) {
   ATTNLAB_CHECK(!policy_config_problem(config.policy));
   CachePlan plan;
   if (config.policy.policy != CachePolicyName::all) set_policies(plan, config.policy);
-  switch (config.storage) {
-    case CacheStorageName::dense:
-      plan.storage = dense_storage;
-      break;
-  }
-  plan.as_computed = plan.keeps_all() && config.storage == CacheStorageName::dense;
+  plan.storage = storage_form(config.storage);
+  plan.as_computed = plan.keeps_all() && plan.storage->as_computed();
   return plan;
 }
 
@@ -74,6 +69,13 @@ int64_t choice_heads(const CachePolicy& policy, const StateLayout& layout, int64
 
 int64_t kept_copies(const CachePolicy& policy, const StateLayout& layout, int64_t N) {
   return policy.choice_of() == ChoiceOf::query_head ? N / common_heads(layout) : 1;
+}
+
+std::optional<BadInput> storage_problem(const StorageForm& storage, const StateLayout& layout) {
+  for (const auto& slot : layout)
+    if (slot.extent == Extent::per_token)
+      if (auto problem = storage.problem(slot)) return problem;
+  return std::nullopt;
 }
 
 std::optional<BadInput> policy_problem(const CachePolicy& policy, const StateLayout& layout) {

@@ -79,7 +79,7 @@ std::shared_ptr<const CachePolicy> keep_all();
 // How a model's caches are kept.
 struct CachePlan {
   std::shared_ptr<const CachePolicy> policy = keep_all();
-  StorageMaker storage = dense_storage;
+  StoragePlan storage = dense_storage();
   // What a later token reads is what was computed, of all tokens: predictions need no cache to be right.
   bool as_computed = true;
   // Instead of `policy`, where layers differ: one for each.
@@ -97,6 +97,9 @@ CachePlan make_cache_plan(const CacheConfig& config);
 // what a KV head is (N / G for a choice by query head, else 1).
 int64_t choice_heads(const CachePolicy& policy, const StateLayout& layout, int64_t N);
 int64_t kept_copies(const CachePolicy& policy, const StateLayout& layout, int64_t N);
+
+// Why a slot can't be stored so, if so. Keys as in storage_config.h.
+std::optional<BadInput> storage_problem(const StorageForm& storage, const StateLayout& layout);
 
 // Why a layer that keeps this can't have the policy, if so: it has no cache, one that is not divided into
 // heads, or keys that can't be turned anew. Key: "policy" or "positions".

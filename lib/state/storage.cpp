@@ -46,9 +46,10 @@ class DenseStorage final : public TokenStorage {
   int64_t length() const override { return length_; }
   bool forgets() const override { return window_ > 0; }
 
-  void keep(const torch::Tensor& index_BhK) override {
+  void keep(const torch::Tensor& index_BhK, const torch::Tensor&) override {
     const int64_t B = tokens_.size(0), K = index_BhK.size(2), w = tokens_.size(2) / heads_;
-    const auto index_BKhw = index_BhK.transpose(1, 2).unsqueeze(-1).expand({B, K, heads_, w});
+    const auto index_BKhw =
+        index_BhK.transpose(1, 2).expand({B, K, heads_}).unsqueeze(-1).expand({-1, -1, -1, w});
     const auto chosen = read().unflatten(-1, {heads_, w}).gather(1, index_BKhw).flatten(2);
     // Most of the room is not needed any more.
     if (const int64_t room = aligned_up(K + kSpare); 2 * room <= tokens_.size(1)) {
@@ -87,7 +88,7 @@ class DenseStorage final : public TokenStorage {
     return out;
   }
 
-  int64_t bytes() const override { return tokens_.size(0) * shown_ * tokens_.size(2) * tokens_.element_size(); }
+  std::vector<torch::Tensor> parts() const override { return {read()}; }
 
  private:
   static constexpr int64_t kSpare = 64;
@@ -118,10 +119,28 @@ class DenseStorage final : public TokenStorage {
   bool may_grow_ = false;  // less was allocated than was asked for
 };
 
+class DenseForm final : public StorageForm {
+ public:
+  std::unique_ptr<TokenStorage> make(const StorageNeeds& needs) const override {
+    return std::make_unique<DenseStorage>(needs);
+  }
+  double bytes(const StateSlot& slot, int64_t tokens, int64_t element_bytes) const override {
+    return static_cast<double>(tokens) * static_cast<double>(slot.width * element_bytes);
+  }
+  bool as_computed() const override { return true; }
+};
+
 }  // namespace
 
-std::unique_ptr<TokenStorage> dense_storage(const StorageNeeds& needs) {
-  return std::make_unique<DenseStorage>(needs);
+int64_t TokenStorage::bytes() const {
+  int64_t total = 0;
+  for (const auto& part : parts()) total += part.numel() * part.element_size();
+  return total;
+}
+
+StoragePlan dense_storage() {
+  static const auto form = std::make_shared<const DenseForm>();
+  return form;
 }
 
 }  // namespace attnlab

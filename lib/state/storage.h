@@ -1,14 +1,25 @@
-// Where a per-token slot's numbers lie. A storage is one class here and one row in cache_config.h's table.
+// Where a per-token slot's numbers lie. A storage is a StorageForm and a row in storage_config.h's table; one
+// that codes tokens is a TokenCodec (token_codec.h) and needs no storage of its own.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <optional>
+#include <vector>
 
+#include "core/errors.h"
 #include "state/layout.h"
 #include "tensor/torch.h"
 
 namespace attnlab {
+
+// A pass has ended, and the policy has chosen.
+struct SettledPass {
+  bool goes_on = false;  // more of the prompt follows
+  // bool [B, h, S]: which of the held tokens are none, but gaps on the left that shorter rows fill; undefined:
+  // what stands in the first padding_B1 columns of the batch, if that is defined.
+  torch::Tensor valid_BhS, padding_B1;
+};
 
 // The held tokens of one slot, oldest first. h heads of w numbers, W = h·w.
 class TokenStorage {
@@ -21,7 +32,7 @@ class TokenStorage {
   // where the storage must see the numbers.
   virtual torch::Tensor place(int64_t /*T*/) { return {}; }
   // All tokens that the queries of the pass that appended last may look at, [B, S, W]; a view where the storage
-  // has the numbers as they are.
+  // has the numbers as they are. Gaps hold finite numbers that mean nothing.
   virtual torch::Tensor read() const = 0;
   // The same, lengthened to a multiple of kAlignment tokens where the memory has them: matrix units are several
   // times as fast at such sizes. What stands behind the newest token is finite and means nothing.
@@ -29,20 +40,25 @@ class TokenStorage {
   static constexpr int64_t kAlignment = 8;
 
   virtual int64_t length() const = 0;
-  // Keeps the tokens at these places of read(), in this order: int64 [B, h or 1, K].
-  virtual void keep(const torch::Tensor& index_BhK) = 0;
+  // Keeps the tokens at these places of read(), in this order, where `valid`: int64 and bool [B, h or 1, K],
+  // invalid ones on the left.
+  virtual void keep(const torch::Tensor& index_BhK, const torch::Tensor& valid_BhK) = 0;
+  // Behind each pass, and behind `keep`: a storage that codes tokens may do so now. Tokens of a prompt are
+  // read as they are until its last pass has settled.
+  virtual void settle(const SettledPass& /*pass*/) {}
   virtual void select_rows(const torch::Tensor& rows) = 0;
   // Keeps the oldest `length` tokens.
   virtual void truncate(int64_t length) = 0;
   // The rows of two storages of one kind, newest tokens side by side: of each the last `length` tokens (what it
-  // does not have of them is 0), with room for `capacity` in all.
+  // does not have of them is a gap), with room for `capacity` in all.
   virtual std::unique_ptr<TokenStorage> joined(const TokenStorage& other, int64_t length,
                                                int64_t capacity) const = 0;
   virtual std::unique_ptr<TokenStorage> clone() const = 0;
-  // A window bounds what is held, and older tokens may be gone already.
+  // Cutting the newest tokens off does not bring back what was: older ones may be gone, or coded.
   virtual bool forgets() const { return false; }
-  // Bytes that the held tokens take.
-  virtual int64_t bytes() const = 0;
+  // The tensors that the held tokens lie in, cut to these.
+  virtual std::vector<torch::Tensor> parts() const = 0;
+  int64_t bytes() const;
 };
 
 struct StorageNeeds {
@@ -50,11 +66,26 @@ struct StorageNeeds {
   int64_t B = 0, capacity = 0;
   torch::TensorOptions options;  // of the numbers as they come
   int64_t window = 0;            // tokens that later ones can see; 0: all
+  bool by_head = false;          // each head keeps tokens of its own
 };
-using StorageMaker = std::function<std::unique_ptr<TokenStorage>(const StorageNeeds&)>;
+
+// How slots are stored. It has no state of its own, so that all layers share one.
+class StorageForm {
+ public:
+  virtual ~StorageForm() = default;
+  virtual std::unique_ptr<TokenStorage> make(const StorageNeeds& needs) const = 0;
+  // Bytes of a slot of one sequence that holds so many tokens, behind a prompt, in numbers of `element_bytes`
+  // as they come.
+  virtual double bytes(const StateSlot& slot, int64_t tokens, int64_t element_bytes) const = 0;
+  // What is read is what was computed.
+  virtual bool as_computed() const { return false; }
+  // Why a slot can't be stored so, if so. Keys as in storage_config.h.
+  virtual std::optional<BadInput> problem(const StateSlot&) const { return std::nullopt; }
+};
+using StoragePlan = std::shared_ptr<const StorageForm>;
 
 // The numbers as they are, in one preallocated [B, capacity, W]. With a window only the tokens that later ones
 // can see are kept: the memory does not grow with the sequence.
-std::unique_ptr<TokenStorage> dense_storage(const StorageNeeds& needs);
+StoragePlan dense_storage();
 
 }  // namespace attnlab

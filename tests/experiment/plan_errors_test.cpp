@@ -119,7 +119,9 @@ TEST_CASE("how caches are kept") {
              ContainsSubstring("eval.cache.source: found official, expected one of paper, kvpress"));
   CHECK_THAT(with("eval.cache={policy: snapkv, kernel: 4}"), ContainsSubstring("an odd number"));
   CHECK_THAT(with("eval.cache={policy: a2sf, alpha: 2}"), ContainsSubstring("eval.cache.alpha"));
-  CHECK_THAT(with("eval.cache.storage=int8"), ContainsSubstring("expected one of dense"));
+  CHECK_THAT(with("eval.cache.storage=int9"), ContainsSubstring("found 'int9' (did you mean 'int8'?)"));
+  CHECK_THAT(with("eval.cache={storage: kivi, residual: 100}"),
+             ContainsSubstring("eval.cache.residual: found 100, expected a multiple of the 32 tokens"));
   CHECK_THAT(with("eval.cache.report_context=0"), ContainsSubstring("at least 1"));
 }
 

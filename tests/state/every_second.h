@@ -25,7 +25,7 @@ class EverySecond final : public CachePolicy {
 };
 
 inline CachePlan every_second(bool by_head) {
-  return {.policy = std::make_shared<EverySecond>(by_head), .storage = dense_storage, .as_computed = false};
+  return {.policy = std::make_shared<EverySecond>(by_head), .storage = dense_storage(), .as_computed = false};
 }
 
 }  // namespace attnlab::test
