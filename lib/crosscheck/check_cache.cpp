@@ -26,6 +26,7 @@ std::optional<fs::path> find_model(const CaseFile& file, const std::string& name
 
 void check_one(const CaseFile& file, CaseCheck& check) {
   if (is_eviction(file)) return check_eviction(file, check);
+  if (is_storage(file)) return check_storage(file, check);
   check.not_checked(fmt::format("no check knows the method {}", file.facts.value("method", "(none)")));
 }
 

@@ -16,4 +16,10 @@ std::shared_ptr<Decoder> model_of(const CaseFile& file);
 bool is_eviction(const CaseFile& file);
 void check_eviction(const CaseFile& file, CaseCheck& check);
 
+// Whether the case is about numbers that are coded; then codes, scales, what is read back, and logits.
+bool is_storage(const CaseFile& file);
+void check_storage(const CaseFile& file, CaseCheck& check);
+// Of them transformers' own.
+void check_transformers_cache(const CaseFile& file, CaseCheck& check);
+
 }  // namespace attnlab
