@@ -42,7 +42,8 @@ LayerState::LayerState(StateLayout layout, int64_t B, int64_t capacity, torch::T
     ATTNLAB_CHECK(slot.heads > 0 && slot.width % slot.heads == 0);
     storages_.push_back(nullptr);
     if (slot.extent == Extent::fixed) {
-      fixed_[i] = torch::zeros({B, slot.heads, slot.width / slot.heads}, options.dtype(torch::kFloat32));
+      const auto type = options.dtype().toScalarType() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+      fixed_[i] = torch::zeros({B, slot.heads, slot.width / slot.heads}, options.dtype(type));
     } else {
       slot.width *= copies_, slot.heads *= copies_;
       storages_[i] = plan_.storage->make(
@@ -105,7 +106,7 @@ torch::Tensor LayerState::place(size_t slot, int64_t T) {
 
 void LayerState::replace(size_t slot, const torch::Tensor& value) {
   ATTNLAB_CHECK(fixed_.at(slot).defined() && fixed_[slot].sizes() == value.sizes());
-  fixed_[slot] = value.to(torch::kFloat32);
+  fixed_[slot] = value.to(fixed_[slot].scalar_type());
 }
 
 void LayerState::settle(const Sequence& sequence) {

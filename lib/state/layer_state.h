@@ -39,7 +39,7 @@ class LayerState {
   torch::Tensor placed(size_t slot) { return shown(slot, true); }
   // What remember returned last, as [B, P, width] with P ≥ S tokens whose rest is finite (TokenStorage).
   torch::Tensor aligned(size_t slot) const { return storages_.at(slot)->read_aligned(); }
-  // A fixed slot: [B, heads, width / heads] float32.
+  // A fixed slot: [B, heads, width / heads] float32 (float64 where the layer computes in that).
   const torch::Tensor& fixed(size_t slot) const { return fixed_.at(slot); }
   void replace(size_t slot, const torch::Tensor& value);
   // The queries of the pass, if the policy wants them.
