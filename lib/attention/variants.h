@@ -11,8 +11,11 @@
 
 #include "attention/care.h"
 #include "attention/deepseek_mla.h"
+#include "attention/gated_linear.h"
 #include "attention/gqa.h"
 #include "attention/gta.h"
+#include "attention/linear_attention.h"
+#include "attention/mamba2.h"
 #include "attention/mha2mla.h"
 #include "attention/mla_deepseek.h"
 #include "attention/mla_identity.h"
@@ -31,7 +34,10 @@ using VariantTable = std::tuple<  //
     MlaDeepseek,                  //
     Mha2Mla,                      //
     Care,                         //
-    Gta>;
+    Gta,                          //
+    LinearAttention,              //
+    GatedLinear,                  //
+    Mamba2>;
 
 namespace detail {
 template <class Table>

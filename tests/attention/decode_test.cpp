@@ -1,4 +1,6 @@
 // Generating with a cache computes what one pass over the whole sequence computes.
+#include <algorithm>
+
 #include "catch.h"
 #include "support.h"
 
@@ -7,10 +9,16 @@ namespace {
 
 using test::kDouble;
 
-// The whole table, and a truncated latent.
+// The whole table, a truncated latent, and the other forms of what keeps a state.
 std::vector<VariantConfig> cached_variants() {
   auto configs = all_variants();
   configs.push_back(MlaOrthogonal::Config{.rank = 3});
+  for (const auto map : {FeatureMapKind::elu, FeatureMapKind::t2r, FeatureMapKind::exp})
+    configs.push_back(LinearAttention::Config{.feature_map = map});
+  configs.push_back(LinearAttention::Config{.by_query_head = true, .rotary = false});
+  configs.push_back(GatedLinear::Config{.feature_map = FeatureMapKind::elu, .by_query_head = true});
+  configs.push_back(Mamba2::Config{.start = Mamba2Start::mamba_in_the_llama});
+  configs.push_back(Mamba2::Config{.conv_kernel = 1});
   return configs;
 }
 
@@ -98,6 +106,64 @@ TEST_CASE("left-padded rows with their own positions give what each row gives al
           CHECK(close(full.narrow(0, b, 1).narrow(1, size.T - T, T), expected, bound));
           CHECK(close(stepped.narrow(0, b, 1).narrow(1, size.T - T, T), expected, bound));
         }
+      }
+    }
+  }
+}
+
+TEST_CASE("a prompt in pieces gives what it gives at once") {
+  const torch::NoGradGuard no_grad;
+  Size size = odd_sizes()[0];
+  size.B = 3;
+  size.T = 90;
+  for (const auto& config : cached_variants()) {
+    INFO(label(config));
+    const auto module = random_attention(size, config, kDouble, 61);
+    const auto ragged = ragged_input(size, config, {0, 40, 3});
+    const auto expected = module->forward(ragged.input);
+    LayerState state(module->state_layout(), size.B, size.T, ragged.input.x_BTD.options());
+    int64_t from = 0;
+    for (const int64_t T : {33, 1, 2, 54}) {
+      const auto piece = module->forward(ragged.input.pass(from, T, &state));
+      const double bound = 2 * tolerance(size, kDouble, expected);
+      // Row 1 begins in the last piece.
+      for (const int64_t b : {0, 1, 2})
+        if (const int64_t skip = std::max<int64_t>(ragged.padding[static_cast<size_t>(b)] - from, 0); skip < T)
+          CHECK(close(piece[b].narrow(0, skip, T - skip), expected[b].narrow(0, from + skip, T - skip), bound));
+      from += T;
+    }
+  }
+}
+
+TEST_CASE("documents that share a row give what each gives alone") {
+  const torch::NoGradGuard no_grad;
+  Size size = odd_sizes()[2];
+  size.B = 2;
+  size.T = 90;
+  const std::vector<std::vector<int64_t>> lengths{{70, 19, 1}, {3, 87}};
+  std::vector<int64_t> positions;
+  for (const auto& row : lengths)
+    for (const int64_t length : row)
+      for (int64_t t = 0; t < length; ++t) positions.push_back(t);
+  const auto positions_BT = torch::tensor(positions).view({size.B, size.T});
+  for (const auto& config : cached_variants()) {
+    INFO(label(config));
+    const auto module = random_attention(size, config, kDouble, 71);
+    const int64_t width = variant_turning_dim(size.shape, config, size.shape.head_dim);
+    Tokens packed = random_input(size, kDouble, 72, config);
+    packed.tables() = rotary_tables(positions_BT, width, 10000.0, kDouble);
+    packed.parts.document_positions_BT = positions_BT;
+    const auto together = module->forward(packed);
+    for (size_t b = 0; b < lengths.size(); ++b) {
+      int64_t from = 0;
+      for (const int64_t length : lengths[b]) {
+        const auto row = static_cast<int64_t>(b);
+        Tokens document = random_input({size.name, size.shape, 1, length}, kDouble, 1, config);
+        document.x_BTD = packed.x_BTD.narrow(0, row, 1).narrow(1, from, length);
+        const auto expected = module->forward(document);
+        CHECK(close(together.narrow(0, row, 1).narrow(1, from, length), expected,
+                    2 * tolerance(size, kDouble, expected)));
+        from += length;
       }
     }
   }

@@ -1,0 +1,41 @@
+// Linear attention whose state decays as Mamba-2's does (arXiv 2405.21060): what makes the two comparable.
+//
+//   S_t = exp(-exp(A_log) softplus(W_dt x + dt_bias)) S_{t-1} + φ(k_t) v_tᵀ, and z_t likewise (linear_mixer.h)
+//
+// W_dt starts as 0 and the decays as Mamba-2's; the rest as in linear_attention.h.
+#pragma once
+
+#include "attention/feature_map.h"
+#include "attention/variant.h"
+
+namespace attnlab {
+
+struct GatedLinear {
+  static constexpr std::string_view kName = "gated_linear";
+  static constexpr MadeBy kMadeBy = MadeBy::weights;
+  struct Config {
+    FeatureMapKind feature_map = FeatureMapKind::hedgehog;
+    bool by_query_head = false;
+    bool rotary = true;
+    double eps = 1e-12;
+    template <class Self, class Visitor>
+    static void fields(Self& self, Visitor&& visit) {
+      visit(Key{"feature_map", "elu (elu + 1), t2r (relu), hedgehog (two softmaxes) or exp (a pair of them)"},
+            self.feature_map);
+      visit(Key{"by_query_head", "keys are mapped for each query head, with a state each; false: per KV head"},
+            self.by_query_head);
+      visit(Key{"rotary", "rotary position in front of the map"}, self.rotary);
+      visit(Key{"eps", "added to the sum of weights"}.above(0), self.eps);
+    }
+  };
+
+  // A base whose attention is MLA already, with windows or with capped scores.
+  static std::optional<BadInput> problem(const AttentionShape& shape, const Config& config);
+  static bool is_exact(const AttentionShape&, const Config&) { return false; }
+  static int64_t latent_rank(const AttentionShape&, const Config&) { return 0; }
+  static std::optional<Config> with_cache(const AttentionShape&, int64_t) { return std::nullopt; }
+  static std::shared_ptr<Mixer> make(const AttentionShape& shape, const Config& config);
+  static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
+};
+
+}  // namespace attnlab
