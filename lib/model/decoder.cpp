@@ -48,9 +48,10 @@ std::vector<std::string> DecoderLayer::fixed_parameters() const {
   return names;
 }
 
-torch::Tensor DecoderLayer::forward(torch::Tensor x_BTD, MixerInput input) {
+torch::Tensor DecoderLayer::forward(torch::Tensor x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
   input.x_BTD = mixer_norm_(x_BTD);
   const auto mixed_BTD = mixer_->forward(input);
+  if (tap_BTD) *tap_BTD = mixed_BTD;
   x_BTD = x_BTD + (after_mixer_ ? after_mixer_(mixed_BTD) : mixed_BTD);
   const auto mlp_BTD = mlp_.mlp->forward(mlp_norm_(x_BTD));
   return x_BTD + (after_mlp_ ? after_mlp_(mlp_BTD) : mlp_BTD);
@@ -139,13 +140,18 @@ torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext&
   // The factor is rounded to the weights' format, as in Hugging Face's Gemma.
   if (traits_of(config().family).scaled_embedding)
     x_BTD = x_BTD * torch::full({}, std::sqrt(static_cast<double>(config().d_model)), x_BTD.options());
+  const bool of_mixers = context.taps && context.taps->of == LayerTaps::Of::mixers;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const MixerInput input{.x_BTD = {},
                            .sequence = sequence,
                            .rotary = ways_[i],
                            .state = context.states ? &context.states->at(i) : nullptr};
-    x_BTD = recompute_ && !input.state ? forward_recomputed(layers_[i], x_BTD, input)
-                                       : layers_[i]->forward(x_BTD, input);
+    const bool recomputed = recompute_ && !input.state;
+    ATTNLAB_CHECK(!recomputed || !of_mixers);
+    torch::Tensor mixed_BTD;
+    x_BTD = recomputed ? forward_recomputed(layers_[i], x_BTD, input)
+                       : layers_[i]->forward(x_BTD, input, of_mixers ? &mixed_BTD : nullptr);
+    if (context.taps) context.taps->outputs_BTD.push_back(of_mixers ? mixed_BTD : x_BTD);
   }
   return final_norm_(x_BTD);
 }

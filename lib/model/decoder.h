@@ -34,17 +34,26 @@ struct SequenceSpec {
   std::vector<RotaryTables> rotary = {};
 };
 
-// What a forward pass reads beside the tokens.
+// What the layers of a pass gave, one after the other: for losses between layers.
+struct LayerTaps {
+  enum class Of { mixers, layers };  // a mixer's output before a norm behind it, or the residual stream
+  Of of = Of::layers;
+  std::vector<torch::Tensor> outputs_BTD = {};
+};
+
+// What a forward pass reads beside the tokens, and what it writes.
 struct DecoderContext {
   SequenceSpec sequence = {};
   std::vector<LayerState>* states = nullptr;  // one per layer
+  // Of mixers: not where layers are recomputed (Decoder::recompute_layers).
+  LayerTaps* taps = nullptr;
 };
 
 class DecoderLayer : public torch::nn::Module {
  public:
   DecoderLayer(const DecoderConfig& config, int64_t layer, std::shared_ptr<Mixer> mixer);
-  // `input.x_BTD` is taken from x.
-  torch::Tensor forward(torch::Tensor x_BTD, MixerInput input);
+  // `input.x_BTD` is taken from x. `mixed_BTD`, if given, gets what the mixer gave.
+  torch::Tensor forward(torch::Tensor x_BTD, MixerInput input, torch::Tensor* mixed_BTD = nullptr);
   const std::shared_ptr<Mixer>& mixer() const { return mixer_; }
   const Mlp& mlp() const { return *mlp_.mlp; }
   // Parameters that are never trained, by their names in the layer.

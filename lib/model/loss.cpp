@@ -46,12 +46,16 @@ LossInput make_loss_input(std::span<const int64_t> ids, std::span<const int64_t>
   return input;
 }
 
-torch::Tensor summed_loss(Decoder& decoder, const LossInput& input) {
+torch::Tensor target_states(Decoder& decoder, const LossInput& input, LayerTaps* taps) {
   const auto hidden_BTD =
       decoder.hidden(input.ids_BT, {.sequence = {.document_positions_BT = input.document_positions_BT,
-                                                 .document_lengths_BT = input.document_lengths_BT}});
-  const auto chosen_PD = hidden_BTD.flatten(0, 1).index_select(0, input.positions_P);
-  return linear_cross_entropy(chosen_PD, decoder.output_weight(), input.targets_P,
+                                                 .document_lengths_BT = input.document_lengths_BT},
+                                    .taps = taps});
+  return hidden_BTD.flatten(0, 1).index_select(0, input.positions_P);
+}
+
+torch::Tensor summed_loss(Decoder& decoder, const LossInput& input) {
+  return linear_cross_entropy(target_states(decoder, input), decoder.output_weight(), input.targets_P,
                               decoder.config().final_softcap);
 }
 

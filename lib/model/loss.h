@@ -23,6 +23,10 @@ LossInput make_loss_input(std::span<const int64_t> ids, std::span<const int64_t>
                           int64_t columns, torch::Device device,
                           std::span<const int64_t> document_positions = {});
 
+// The hidden states behind the final norm where there is a target, [P, D]. `taps` get what the layers gave at
+// all positions.
+torch::Tensor target_states(Decoder& decoder, const LossInput& input, LayerTaps* taps = nullptr);
+
 // The summed cross-entropy in nats over the positions that have a target; a float32 scalar on the device.
 torch::Tensor summed_loss(Decoder& decoder, const LossInput& input);
 
