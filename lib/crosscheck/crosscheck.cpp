@@ -14,6 +14,9 @@ void crosscheck(CrosscheckKind kind, const std::filesystem::path& folder, const 
     case CrosscheckKind::cache:
       check_cache(folder, counted);
       break;
+    case CrosscheckKind::distill:
+      check_distill(folder, counted);
+      break;
     case CrosscheckKind::gptq:
       check_gptq(folder, counted);
       break;

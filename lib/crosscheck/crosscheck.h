@@ -8,11 +8,14 @@
 
 namespace attnlab {
 
-enum class CrosscheckKind { cache, gptq, mixers };
+enum class CrosscheckKind { cache, distill, gptq, mixers };
 template <>
 struct EnumNames<CrosscheckKind> {
-  static constexpr std::array<std::pair<std::string_view, CrosscheckKind>, 3> rows{
-      {{"cache", CrosscheckKind::cache}, {"gptq", CrosscheckKind::gptq}, {"mixers", CrosscheckKind::mixers}}};
+  static constexpr std::array<std::pair<std::string_view, CrosscheckKind>, 4> rows{
+      {{"cache", CrosscheckKind::cache},
+       {"distill", CrosscheckKind::distill},
+       {"gptq", CrosscheckKind::gptq},
+       {"mixers", CrosscheckKind::mixers}}};
 };
 
 // Runs every case below the folder; `done` hears of each when it is through. Throws InputError for a folder
@@ -21,6 +24,8 @@ void crosscheck(CrosscheckKind kind, const std::filesystem::path& folder, const 
 
 // Caches under policies and in storages: which tokens are held, what is read back, and logits.
 void check_cache(const std::filesystem::path& folder, const CaseSink& done);
+// Losses of a student against its teacher, with gradients; starts of MLA by X-EcoMLA.
+void check_distill(const std::filesystem::path& folder, const CaseSink& done);
 // Quantised matrices, their packed tensors, and whole checkpoints of them.
 void check_gptq(const std::filesystem::path& folder, const CaseSink& done);
 // Layers of attention and recurrences: outputs, states and gradients; whole checkpoints of them.

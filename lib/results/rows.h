@@ -25,6 +25,21 @@ struct TrainRow {
   }
 };
 
+// What a teacher said of a step (train.distill); `loss` of the same step in /train stays the cross-entropy.
+struct DistillationRow {
+  int64_t step = 0;
+  double divergence = 0, layer_distance = 0, objective = 0;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"step", "optimizer steps done"}, self.step);
+    visit(Key{"divergence", "from the teacher's predictions, nats per trained token"}, self.divergence);
+    visit(Key{"layer_distance", "from the teacher's layers, summed over layers, per trained token"},
+          self.layer_distance);
+    visit(Key{"objective", "what the step's gradient is of"}, self.objective);
+  }
+};
+
 // A step that was not applied.
 struct NonfiniteRow {
   int64_t step = 0;

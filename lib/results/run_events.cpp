@@ -37,6 +37,7 @@ void add(EventScalars& to, const EventScalars& more) { to.insert(to.end(), more.
 std::map<int64_t, EventScalars> scalars_by_step(const RunRecord& run) {
   std::map<int64_t, EventScalars> by_step;
   for (const auto& row : run.train) by_step[row.step] = event_scalars(row);
+  for (const auto& row : run.distillation) add(by_step[row.step], event_scalars(row));
   for (const auto& row : run.evaluations) add(by_step[row.step], event_scalars(row));
   for (const auto& [step, path] : tasks_files(run.path)) add(by_step[step], event_scalars_of_tasks(path));
   return by_step;
@@ -50,6 +51,12 @@ EventScalars event_scalars(const TrainRow& row) {
           {"train/gradient_norm", row.gradient_norm},
           {"train/tokens", static_cast<double>(row.tokens)},
           {"train/tokens_per_second", row.tokens_per_second}};
+}
+
+EventScalars event_scalars(const DistillationRow& row) {
+  return {{"distill/divergence", row.divergence},
+          {"distill/layer_distance", row.layer_distance},
+          {"distill/objective", row.objective}};
 }
 
 EventScalars event_scalars(const EvaluationRow& row) {

@@ -19,13 +19,15 @@ int64_t started_at(const RunRecord& run);
 std::filesystem::path event_path(const RunRecord& run);
 
 // The file's bytes, a function of the run alone. Scalars: train/loss, train/lr, train/gradient_norm,
-// train/tokens, train/tokens_per_second, heldout/loss, accuracy, tasks/LABEL[/PROTOCOL]/SCORE. Texts: config
+// train/tokens, train/tokens_per_second, with a teacher distill/divergence, distill/layer_distance and
+// distill/objective, heldout/loss, accuracy, tasks/LABEL[/PROTOCOL]/SCORE. Texts: config
 // and provenance. The wall time of a step is the start plus the training time until then.
 std::string event_bytes(const RunRecord& run);
 
 // Values under their tags, of one row.
 using EventScalars = std::vector<std::pair<std::string, double>>;
 EventScalars event_scalars(const TrainRow& row);
+EventScalars event_scalars(const DistillationRow& row);
 EventScalars event_scalars(const EvaluationRow& row);
 // Of an evaluation of tasks (evaluation_file.h).
 EventScalars event_scalars_of_tasks(const std::filesystem::path& file);

@@ -24,6 +24,7 @@ struct RunWriter::Impl {
   hdf5::Table status;  // its columns; the dataset itself is closed again
   int64_t status_offset = 0;
   std::vector<TrainRow> train;
+  std::vector<DistillationRow> distillation;
   std::vector<NonfiniteRow> nonfinite;  // in the file's order
   std::vector<EvaluationRow> evaluations;
   std::vector<int64_t> problem_counts;  // of each evaluation
@@ -55,6 +56,11 @@ void write_closed(const fs::path& path, const RunRecord& record) {
   tables.nonfinite.write(0, pack(tables.nonfinite, record.nonfinite.data(), record.nonfinite.size()));
   for (hdf5::Table* table : {&tables.train, &tables.evaluations, &tables.problems, &tables.nonfinite})
     table->flush();
+  if (tables.distillation.is_open()) {
+    tables.distillation.write(
+        0, pack(tables.distillation, record.distillation.data(), record.distillation.size()));
+    tables.distillation.flush();
+  }
   tables = {};
   file.close("cannot write");
 }
@@ -193,6 +199,7 @@ RunWriter RunWriter::resume(const fs::path& path) {
   impl->problem_counts = count_problems(record);
   impl->train = std::move(record.train);
   impl->nonfinite = std::move(record.nonfinite);
+  impl->distillation = std::move(record.distillation);
   impl->evaluations = std::move(record.evaluations);
   impl->open();
   return RunWriter(std::move(impl));
@@ -200,6 +207,14 @@ RunWriter RunWriter::resume(const fs::path& path) {
 
 void RunWriter::put_train(const TrainRow& row) {
   impl_->guarded([&] { put_row(impl_->tables.train, impl_->train, place_of(impl_->train, row.step), row); });
+}
+
+void RunWriter::put_distillation(const DistillationRow& row) {
+  auto& rows = impl_->distillation;
+  impl_->guarded([&] {
+    ATTNLAB_CHECK(impl_->tables.distillation.is_open());
+    put_row(impl_->tables.distillation, rows, place_of(rows, row.step), row);
+  });
 }
 
 void RunWriter::put_nonfinite(const NonfiniteRow& row) {

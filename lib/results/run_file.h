@@ -80,6 +80,8 @@ class RunWriter {
 
   // Replaces the row of the same step, or appends. A new step must be greater than the last.
   void put_train(const TrainRow& row);
+  // The same, in a file whose header has a teacher (train.distill.teacher).
+  void put_distillation(const DistillationRow& row);
   // Replaces the row of the same step, or appends.
   void put_nonfinite(const NonfiniteRow& row);
   // Writes the problems, then the row that commits them. An evaluation of the same step is replaced and must

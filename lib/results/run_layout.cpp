@@ -58,6 +58,16 @@ std::string take_yaml(FlatFields& config) {
   return yaml;
 }
 
+bool has_teacher(const RunHeader& header) {
+  return std::any_of(header.config.begin(), header.config.end(),
+                     [](const auto& field) { return field.first == "train.distill.teacher"; });
+}
+
+template <class Row>
+hdf5::Table open_if_there(hid_t file, const std::string& name) {
+  return hdf5::Table::exists(file, name) ? hdf5::Table::open(file, name, columns_of<Row>()) : hdf5::Table{};
+}
+
 }  // namespace
 
 std::string_view cut_utf8(std::string_view text, size_t bytes) {
@@ -89,16 +99,18 @@ RunTables write_layout(hid_t file, const RunHeader& header, const StatusRow& sta
           .evaluations = hdf5::Table::create(file, "evaluations", columns_of<EvaluationRow>(), 64, false),
           .problems =
               hdf5::Table::create(file, "problems", columns_of<ProblemRow>(problem_widths(header)), 32, true),
-          .nonfinite = hdf5::Table::create(file, "nonfinite", columns_of<NonfiniteRow>(), 64, false)};
+          .nonfinite = hdf5::Table::create(file, "nonfinite", columns_of<NonfiniteRow>(), 64, false),
+          .distillation = has_teacher(header) ? hdf5::Table::create(file, "distillation",
+                                                                    columns_of<DistillationRow>(), 64, false)
+                                              : hdf5::Table{}};
 }
 
 RunTables open_tables(hid_t file) {
   return {.train = hdf5::Table::open(file, "train", columns_of<TrainRow>()),
           .evaluations = hdf5::Table::open(file, "evaluations", columns_of<EvaluationRow>()),
           .problems = hdf5::Table::open(file, "problems", columns_of<ProblemRow>()),
-          .nonfinite = hdf5::Table::exists(file, "nonfinite")
-                           ? hdf5::Table::open(file, "nonfinite", columns_of<NonfiniteRow>())
-                           : hdf5::Table{}};
+          .nonfinite = open_if_there<NonfiniteRow>(file, "nonfinite"),
+          .distillation = open_if_there<DistillationRow>(file, "distillation")};
 }
 
 hdf5::Table open_answers(hid_t file) { return hdf5::Table::open(file, "problems", columns_of<AnswerRow>()); }

@@ -95,6 +95,8 @@ RunRecord read_once(const fs::path& path, Extent extent) {
   if (extent == Extent::header) return record;
   const RunTables tables = open_tables(file);
   record.train = whole_rows(read_rows<TrainRow>(tables.train));
+  if (tables.distillation.is_open())
+    record.distillation = whole_rows(read_rows<DistillationRow>(tables.distillation));
   record.nonfinite = ordered_rows(tables.nonfinite);
   // Evaluations before problems: then the problems of each evaluation that is seen are there too.
   record.evaluations = whole_rows(read_rows<EvaluationRow>(tables.evaluations));

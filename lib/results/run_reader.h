@@ -13,7 +13,8 @@ namespace attnlab {
 struct RunRecord {
   RunHeader header;
   std::vector<TrainRow> train;
-  std::vector<NonfiniteRow> nonfinite;  // steps that were not applied, by step
+  std::vector<DistillationRow> distillation;  // empty without a teacher
+  std::vector<NonfiniteRow> nonfinite;        // steps that were not applied, by step
   std::vector<EvaluationRow> evaluations;
   std::vector<ProblemRow> problems;  // of committed evaluations, where their texts were asked for
   std::vector<AnswerRow> answers;    // of committed evaluations: problems without their texts

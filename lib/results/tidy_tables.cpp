@@ -123,22 +123,29 @@ std::vector<TidyTable> tidy_tables(const std::vector<RunRecord>& runs) {
   const std::string head = kRunColumns;
   std::string train = head + column_list<TrainRow>() + "\n";
   std::string evaluations = head + column_list<EvaluationRow>() + "\n";
+  std::string distillation = head + column_list<DistillationRow>() + "\n";
   std::string tasks = head + ",step" + column_list<ScoreRow>() + "\n";
   for (const auto& run : runs) {
     add_rows(train, run, run.train);
     add_rows(evaluations, run, run.evaluations);
+    add_rows(distillation, run, run.distillation);
     for (const auto& [step, path] : tasks_files(run.path))
       add_rows(tasks, run, read_evaluation(path).scores, fmt::format(",{}", step));
   }
-  return {{"runs", runs_csv(runs)}, {"train", train}, {"evaluations", evaluations}, {"tasks", tasks}};
+  return {{"runs", runs_csv(runs)},
+          {"train", train},
+          {"evaluations", evaluations},
+          {"tasks", tasks},
+          {"distillation", distillation}};
 }
 
 std::string describe_tidy_tables() {
   return fmt::format(
       "runs.csv: {0},\n  {1},\n  and all of config.*, provenance.*, conversion.*\n"
-      "train.csv: {0}{2}\nevaluations.csv: {0}{3}\ntasks.csv: {0},step{4}",
+      "train.csv: {0}{2}\nevaluations.csv: {0}{3}\ntasks.csv: {0},step{4}\n"
+      "distillation.csv: {0}{5}",
       kRunColumns, kHeaderColumns, column_list<TrainRow>(), column_list<EvaluationRow>(),
-      column_list<ScoreRow>());
+      column_list<ScoreRow>(), column_list<DistillationRow>());
 }
 
 }  // namespace attnlab

@@ -42,6 +42,12 @@ void copy_into(const LossInput& to, const LossInput& from) {
     if (targets[i].defined()) targets[i].copy_(sources[i], /*non_blocking=*/true);
 }
 
+StepTensors copy_of(const StepTensors& step) {
+  const auto copy = [](const torch::Tensor& tensor) { return tensor.defined() ? tensor.clone() : tensor; };
+  return {copy(step.loss),       copy(step.gradient_norm),  copy(step.nonfinite),
+          copy(step.divergence), copy(step.layer_distance), copy(step.objective)};
+}
+
 void wait_for(const c10::cuda::CUDAStream& first, const c10::cuda::CUDAStream& then) {
   at::cuda::CUDAEvent event;
   event.record(first);
@@ -100,7 +106,7 @@ StepTensors StepGraph::run(int64_t targets, const std::function<std::vector<Loss
       for (size_t i = 0; i < inputs.size(); ++i) copy_into(s.inputs[i], inputs[i]);
       s.graph->replay();
       ++s.replayed;
-      result = {s.outputs.loss.clone(), s.outputs.gradient_norm.clone(), s.outputs.nonfinite.clone()};
+      result = copy_of(s.outputs);
     } else {
       result = compute(inputs);
     }

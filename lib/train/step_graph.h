@@ -12,9 +12,11 @@ namespace attnlab {
 
 // What a step leaves, scalars on the device.
 struct StepTensors {
-  torch::Tensor loss;           // mean over the step's targets, nats
+  torch::Tensor loss;           // the cross-entropy: mean over the step's targets, nats
   torch::Tensor gradient_norm;  // before clipping
-  torch::Tensor nonfinite;      // float32: 1 if one of the two is not finite
+  torch::Tensor nonfinite;      // float32: 1 if what was trained on or the norm is not finite
+  // Of a step with a teacher, means over the targets (distillation.h); otherwise undefined.
+  torch::Tensor divergence, layer_distance, objective;
 };
 
 class StepGraph {

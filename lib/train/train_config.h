@@ -6,9 +6,11 @@
 #include <string_view>
 #include <vector>
 
+#include "core/errors.h"
 #include "core/fields.h"
 #include "data/packing.h"
 #include "model/precision.h"
+#include "train/distill_config.h"
 
 namespace attnlab {
 
@@ -71,6 +73,7 @@ struct TrainConfig {
   OnNonfinite on_nonfinite = OnNonfinite::stop;
   int64_t log_every = 1, checkpoint_every = 100, keep_checkpoints = 1;
   KeepWeights save_model = KeepWeights::automatic;
+  std::optional<DistillConfig> distill;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
@@ -127,8 +130,12 @@ struct TrainConfig {
               "keep the trained weights at seedN.model/: of gqa and deepseek_mla arms in Hugging Face's "
               "layout, of all others in the project's own. auto: where they take at most 100 MB"},
           self.save_model);
+    visit(Key{"distill", "a teacher, beside the data's own tokens"}, self.distill);
   }
 };
+
+// Keys that can't be together, if so (key below `train`).
+std::optional<BadInput> train_problem(const TrainConfig& config);
 
 // Why a key that is given another value than its default has no effect beside the others; empty where it has
 // one.

@@ -51,11 +51,13 @@ TrainProgress read_progress(const SafetensorsFile& state) {
 
 }  // namespace
 
-Trainer::Trainer(Decoder& decoder, const TrainConfig& config)
+Trainer::Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<Decoder> teacher)
     : decoder_(decoder), config_(config), optimizer_(trained_parameters(decoder), config) {
+  ATTNLAB_CHECK(config.distill.has_value() == (teacher != nullptr));
   decoder.recompute_layers(config.activation_checkpointing);
   // A mixture of experts asks the device for its shares.
-  const bool recordable = !decoder.config().moe;
+  const bool recordable = !decoder.config().moe && !(teacher && teacher->config().moe);
+  if (teacher) distillation_.emplace(std::move(teacher), *config.distill);
   if (config.cuda_graph && recordable && StepGraph::available(decoder.device()))
     graph_.emplace(decoder.device());
 }
@@ -79,27 +81,54 @@ StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches, 
   };
   const auto run = [&](const std::vector<LossInput>& inputs) { return compute(inputs, targets); };
   static_cast<StepTensors&>(result) =
-      graph_ ? graph_->run(targets, upload, run, [&] { return decoder_.kept_tables(); }) : run(upload());
+      graph_ ? graph_->run(targets, upload, run, [&] { return kept_tables(); }) : run(upload());
   return result;
 }
 
 // Reads nothing from the device, so that it can be recorded.
 StepTensors Trainer::compute(const std::vector<LossInput>& inputs, int64_t targets) {
   const torch::Device device = decoder_.device();
-  StepTensors result{.loss = torch::zeros({}, torch::dtype(torch::kFloat32).device(device))};
-  for (const auto& input : inputs) {
-    torch::Tensor loss;
-    {
-      const PrecisionScope scope(config_.precision, device);
-      loss = summed_loss(decoder_, input) / static_cast<double>(targets);
-    }
-    loss.backward();
-    result.loss += loss.detach();
+  const auto zero = [&] { return torch::zeros({}, torch::dtype(torch::kFloat32).device(device)); };
+  StepTensors result{.loss = zero()};
+  if (distillation_) {
+    result.divergence = zero();
+    result.layer_distance = zero();
+    result.objective = zero();
   }
+  for (const auto& input : inputs) add_losses(input, targets, result);
   result.gradient_norm = optimizer_.clip_gradients();
-  result.nonfinite = torch::isfinite(result.loss + result.gradient_norm).logical_not().to(torch::kFloat32);
+  const auto trained_on = distillation_ ? result.objective : result.loss;
+  result.nonfinite = torch::isfinite(trained_on + result.gradient_norm).logical_not().to(torch::kFloat32);
   optimizer_.update(result.nonfinite);
   return result;
+}
+
+void Trainer::add_losses(const LossInput& input, int64_t targets, StepTensors& step) {
+  const auto count = static_cast<double>(targets);
+  torch::Tensor trained_on;
+  {
+    const PrecisionScope scope(config_.precision, decoder_.device());
+    if (distillation_) {
+      const auto loss = distillation_->loss(decoder_, input);
+      trained_on = loss.objective / count;
+      step.loss += loss.cross_entropy / count;
+      step.divergence += loss.divergence / count;
+      step.layer_distance += loss.layers / count;
+      step.objective += trained_on.detach();
+    } else {
+      trained_on = summed_loss(decoder_, input) / count;
+      step.loss += trained_on.detach();
+    }
+  }
+  trained_on.backward();
+}
+
+std::vector<torch::Tensor> Trainer::kept_tables() const {
+  auto tables = decoder_.kept_tables();
+  if (!distillation_) return tables;
+  const auto teachers = distillation_->teacher().kept_tables();
+  tables.insert(tables.end(), teachers.begin(), teachers.end());
+  return tables;
 }
 
 void Trainer::save(const std::filesystem::path& path, const TrainProgress& progress) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "data/batch.h"
 #include "model/decoder.h"
 #include "train/adamw.h"
+#include "train/distillation.h"
 #include "train/state_file.h"
 #include "train/step_graph.h"
 #include "train/train_config.h"
@@ -33,8 +35,9 @@ struct TrainProgress {
 
 class Trainer {
  public:
-  // Trains the parameters that require a gradient.
-  Trainer(Decoder& decoder, const TrainConfig& config);
+  // Trains the parameters that require a gradient. `teacher`: given exactly if config.distill is
+  // (distillation.h).
+  Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<Decoder> teacher = nullptr);
 
   // The step-th step (from 1) on its micro-batches. The loss is normalised by the targets of all of them.
   // `rate`: instead of the schedule's. On a GPU, steps of one shape become a CUDA graph (config.cuda_graph).
@@ -52,10 +55,15 @@ class Trainer {
  private:
   int64_t rows_per_step() const { return config_.batch_size * config_.micro_batches; }
   StepTensors compute(const std::vector<LossInput>& inputs, int64_t targets);
+  // One micro-batch: its gradients, and its share of the step's means.
+  void add_losses(const LossInput& input, int64_t targets, StepTensors& step);
+  // What a recorded step refers to.
+  std::vector<torch::Tensor> kept_tables() const;
 
   Decoder& decoder_;
   TrainConfig config_;
   AdamW optimizer_;
+  std::optional<Distillation> distillation_;
   std::optional<StepGraph> graph_;
 };
 

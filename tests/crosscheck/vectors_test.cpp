@@ -6,7 +6,9 @@ namespace attnlab::test {
 namespace {
 
 // Of the cases in a folder none may disagree, and so many must agree.
-void check_folder(CrosscheckKind kind, const std::filesystem::path& folder, int64_t least) {
+void check_folder(CrosscheckKind kind, const char* name, int64_t least) {
+  const auto folder = shared_dir() / "fixtures" / name;
+  if (!std::filesystem::exists(folder)) SKIP_TEST("no vectors of other software here");
   int64_t agree = 0;
   crosscheck(kind, folder, [&](const CaseOutcome& outcome) {
     INFO(outcome.name << ": " << join(outcome.misses, "; "));
@@ -16,29 +18,19 @@ void check_folder(CrosscheckKind kind, const std::filesystem::path& folder, int6
   CHECK(agree >= least);
 }
 
-TEST_CASE("mixers: cases of other software agree") {
-  const auto folder = shared_dir() / "fixtures" / "mixers";
-  if (!std::filesystem::exists(folder)) SKIP_TEST("no vectors of other software here");
-  check_folder(CrosscheckKind::mixers, folder, 2);
-}
+TEST_CASE("mixers: cases of other software agree") { check_folder(CrosscheckKind::mixers, "mixers", 2); }
 
 TEST_CASE("caches: tokens that policies hold, and logits, are those of other software") {
-  const auto folder = shared_dir() / "fixtures" / "cache" / "evict";
-  if (!std::filesystem::exists(folder)) SKIP_TEST("no vectors of other software here");
-  check_folder(CrosscheckKind::cache, folder, 43);
-}
-
-TEST_CASE("gptq: cases of other software agree") {
-  const auto folder = shared_dir() / "fixtures" / "gptq";
-  if (!std::filesystem::exists(folder)) SKIP_TEST("no vectors of other software here");
-  check_folder(CrosscheckKind::gptq, folder, 133);
+  check_folder(CrosscheckKind::cache, "cache/evict", 43);
 }
 
 TEST_CASE("caches: codes, scales and what is read back are those of other software") {
-  const auto folder = shared_dir() / "fixtures" / "cache" / "quant";
-  if (!std::filesystem::exists(folder)) SKIP_TEST("no vectors of other software here");
-  check_folder(CrosscheckKind::cache, folder, 24);
+  check_folder(CrosscheckKind::cache, "cache/quant", 24);
 }
+
+TEST_CASE("distill: cases of other software agree") { check_folder(CrosscheckKind::distill, "distill", 70); }
+
+TEST_CASE("gptq: cases of other software agree") { check_folder(CrosscheckKind::gptq, "gptq", 133); }
 
 }  // namespace
 }  // namespace attnlab::test

@@ -96,6 +96,12 @@ inline void check_equal(const RunRecord& a, const RunRecord& b) {
     CHECK(a.train[i].gradient_norm == b.train[i].gradient_norm);
     CHECK(a.train[i].tokens == b.train[i].tokens);
   }
+  REQUIRE(a.distillation.size() == b.distillation.size());
+  for (size_t i = 0; i < a.distillation.size(); ++i) {
+    CHECK(a.distillation[i].step == b.distillation[i].step);
+    CHECK(a.distillation[i].divergence == b.distillation[i].divergence);
+    CHECK(a.distillation[i].objective == b.distillation[i].objective);
+  }
   REQUIRE(a.evaluations.size() == b.evaluations.size());
   for (size_t i = 0; i < a.evaluations.size(); ++i)
     CHECK(a.evaluations[i].heldout_loss == b.evaluations[i].heldout_loss);

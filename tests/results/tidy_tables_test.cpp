@@ -43,7 +43,7 @@ std::vector<RunRecord> sample_runs(const std::filesystem::path& folder) {
 TEST_CASE("rows carry the run that they are of, and numbers read back exactly") {
   const test::TemporaryFolder folder;
   const auto tables = tidy_tables(sample_runs(folder.path()));
-  REQUIRE(tables.size() == 4);
+  REQUIRE(tables.size() == 5);
   const auto train = lines_of(tables[1]), evaluations = lines_of(tables[2]), tasks = lines_of(tables[3]);
   CHECK(tables[1].name == "train");
   REQUIRE(train.size() == 4);

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
+#include <unordered_map>
 
 namespace attnlab::test {
 
@@ -20,13 +22,19 @@ class CountingAllocator : public c10::Allocator {
     return *allocator;
   }
 
+  // Kernels that allocate raw memory (attention without gradients in bfloat16) want the data as context.
   c10::DataPtr allocate(size_t bytes) override {
-    auto* block = new Block{inner_->allocate(bytes), bytes, this};
+    auto data = inner_->allocate(bytes);
+    if (!data) return data;
     live_ += static_cast<int64_t>(bytes);
     peak_ = std::max<int64_t>(peak_, live_);
-    return {block->data.get(), block, &release, block->data.device()};
+    void* const place = data.get();
+    const auto device = data.device();
+    const std::lock_guard lock(mutex_);
+    blocks_.emplace(place, Block{std::move(data), bytes});
+    return {place, place, &release, device};
   }
-  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
   void copy_data(void* to, const void* from, size_t bytes) const override {
     default_copy_data(to, from, bytes);
   }
@@ -44,16 +52,19 @@ class CountingAllocator : public c10::Allocator {
   struct Block {
     c10::DataPtr data;
     size_t bytes;
-    CountingAllocator* owner;
   };
   explicit CountingAllocator(c10::Allocator* inner) : inner_(inner) {}
-  static void release(void* context) {
-    auto* block = static_cast<Block*>(context);
-    block->owner->live_ -= static_cast<int64_t>(block->bytes);
-    delete block;
+  static void release(void* place) {
+    CountingAllocator& self = instance();
+    const std::lock_guard lock(self.mutex_);
+    const auto found = self.blocks_.find(place);
+    self.live_ -= static_cast<int64_t>(found->second.bytes);
+    self.blocks_.erase(found);
   }
 
   c10::Allocator* inner_;
+  std::mutex mutex_;
+  std::unordered_map<void*, Block> blocks_;
   std::atomic<int64_t> live_{0}, peak_{0};
 };
 

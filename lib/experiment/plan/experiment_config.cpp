@@ -76,6 +76,10 @@ RunConfig read_run_config(const Node& root, const Node& arm, int64_t arm_index, 
   config.base = read_section<BaseConfig>(root, "base");
   config.data = read_section<DataConfig>(root, "data");
   config.train = read_section<TrainConfig>(root, "train");
+  if (auto problem = train_problem(config.train)) {
+    problem->key = "train." + problem->key;
+    throw located(InputError(*problem), root);
+  }
   config.eval = read_section<EvalConfig>(root, "eval");
   if (auto problem = cache_config_problem(config.eval.cache)) {
     problem->key = "eval.cache." + problem->key;

@@ -31,7 +31,7 @@ class Gatherer {
  public:
   void add(const RunConfig& config) {
     add_changed("base.", config.base);
-    add_changed("train.", config.train);
+    add_train(config.train);
     add_changed("eval.cache.", config.eval.cache);
     add_options("arms." + config.arm.name + ".options.", config.arm.options);
     if (config.data.mixture.empty()) add_changed("data.", config.data);
@@ -44,6 +44,14 @@ class Gatherer {
   const std::map<std::string, Given>& keys() const { return keys_; }
 
  private:
+  // A teacher's keys have their own defaults, which a config without one lacks.
+  void add_train(const TrainConfig& config) {
+    TrainConfig plain = config;
+    plain.distill.reset();
+    add_changed("train.", plain);
+    if (config.distill) add_changed("train.distill.", *config.distill);
+  }
+
   void add_options(const std::string& prefix, const VariantConfig& config) {
     if (const auto* deepseek = std::get_if<MlaDeepseek::Config>(&config)) add_changed(prefix, *deepseek);
     if (const auto* care = std::get_if<Care::Config>(&config)) add_changed(prefix, *care);

@@ -27,7 +27,7 @@ RateRange test_range(const Plan& plan, const PlannedRun& run, Inputs& inputs, Re
                                            [&](const std::string& text) { reporter.note(text); });
   model.decoder->to(weight_type(config.train.precision));
   const auto stream = inputs.stream(config);
-  Trainer trainer(*model.decoder, config.train);
+  Trainer trainer(*model.decoder, config.train, Teachers(plan).get(config, base, device).decoder);
   RateRange range;
   reporter.begin(place, run, 0);
   for (int64_t step = 1; step <= range_steps && !has_blown_up(range.smoothed); ++step) {

@@ -8,6 +8,7 @@
 #include "core/progress.h"
 #include "experiment/arms/arm_model.h"
 #include "experiment/inputs/provenance.h"
+#include "experiment/inputs/teacher.h"
 #include "experiment/rates/rate_selection.h"
 #include "experiment/run/evaluation.h"
 #include "experiment/run/run_state.h"
@@ -53,6 +54,7 @@ RunCost cost_of(const Plan& plan, const PlannedRun& run, Inputs& inputs) {
   const auto base = inputs.base(run.config.base);
   const auto data = inputs.data(run.config.data);
   require_held_out(plan, run.config.eval, *data);
+  check_teacher(plan, run.config, *base);
   const ArmModel model = make_arm_model(run.config, *base, torch::kCPU);
   const int64_t weights = keeps_weights(run.config.train, model.parameters_total)
                               ? weights_bytes(run.config.train, model.parameters_total)

@@ -34,7 +34,8 @@ double seconds_since(Clock::time_point start) {
 // All that one run works with.
 class RunSession {
  public:
-  RunSession(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device, Reporter& reporter)
+  RunSession(const Plan& plan, const PlannedRun& run, Inputs& inputs, Teachers& teachers, torch::Device device,
+             Reporter& reporter)
       : plan_(plan),
         run_(run),
         config_(run.config),
@@ -47,8 +48,9 @@ class RunSession {
         evaluator_(config_, base_, *data_),
         tasks_(plan, run, base_),
         model_(make_model(plan, device)),
+        teacher_(teachers.get(config_, base_, device)),
         writer_(open_writer(device)),  // compares with the base, in float32
-        trainer_(in_precision(*model_.decoder, config_.train.precision), config_.train) {}
+        trainer_(in_precision(*model_.decoder, config_.train.precision), config_.train, teacher_.decoder) {}
 
   void execute(size_t place) {
     try {
@@ -101,7 +103,8 @@ class RunSession {
     }
     remove_states(files_.state);  // of a run whose file was deleted
     remove_tasks_files(files_.results);
-    const auto header = make_run_header(run_, *base_, *data_, *stream_, model_, evaluator_, device, reporter_);
+    auto header = make_run_header(run_, *base_, *data_, *stream_, model_, evaluator_, device, reporter_);
+    if (teacher_.decoder) header.provenance.emplace_back("teacher_sha256", teacher_.sha256);
     if (plan_.repeats)
       for (const auto& line : changed_inputs(plan_.repeats->provenance, header.provenance))
         reporter_.note(run_name(run_) + ": " + line);
@@ -208,11 +211,22 @@ class RunSession {
                          .gradient_norm = result.gradient_norm.item<double>(),
                          .tokens_per_second = speed,
                          .seconds = progress_.seconds};
+      log_teacher(result);
       writer_->put_train(row);
       if (events_) events_->put(row.step, row.seconds, event_scalars(row));
     }
     logged_ = progress_;
     reporter_.step(progress_.step, loss, speed);
+  }
+
+  void log_teacher(const StepResult& result) {
+    if (!teacher_.decoder) return;
+    const DistillationRow row{.step = progress_.step,
+                              .divergence = result.divergence.item<double>(),
+                              .layer_distance = result.layer_distance.item<double>(),
+                              .objective = result.objective.item<double>()};
+    writer_->put_distillation(row);
+    if (events_) events_->put(row.step, progress_.seconds, event_scalars(row));
   }
 
   bool evaluation_is_due() const {
@@ -263,6 +277,7 @@ class RunSession {
   Evaluator evaluator_;
   RunTasks tasks_;
   ArmModel model_;
+  Teacher teacher_;
   std::optional<RunWriter> writer_;
   std::optional<EventLog> events_;
   Trainer trainer_;
@@ -272,10 +287,10 @@ class RunSession {
 
 }  // namespace
 
-void run_one(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device,
+void run_one(const Plan& plan, const PlannedRun& run, Inputs& inputs, Teachers& teachers, torch::Device device,
              Reporter& reporter) {
   const auto place = static_cast<size_t>(&run - plan.runs.data());
-  RunSession session(plan, run, inputs, device, reporter);
+  RunSession session(plan, run, inputs, teachers, device, reporter);
   for (const auto& note : inputs.take_notes()) reporter.note(note);
   session.execute(place);
 }

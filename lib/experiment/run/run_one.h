@@ -2,6 +2,7 @@
 #pragma once
 
 #include "experiment/inputs/inputs.h"
+#include "experiment/inputs/teacher.h"
 #include "experiment/run/reporter.h"
 #include "tensor/torch.h"
 
@@ -11,6 +12,7 @@ namespace attnlab {
 // train.checkpoint_every steps nothing before can be lost; a resumed run repeats the steps since the last saved
 // state and gets the same numbers. Throws Interrupted (state saved), or RunError (run marked failed; the same
 // call goes on with it).
-void run_one(const Plan& plan, const PlannedRun& run, Inputs& inputs, torch::Device device, Reporter& reporter);
+void run_one(const Plan& plan, const PlannedRun& run, Inputs& inputs, Teachers& teachers, torch::Device device,
+             Reporter& reporter);
 
 }  // namespace attnlab

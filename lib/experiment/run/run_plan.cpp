@@ -45,7 +45,10 @@ bool wants_determinism(const PlannedRun& run) { return run.config.train.determin
 class PlanWorker {
  public:
   PlanWorker(const Plan& plan, const Shard& shard)
-      : plan_(plan), inputs_(plan_, token_folder()), reporter_(plan.runs.size(), steps_of(plan, shard)) {
+      : plan_(plan),
+        inputs_(plan_, token_folder()),
+        teachers_(plan_),
+        reporter_(plan.runs.size(), steps_of(plan, shard)) {
     for (size_t i = 0; i < plan.runs.size(); ++i)
       if (shard.holds(i)) todo_.push_back(i);
     if (std::any_of(plan.runs.begin(), plan.runs.end(), wants_determinism)) prepare_determinism();
@@ -113,7 +116,7 @@ class PlanWorker {
     if (is_settled(run)) return complete(run);  // by another process, just now
     const auto failure = failure_of([&] {
       if (run.selection) check_same_config(run);
-      run_one(plan_, run, inputs_, find_device(run.config.device), reporter_);
+      run_one(plan_, run, inputs_, teachers_, find_device(run.config.device), reporter_);
     });
     if (failure && is_settled(run)) {
       reporter_.note(failure->message);  // a rate that is too high
@@ -160,6 +163,7 @@ class PlanWorker {
 
   Plan plan_;
   Inputs inputs_;
+  Teachers teachers_;
   Reporter reporter_;
   RunnerReport report_;
   std::vector<size_t> todo_;
