@@ -110,7 +110,7 @@ class GptqRun {
     return w_OI_.slice(1, c * columns, (c + 1) * columns);
   }
   void set_group(int64_t c, const torch::Tensor& w_OC) {
-    const Grid grid = find_grid(w_OC, grid_);
+    const QuantGrid grid = find_grid(w_OC, grid_);
     scales_OC_.select(1, c).copy_(grid.scale_O);
     zeros_OC_.select(1, c).copy_(grid.zero_O);
   }
@@ -180,7 +180,7 @@ QuantizedMatrix round_to_nearest(const torch::Tensor& weight_OI, const GridOptio
   std::vector<torch::Tensor> ints, scales, zeros;
   for (int64_t first = 0; first < in; first += columns) {
     const auto w_OC = w_OI.slice(1, first, first + columns);
-    const Grid grid = find_grid(w_OC, options);
+    const QuantGrid grid = find_grid(w_OC, options);
     ints.push_back(quantise(w_OC, grid, options.bits).to(torch::kUInt8));
     scales.push_back(grid.scale_O);
     zeros.push_back(grid.zero_O);

@@ -10,14 +10,14 @@ torch::Tensor columns(const torch::Tensor& x_O) { return x_O.unsqueeze(1); }
 
 // The range with the least error of those that are shorter by hundredths.
 void search(const torch::Tensor& w_OC, const torch::Tensor& low_O, const torch::Tensor& high_O,
-            const GridOptions& options, Grid& grid) {
+            const GridOptions& options, QuantGrid& grid) {
   constexpr int steps = 100, tried = 80;
   constexpr double norm = 2.4;
   const double top = std::ldexp(1.0, static_cast<int>(options.bits)) - 1;
   auto best_O = torch::full_like(grid.scale_O, std::numeric_limits<float>::infinity());
   for (int i = 0; i < tried; ++i) {
     const double share = 1 - static_cast<double>(i) / steps;
-    Grid shorter{.scale_O = (high_O * share - low_O * share) / top, .zero_O = grid.zero_O};
+    QuantGrid shorter{.scale_O = (high_O * share - low_O * share) / top, .zero_O = grid.zero_O};
     if (!options.sym) shorter.zero_O = torch::round(-(low_O * share) / shorter.scale_O);
     const auto error_O =
         (dequantise(quantise(w_OC, shorter, options.bits), shorter) - w_OC).abs().pow(norm).sum(1);
@@ -30,7 +30,7 @@ void search(const torch::Tensor& w_OC, const torch::Tensor& low_O, const torch::
 
 }  // namespace
 
-Grid find_grid(const torch::Tensor& w_OC, const GridOptions& options) {
+QuantGrid find_grid(const torch::Tensor& w_OC, const GridOptions& options) {
   const double top = std::ldexp(1.0, static_cast<int>(options.bits)) - 1;
   auto low_O = w_OC.amin(1).clamp_max(0), high_O = w_OC.amax(1).clamp_min(0);
   if (options.sym) {
@@ -40,7 +40,7 @@ Grid find_grid(const torch::Tensor& w_OC, const GridOptions& options) {
   const auto empty_O = (low_O == 0) & (high_O == 0);
   low_O = low_O.masked_fill(empty_O, -1);
   high_O = high_O.masked_fill(empty_O, 1);
-  Grid grid{.scale_O = (high_O - low_O) / top, .zero_O = {}};
+  QuantGrid grid{.scale_O = (high_O - low_O) / top, .zero_O = {}};
   grid.zero_O =
       options.sym ? torch::full_like(grid.scale_O, (top + 1) / 2) : torch::round(-low_O / grid.scale_O);
   if (options.mse) search(w_OC, low_O, high_O, options, grid);
@@ -48,12 +48,12 @@ Grid find_grid(const torch::Tensor& w_OC, const GridOptions& options) {
   return grid;
 }
 
-torch::Tensor quantise(const torch::Tensor& w_OC, const Grid& grid, int64_t bits) {
+torch::Tensor quantise(const torch::Tensor& w_OC, const QuantGrid& grid, int64_t bits) {
   const double top = std::ldexp(1.0, static_cast<int>(bits)) - 1;
   return (torch::round(w_OC / columns(grid.scale_O)) + columns(grid.zero_O)).clamp(0, top);
 }
 
-torch::Tensor dequantise(const torch::Tensor& q_OC, const Grid& grid) {
+torch::Tensor dequantise(const torch::Tensor& q_OC, const QuantGrid& grid) {
   return columns(grid.scale_O) * (q_OC - columns(grid.zero_O));
 }
 

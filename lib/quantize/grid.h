@@ -8,7 +8,7 @@
 
 namespace attnlab {
 
-struct Grid {
+struct QuantGrid {
   torch::Tensor scale_O, zero_O;  // float32; zero holds whole numbers
 };
 
@@ -20,11 +20,11 @@ struct Grid {
 //               GPTQ code does it);
 //   all zero    as if the range were -1 to 1.
 // `mse`: both ends times the p = 1 - i / 100, i < 80, with the least Σ |ŵ - w|^2.4.
-Grid find_grid(const torch::Tensor& w_OC, const GridOptions& options);
+QuantGrid find_grid(const torch::Tensor& w_OC, const GridOptions& options);
 
 // clamp(round(w / scale) + zero, 0, 2^b - 1), rounding halves to even; float32 of whole numbers.
-torch::Tensor quantise(const torch::Tensor& w_OC, const Grid& grid, int64_t bits);
+torch::Tensor quantise(const torch::Tensor& w_OC, const QuantGrid& grid, int64_t bits);
 // scale · (q - zero).
-torch::Tensor dequantise(const torch::Tensor& q_OC, const Grid& grid);
+torch::Tensor dequantise(const torch::Tensor& q_OC, const QuantGrid& grid);
 
 }  // namespace attnlab
