@@ -15,7 +15,7 @@ namespace attnlab {
 
 void check_options(const ConvertOptions& o) {
   require_given("--model", o.model, "a model folder");
-  require_given("--to", o.to, "one of " + join(transform_names()));
+  require_given("--to", o.to, "one of " + join(target_names()));
   require_given("--out", o.out, "the folder to write");
   require_range("--tokens", o.rows.tokens, 1);
   require_range("--row-length", o.rows.row_length, 2);
@@ -65,7 +65,7 @@ ConversionStep read_step(const char* option, const std::string& text, const std:
   words >> head;
   const size_t at = std::min(head.find('@'), head.size());
   const std::string form = head.substr(0, at);
-  require_name(option, form, transform_names());
+  require_name(option, form, target_names());
   ConversionStep step;
   if (at < head.size())
     step.layers = layers_of(option, head.substr(at + 1), base.n_layers);
@@ -79,9 +79,11 @@ ConversionStep read_step(const char* option, const std::string& text, const std:
   for (std::string setting; words >> setting;) set(option, setting);
   for (const auto& setting : settings) set("--set", setting);
   if (!settings.empty()) root.file = "--set";
-  const auto cache = take_cache(root);
-  step.to = with_options(*variant_defaults(form), root);
-  if (cache) fit(step.to, *cache, base, root.file.c_str());
+  step.to = *target_defaults(form);
+  const bool has_cache = std::holds_alternative<VariantConfig>(step.to);
+  const auto cache = has_cache ? take_cache(root) : std::nullopt;
+  step.to = target_with_options(std::move(step.to), root);
+  if (cache) fit(std::get<VariantConfig>(step.to), *cache, base, root.file.c_str());
   return step;
 }
 

@@ -113,7 +113,7 @@ void convert(const ConvertOptions& o) {
     transform = make_transform(base, steps_from_json(folder.settled()), how);
   }
   const auto report = run_conversion(source, *transform, data, folder, stored, std::ref(progress));
-  folder.finish(transform->stages().back().form, checkpoint, source.outer, report_of(plan, *transform, report));
+  folder.finish(transform->stages().back().form, checkpoint, report_of(plan, *transform, report));
   fmt::print("{}{}", conversion_table(report), more_kept(*transform, report));
   const std::string because = transform->own_layout_because();
   if (!because.empty()) fmt::print("in the project's own layout, because of {}\n", because);
@@ -126,11 +126,13 @@ int main(int argc, char** argv) {
   TorchProgram program(
       {.name = "convert_model",
        .usage = "--model DIR --to FORM --out DIR [options]",
-       .about = "Converts a GQA checkpoint into another form of attention and prints what each stage changed.",
+       .about =
+           "Converts a checkpoint: GQA into another form of attention, any model's matrices into fewer bits. "
+           "Prints what each stage changed.",
        .example = "convert_model --model data/base_small --to mla_orthogonal --out /tmp/orthogonal",
        .interrupted = "interrupted; the same command goes on at this layer"});
   program.option("model", o.model, "DIR", "the model's folder in Hugging Face's layout (required)")
-      .option("to", o.to, "FORM", join(transform_names()) + " (required)")
+      .option("to", o.to, "FORM", join(target_names()) + " (required)")
       .option("out", o.out, "DIR", "the folder to write; one where this was interrupted goes on (required)")
       .option("set", o.settings, "KEY=VALUE",
               "an option of the form, or cache=SHARE for ranks that keep this part of the model's cache "

@@ -11,7 +11,10 @@ namespace {
 class CareTransform final : public Transform {
  public:
   CareTransform(const ModelForm& source, const ConversionStep& step)
-      : source_(source), base_(source.config), target_(std::get<Care::Config>(step.to)), layers_(step.layers) {
+      : source_(source),
+        base_(source.config),
+        target_(std::get<Care::Config>(step.variant())),
+        layers_(step.layers) {
     plan();
   }
   const std::vector<Stage>& stages() const override { return stages_; }
@@ -72,7 +75,7 @@ class CareTransform final : public Transform {
 std::unique_ptr<Transform> make_care_transform(const ModelForm& source, const ConversionStep& step,
                                                const TransformOptions&) {
   for (const int64_t layer : step.layers)
-    if (const auto problem = variant_problem(source.config.attention_shape(layer), step.to))
+    if (const auto problem = variant_problem(source.config.attention_shape(layer), step.variant()))
       throw InputError(*problem);
   return std::make_unique<CareTransform>(source, step);
 }

@@ -18,7 +18,8 @@ namespace {
 // Streams of one model before or after a stage.
 struct Level {
   ModelForm form;
-  std::optional<LayerStream> calibration;  // where the next stage is calibrated
+  TensorMap outer;                         // the embedding, for the time being
+  std::optional<LayerStream> calibration;  // where the next stage is calibrated, or the one before sees it
   std::optional<LayerStream> heldout;
 };
 
@@ -33,9 +34,12 @@ void return_free_memory() {
 // As it will be read back.
 TensorMap rounded(const TensorMap& tensors, torch::ScalarType stored) {
   TensorMap out;
-  for (const auto& [name, tensor] : tensors) out[name] = tensor.to(stored).to(torch::kFloat32);
+  for (const auto& [name, tensor] : tensors)
+    out[name] = is_packed_part(name) ? tensor : tensor.to(stored).to(torch::kFloat32);
   return out;
 }
+
+bool changes_outer(const Stage& stage) { return static_cast<bool>(stage.outer.convert); }
 
 class ConversionRun {
  public:
@@ -51,9 +55,12 @@ class ConversionRun {
       stages_.push_back({.name = "store",
                          .does = fmt::format("weights rounded to {}", torch::toString(stored)),
                          .form = stages_.back().form});
-    make_levels();
     position_.facts.resize(stages_.size());
-    if (auto saved = store.position()) restore(std::move(*saved));
+    carried_.resize(stages_.size());
+    auto saved = store.position();
+    if (saved) restore_carried(*saved);
+    make_levels(/*begin=*/!saved);
+    if (saved) restore(std::move(*saved));
   }
 
   void run(const ConversionProgress& progress) {
@@ -63,29 +70,59 @@ class ConversionRun {
       convert_layer(layer);
     }
     progress("comparing", layers, layers);
+    for (size_t s = 0; s < stages_.size(); ++s) levels_[s + 1].outer = outer_after(s);
+    store_.put_outer(levels_.back().outer);
   }
 
   ConversionReport report() const;
 
  private:
+  // One of the stages up to this one changes what lies around the layers.
+  bool changed_outer(size_t last) const {
+    return std::any_of(stages_.begin(), stages_.begin() + static_cast<int64_t>(last) + 1, changes_outer);
+  }
+
   // Level 0 is the base, level s + 1 the model after stage s.
-  void make_levels() {
-    std::vector<ModelForm> forms{source_.form};
-    for (const auto& stage : stages_) forms.push_back(stage.form);
+  // `begin`: stages look at the embedded text.
+  void make_levels(bool begin) {
     std::optional<LayerStream> heldout, calibration;
-    if (!data_.heldout.ids_BT.empty())
-      heldout.emplace(forms[0], data_.heldout, source_.embedding(), source_.device);
-    if (!data_.calibration.ids_BT.empty())
-      calibration.emplace(forms[0], data_.calibration, source_.embedding(), source_.device);
-    for (size_t i = 0; i < forms.size(); ++i) {
-      Level level{.form = forms[i]};
-      if (heldout) level.heldout = heldout->branch(forms[i]);
-      if (i < stages_.size() && stages_[i].calibrated) {
+    for (size_t i = 0; i <= stages_.size(); ++i) {
+      Level level{.form = i == 0 ? source_.form : stages_[i - 1].form, .outer = source_.outer};
+      if (i > 0) {
+        const Stage& stage = stages_[i - 1];
+        if (begin && stage.outer.begin)
+          stage.outer.begin(levels_[i - 1].outer, data_.calibration, carried_[i - 1]);
+        level.outer = outer_after(i - 1);
+      }
+      // Streams over the same embedding share their states.
+      if (i == 0 || changes_outer(stages_[i - 1])) embed(level, heldout, calibration);
+      if (heldout) level.heldout = heldout->branch(level.form);
+      if (looks_at(i)) {
         ATTNLAB_CHECK(calibration.has_value());
-        level.calibration = calibration->branch(forms[i]);
+        level.calibration = calibration->branch(level.form);
       }
       levels_.push_back(std::move(level));
     }
+  }
+
+  void embed(const Level& level, std::optional<LayerStream>& heldout,
+             std::optional<LayerStream>& calibration) const {
+    const auto& embedding = level.outer.at("model.embed_tokens.weight");
+    if (!data_.heldout.ids_BT.empty()) heldout.emplace(level.form, data_.heldout, embedding, source_.device);
+    if (!data_.calibration.ids_BT.empty())
+      calibration.emplace(level.form, data_.calibration, embedding, source_.device);
+  }
+
+  // Somebody looks at calibration text of the model at this level.
+  bool looks_at(size_t level) const {
+    const bool next = level < stages_.size() && stages_[level].calibrated && !stages_[level].sees_result;
+    const bool own = level > 0 && stages_[level - 1].calibrated && stages_[level - 1].sees_result;
+    return next || own;
+  }
+
+  TensorMap outer_after(size_t stage) const {
+    const TensorMap& before = levels_[stage].outer;
+    return changes_outer(stages_[stage]) ? stages_[stage].outer.convert(before, carried_[stage]) : before;
   }
 
   // The layer in every stage's form, from the base's on.
@@ -95,11 +132,16 @@ class ConversionRun {
     const size_t stages = transform_.stages().size();
     for (size_t s = 0; s < stages; ++s) {
       std::optional<CalibrationInputs> inputs;
+      const bool own = stages_[s].sees_result && levels_[s + 1].calibration;
       if (levels_[s].calibration) inputs.emplace(*levels_[s].calibration, layer, forms.back());
       LayerFacts facts;
-      forms.push_back(stages_[s].convert(
-          {.layer = layer, .base = base, .before = forms.back(), .calibration = inputs ? &*inputs : nullptr},
-          facts));
+      forms.push_back(stages_[s].convert({.layer = layer,
+                                          .base = base,
+                                          .before = forms.back(),
+                                          .calibration = inputs ? &*inputs : nullptr,
+                                          .result = own ? &*levels_[s + 1].calibration : nullptr,
+                                          .carried = &carried_[s]},
+                                         facts));
       position_.facts[s].push_back(facts);
     }
     if (forms.size() == stages_.size()) {  // the last stage is the rounding
@@ -136,8 +178,19 @@ class ConversionRun {
       for (size_t b = 0; b < stream.states().size(); ++b)
         position_.states[fmt::format("{}.{}", name, b)] = stream.states()[b];
     });
+    for (size_t s = 0; s < carried_.size(); ++s)
+      for (const auto& [name, tensor] : carried_[s]) position_.states[carried_prefix(s) + name] = tensor;
     store_.save(position_);
     position_.states.clear();
+  }
+
+  static std::string carried_prefix(size_t stage) { return fmt::format("carried.{}.", stage); }
+
+  void restore_carried(const ConversionStore::Position& saved) {
+    for (size_t s = 0; s < carried_.size(); ++s)
+      for (const auto& [name, tensor] : saved.states)
+        if (const std::string prefix = carried_prefix(s); name.starts_with(prefix))
+          carried_[s][name.substr(prefix.size())] = tensor;
   }
 
   void restore(ConversionStore::Position saved) {
@@ -158,13 +211,19 @@ class ConversionRun {
   torch::ScalarType stored_;
   std::vector<Stage> stages_;  // the transform's, and the rounding where there is one
   std::vector<Level> levels_;
+  std::vector<TensorMap> carried_;  // by stage
   ConversionStore::Position position_;
 };
 
 ConversionReport ConversionRun::report() const {
-  ConversionReport report{.base_cached_numbers = cached_numbers_per_token(levels_[0].form)};
-  std::optional<OutputHead> head;
-  if (levels_[0].heldout) head.emplace(source_);
+  const auto element = static_cast<int64_t>(c10::elementSize(stored_));
+  ConversionReport report{.base_cached_numbers = cached_numbers_per_token(levels_[0].form),
+                          .base_weight_bytes = weight_bytes(levels_[0].form, element)};
+  const auto head_of = [&](size_t level) {
+    return OutputHead(levels_[level].form, levels_[level].outer, source_.device);
+  };
+  std::optional<OutputHead> base_head;
+  if (levels_[0].heldout) base_head = head_of(0);
   for (size_t s = 0; s < stages_.size(); ++s) {
     const Stage& stage = stages_[s];
     StageReport row{.name = stage.name,
@@ -172,13 +231,19 @@ ConversionReport ConversionRun::report() const {
                     .variant = form_name(stage.form),
                     .exact = stage.exact,
                     .cached_numbers = cached_numbers_per_token(stage.form),
+                    .weight_bytes = weight_bytes(stage.form, element),
                     .layers = position_.facts[s]};
-    if (head) {
-      const auto& after = *levels_[s + 1].heldout;
-      row.from_base = head->compare(*levels_[0].heldout, after, data_.heldout);
-      row.max_difference = s == 0
-                               ? row.from_base.max_logit_difference
-                               : head->compare(*levels_[s].heldout, after, data_.heldout).max_logit_difference;
+    if (base_head) {
+      const std::optional<OutputHead> own = changed_outer(s) ? std::optional(head_of(s + 1)) : std::nullopt;
+      const HeadedStream after{own ? *own : *base_head, *levels_[s + 1].heldout};
+      row.from_base = compare({*base_head, *levels_[0].heldout}, after, data_.heldout);
+      row.max_difference = row.from_base.max_logit_difference;
+      if (s > 0) {
+        const std::optional<OutputHead> before =
+            changed_outer(s - 1) ? std::optional(head_of(s)) : std::nullopt;
+        row.max_difference = compare({before ? *before : *base_head, *levels_[s].heldout}, after, data_.heldout)
+                                 .max_logit_difference;
+      }
       row.tolerance = rounding_tolerance(source_.config(), row.from_base.largest_logit);
       report.base_perplexity = row.from_base.perplexity_before;
     }

@@ -22,11 +22,13 @@ struct StageReport {
   double max_difference = 0;   // max |Δlogit| against the stage before
   double tolerance = 0;        // for that, where the stage is exact
   int64_t cached_numbers = 0;  // per token, of all layers
+  double weight_bytes = 0;     // of all tensors, as they will be stored
   std::vector<LayerFacts> layers;
 };
 
 struct ConversionReport {
   int64_t base_cached_numbers = 0;
+  double base_weight_bytes = 0;
   double base_perplexity = 0;  // 0: there was no held-out text
   std::vector<StageReport> stages;
 };
@@ -37,6 +39,8 @@ class ConversionStore {
   virtual ~ConversionStore() = default;
   // A finished layer, all its tensors, named without "model.layers.N.".
   virtual void put(int64_t layer, const TensorMap& tensors) = 0;
+  // The tensors around the layers, once all of these are done.
+  virtual void put_outer(const TensorMap& /*tensors*/) {}
   // All states and facts before the first layer that is not done yet.
   struct Position {
     int64_t next_layer = 0;

@@ -83,7 +83,8 @@ std::optional<ConversionStore::Position> ConversionFolder::position() {
 
 void ConversionFolder::put(int64_t layer, const TensorMap& tensors) {
   TensorMap stored;
-  for (const auto& [name, tensor] : tensors) stored[name] = tensor.to(torch::kCPU, stored_).contiguous();
+  for (const auto& [name, tensor] : tensors)
+    stored[name] = tensor.to(torch::kCPU, is_packed_part(name) ? tensor.scalar_type() : stored_).contiguous();
   write_safetensors(layer_file(layer), stored);
 }
 
@@ -95,7 +96,7 @@ void ConversionFolder::save(const Position& position) {
                      {"facts", facts_to_json(position.facts).dump()}});
 }
 
-void ConversionFolder::finish(const ModelForm& form, const Checkpoint& source, const TensorMap& outer,
+void ConversionFolder::finish(const ModelForm& form, const Checkpoint& source,
                               const nlohmann::ordered_json& report) {
   auto config = write_model_form(form, stored_name(stored_));
   for (const char* key : kTokenIds)
@@ -103,7 +104,7 @@ void ConversionFolder::finish(const ModelForm& form, const Checkpoint& source, c
   for (const char* name : kTokenizerFiles)
     if (fs::exists(source.folder() / name)) write_file_atomic(out_ / name, read_file(source.folder() / name));
   CheckpointWriter writer(out_);
-  for (const auto& [name, tensor] : outer) writer.add(name, tensor.to(torch::kCPU, stored_));
+  for (const auto& [name, tensor] : outer_) writer.add(name, tensor.to(torch::kCPU, stored_));
   for (int64_t layer = 0; layer < form.config.n_layers; ++layer) {
     const auto file = SafetensorsFile::open(layer_file(layer));
     TensorMap named;
@@ -111,6 +112,8 @@ void ConversionFolder::finish(const ModelForm& form, const Checkpoint& source, c
       named[fmt::format("model.layers.{}.{}", layer, name)] = file.tensor(name);
     for (const auto& [name, tensor] : to_file_tensors(form, named)) writer.add(name, tensor);
   }
+  if (form.packing)
+    write_file_atomic(out_ / "quantize_config.json", write_matrix_packing(*form.packing).dump(1) + "\n");
   write_file_atomic(out_ / "conversion.json", report.dump(1) + "\n");
   writer.finish(config);
   fs::remove_all(work_);

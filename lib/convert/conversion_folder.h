@@ -25,12 +25,12 @@ class ConversionFolder final : public ConversionStore {
 
   std::optional<Position> position() override;
   void put(int64_t layer, const TensorMap& tensors) override;
+  void put_outer(const TensorMap& tensors) override { outer_ = tensors; }
   void save(const Position& position) override;
 
-  // Writes config.json, the tensors (outer ones from `outer`), conversion.json and the source's tokenizer
-  // files.
-  void finish(const ModelForm& form, const Checkpoint& source, const TensorMap& outer,
-              const nlohmann::ordered_json& report);
+  // Writes config.json, the tensors, conversion.json and the source's tokenizer files; of packed matrices
+  // quantize_config.json, too, which older readers look for.
+  void finish(const ModelForm& form, const Checkpoint& source, const nlohmann::ordered_json& report);
 
  private:
   std::filesystem::path layer_file(int64_t layer) const;
@@ -39,6 +39,7 @@ class ConversionFolder final : public ConversionStore {
   nlohmann::ordered_json plan_;
   nlohmann::json settled_;
   torch::ScalarType stored_;
+  TensorMap outer_;
   std::optional<FileLock> lock_;
 };
 

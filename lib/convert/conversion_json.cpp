@@ -28,11 +28,13 @@ std::string stage_row(const StageReport& stage, const ConversionReport& report) 
   const std::string cache = fmt::format(
       "{} ({:.1f} %)", stage.cached_numbers,
       100.0 * static_cast<double>(stage.cached_numbers) / static_cast<double>(report.base_cached_numbers));
+  const std::string weights = fmt::format("{:.2f} ({:.1f} %)", stage.weight_bytes / 1e6,
+                                          100 * stage.weight_bytes / report.base_weight_bytes);
   if (e.positions == 0)
-    return fmt::format("{:<14} {:<8} {:>40} {:>18}\n", stage.name, kind, "not measured", cache);
-  return fmt::format("{:<14} {:<8} {:>10.3g} {:>11.3g} {:>10.3g} {:>7.1f} % {:>11.4f} {:>18}\n", stage.name,
-                     kind, stage.max_difference, e.max_logit_difference, e.kl_divergence,
-                     100 * e.top1_agreement, e.perplexity_after, cache);
+    return fmt::format("{:<14} {:<8} {:>40} {:>18} {:>18}\n", stage.name, kind, "not measured", cache, weights);
+  return fmt::format("{:<14} {:<8} {:>10.3g} {:>11.3g} {:>10.3g} {:>7.1f} % {:>11.4f} {:>18} {:>18}\n",
+                     stage.name, kind, stage.max_difference, e.max_logit_difference, e.kl_divergence,
+                     100 * e.top1_agreement, e.perplexity_after, cache, weights);
 }
 
 // "rope_energy over layers: mean 0.93, least 0.87 (layer 3)".
@@ -55,7 +57,8 @@ std::string fact_line(const StageReport& stage, const std::string& fact) {
 
 nlohmann::ordered_json to_json(const ConversionReport& report) {
   nlohmann::ordered_json out;
-  out["base"] = {{"cached_numbers_per_token", report.base_cached_numbers}};
+  out["base"] = {{"cached_numbers_per_token", report.base_cached_numbers},
+                 {"weight_bytes", report.base_weight_bytes}};
   if (report.base_perplexity > 0) out["base"]["perplexity"] = report.base_perplexity;
   for (const auto& stage : report.stages) {
     nlohmann::ordered_json row;
@@ -64,6 +67,7 @@ nlohmann::ordered_json to_json(const ConversionReport& report) {
     row["variant"] = stage.variant;
     row["exact"] = stage.exact;
     row["cached_numbers_per_token"] = stage.cached_numbers;
+    row["weight_bytes"] = stage.weight_bytes;
     if (stage.from_base.positions > 0) {
       row["max_logit_difference_from_stage_before"] = stage.max_difference;
       row["rounding_tolerance"] = stage.tolerance;
@@ -81,14 +85,16 @@ std::vector<std::vector<LayerFacts>> facts_from_json(const nlohmann::json& json)
   return json.get<std::vector<std::vector<LayerFacts>>>();
 }
 
-nlohmann::ordered_json options_to_json(const VariantConfig& variant) {
-  return std::visit([](const auto& config) { return object_of(config); }, variant);
+nlohmann::ordered_json options_to_json(const ConversionTarget& target) {
+  auto out = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : target_fields(target)) out[name] = value_of(value);
+  return out;
 }
 
 nlohmann::ordered_json steps_to_json(const std::vector<ConversionStep>& steps) {
   auto out = nlohmann::ordered_json::array();
   for (const auto& step : steps)
-    out.push_back({{"to", variant_name(step.to)},
+    out.push_back({{"to", target_name(step.to)},
                    {"layers", layers_text(step.layers)},
                    {"options", options_to_json(step.to)}});
   return out;
@@ -97,23 +103,25 @@ nlohmann::ordered_json steps_to_json(const std::vector<ConversionStep>& steps) {
 std::vector<ConversionStep> steps_from_json(const nlohmann::json& json) {
   std::vector<ConversionStep> steps;
   for (const auto& item : json) {
-    const auto defaults = variant_defaults(item.at("to").get<std::string>());
+    const auto defaults = target_defaults(item.at("to").get<std::string>());
     const auto layers = parse_layers(item.at("layers").get<std::string>());
     ATTNLAB_CHECK(defaults && layers);
-    steps.push_back({with_options(*defaults, parse_yaml(item.at("options").dump(), "options")), *layers});
+    steps.push_back(
+        {target_with_options(*defaults, parse_yaml(item.at("options").dump(), "options")), *layers});
   }
   return steps;
 }
 
 std::string conversion_table(const ConversionReport& report) {
-  std::string text = fmt::format("{:<14} {:<8} {:>10} {:>11} {:>10} {:>9} {:>11} {:>18}\n", "stage", "",
-                                 "max|Δ|", "max|Δ|", "KL", "top-1", "perplexity", "cached numbers");
-  text += fmt::format("{:<14} {:<8} {:>9} {:>10} {:>10} {:>9} {:>11} {:>18}\n", "", "", "to before", "to base",
-                      "to base", "the same", "", "per token");
+  std::string text = fmt::format("{:<14} {:<8} {:>10} {:>11} {:>10} {:>9} {:>11} {:>18} {:>18}\n", "stage", "",
+                                 "max|Δ|", "max|Δ|", "KL", "top-1", "perplexity", "cached numbers", "weights");
+  text += fmt::format("{:<14} {:<8} {:>9} {:>10} {:>10} {:>9} {:>11} {:>18} {:>18}\n", "", "", "to before",
+                      "to base", "to base", "the same", "", "per token", "MB");
   const std::string perplexity =
       report.base_perplexity > 0 ? fmt::format("{:.4f}", report.base_perplexity) : std::string();
-  text += fmt::format("{:<14} {:<8} {:>10} {:>11} {:>10} {:>9} {:>11} {:>18}\n", "base", "", "", "", "", "",
-                      perplexity, fmt::format("{} (100.0 %)", report.base_cached_numbers));
+  text += fmt::format("{:<14} {:<8} {:>10} {:>11} {:>10} {:>9} {:>11} {:>18} {:>18}\n", "base", "", "", "", "",
+                      "", perplexity, fmt::format("{} (100.0 %)", report.base_cached_numbers),
+                      fmt::format("{:.2f} (100.0 %)", report.base_weight_bytes / 1e6));
   for (const auto& stage : report.stages) text += stage_row(stage, report);
   for (const auto& stage : report.stages) {
     std::set<std::string> facts;

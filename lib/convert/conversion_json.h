@@ -11,8 +11,8 @@ nlohmann::ordered_json to_json(const ConversionReport& report);
 // Facts of layers, for going on after a kill.
 nlohmann::json facts_to_json(const std::vector<std::vector<LayerFacts>>& facts);
 std::vector<std::vector<LayerFacts>> facts_from_json(const nlohmann::json& json);
-// The options of a variant, by name.
-nlohmann::ordered_json options_to_json(const VariantConfig& variant);
+// The options of a target, by name.
+nlohmann::ordered_json options_to_json(const ConversionTarget& target);
 // Steps, and back.
 nlohmann::ordered_json steps_to_json(const std::vector<ConversionStep>& steps);
 std::vector<ConversionStep> steps_from_json(const nlohmann::json& json);

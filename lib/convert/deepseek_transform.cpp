@@ -16,7 +16,7 @@ class DeepseekTransform final : public Transform {
       : source_(source),
         base_(source.config),
         plain_(without_qk_norm(base_)),
-        target_(std::get<MlaDeepseek::Config>(step.to)),
+        target_(std::get<MlaDeepseek::Config>(step.variant())),
         layers_(step.layers),
         options_(options) {
     plan();

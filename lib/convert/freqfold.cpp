@@ -64,7 +64,7 @@ int64_t choose_freqfold(const ModelSource& source, const FoldedLayers& folded, c
                  else
                    for (auto& candidate : candidates) candidate.stream.advance(layer, tensors);
                });
-  const OutputHead head(source);
+  const OutputHead head(source.form, source.outer, source.device);
   int64_t best = folded.config.collapse;
   double lowest = 0;
   for (const auto& candidate : candidates) {

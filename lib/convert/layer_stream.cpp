@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 
 #include "core/errors.h"
 
@@ -69,6 +71,13 @@ LayerStream LayerStream::branch(const ModelForm& form) const {
   return other;
 }
 
+LayerStream LayerStream::first_rows(int64_t rows) const {
+  LayerStream other = branch(form_);
+  other.states_.resize(std::min<size_t>(other.states_.size(), 1));
+  for (auto& state : other.states_) state = state.narrow(0, 0, std::min(rows, state.size(0)));
+  return other;
+}
+
 void LayerStream::set_states(std::vector<torch::Tensor> states) {
   ATTNLAB_CHECK(states.size() == states_.size());
   states_ = std::move(states);
@@ -127,14 +136,94 @@ void CalibrationInputs::visit_matrix(const std::string& matrix,
   stream_.run(*module, layer_, Precision::float32, [](size_t, const torch::Tensor&) {});
 }
 
+namespace {
+
+void add_moment(torch::Tensor& moment, const torch::Tensor& input) {
+  const auto x_PX = input.flatten(0, -2).to(torch::kFloat64);
+  if (!moment.defined()) moment = torch::zeros({x_PX.size(1), x_PX.size(1)}, x_PX.options());
+  moment.addmm_(x_PX.t(), x_PX);
+}
+
+bool same_input(const torch::Tensor& a, const torch::Tensor& b) {
+  return a.data_ptr() == b.data_ptr() && a.sizes() == b.sizes();
+}
+
+// "mlp.experts.7.up_proj" → "mlp.experts.*.up_proj".
+std::string kind_of(const std::string& matrix) {
+  std::string kind;
+  for (const char c : matrix) {
+    const bool digit = c >= '0' && c <= '9';
+    if (digit && (kind.ends_with('.') || kind.ends_with('*')))
+      kind = kind.ends_with('*') ? kind : kind + '*';
+    else
+      kind += c;
+  }
+  return kind;
+}
+
+}  // namespace
+
 torch::Tensor CalibrationInputs::input_moment(const std::string& matrix) const {
   torch::Tensor moment;
-  visit_matrix(matrix, [&](const torch::Tensor& x_PX) {
-    const auto x = x_PX.to(torch::kFloat64);
-    if (!moment.defined()) moment = torch::zeros({x.size(1), x.size(1)}, x.options());
-    moment.addmm_(x.t(), x);
-  });
+  visit_matrix(matrix, [&](const torch::Tensor& x_PX) { add_moment(moment, x_PX); });
   return moment;
+}
+
+TensorMap CalibrationInputs::input_moments(const std::vector<std::string>& matrices) const {
+  const torch::NoGradGuard no_grad;
+  const auto module = load_layer(stream_.form(), layer_, tensors_);
+  std::map<const LinearImpl*, std::string> wanted;
+  for (const auto& [name, linear] : linears_of(*module))
+    if (std::find(matrices.begin(), matrices.end(), name) != matrices.end()) wanted[linear.get()] = name;
+  TensorMap moments;
+  std::map<std::string, std::string> shares;  // a matrix → the first one that reads the same
+  // Inputs of one run of a batch, held so that no other can take their place in memory.
+  std::vector<std::pair<std::string, torch::Tensor>> heard;
+  const LinearTap tap([&](const LinearImpl& linear, const torch::Tensor& x) {
+    const auto found = wanted.find(&linear);
+    if (found == wanted.end()) return;
+    for (const auto& [name, input] : heard)
+      if (same_input(input, x)) {
+        shares.emplace(found->second, name);
+        return;
+      }
+    heard.emplace_back(found->second, x);
+    add_moment(moments[found->second], x);
+  });
+  stream_.run(*module, layer_, Precision::float32, [&](size_t, const torch::Tensor&) { heard.clear(); });
+  for (const auto& [name, first] : shares) moments[name] = moments.at(first);
+  return moments;
+}
+
+std::vector<std::vector<std::string>> CalibrationInputs::matrix_groups() const {
+  const torch::NoGradGuard no_grad;
+  const auto module = load_layer(stream_.form(), layer_, tensors_);
+  const auto linears = linears_of(*module);
+  std::vector<std::pair<torch::Tensor, std::vector<std::string>>> kinds;  // by input, in order
+  std::set<std::string> seen;
+  const LinearTap tap([&](const LinearImpl& linear, const torch::Tensor& x) {
+    const auto found =
+        std::find_if(linears.begin(), linears.end(), [&](const auto& l) { return l.second.get() == &linear; });
+    if (found == linears.end() || !seen.insert(kind_of(found->first)).second) return;
+    const auto group =
+        std::find_if(kinds.begin(), kinds.end(), [&](const auto& g) { return same_input(g.first, x); });
+    if (group != kinds.end())
+      group->second.push_back(kind_of(found->first));
+    else
+      kinds.push_back({x, {kind_of(found->first)}});
+  });
+  stream_.first_rows(1).run(*module, layer_, Precision::float32, [](size_t, const torch::Tensor&) {});
+  std::vector<std::vector<std::string>> groups;
+  std::vector<std::string> rest;
+  for (const auto& [input, group] : kinds) {
+    groups.emplace_back();
+    for (const auto& [name, linear] : linears)
+      if (std::find(group.begin(), group.end(), kind_of(name)) != group.end()) groups.back().push_back(name);
+  }
+  for (const auto& [name, linear] : linears)
+    if (!seen.contains(kind_of(name))) rest.push_back(name);
+  if (!rest.empty()) groups.push_back(rest);
+  return groups;
 }
 
 torch::Tensor CalibrationInputs::second_moment(const torch::Tensor& weight, const torch::Tensor& bias) const {

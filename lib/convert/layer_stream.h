@@ -40,6 +40,9 @@ class LayerStream {
   // The same tokens at the same depth, from here on in another form.
   LayerStream branch(const ModelForm& form) const;
 
+  // The first rows of the first batch, to look at how a layer works.
+  LayerStream first_rows(int64_t rows) const;
+
   const ModelForm& form() const { return form_; }
   const std::vector<torch::Tensor>& states() const { return states_; }
   // For going on where another process stopped.
@@ -75,6 +78,13 @@ class CalibrationInputs {
   torch::Tensor second_moment(const torch::Tensor& weight, const torch::Tensor& bias) const;
   // Σ x xᵀ over the inputs of any matrix: [columns, columns] float64.
   torch::Tensor input_moment(const std::string& matrix) const;
+  // The same of several in one run of the layer; those that read one and the same input share the tensor. A
+  // matrix that no token reached (an expert's) is left out.
+  TensorMap input_moments(const std::vector<std::string>& matrices) const;
+  // All matrices that tokens are multiplied by, in the order in which they are, those that read the same input
+  // together; experts of a layer count as one ("mlp.experts.*.up_proj"), and matrices that tokens don't meet as
+  // such come last, apart.
+  std::vector<std::vector<std::string>> matrix_groups() const;
   // Mean over tokens of RMS(y), or of 1 / √(RMS(y)² + eps) with the model's norm_eps.
   double mean_rms(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse) const;
 

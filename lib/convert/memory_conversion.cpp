@@ -12,6 +12,9 @@ class MemoryStore final : public ConversionStore {
   void put(int64_t layer, const TensorMap& tensors) override {
     for (const auto& [name, tensor] : tensors) weights[prefix_of(layer) + name] = tensor.cpu();
   }
+  void put_outer(const TensorMap& tensors) override {
+    for (const auto& [name, tensor] : tensors) weights[name] = tensor;
+  }
   TensorMap weights;
 };
 
@@ -35,7 +38,7 @@ MemoryConversion convert_in_memory(const DecoderConfig& config, const TensorMap&
                      .device = device};
   MemoryStore store;
   for (const auto& [name, tensor] : base)
-    if (!name.starts_with("model.layers.")) source.outer[name] = store.weights[name] = tensor;
+    if (!name.starts_with("model.layers.")) source.outer[name] = tensor;
   transform.prepare(source, data, progress);
   auto report = run_conversion(source, transform, data, store, torch::kFloat32, progress);
   return {.form = transform.stages().back().form,

@@ -13,7 +13,7 @@ class Mha2MlaTransform final : public Transform {
       : source_(source),
         base_(source.config),
         plain_(without_qk_norm(base_)),
-        target_(std::get<Mha2Mla::Config>(step.to)),
+        target_(std::get<Mha2Mla::Config>(step.variant())),
         layers_(step.layers) {
     Mha2Mla::Config selected = target_;
     selected.kv_lora_rank.reset();

@@ -2,11 +2,12 @@
 
 namespace attnlab {
 
-OutputHead::OutputHead(const ModelSource& source) : config_(source.config()) {
-  norm_ = source.outer.at("model.norm.weight").to(source.device, torch::kFloat32);
+OutputHead::OutputHead(const ModelForm& form, const TensorMap& outer, torch::Device device)
+    : config_(form.config), norm_eps_(form.config.norm_eps) {
+  norm_ = outer.at("model.norm.weight").to(device, torch::kFloat32);
   if (traits_of(config_.family).norm_plus_one) norm_ = norm_ + 1;
-  const auto& stored = config_.tie_embeddings ? source.embedding() : source.outer.at("lm_head.weight");
-  matrix_ = stored.to(source.device, torch::kFloat32);
+  const auto& stored = outer.at(config_.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  matrix_ = stored.to(device, torch::kFloat32);
 }
 
 LogitSource OutputHead::source_of(const LayerStream& stream, size_t batch) const {
@@ -14,20 +15,20 @@ LogitSource OutputHead::source_of(const LayerStream& stream, size_t batch) const
     const auto all = torch::linear(hidden, matrix_);
     return config_.final_softcap > 0 ? config_.final_softcap * torch::tanh(all / config_.final_softcap) : all;
   };
-  return {at::rms_norm(stream.states()[batch], norm_.sizes(), norm_, config_.norm_eps), logits};
-}
-
-Equivalence OutputHead::compare(const LayerStream& before, const LayerStream& after,
-                                const TokenBatches& ids) const {
-  const torch::NoGradGuard no_grad;
-  EquivalenceSums sums(matrix_.device());
-  for (size_t i = 0; i < ids.ids_BT.size(); ++i)
-    add_logits(source_of(before, i), source_of(after, i), ids.ids_BT[i].to(matrix_.device()), sums);
-  return sums.result();
+  return {at::rms_norm(stream.states()[batch], norm_.sizes(), norm_, norm_eps_), logits};
 }
 
 double OutputHead::perplexity(const LayerStream& stream, const TokenBatches& ids) const {
-  return compare(stream, stream, ids).perplexity_after;
+  return compare({*this, stream}, {*this, stream}, ids).perplexity_after;
+}
+
+Equivalence compare(const HeadedStream& before, const HeadedStream& after, const TokenBatches& ids) {
+  const torch::NoGradGuard no_grad;
+  EquivalenceSums sums(before.head.device());
+  for (size_t i = 0; i < ids.ids_BT.size(); ++i)
+    add_logits(before.head.source_of(before.stream, i), after.head.source_of(after.stream, i),
+               ids.ids_BT[i].to(before.head.device()), sums);
+  return sums.result();
 }
 
 }  // namespace attnlab

@@ -35,7 +35,7 @@ void require_convertible(const ModelForm& source, const ConversionStep& step, co
                               .expected = "all layers: norms of query and key heads are folded in everywhere"});
   const DecoderConfig judged = folds ? without_qk_norm(source.config) : source.config;
   for (const int64_t layer : step.layers)
-    if (const auto problem = variant_problem(judged.attention_shape(layer), step.to))
+    if (const auto problem = variant_problem(judged.attention_shape(layer), step.variant()))
       throw InputError(*problem);
 }
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "attention/variants.h"
+#include "convert/conversion_target.h"
 #include "convert/layer_stream.h"
 #include "model/model_form.h"
 
@@ -22,12 +22,24 @@ struct LayerTask {
   const TensorMap& base;                           // as in the checkpoint
   const TensorMap& before;                         // as the stage before left it
   const CalibrationInputs* calibration = nullptr;  // of the model after the stage before; null: not calibrated
+  // The same text where the layers before have gone through this stage; null unless the stage asks for it.
+  const LayerStream* result = nullptr;
+  // What the stage keeps from layer to layer, by name: written with the states, and there again after a kill.
+  TensorMap* carried = nullptr;
 };
 
 // Numbers that a stage tells of a layer: "rope_energy", "kv_energy_kept", …
 using LayerFacts = std::map<std::string, double>;
 // All tensors of the layer after the stage. Stages of a layer come in order, and layers do.
 using LayerConversion = std::function<TensorMap(const LayerTask&, LayerFacts&)>;
+
+// What a stage does to the tensors around the layers, by the decoder's names.
+struct OuterConversion {
+  // Before the first layer: leaves in `carried` what the embedded calibration text says.
+  std::function<void(const TensorMap& outer, const TokenBatches& calibration, TensorMap& carried)> begin;
+  // All of them after the stage. Asked twice: for the embedding before the layers, and once they are done.
+  std::function<TensorMap(const TensorMap& outer, const TensorMap& carried)> convert;
+};
 
 struct Stage {
   std::string name;
@@ -36,6 +48,8 @@ struct Stage {
   bool exact = false;       // it computes what it did before the stage, up to rounding
   bool calibrated = false;  // it looks at calibration text
   LayerConversion convert;
+  bool sees_result = false;    // … as its own work on the layers before leaves it (LayerTask::result)
+  OuterConversion outer = {};  // empty: they stay
 };
 
 // The mixer alone, its tensors named as its parameters are ("q_proj.weight").
@@ -71,10 +85,12 @@ struct ConversionData {
 // Hears how far it is: "choosing freqfold", layer of layers. May throw to end the work.
 using ConversionProgress = std::function<void(const std::string& what, int64_t done, int64_t of)>;
 
-// A variant for some layers.
+// A target for some layers.
 struct ConversionStep {
-  VariantConfig to;
+  ConversionTarget to;
   std::vector<int64_t> layers;
+
+  const VariantConfig& variant() const { return std::get<VariantConfig>(to); }
 };
 
 class Transform {
@@ -114,6 +130,8 @@ std::unique_ptr<Transform> make_transform(const DecoderConfig& base, const Varia
 
 // The names of variants that a GQA base is converted to, in the variant table's order.
 std::vector<std::string> transform_names();
+// Those, and what changes matrices of any form.
+std::vector<std::string> target_names();
 
 // The layers of a form, 0 to n - 1.
 std::vector<int64_t> all_layers(const DecoderConfig& config);

@@ -4,6 +4,7 @@
 
 #include "convert/care_transform.h"
 #include "convert/deepseek_transform.h"
+#include "convert/gptq_transform.h"
 #include "convert/layer_tensors.h"
 #include "convert/mha2mla_transform.h"
 #include "convert/transform.h"
@@ -24,17 +25,20 @@ void check_step(const ModelForm& source, const ConversionStep& step) {
       throw InputError(BadInput{.key = "layers",
                                 .found = fmt::format("layer {}", layer),
                                 .expected = fmt::format("0 to {}", source.config.n_layers - 1)});
+    if (!std::holds_alternative<VariantConfig>(step.to)) continue;
     if (variant_made_by(source.of(layer)) != MadeBy::base)
       throw InputError(BadInput{.key = "variant",
                                 .found = fmt::format("{} in layer {}", variant_name(source.of(layer)), layer),
-                                .expected = fmt::format("gqa, which {} is made from", variant_name(step.to))});
+                                .expected = fmt::format("gqa, which {} is made from", target_name(step.to))});
   }
 }
 
 std::unique_ptr<Transform> make_step(const ModelForm& source, const ConversionStep& step,
                                      const TransformOptions& options) {
   check_step(source, step);
-  switch (variant_made_by(step.to)) {
+  if (const auto* gptq = std::get_if<GptqOptions>(&step.to)) return make_gptq_transform(source, step, *gptq);
+  if (const auto* rtn = std::get_if<RtnOptions>(&step.to)) return make_rtn_transform(source, step, *rtn);
+  switch (variant_made_by(step.variant())) {
     case MadeBy::weights:
       return make_weights_transform(source, step, options);
     case MadeBy::deepseek:
@@ -48,7 +52,7 @@ std::unique_ptr<Transform> make_step(const ModelForm& source, const ConversionSt
       break;
   }
   throw InputError(BadInput{.key = "variant",
-                            .found = "'" + variant_name(step.to) + "'",
+                            .found = "'" + target_name(step.to) + "'",
                             .expected = "one of " + join(transform_names())});
 }
 
@@ -114,6 +118,12 @@ std::vector<std::string> transform_names() {
   for (const auto& name : variant_names())
     if (const MadeBy by = variant_made_by(*variant_defaults(name)); by != MadeBy::nothing && by != MadeBy::base)
       names.push_back(name);
+  return names;
+}
+
+std::vector<std::string> target_names() {
+  auto names = transform_names();
+  for (auto& name : matrix_target_names()) names.push_back(std::move(name));
   return names;
 }
 

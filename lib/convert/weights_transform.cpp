@@ -12,7 +12,7 @@ class WeightsTransform final : public Transform {
  public:
   WeightsTransform(const ModelForm& source, const ConversionStep& step) : step_(step) {
     const DecoderConfig config = source.config;
-    const VariantConfig to = step.to;
+    const VariantConfig to = step.variant();
     stages_.push_back({.name = variant_name(to),
                        .does = "weights rewritten",
                        .form = with_layers(source, step.layers, to),
@@ -35,7 +35,7 @@ class WeightsTransform final : public Transform {
 std::unique_ptr<Transform> make_weights_transform(const ModelForm& source, const ConversionStep& step,
                                                   const TransformOptions&) {
   for (const int64_t layer : step.layers)
-    if (const auto problem = variant_problem(source.config.attention_shape(layer), step.to))
+    if (const auto problem = variant_problem(source.config.attention_shape(layer), step.variant()))
       throw InputError(*problem);
   return std::make_unique<WeightsTransform>(source, step);
 }

@@ -155,7 +155,7 @@ int64_t chosen_freqfold(const MeasuredBase& base, const ConversionProgress& prog
   const auto transform = make_planned(base.source.config(), {.form = "mla_deepseek"});
   const torch::NoGradGuard no_grad;
   transform->prepare(base.source, base.data, progress);
-  return freqfold_of(std::get<MlaDeepseek::Config>(transform->settled().front().to));
+  return freqfold_of(std::get<MlaDeepseek::Config>(transform->settled().front().variant()));
 }
 
 std::vector<ConversionRow> conversion_rows(const MeasuredBase& base, const PlannedConversion& planned,
@@ -172,7 +172,8 @@ std::vector<ConversionRow> conversion_rows(const MeasuredBase& base, const Plann
     const auto& kept = planned.stages;
     const StageReport& stage = report.stages[i];
     if (!kept.empty() && std::find(kept.begin(), kept.end(), stage.name) == kept.end()) continue;
-    rows.push_back(row_of(base, planned, transform->settled().front().to, transform->stages()[i].form, stage));
+    rows.push_back(
+        row_of(base, planned, transform->settled().front().variant(), transform->stages()[i].form, stage));
     rows.back().cached_base = report.base_cached_numbers;
   }
   return rows;

@@ -83,6 +83,17 @@ int64_t cached_numbers_per_token(const ModelForm& form) {
   return total;
 }
 
+double weight_bytes(const ModelForm& form, int64_t element_bytes) {
+  const ShapesOnly no_memory;
+  double bytes = 0;
+  for (const auto& parameter : Decoder(form).named_parameters()) {
+    const auto& name = parameter.key();
+    const int64_t each = is_packed_integer(name) ? 4 : is_packed_part(name) ? 2 : element_bytes;
+    bytes += static_cast<double>(parameter.value().numel() * each);
+  }
+  return bytes;
+}
+
 namespace {
 
 int64_t turning_width(const ModelForm& form, int64_t layer) {

@@ -72,6 +72,9 @@ std::vector<std::pair<std::string, std::shared_ptr<LinearImpl>>> linears_of(cons
 std::shared_ptr<DecoderLayer> make_layer(const ModelForm& form, int64_t layer);
 // Numbers that all layers of a form together keep per token while generating.
 int64_t cached_numbers_per_token(const ModelForm& form);
+// Bytes of all its tensors, numbers of matrices and norms taking `element_bytes` each; packed ones what they
+// take.
+double weight_bytes(const ModelForm& form, int64_t element_bytes);
 // How a layer of a form turns.
 Rotary layer_rotary(const ModelForm& form, int64_t layer);
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/errors.h"
@@ -21,6 +22,7 @@ struct GridOptions {
 
 // Options of GPTQ (arXiv 2210.17323), as convert_model takes them.
 struct GptqOptions {
+  static constexpr std::string_view kName = "gptq";
   int64_t bits = 4;
   int64_t group_size = 128;
   bool sym = true;
@@ -53,6 +55,7 @@ struct GptqOptions {
 
 // Options of round to nearest.
 struct RtnOptions {
+  static constexpr std::string_view kName = "rtn";
   int64_t bits = 4;
   int64_t group_size = 128;
   bool sym = true;

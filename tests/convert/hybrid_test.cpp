@@ -58,8 +58,8 @@ TEST_CASE("settings that take a look are settled for a step's own layers, and re
                                           {Care::Config{.rank = 5}, {1, 2}}};
   CHECK(make_transform(native_form(config), steps)->has_open_settings());
   const auto done = convert_steps(config, weights, steps);
-  CHECK(std::get<MlaDeepseek::Config>(done.settled[0].to).freqfold != "auto");
-  const auto& ranks = std::get<Care::Config>(done.settled[1].to).layers;
+  CHECK(std::get<MlaDeepseek::Config>(done.settled[0].variant()).freqfold != "auto");
+  const auto& ranks = std::get<Care::Config>(done.settled[1].variant()).layers;
   REQUIRE(ranks.keys.size() == 3);
   CHECK(ranks.keys[1] + ranks.keys[2] + ranks.values[1] + ranks.values[2] == 2 * 2 * 5);
   const auto again = steps_from_json(nlohmann::json::parse(steps_to_json(done.settled).dump()));

@@ -36,7 +36,7 @@ TEST_CASE("mha2mla: rotary is given up in one stage, numbers in the next") {
   CHECK(full.report.stages[1].exact);
   // Decoding with the cache gives what the whole sequence gives; the form loads by its settled options.
   const auto ids = random_ids(1, 9, config.vocab_size);
-  CHECK(logits_of({config, done.settled.front().to}, done.weights, ids).isfinite().all().item<bool>());
+  CHECK(logits_of({config, done.settled.front().variant()}, done.weights, ids).isfinite().all().item<bool>());
 }
 
 // Keys and queries of the first layer in plain loops; the products' sums in descending order.

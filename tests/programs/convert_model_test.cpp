@@ -113,11 +113,13 @@ TEST_CASE("convert_model: freqfold auto takes a value with which it can be repea
   CHECK(read_file(first / "model.safetensors") == read_file(second / "model.safetensors"));
 }
 
-TEST_CASE("convert_model: a conversion that was killed goes on and gives the same bytes") {
+// Kills a conversion behind its first layer, and lets it go on.
+void check_killed(const std::string& to) {
+  INFO(to);
   const TemporaryFolder folder;
   const std::string text = story(folder.path(), 800);
   const auto whole = folder.path() / "whole", killed = folder.path() / "killed";
-  const std::string options = "--to mla_deepseek --set freqfold=2 --set kv_lora_rank=48 --calibration " + text;
+  const std::string options = to + " --calibration " + text;
   REQUIRE(run_program(convert_command(whole, options)).code == 0);
   const std::string program = bin_dir().string() + "/" + convert_command(killed, options);
   std::system(
@@ -155,6 +157,48 @@ TEST_CASE("convert_model: ranks follow from a part of the cache, and what an exp
                 "--set: cache: found");
   check_refused(convert_command(folder.path() / "no", "--to mla_orthogonal --set cache=2"),
                 "--set cache=2: cache: found '2'");
+}
+
+TEST_CASE("convert_model: a conversion that was killed goes on and gives the same bytes") {
+  check_killed("--to mla_deepseek --set freqfold=2 --set kv_lora_rank=48");
+  check_killed("--to gptq --set bits=3 --set group_size=64 --set act_order=true --set sym=false --tokens 8192");
+}
+
+TEST_CASE(
+    "convert_model: quantised weights load packed, behind a converted attention, too, and are refused as a "
+    "base") {
+  const TemporaryFolder folder;
+  const std::string text = story(folder.path(), 800);
+  const auto plain = folder.path() / "plain", latent = folder.path() / "latent";
+  const std::string rest = " --tokens 8192 --calibration " + text;
+  REQUIRE(run_program(convert_command(plain, "--to gptq --set bits=8 --set group_size=64" + rest)).code == 0);
+  const auto config = json::parse(read_file(plain / "config.json"));
+  CHECK(config.at("model_type") == "llama");
+  CHECK(config.at("quantization_config").at("bits") == 8);
+  CHECK(json::parse(read_file(plain / "quantize_config.json")) == config.at("quantization_config"));
+  const auto report = json::parse(read_file(plain / "conversion.json"));
+  const auto stage = stage_of(report, "gptq");
+  CHECK(stage.at("layers").at(5).at("mlp.down_proj of rounding") < 1);
+  CHECK(stage.at("weight_bytes") < report.at("base").at("weight_bytes"));
+  // 8 bits move logits little; that they do is no accident of the file.
+  const double moved = distance(logits_of(plain.string(), folder.path()), logits_of(base(), folder.path()));
+  CHECK(moved < 1);
+  CHECK(moved > 1e-4);
+  REQUIRE(run_program(convert_command(latent,
+                                      "--to mla_deepseek --set kv_lora_rank=64 --set freqfold=2 --then "
+                                      "'gptq bits=8 group_size=-1'" +
+                                          rest))
+              .code == 0);
+  CHECK(json::parse(read_file(latent / "config.json")).at("model_type") == "attnlab");
+  CHECK(logits_of(latent.string(), folder.path()).size() == 40 * 1024);
+  const auto again = folder.path() / "again";
+  check_refused(
+      fmt::format("convert_model --model {} --to mla_identity --out {}", plain.string(), again.string()),
+      "found weights of 8 bits, expected whole weights: convert first, quantise last");
+  check_refused(convert_command(again, "--to gptq --set group_size=100" + rest), "group_size: found 100");
+  check_refused(convert_command(again, "--to gptq --set group_size=64"), "--calibration: found nothing");
+  check_refused(convert_command(again, "--to gptq --set group_size=64 --tokens 256 --calibration " + text),
+                "expected at least 512: as many directions are estimated");
 }
 
 TEST_CASE("convert_model: what can't be done is said before any work") {

@@ -47,7 +47,7 @@ std::vector<ConversionStep> steps_to(const ModelForm& form) {
 
 ModelForm form_after(const DecoderConfig& base, const std::vector<ConversionStep>& steps) {
   ModelForm form = native_form(base);
-  for (const auto& step : steps) form = with_layers(std::move(form), step.layers, step.to);
+  for (const auto& step : steps) form = with_layers(std::move(form), step.layers, step.variant());
   return form;
 }
 
