@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "cache_option.h"
 #include "checkpoint/dtypes.h"
 #include "measure/bench_device.h"
 #include "measure/decode_rows.h"
@@ -16,10 +17,14 @@ namespace {
 using namespace attnlab;
 
 struct Options {
-  std::string form, shape, out, dtype = "bfloat16", device = "auto";
+  std::string form, shape, out, cache, dtype = "bfloat16", device = "auto";
   std::vector<int64_t> contexts, batches;
   int64_t steps = 20, kv_lora_rank = 512, qk_rope_head_dim = 64;
   bool no_graph = false;
+  CacheConfig kept;  // what `cache` says
+
+  // What a row calls the form.
+  std::string title() const { return cache.empty() ? form : form + " " + cache; }
 };
 
 // Bytes per millisecond, read and written, of a copy that no cache holds.
@@ -36,7 +41,9 @@ double copy_bandwidth(torch::Device device) {
 void measure(Decoder& decoder, const Options& o, DecodeRow& row) {
   const torch::Device device = decoder.device();
   restart_peak(device);
-  const auto once = std::make_shared<DecodeStep>(decoder, row.batch, row.context);
+  constexpr int64_t unmeasured = 16;  // before the measured ones, a graph's trials among them
+  const auto once = std::make_shared<DecodeStep>(decoder, row.batch, row.context, make_cache_plan(o.kept),
+                                                 o.steps + unmeasured);
   const auto step = repeatable_step([once] { (*once)(); }, device, !o.no_graph);
   times_of(device, 3, step);
   const auto times = times_of(device, o.steps, step);
@@ -51,7 +58,7 @@ void measure(Decoder& decoder, const Options& o, DecodeRow& row) {
 DecodeRow row_of(Decoder& decoder, int64_t B, int64_t context, const Options& o, double bytes_per_ms,
                  std::string& why) {
   constexpr double none = std::numeric_limits<double>::quiet_NaN();
-  const double bytes = decode_bytes(decoder, B, context), total = device_memory(decoder.device()).total;
+  const double bytes = decode_bytes(decoder, B, context, o.kept), total = device_memory(decoder.device()).total;
   DecodeRow row{.context = context,
                 .batch = B,
                 .ms = none,
@@ -60,7 +67,7 @@ DecodeRow row_of(Decoder& decoder, int64_t B, int64_t context, const Options& o,
                 .gigabytes = bytes / 1e9,
                 .floor_ms = bytes / bytes_per_ms,
                 .peak_gigabytes = none,
-                .form = o.form,
+                .form = o.title(),
                 .shape = o.shape,
                 .dtype = o.dtype,
                 .device = device_title(decoder.device())};
@@ -90,13 +97,16 @@ void bench(Options o, int argc, char** argv) {
                       .expected = "an even number"});
   const auto dtype = parse_dtype(o.dtype);
   const auto device = parse_device(o.device);
+  o.kept = read_cache_option(o.cache);
+  note_idle_cache_keys(o.kept);
+  const auto form =
+      decode_form(shape, o.form, {.kv_lora_rank = o.kv_lora_rank, .qk_rope_head_dim = o.qk_rope_head_dim});
+  require_cache_for(form, o.kept);
 
   if (!o.out.empty()) require_measured_name(o.out);
   DecodeFile kept(o.out, measured_facts(argc, argv, device));
   const double bytes_per_ms = copy_bandwidth(device);
-  const auto decoder = random_decoder(
-      decode_form(shape, o.form, {.kv_lora_rank = o.kv_lora_rank, .qk_rope_head_dim = o.qk_rope_head_dim}),
-      dtype, device);
+  const auto decoder = random_decoder(form, dtype, device);
   fmt::print("{}, torch {}, {}; a copy moves {:.1f} GB/s\n\n", device_title(device), TORCH_VERSION,
              dtype_name(dtype), bytes_per_ms / 1e6);
   fmt::print("{}", decode_table_head());
@@ -121,7 +131,8 @@ int main(int argc, char** argv) {
            "Times one step of generation (embedding, layers, logits, greedy choice) at a fixed context, with\n"
            "random weights and caches full of random numbers, on a GPU as a CUDA graph.\n"
            "GB/step = (weights, of the embedding only the rows that are looked up + batch · (context + 1) ·\n"
-           "cached numbers per token) · bytes per number. The floor is that over the bandwidth of a large\n"
+           "cached numbers per token) · bytes per number; with --cache, what the policy keeps. The floor is "
+           "that over the bandwidth of a large\n"
            "copy in this run, bytes read and written counted.",
        .example = "bench_decode --form mla_absorbed --shape small --context 128 --context 256 --batch 2"});
   program
@@ -137,6 +148,7 @@ int main(int argc, char** argv) {
               std::string("keep the rows, too, in NAME") + measurements_ending +
                   "; a file that is there keeps its other rows")
       .flag("no-graph", o.no_graph, "launch each kernel of a step");
+  add_cache_option(program, o.cache);
   add_compute_options(program, o.dtype, o.device);
   return program.run(argc, argv, [&] { bench(o, argc, argv); });
 }

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "cache_option.h"
 #include "checkpoint/end_ids.h"
+#include "config/document.h"
 #include "core/files.h"
 #include "eval/task_files.h"
 #include "experiment/inputs/provenance.h"
@@ -34,6 +36,7 @@ void require_valid(const EvalOptions& o) {
   require_range("--max-new-tokens", o.max_new_tokens, 0);
   require_range("--batch", o.batch, 1);
   require_range("--workers", o.workers, 0, 1024);
+  read_cache_option(o.cache);
   const auto refuse = [](const char* option, double found, const char* expected) {
     throw InputError(BadInput{.file = option, .found = fmt::format("{}", found), .expected = expected});
   };
@@ -97,6 +100,9 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
   const auto device = parse_device(o.device);
   const std::string folder = model_folder(o);
   const auto checkpoint = Checkpoint::open(folder);
+  const CacheConfig cache = read_cache_option(o.cache);
+  note_idle_cache_keys(cache);
+  require_cache_for(read_checkpoint_form(checkpoint), cache);
   const auto tokenizer_file = Tokenizer::file_of(o.tokenizer.empty() ? folder : o.tokenizer);
   tokenizer_ = Tokenizer::load(tokenizer_file);
   print_notes(tokenizer_->notes());
@@ -124,6 +130,7 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
                            .prefix_id = bos.value_or(tokenizer_->bos_id().value_or(stops.front())),
                            .eos_id = stops.front(),
                            .stop_ids = stops,
+                           .cache = make_cache_plan(cache),
                            .batch_rows = o.batch});
   auto facts = machine_facts(device);
   facts.emplace_back("model", folder);
@@ -131,9 +138,11 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
   facts.emplace_back("weights_sha256", weights);
   facts.emplace_back("tokenizer_sha256", tokens);
   facts.emplace_back("dtype", o.dtype);
+  for (auto& [key, value] : flatten(cache, "cache.")) facts.emplace_back(key, value);
   evaluation.provenance = facts;
   evaluation.identity = fmt::format("{} {} {} {} {}", weights, tokens, o.dtype, bos.value_or(-1),
                                     device.is_cuda() ? "cuda" : "cpu");
+  if (!o.cache.empty()) evaluation.identity += " " + to_yaml(flatten(cache));
 }
 
 }  // namespace attnlab

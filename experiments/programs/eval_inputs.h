@@ -10,7 +10,7 @@
 namespace attnlab {
 
 struct EvalOptions {
-  std::string model, run, tokenizer, tasks, data, out, dtype = "float32", device = "auto";
+  std::string model, run, tokenizer, tasks, data, out, cache, dtype = "float32", device = "auto";
   std::vector<std::string> protocols;
   std::vector<int64_t> k;
   int64_t limit = 0, shots = -1, samples = 1, seed = 0, max_new_tokens = 0, batch = 32, workers = 0;

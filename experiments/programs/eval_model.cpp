@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "cache_option.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "eval_inputs.h"
@@ -89,6 +90,7 @@ int main(int argc, char** argv) {
       .flag("dry-run", o.dry_run, "print the tasks and the smallest difference that they can show, ask nothing")
       .option("tokenizer", o.tokenizer, "PATH", "tokenizer file or folder (default: the model's)")
       .option("out", o.out, "FILE", "HDF5 file to write (required)");
+  add_cache_option(program, o.cache);
   add_compute_options(program, o.dtype, o.device);
   return program.run(argc, argv, [&] { evaluate(o); });
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "cache_option.h"
 #include "checkpoint/end_ids.h"
 #include "core/files.h"
 #include "core/interrupt.h"
@@ -22,7 +23,7 @@ using namespace attnlab;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-  std::string model, tokenizer, prompt, prompt_file, chat, system, dtype = "float32", device = "auto";
+  std::string model, tokenizer, prompt, prompt_file, chat, system, cache, dtype = "float32", device = "auto";
   std::vector<std::string> stops;
   int64_t max_new_tokens = 128, top_k = 0, seed = 0, prefill_chunk = 512;
   double temperature = 0, top_p = 1;
@@ -114,7 +115,10 @@ void print_times(int64_t prompt_tokens, double prefill_s, int64_t produced, doub
 void generate_text(const Options& o) {
   require_valid(o);
   const auto device = parse_device(o.device);
+  const CacheConfig cache = read_cache_option(o.cache);
+  note_idle_cache_keys(cache);
   const auto checkpoint = Checkpoint::open(o.model);
+  require_cache_for(read_checkpoint_form(checkpoint), cache);
   const auto tokenizer = Tokenizer::load(o.tokenizer.empty() ? o.model : o.tokenizer);
   const auto prompt = encode_prompt(o, tokenizer, o.prompt_file.empty() ? o.prompt : prompt_of(o.prompt_file));
   const auto decoder = load_decoder(checkpoint, parse_dtype(o.dtype), device);
@@ -144,6 +148,7 @@ void generate_text(const Options& o) {
             .sampling = {.temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p},
             .seed = static_cast<uint64_t>(o.seed),
             .prefill_chunk = o.prefill_chunk,
+            .cache = make_cache_plan(cache),
             .on_token = hear});
   fmt::print("{}\n", stream.rest());
   const double all_s = seconds_since(start);
@@ -179,6 +184,7 @@ int main(int argc, char** argv) {
       .flag("only-new", o.only_new, "print the continuation without the prompt (with --chat it is so anyway)")
       .option("tokenizer", o.tokenizer, "PATH", "tokenizer file or folder (default: the model's)")
       .option("prefill-chunk", o.prefill_chunk, "N", "tokens of the prompt that are computed at a time");
+  add_cache_option(program, o.cache);
   add_compute_options(program, o.dtype, o.device);
   return program.run(argc, argv, [&] { generate_text(o); });
 }

@@ -55,35 +55,55 @@ std::shared_ptr<Decoder> random_decoder(const ModelForm& form, torch::ScalarType
   return decoder;
 }
 
-double decode_bytes(const Decoder& decoder, int64_t B, int64_t context) {
+double decode_bytes(const Decoder& decoder, int64_t B, int64_t context, const CacheConfig& cache) {
   const DecoderConfig& config = decoder.config();
   int64_t numbers = 0;
   for (const auto& parameter : decoder.parameters()) numbers += parameter.numel();
   if (!config.tie_embeddings) numbers -= config.vocab_size * config.d_model;
-  numbers += B * config.d_model + B * (context + 1) * decoder.cached_numbers_per_token();
-  return static_cast<double>(numbers) * static_cast<double>(decoder.output_weight().element_size());
+  numbers += B * config.d_model;
+  const int64_t bytes = decoder.output_weight().element_size();
+  return static_cast<double>(numbers) * static_cast<double>(bytes) +
+         static_cast<double>(B) * decoder.state_bytes(cache, context + 1, bytes);
 }
 
-DecodeStep::DecodeStep(Decoder& decoder, int64_t B, int64_t context)
-    : decoder_(decoder), context_(context), states_(decoder.make_states(B, context + 1)) {
+DecodeStep::DecodeStep(Decoder& decoder, int64_t B, int64_t context, const CachePlan& plan, int64_t most_calls)
+    : decoder_(decoder), context_(context), goes_on_(!plan.keeps_all()) {
   const torch::NoGradGuard no_grad;
+  const int64_t columns = context + (goes_on_ ? most_calls : 1);
+  states_ = decoder.make_states(B, columns, plan);
   const auto options = torch::dtype(torch::kInt64).device(decoder.device());
-  rotary_ = decoder.rotary_at(torch::arange(context + 1, options).unsqueeze(0),
-                              torch::full({1}, context + 1, options));
+  rotary_ = decoder.rotary_at(torch::arange(columns, options).unsqueeze(0), torch::full({1}, columns, options));
   tokens_B1_ = torch::zeros({B, 1}, options);
-  for (size_t i = 0; i < states_.size(); ++i) {
-    const auto layout = decoder.layers()[i]->mixer()->state_layout();
-    for (size_t slot = 0; slot < layout.size(); ++slot)
-      states_[i].remember(slot,
-                          torch::randn({B, context, layout[slot].width}, decoder.output_weight().options()));
+  for (size_t i = 0; i < states_.size(); ++i) fill(states_[i], *decoder.layers()[i]->mixer(), B);
+}
+
+// With random numbers; a policy that judges by attention is told that every token had the same.
+void DecodeStep::fill(LayerState& state, const Mixer& mixer, int64_t B) const {
+  const auto numbers = decoder_.output_weight().options();
+  const Sequence sequence({.T = context_, .device = decoder_.device()});
+  state.begin(sequence);
+  for (size_t slot = 0; slot < state.layout().size(); ++slot) {
+    const StateSlot& of = state.layout()[slot];
+    state.remember(slot, torch::randn({B, of.heads, context_, of.width / of.heads}, numbers));
   }
+  const int64_t N = mixer.shape().n_heads, S = context_;
+  if (state.wants_attention())
+    state.look({.B = B, .N = N, .T = 1, .S = S, .weights = [=](int64_t, int64_t) {
+                  return torch::full({B, N, 1, S}, 1 / static_cast<double>(S), numbers.dtype(torch::kFloat32));
+                }});
+  state.settle(sequence);
 }
 
 void DecodeStep::operator()() {
   const torch::NoGradGuard no_grad;
-  for (auto& state : states_) state.rewind(context_);
+  const int64_t begin = context_ + (goes_on_ ? calls_++ : 0);
+  if (!goes_on_)
+    for (auto& state : states_) state.rewind(context_);
+  std::vector<RotaryTables> rotary;
+  for (const auto& [cos, sin] : rotary_)
+    rotary.push_back({cos.narrow(1, 0, begin + 1), sin.narrow(1, 0, begin + 1)});
   const auto hidden_B1D =
-      decoder_.hidden(tokens_B1_, {.sequence = {.begin = context_, .rotary = rotary_}, .states = &states_});
+      decoder_.hidden(tokens_B1_, {.sequence = {.begin = begin, .rotary = rotary}, .states = &states_});
   tokens_B1_.copy_(decoder_.logits(hidden_B1D).argmax(-1));
 }
 

@@ -34,21 +34,27 @@ std::shared_ptr<Decoder> random_decoder(const ModelForm& form, torch::ScalarType
 
 // Bytes that a step cannot do without: each weight once (of the embedding B rows, unless it is the output
 // matrix too) and the caches of B sequences with `context` tokens and the new one.
-double decode_bytes(const Decoder& decoder, int64_t B, int64_t context);
+double decode_bytes(const Decoder& decoder, int64_t B, int64_t context, const CacheConfig& cache = {});
 
 // One token for each of B sequences behind caches of `context` random tokens: embedding, layers, logits,
-// argmax. Each call stands at the same place and takes the token that the last one gave.
+// argmax. Each call takes the token that the last one gave. It stands at the same place, but where a policy
+// drops tokens: these do not come back, so that it stands behind the call before, of `most_calls` calls at
+// most.
 class DecodeStep {
  public:
-  DecodeStep(Decoder& decoder, int64_t B, int64_t context);
+  DecodeStep(Decoder& decoder, int64_t B, int64_t context, const CachePlan& plan = {}, int64_t most_calls = 1);
   void operator()();
 
  private:
+  void fill(LayerState& state, const Mixer& mixer, int64_t B) const;
+
   Decoder& decoder_;
   int64_t context_;
+  bool goes_on_;  // behind the call before
   std::vector<LayerState> states_;
   std::vector<RotaryTables> rotary_;
   torch::Tensor tokens_B1_;
+  int64_t calls_ = 0;
 };
 
 }  // namespace attnlab

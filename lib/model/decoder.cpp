@@ -96,6 +96,31 @@ double weight_bytes(const ModelForm& form, int64_t element_bytes) {
 
 namespace {
 
+std::optional<BadInput> layers_problem(const CachePlan& plan, int64_t layers,
+                                       const std::function<StateLayout(int64_t)>& layout_of) {
+  if (const auto given = std::ssize(plan.layer_policies); given > 0 && given != layers)
+    return BadInput{.key = "layer_budgets or layer_shares",
+                    .found = fmt::format("{} numbers", given),
+                    .expected = fmt::format("one for each of the {} layers", layers)};
+  for (int64_t i = 0; i < layers; ++i) {
+    const StateLayout layout = layout_of(i);
+    if (auto problem = policy_problem(*plan.policy_of(static_cast<size_t>(i)), layout)) return problem;
+    if (auto problem = storage_problem(*plan.storage, layout)) return problem;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<BadInput> cache_problem(const ModelForm& form, const CachePlan& plan) {
+  const ShapesOnly no_memory;
+  return layers_problem(plan, form.config.n_layers, [&](int64_t i) {
+    return make_mixer(form.config.attention_shape(i), form.of(i))->state_layout();
+  });
+}
+
+namespace {
+
 int64_t turning_width(const ModelForm& form, int64_t layer) {
   return variant_turning_dim(form.config.attention_shape(layer), form.of(layer), form.config.turning_dim());
 }
@@ -209,23 +234,18 @@ std::vector<LayerState> Decoder::make_states(int64_t B, int64_t capacity, const 
   auto options = embedding_.options().requires_grad(false);
   if (at::autocast::is_autocast_enabled(device().type()))
     options = options.dtype(at::autocast::get_autocast_dtype(device().type()));
-  if (const size_t given = plan.layer_policies.size(); given > 0 && given != layers_.size())
-    throw InputError(BadInput{.key = "eval.cache.layer_budgets or layer_shares",
-                              .found = fmt::format("{} numbers", given),
-                              .expected = fmt::format("one for each of the {} layers", layers_.size())});
+  const auto layout_of = [&](int64_t i) { return layers_[static_cast<size_t>(i)]->mixer()->state_layout(); };
+  if (auto problem = layers_problem(plan, std::ssize(layers_), layout_of)) {
+    problem->key = "eval.cache." + problem->key;
+    throw InputError(*problem);
+  }
   std::vector<LayerState> states;
   for (const auto& layer : layers_) {
-    const auto layout = layer->mixer()->state_layout();
     CachePlan of_layer = plan;
     of_layer.policy = plan.policy_of(states.size());
-    auto problem = policy_problem(*of_layer.policy, layout);
-    if (!problem) problem = storage_problem(*plan.storage, layout);
-    if (problem) {
-      problem->key = "eval.cache." + problem->key;
-      throw InputError(*problem);
-    }
     const AttentionShape& shape = layer->mixer()->shape();
-    states.emplace_back(layout, B, capacity, options, shape.window, of_layer, shape.n_heads);
+    states.emplace_back(layer->mixer()->state_layout(), B, capacity, options, shape.window, of_layer,
+                        shape.n_heads);
   }
   return states;
 }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "attention/linear.h"
@@ -75,6 +76,8 @@ int64_t cached_numbers_per_token(const ModelForm& form);
 // Bytes of all its tensors, numbers of matrices and norms taking `element_bytes` each; packed ones what they
 // take.
 double weight_bytes(const ModelForm& form, int64_t element_bytes);
+// Why the form's layers can't keep their caches so, if so; the key is one of eval.cache.
+std::optional<BadInput> cache_problem(const ModelForm& form, const CachePlan& plan);
 // How a layer of a form turns.
 Rotary layer_rotary(const ModelForm& form, int64_t layer);
 
@@ -101,7 +104,7 @@ class Decoder : public torch::nn::Module {
   // The tables that passes without any use, so far; a longer sequence replaces them.
   std::vector<torch::Tensor> kept_tables() const;
   // Empty states for B sequences of up to `capacity` tokens, in the dtype that forward passes compute in.
-  // Throws InputError (key "eval.cache.policy") if a layer can't have the policy.
+  // Throws InputError (cache_problem, keys "eval.cache.…").
   std::vector<LayerState> make_states(int64_t B, int64_t capacity, const CachePlan& plan = {}) const;
   // Numbers that all layers together keep per token while generating.
   int64_t cached_numbers_per_token() const;

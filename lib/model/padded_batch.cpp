@@ -1,5 +1,7 @@
 #include "model/padded_batch.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -24,8 +26,23 @@ PaddedBatch::PaddedBatch(Decoder& decoder, const std::vector<std::vector<int64_t
     padding_B1[b] = seen_ - n;
     ragged_ |= n != seen_;
   }
+  require_lasting_frequencies();
   ids_BS_ = ids_BS.to(decoder.device());
   padding_B1_ = padding_B1.to(decoder.device());
+}
+
+// Where they change, all keys are made anew (step), and what was dropped would come back.
+void PaddedBatch::require_lasting_frequencies() const {
+  if (plan_.keeps_all()) return;
+  for (const int64_t length : lengths_)
+    if (decoder_.frequencies_of(length) != decoder_.frequencies_of(length + capacity_))
+      throw InputError(BadInput{
+          .key = "eval.cache.policy",
+          .found = fmt::format("a policy that drops tokens, and texts of {} to {} tokens", length,
+                               length + capacity_),
+          .expected =
+              "all: between these lengths the model's rotary frequencies change (rope_scaling), and all "
+              "keys with them"});
 }
 
 void PaddedBatch::make_tables() {

@@ -12,7 +12,8 @@ class PaddedBatch {
  public:
   // Prompts of at least one token each, and room for `capacity` more. Prefill goes through the decoder in
   // pieces of `chunk` tokens, so that no more than chunk × S scores exist at a time.
-  // `plan`: how the states are kept.
+  // `plan`: how the states are kept. Throws InputError where a policy that drops tokens meets rotary
+  // frequencies that change with the length.
   PaddedBatch(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts, int64_t capacity,
               int64_t chunk, const CachePlan& plan = {});
 
@@ -29,6 +30,7 @@ class PaddedBatch {
   const std::vector<LayerState>& states() const { return states_; }
 
  private:
+  void require_lasting_frequencies() const;
   void make_tables();
   void place_ids(const torch::Tensor& ids_BS, int64_t first_row, int64_t seen);
   torch::Tensor run(int64_t begin, int64_t end);

@@ -1,6 +1,7 @@
 #include "state/budget_policy.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 namespace attnlab {
@@ -9,8 +10,11 @@ namespace {
 // Numbers of attention that exist at a time.
 constexpr int64_t kWeightsAtATime = int64_t{1} << 22;
 
-// int64 [B, 1, 1].
+// int64 [B, 1, 1], or [1, 1, 1] where all rows have the same: then nothing is copied from the host.
 torch::Tensor by_row(const std::vector<int64_t>& values, torch::Device device) {
+  const auto options = torch::dtype(torch::kInt64).device(device);
+  if (std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end())
+    return torch::full({1, 1, 1}, values.front(), options);
   return torch::tensor(values, torch::kInt64).to(device).view({-1, 1, 1});
 }
 
@@ -19,6 +23,11 @@ torch::Tensor ranks(const torch::Tensor& scores_BhS) {
   const auto order = torch::argsort(scores_BhS, /*stable=*/true, /*dim=*/2, /*descending=*/true);
   const auto places = torch::arange(scores_BhS.size(2), order.options()).expand_as(order);
   return torch::empty_like(order).scatter_(2, order, places);
+}
+
+// Over the queries: [B, N, t, S] and [t] → [B, N, S].
+torch::Tensor weighted_sum(const torch::Tensor& A_BNtS, const torch::Tensor& weights_t) {
+  return (A_BNtS * weights_t.to(A_BNtS.options()).unsqueeze(1)).sum(2);
 }
 
 }  // namespace
@@ -71,8 +80,7 @@ torch::Tensor column_sums(const Looked& looked, int64_t h, const torch::Tensor& 
   for (int64_t t = 0; t < n; t += block) {
     const int64_t rows = std::min(block, n - t);
     const auto A_BNtS = looked.weights(begin + t, rows);
-    const auto w_t1 = query_weights.narrow(0, t, rows).to(A_BNtS.options()).unsqueeze(1);
-    const auto sums = (A_BNtS * w_t1).sum(2);
+    const auto sums = n == 1 ? A_BNtS.squeeze(2) : weighted_sum(A_BNtS, query_weights.narrow(0, t, rows));
     sums_BNS = sums_BNS.defined() ? sums_BNS + sums : sums;
   }
   return sums_BNS.unflatten(1, {h, looked.N / h}).sum(2).to(torch::kFloat32);

@@ -37,8 +37,8 @@ class BudgetPolicy : public CachePolicy {
 };
 
 // Σ over the pass's queries, from the (T - n)-th on, of weight[t] · Σ over the heads of each of h groups of
-// their attention: [B, h, S] in float32. `query_weights`: n numbers, of the last n queries. Queries go in
-// blocks, so that no T × S matrix is held.
+// their attention: [B, h, S] in float32. `query_weights`: n numbers, of the last n queries; a single one is 1.
+// Queries go in blocks, so that no T × S matrix is held.
 torch::Tensor column_sums(const Looked& looked, int64_t h, const torch::Tensor& query_weights);
 
 }  // namespace attnlab

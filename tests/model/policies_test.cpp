@@ -183,6 +183,17 @@ TEST_CASE("counted bytes are those that states take behind a prompt, with scores
   }
 }
 
+TEST_CASE("a policy that drops tokens is refused where rotary frequencies change on the way") {
+  auto config = small_config();
+  config.rope_scaling = RopeScaling{.type = RopeType::dynamic, .factor = 2, .original_positions = 24};
+  const auto decoder = wide_decoder(native_form(config));
+  const auto plan = plan_of({.policy = tova, .budget = 9});
+  CHECK_THROWS_WITH(PaddedBatch(*decoder, one_prompt(20), 9, 512, plan),
+                    ContainsSubstring("texts of 20 to 29 tokens") && ContainsSubstring("rope_scaling"));
+  CHECK_NOTHROW(PaddedBatch(*decoder, one_prompt(10), 9, 512, plan));
+  CHECK_NOTHROW(PaddedBatch(*decoder, one_prompt(20), 9, 512));
+}
+
 TEST_CASE("budgets by layer hold layer by layer, and must be as many as there are layers") {
   const auto decoder = wide_decoder(native_form(small_config()));
   const auto places = places_under(*decoder, {.policy = tova, .layer_budgets = {6, 11}});

@@ -63,6 +63,29 @@ TEST_CASE("bench_decode counts what a step reads") {
   CHECK(std::stod(rows[0][8]) == Approx(2 * numbers / 1e9).margin(0.0005));
 }
 
+TEST_CASE("bench_decode counts and times what a policy keeps") {
+  const std::string options = "--context 500 --batch 1000 --dtype float32 --form ";
+  const auto gigabytes = [&](const std::string& form) {
+    const Ran outcome = run_program(kSmall + options + form);
+    INFO(outcome.err);
+    const auto rows = rows_of(outcome.out);
+    REQUIRE(rows.size() == 1);
+    return std::stod(rows[0][8]);
+  };
+  // Of 501 tokens 100 stay, and beside each a place and a score for each KV head, in each of 2 layers.
+  const double of_tokens = 1000 * 2 * (4.0 * 2 * 32 * (501 - 100) - 100 * 2 * (4 + 4)) / 1e9;
+  CHECK(gigabytes("gqa") - gigabytes("gqa --cache policy=h2o,budget=100") == Approx(of_tokens).margin(0.0011));
+  for (const char* cache :
+       {"policy=snapkv,budget=40", "policy=streaming,budget=30", "policy=tova,budget=500"}) {
+    const Ran outcome = run_program(kSmall + std::string("--context 120 --form mla_absorbed --cache ") + cache);
+    INFO(outcome.err);
+    CHECK(outcome.code == 0);
+    CHECK_THAT(outcome.out, ContainsSubstring(std::string("mla_absorbed ") + cache));
+  }
+  check_refused(kSmall + std::string("--form mla_absorbed --cache policy=snapkv,source=official"),
+                "--cache: policy: found a choice by query head");
+}
+
 TEST_CASE("bench_decode keeps its rows in a file, beside those of other forms and in place of its own") {
   const test::TemporaryFolder folder;
   const std::string out = " --out " + (folder.path() / "decode.measured.h5").string();

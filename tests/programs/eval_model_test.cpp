@@ -1,4 +1,5 @@
 // eval_model as a user calls it.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "results/evaluation_file.h"
@@ -41,6 +42,17 @@ TEST_CASE("eval_model asks, scores under each protocol, and keeps what the model
   REQUIRE(record.tasks[0].judgements.size() == 2);
   CHECK(record.tasks[0].judgements[0].first == "lm_eval_flexible");
   CHECK(record.scores[0].n == 3);
+}
+
+TEST_CASE("eval_model asks through the cache that it is told, and says so in its file") {
+  const EvalCall plain, dropping;
+  REQUIRE(run_program(plain.with(few)).code == 0);
+  REQUIRE(run_program(dropping.with(few + "--cache policy=streaming,budget=6")).code == 0);
+  const auto record = read_evaluation(dropping.out);
+  CHECK(record.tasks[0].replies[0].text != read_evaluation(plain.out).tasks[0].replies[0].text);
+  const auto& facts = record.provenance;
+  CHECK(std::find(facts.begin(), facts.end(),
+                  FlatFields::value_type{"cache.policy", std::string("streaming")}) != facts.end());
 }
 
 TEST_CASE("eval_model that was killed goes on, and gives what an undisturbed call gives") {
@@ -105,6 +117,8 @@ TEST_CASE("eval_model refuses bad options in one line and writes nothing") {
   call.refused("--tasks word_problems --samples 2", "temperature");
   call.refused("--tasks word_problems,word_problems", "another task has");
   call.refused("--tasks word_problems --temperature -1", "--temperature");
+  call.refused("--tasks word_problems --cache policy=snapvk", "did you mean 'snapkv'?");
+  call.refused("--tasks word_problems --cache policy=snapkv,budget=3", "--cache: budget: found 3");
   call.refused("--tasks word_problems --run x.h5", "--model DIR or --run FILE");
   check_refused("eval_model --run /no/such/seed0.h5 --tasks word_problems --out " + call.out.string(),
                 "/no/such/seed0.h5");

@@ -87,6 +87,32 @@ TEST_CASE("generate_text ends before a stop string") {
   CHECK(cut == free.substr(0, free.find(stop)) + "\n");
 }
 
+TEST_CASE("generate_text keeps its cache as it is told") {
+  const std::string plain = std::string(kPrompt) + " --max-new-tokens 24 --only-new";
+  const std::string whole = text_of(plain);
+  CHECK(text_of(plain + " --cache policy=h2o,budget=200") == whole);
+  CHECK(text_of(plain + " --cache policy=streaming,budget=6,sinks=2") != whole);
+  const std::string by_layer =
+      text_of(plain + " --cache 'policy=window,layer_budgets=[4,200,200,200,200,200]'");
+  CHECK(text_of(plain + " --cache 'policy=window,layer_budgets=[4,200,200,200,200,200]' --prefill-chunk 5") ==
+        by_layer);
+  const Ran idle = run_program(generate_command(plain + " --cache policy=tova,alpha=0.5"));
+  CHECK_THAT(idle.err, ContainsSubstring("note: --cache alpha: 0.5 has no effect: policy tova"));
+}
+
+TEST_CASE("generate_text refuses a cache that can't be, in the words of a config") {
+  const auto refused = [](const std::string& cache, const std::string& text) {
+    check_refused(generate_command("--prompt hi --cache '" + cache + "'"), text);
+  };
+  refused("policy=snapvk", "policy: found 'snapvk' (did you mean 'snapkv'?)");
+  refused("polcy=h2o", "did you mean 'policy'?");
+  refused("policy=h2o,budget=0", "budget: found '0', expected a whole number of at least 1");
+  refused("policy=snapkv,budget=5", "--cache: budget: found 5, expected at least 32");
+  refused("policy=h2o,policy=tova", "policy: found it twice");
+  refused("policy", "expected KEY=VALUE");
+  refused("policy=window,layer_budgets=[4,5]", "found 2 numbers, expected one for each of the");
+}
+
 TEST_CASE("generate_text refuses what it cannot do, in one line") {
   check_refused("generate_text --prompt hi", "--model");
   check_refused(generate_command(""), "--prompt TEXT or --prompt-file FILE");

@@ -18,6 +18,10 @@ ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device
     throw InputError(BadInput{.key = "train.sequence_length",
                               .found = fmt::format("{}", config.train.sequence_length),
                               .expected = fmt::format("at most the base's {} positions", longest)});
+  if (auto problem = cache_problem(form, make_cache_plan(config.eval.cache))) {
+    problem->key = "eval.cache." + problem->key;
+    throw InputError(*problem);
+  }
   ArmModel model{.decoder = std::make_shared<Decoder>(form)};
   const auto trained = trainable_names(*model.decoder, config.train.trainable, "train.trainable");
   set_trainable(*model.decoder, trained);
