@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <vector>
@@ -70,6 +71,14 @@ torch::Tensor start_noise(torch::IntArrayRef sizes, double deviation, const std:
 }
 
 torch::Tensor inverse_softplus(const torch::Tensor& y) { return y + torch::log(-torch::expm1(-y)); }
+
+int64_t default_lora_rank(const AttentionShape& shape) {
+  return std::max<int64_t>(8, std::llround(std::sqrt(static_cast<double>(shape.d_model))));
+}
+
+double relative_depth(const AttentionShape& shape) {
+  return shape.n_layers > 1 ? static_cast<double>(shape.layer) / static_cast<double>(shape.n_layers - 1) : 0;
+}
 
 std::pair<torch::Tensor, torch::Tensor> usual_decays(int64_t n, int64_t layer) {
   Random random(hash_name("decays"), static_cast<uint64_t>(layer));

@@ -37,5 +37,11 @@ torch::Tensor start_noise(torch::IntArrayRef sizes, double deviation, const std:
 std::pair<torch::Tensor, torch::Tensor> usual_decays(int64_t n, int64_t layer);
 // x with softplus(x) = y.
 torch::Tensor inverse_softplus(const torch::Tensor& y);
+// silu(x) = 1: a gate that starts open.
+inline constexpr double kOpenSilu = 1.2784645427610738;
+// √d_model, at least 8: between the two matrices of a small correction.
+int64_t default_lora_rank(const AttentionShape& shape);
+// 0 for the first layer, 1 for the last.
+double relative_depth(const AttentionShape& shape);
 
 }  // namespace attnlab

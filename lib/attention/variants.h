@@ -12,15 +12,21 @@
 #include "attention/care.h"
 #include "attention/deepseek_mla.h"
 #include "attention/gated_linear.h"
+#include "attention/gla.h"
 #include "attention/gqa.h"
+#include "attention/gqla.h"
 #include "attention/gta.h"
 #include "attention/linear_attention.h"
+#include "attention/mamba.h"
 #include "attention/mamba2.h"
 #include "attention/mha2mla.h"
 #include "attention/mla_deepseek.h"
 #include "attention/mla_identity.h"
 #include "attention/mla_orthogonal.h"
 #include "attention/mla_v2.h"
+#include "attention/rwkv6.h"
+#include "attention/rwkv7.h"
+#include "attention/tpa.h"
 #include "core/fields.h"
 
 namespace attnlab {
@@ -37,7 +43,13 @@ using VariantTable = std::tuple<  //
     Gta,                          //
     LinearAttention,              //
     GatedLinear,                  //
-    Mamba2>;
+    Mamba2,                       //
+    Mamba,                        //
+    Rwkv6,                        //
+    Rwkv7,                        //
+    Gla,                          //
+    Gqla,                         //
+    Tpa>;
 
 namespace detail {
 template <class Table>

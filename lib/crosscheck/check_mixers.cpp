@@ -31,7 +31,8 @@ void check_gta(const CaseFile& file, CaseCheck& check) {
 void check_layer(const CaseFile& file, CaseCheck& check) {
   const bool grouped_tied = file.has("W_rope_k.weight");
   if (grouped_tied) return check_gta(file, check);
-  for (const auto check_kind : {check_linear_case, check_mamba_case})
+  for (const auto check_kind :
+       {check_linear_case, check_mamba_case, check_rwkv_case, check_latent_case, check_start_case})
     if (check_kind(file, check)) return;
   check.not_checked("no mixer here is known to compute it");
 }

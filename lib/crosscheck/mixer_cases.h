@@ -40,5 +40,8 @@ void compare_module(CaseCheck& check, torch::nn::Module& module, const CaseFile&
 // Each true if the case is one of its kind.
 bool check_linear_case(const CaseFile& file, CaseCheck& check);
 bool check_mamba_case(const CaseFile& file, CaseCheck& check);
+bool check_rwkv_case(const CaseFile& file, CaseCheck& check);
+bool check_latent_case(const CaseFile& file, CaseCheck& check);
+bool check_start_case(const CaseFile& file, CaseCheck& check);
 
 }  // namespace attnlab

@@ -1,6 +1,7 @@
-// Mamba-2: the operator, and the layer that Mamba-in-the-Llama makes of GQA's projections.
+// Mamba's and Mamba-2's operators, and the layer that Mamba-in-the-Llama makes of GQA's projections.
 #include "attention/mamba2_mixer.h"
 #include "attention/mixer_parts.h"
+#include "attention/selective_scan.h"
 #include "crosscheck/mixer_cases.h"
 
 namespace attnlab {
@@ -31,6 +32,33 @@ void check_ssd(const CaseFile& file, CaseCheck& check) {
     check.compare("out in float32, chunks of " + std::to_string(L),
                   scan_in(torch::kFloat32, L).y_BNTP.transpose(1, 2), file.tensor("out"), {.relative = 2e-5});
   leaves.compare(check, scanned.y_BNTP.transpose(1, 2), {.relative = 2e-5}, {.relative = 1e-4});
+}
+
+// Mamba's operator: u, dt and z [B, C, T], B and C [B, S, T]; out is gated by silu(z).
+void check_selective(const CaseFile& file, CaseCheck& check) {
+  Leaves leaves(file);
+  const auto run = [&](torch::ScalarType type, int64_t L) {
+    const auto tokens = [&](const char* name) { return leaves[name].to(type).transpose(1, 2).unsqueeze(1); };
+    const auto step = torch::softplus(tokens("dt_BCT") + leaves["dt_bias_C"].to(type));
+    auto out = selective_scan({.x_BNTP = tokens("u_BCT"),
+                               .step_BNTP = step,
+                               .A_NPS = -leaves["A_log_CS"].to(type).exp().unsqueeze(0),
+                               .B_BNTS = tokens("B_BST"),
+                               .C_BNTS = tokens("C_BST"),
+                               .D_NP = leaves["D_C"].to(type).unsqueeze(0),
+                               .ids_BT = {},
+                               .state_BNPS = {}},
+                              L);
+    out.y_BNTP = (out.y_BNTP * torch::silu(tokens("z_BCT"))).squeeze(1).transpose(1, 2);
+    return out;
+  };
+  const auto out = run(torch::kFloat64, 16);
+  if (file.has("state"))
+    check.compare("state", out.state_BNPS.squeeze(1), file.tensor("state"), {.relative = 2e-5});
+  for (const int64_t L : {7, 32})
+    check.compare("out in float32, chunks of " + std::to_string(L), run(torch::kFloat32, L).y_BNTP,
+                  file.tensor("out"), {.relative = 2e-5});
+  leaves.compare(check, out.y_BNTP, {.relative = 2e-5}, {.relative = 1e-4});
 }
 
 void check_from_gqa(const CaseFile& file, CaseCheck& check) {
@@ -64,6 +92,7 @@ void check_from_gqa(const CaseFile& file, CaseCheck& check) {
 
 bool check_mamba_case(const CaseFile& file, CaseCheck& check) {
   if (file.has("x_BTNP") && file.has("B_BTGS")) return check_ssd(file, check), true;
+  if (file.has("u_BCT") && file.has("A_log_CS")) return check_selective(file, check), true;
   if (file.has("w_z") && file.has("w_dt")) return check_from_gqa(file, check), true;
   return false;
 }

@@ -19,6 +19,10 @@ std::vector<VariantConfig> cached_variants() {
   configs.push_back(GatedLinear::Config{.feature_map = FeatureMapKind::elu, .by_query_head = true});
   configs.push_back(Mamba2::Config{.start = Mamba2Start::mamba_in_the_llama});
   configs.push_back(Mamba2::Config{.conv_kernel = 1});
+  configs.push_back(Mamba::Config{.conv_kernel = 1});
+  configs.push_back(Gla::Config{.latent_width = 5});
+  configs.push_back(Gqla::Config{.kv_lora_rank = 7, .decode = GqlaDecode::groups});
+  configs.push_back(Tpa::Config{.rank = 1, .contextual = true});
   return configs;
 }
 

@@ -116,12 +116,22 @@ TEST_CASE("what a state can't carry is refused, and what it keeps is counted") {
     const auto layout = make_mixer(shape, config)->state_layout();
     CHECK(numbers_per_token(layout) == 0);
   }
+  for (const VariantConfig& config :
+       {VariantConfig(Rwkv6::Config{}), VariantConfig(Rwkv7::Config{}), VariantConfig(Mamba::Config{})}) {
+    INFO(label(config));
+    CHECK(refusal(shape, config) == "accepted");
+    CHECK_THAT(refusal(normed, config), ContainsSubstring("norms of query and key heads"));
+    CHECK_THAT(refusal(windowed, config), ContainsSubstring("layer 1 sees 5 tokens"));
+  }
   const auto numbers = [&](const VariantConfig& config) {
     return fixed_numbers(make_mixer(shape, config)->state_layout());
   };
   CHECK(numbers(LinearAttention::Config{}) == 2 * 12 * 7);
   CHECK(numbers(LinearAttention::Config{.by_query_head = true}) == 4 * 12 * 7);
   CHECK(numbers(LinearAttention::Config{.feature_map = FeatureMapKind::elu}) == 2 * 6 * 7);
+  CHECK(numbers(Rwkv6::Config{}) == 4 * 6 * 6 + 8);
+  CHECK(numbers(Rwkv7::Config{}) == 4 * 6 * 6 + 8);
+  CHECK(numbers(Mamba::Config{}) == 4 * 6 * 6 + 3 * 2 * 6);
   CHECK(numbers(Mamba2::Config{}) == 4 * 6 * 6 + 3 * (2 * 2 + 4) * 6);
 }
 

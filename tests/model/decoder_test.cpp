@@ -76,7 +76,7 @@ TEST_CASE("a variant that starts as GQA keeps as many numbers as GQA does") {
     CHECK(Decoder(config, variant).cached_numbers_per_token() == gqa);
     ++exact;
   }
-  CHECK(exact == 5);  // GQA, MLA by identity and by orthogonal, mla_v2, CARE
+  CHECK(exact == 6);  // GQA, MLA by identity and by orthogonal, mla_v2, CARE, TPA
 }
 
 TEST_CASE("bf16_mixed stays near float32 and keeps float32 weights and gradients") {

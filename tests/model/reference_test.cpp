@@ -92,9 +92,9 @@ TEST_CASE("each exact variant gives the checkpoint's logits") {
       ++compared;
     }
   }
-  // DeepSeek's two have one form; mla_v2 at its defaults takes no norms of heads (Qwen3); mla_deepseek loses
-  // nothing where there is one KV head (qwen25_untied).
-  CHECK(compared == 13 * 4 + 12 + 2 + 1);
+  // DeepSeek's two have one form; mla_v2 at its defaults and tpa take no norms of heads (Qwen3); mla_deepseek,
+  // gla and gqla lose nothing where there is one KV head (qwen25_untied).
+  CHECK(compared == 13 * 4 + 2 * 12 + 2 + 3);
 }
 
 TEST_CASE("greedy generation gives the reference's tokens") {

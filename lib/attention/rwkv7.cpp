@@ -1,0 +1,126 @@
+#include "attention/rwkv7.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "attention/mixer_parts.h"
+#include "attention/rwkv_mixer.h"
+
+namespace attnlab {
+namespace {
+
+constexpr double kNormEps7 = 64e-5;
+
+Rwkv7Form rwkv7_form(const AttentionShape& shape, const Rwkv7::Config& config) {
+  const int64_t rank = config.lora_rank.value_or(default_lora_rank(shape));
+  return {.w_rank = rank, .a_rank = rank, .g_rank = rank};
+}
+
+}  // namespace
+
+Rwkv7Mixer::Rwkv7Mixer(const AttentionShape& shape, const Rwkv7Form& form) : RwkvMixer(shape, kNormEps7) {
+  const int64_t D = shape.d_model, W = shape.n_heads * shape.head_dim;
+  for (const auto& [name, mu] : {std::pair{"x_r", &x_r_},
+                                 {"x_w", &x_w_},
+                                 {"x_k", &x_k_},
+                                 {"x_v", &x_v_},
+                                 {"x_a", &x_a_},
+                                 {"x_g", &x_g_}})
+    *mu = vector(name, D);
+  w0_ = vector("w0", W);
+  w1_ = matrix("w1", D, form.w_rank);
+  w2_ = matrix("w2", form.w_rank, W);
+  a0_ = vector("a0", W);
+  a1_ = matrix("a1", D, form.a_rank);
+  a2_ = matrix("a2", form.a_rank, W);
+  g1_ = matrix("g1", D, form.g_rank);
+  g2_ = matrix("g2", form.g_rank, W);
+  if (form.v_rank > 0) {
+    v0_ = vector("v0", W);
+    v1_ = matrix("v1", D, form.v_rank);
+    v2_ = matrix("v2", form.v_rank, W);
+  }
+  k_k_ = vector("k_k", W);
+  k_a_ = vector("k_a", W);
+  r_k_ = vector("r_k", W);
+}
+
+torch::Tensor Rwkv7Mixer::heads_of(const torch::Tensor& x_BTD, const torch::Tensor& before_BTD,
+                                   const Segments& segments, torch::Tensor& state) {
+  const auto back = before_BTD - x_BTD;
+  const auto mixed = [&](const torch::Tensor& mu) { return x_BTD + back * in_full(mu); };
+  const auto through = [](const torch::Tensor& x, const torch::Tensor& in, const torch::Tensor& out,
+                          auto between) {
+    return torch::matmul(between(torch::matmul(x, in_full(in))), in_full(out));
+  };
+  const auto as_is = [](const torch::Tensor& x) { return x; };
+  const auto r = projected(q_proj_, mixed(x_r_));
+  const auto x_v = mixed(x_v_);
+  auto k = projected(k_proj_, mixed(x_k_)), v = projected(v_proj_, x_v);
+  values_BTW_ = v;
+  if (v1_.defined() && first_BTW_.defined())
+    v = v + (first_BTW_ - v) * torch::sigmoid(in_full(v0_) + through(x_v, v1_, v2_, as_is));
+  const auto w = -torch::softplus(-(in_full(w0_) + through(mixed(x_w_), w1_, w2_,
+                                                           [](const auto& y) { return torch::tanh(y); }))) -
+                 0.5;
+  const auto alpha = torch::sigmoid(in_full(a0_) + through(mixed(x_a_), a1_, a2_, as_is));
+  const auto gate = through(mixed(x_g_), g1_, g2_, [](const auto& y) { return torch::sigmoid(y); });
+  const auto heads = [&](const torch::Tensor& x_BTW) { return by_head(x_BTW, segments); };
+  const auto k_BNTH = heads(k * in_full(k_k_));
+  const auto kappa_BNTH = k_BNTH / k_BNTH.norm(2, -1, true).clamp_min(1e-12);
+  k = k * (1 + (alpha - 1) * in_full(k_a_));
+  Wkv7 wkv{.r_BNTK = heads(r),
+           .w_BNTK = heads(-torch::exp(w)),
+           .k_BNTK = heads(k),
+           .v_BNTV = heads(v),
+           .a_BNTK = -kappa_BNTH,
+           .b_BNTK = kappa_BNTH * heads(alpha),
+           .ids_BT = segments.ids_BT,
+           .state_BNKV = state};
+  const auto out = wkv7(wkv);
+  state = out.state_BNKV;
+  const auto bonus_BTN1 = (r * k * in_full(r_k_)).unflatten(2, {shape_.n_heads, -1}).sum(-1, true);
+  const auto own = (bonus_BTN1 * v.unflatten(2, {shape_.n_heads, -1})).flatten(2);
+  return (normed(out.o_BNTV) + own) * gate;
+}
+
+std::optional<BadInput> Rwkv7::problem(const AttentionShape& shape, const Config&) {
+  return state_base_problem(shape, false);
+}
+
+std::shared_ptr<Mixer> Rwkv7::make(const AttentionShape& shape, const Config& config) {
+  return std::make_shared<Rwkv7Mixer>(shape, rwkv7_form(shape, config));
+}
+
+TensorMap Rwkv7::from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa) {
+  TensorMap out = all_projections(gqa);
+  take_up_rotary_factor(shape, out);
+  const auto form = rwkv7_form(shape, config);
+  const auto options = gqa.q_weight.options();
+  const int64_t D = shape.d_model, W = shape.n_heads * shape.head_dim;
+  const auto constant = [&](const char* name, double value) { out[name] = torch::full({W}, value, options); };
+  for (const char* name : {"x_r", "x_w", "x_k", "x_v", "x_a", "x_g"}) out[name] = torch::zeros({D}, options);
+  // Decays from exp(-e^-7) to exp(-e^-2.2) over the channels, faster in the middle for deeper layers (the
+  // published start).
+  const double depth = relative_depth(shape);
+  out["w0"] = (-6.5 + 5 * torch::linspace(0, 1, W, torch::kFloat64).pow(0.85 + std::sqrt(depth))).to(options);
+  for (const auto& [name, rank] : {std::pair{"w", form.w_rank}, {"a", form.a_rank}}) {
+    out[std::string(name) + "1"] = torch::zeros({D, rank}, options);
+    out[std::string(name) + "2"] = start_noise({rank, W}, 0.1 / std::sqrt(static_cast<double>(rank)),
+                                               std::string("rwkv7.") + name, shape.layer)
+                                       .to(options);
+  }
+  // σ(0) of each of the gate's inner numbers is a half: together 1.
+  out["g1"] = start_noise({D, form.g_rank}, 0.1 / std::sqrt(static_cast<double>(D)), "rwkv7.g", shape.layer)
+                  .to(options);
+  out["g2"] = torch::full({form.g_rank, W}, 2.0 / static_cast<double>(form.g_rank), options);
+  constant("a0", 0);
+  constant("k_k", 0.85);
+  constant("k_a", 1);
+  constant("r_k", 0);
+  constant("norm_weight", 1);
+  constant("norm_bias", 0);
+  return out;
+}
+
+}  // namespace attnlab

@@ -1,0 +1,71 @@
+#include "attention/rwkv_mixer.h"
+
+#include "attention/gated_scan.h"
+#include "attention/mixer_parts.h"
+
+namespace attnlab {
+
+RwkvMixer::RwkvMixer(const AttentionShape& shape, double norm_eps) : Mixer(shape), norm_eps_(norm_eps) {
+  const int64_t D = shape.d_model, W = shape.n_heads * shape.head_dim, kv = shape.n_kv_heads * shape.head_dim;
+  q_proj_ = register_module("q_proj", Linear(D, W, shape.qkv_bias));
+  k_proj_ = register_module("k_proj", Linear(D, kv, shape.qkv_bias));
+  v_proj_ = register_module("v_proj", Linear(D, kv, shape.qkv_bias));
+  o_proj_ = register_module("o_proj", Linear(W, D, shape.o_bias));
+  norm_weight_ = vector("norm_weight", W);
+  norm_bias_ = vector("norm_bias", W);
+}
+
+StateLayout RwkvMixer::state_layout() const {
+  const int64_t N = shape_.n_heads, H = shape_.head_dim;
+  return {{.name = "state", .width = N * H * H, .heads = N, .extent = Extent::fixed},
+          {.name = "before", .width = shape_.d_model, .extent = Extent::fixed}};
+}
+
+double RwkvMixer::forward_flops_per_token(int64_t T) const {
+  const int64_t H = shape_.head_dim;
+  return matrix_flops() + static_cast<double>(shape_.n_heads) * scan_flops(H, H, T, 16);
+}
+
+torch::Tensor RwkvMixer::mix(const MixerInput& input) {
+  const auto segments = Segments::of(*input.sequence);
+  const int64_t H = shape_.head_dim;
+  torch::Tensor y_BTW;
+  {
+    // Small matrices between exponentials: all of the layer but W_O is computed in full.
+    const FullPrecision full;
+    const auto x_BTD = in_full(input.x_BTD);
+    torch::Tensor state, last;
+    if (input.state) {
+      state = input.state->fixed(0).unflatten(2, {H, H});
+      last = input.state->fixed(1);
+    }
+    const auto before_BTD = shifted(x_BTD, last, segments);
+    y_BTW = heads_of(x_BTD, before_BTD, segments, state);
+    if (input.state) {
+      input.state->replace(0, state.flatten(2));
+      input.state->replace(1, x_BTD.narrow(1, x_BTD.size(1) - 1, 1));
+    }
+  }
+  return o_proj_(y_BTW.to(o_proj_->weight.scalar_type()));
+}
+
+torch::Tensor RwkvMixer::projected(Linear& projection, const torch::Tensor& x_BTD) {
+  const auto type = projection->weight.scalar_type();
+  const auto y = in_full(projection(x_BTD.to(type)));
+  const int64_t W = shape_.n_heads * shape_.head_dim;
+  if (y.size(2) == W) return y;
+  return y.unflatten(2, {shape_.n_kv_heads, -1}).repeat_interleave(shape_.heads_per_kv(), 2).flatten(2);
+}
+
+torch::Tensor RwkvMixer::by_head(const torch::Tensor& x_BTW, const Segments& segments) const {
+  return segments.only_valid(split_heads(x_BTW, shape_.n_heads), 2);
+}
+
+torch::Tensor RwkvMixer::normed(const torch::Tensor& o_BNTH) {
+  const auto rows = merge_heads(o_BNTH);
+  const auto flat = rows.flatten(0, 1);
+  return torch::group_norm(flat, shape_.n_heads, in_full(norm_weight_), in_full(norm_bias_), norm_eps_)
+      .view_as(rows);
+}
+
+}  // namespace attnlab

@@ -1,0 +1,75 @@
+#include "attention/selective_scan.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace attnlab {
+namespace {
+
+// [B, N, T, x] → [B, N, C, L, x], zeros behind the last token.
+torch::Tensor in_chunks(const torch::Tensor& x_BNTx, int64_t C, int64_t L) {
+  return torch::constant_pad_nd(x_BNTx, {0, 0, 0, C * L - x_BNTx.size(2)}, 0).unflatten(2, {C, L});
+}
+
+// Σ_s h_ps c_s.
+torch::Tensor read(const torch::Tensor& h_BNCPS, const torch::Tensor& c_BNCS) {
+  return torch::matmul(h_BNCPS, c_BNCS.unsqueeze(-1)).squeeze(-1);
+}
+
+}  // namespace
+
+SelectiveScanned selective_scan(const SelectiveScan& scan, int64_t length) {
+  const int64_t T = scan.x_BNTP.size(2), L = std::min(length, T), C = (T + L - 1) / L;
+  const auto x = in_chunks(scan.x_BNTP, C, L), step = in_chunks(scan.step_BNTP, C, L),
+             B = in_chunks(scan.B_BNTS, C, L), C_ = in_chunks(scan.C_BNTS, C, L);
+  const auto A_N1PS = scan.A_NPS.unsqueeze(1);
+  const auto sums_BNCLP = step.cumsum(3);
+  torch::Tensor ids_BCL, before_BC;  // document numbers, and those in front of each chunk
+  if (scan.ids_BT.defined()) {
+    const auto last = scan.ids_BT.narrow(1, T - 1, 1).expand({-1, C * L - T});
+    ids_BCL = torch::cat({scan.ids_BT, last}, 1).unflatten(1, {C, L});
+    before_BC = torch::constant_pad_nd(ids_BCL.select(2, L - 1).narrow(1, 0, C - 1), {1, 0}, 0);
+  }
+  const auto where_same = [](const torch::Tensor& h_BNCPS, const torch::Tensor& same_BC) {
+    return h_BNCPS * same_BC.view({same_BC.size(0), 1, same_BC.size(1), 1, 1});
+  };
+
+  torch::Tensor h_BNCPS;
+  std::vector<torch::Tensor> outputs;
+  for (int64_t l = 0; l < L; ++l) {
+    const auto step_BNCP1 = step.select(3, l).unsqueeze(-1);
+    const auto written = step_BNCP1 * x.select(3, l).unsqueeze(-1) * B.select(3, l).unsqueeze(-2);
+    if (l == 0) {
+      h_BNCPS = written;
+    } else {
+      if (ids_BCL.defined()) h_BNCPS = where_same(h_BNCPS, ids_BCL.select(2, l) == ids_BCL.select(2, l - 1));
+      h_BNCPS = (step_BNCP1 * A_N1PS).exp() * h_BNCPS + written;
+    }
+    outputs.push_back(read(h_BNCPS, C_.select(3, l)));
+  }
+  auto y_BNCLP = torch::stack(outputs, 3);
+
+  // States of chunks as P·S numbers that decay apart.
+  const auto total_BNCPS = sums_BNCLP.select(3, L - 1).unsqueeze(-1) * A_N1PS;
+  const auto by_number = [](const torch::Tensor& x_BNCPS) { return x_BNCPS.flatten(3).transpose(2, 3); };
+  const auto carried =
+      carry_states(by_number(h_BNCPS).unsqueeze(-1), by_number(total_BNCPS),
+                   ids_BCL.defined() ? ids_BCL.select(2, L - 1) : torch::Tensor(),
+                   scan.state_BNPS.defined() ? scan.state_BNPS.flatten(2).unsqueeze(-1) : torch::Tensor());
+  const auto sizes = std::vector<int64_t>{scan.A_NPS.size(1), scan.A_NPS.size(2)};
+  if (C > 1 || scan.state_BNPS.defined()) {
+    const auto before_BNCPS = carried.before_BGYCZ.squeeze(-1).transpose(2, 3).unflatten(3, sizes);
+    std::vector<torch::Tensor> added;
+    for (int64_t l = 0; l < L; ++l) {
+      auto seen = (sums_BNCLP.select(3, l).unsqueeze(-1) * A_N1PS).exp() * before_BNCPS;
+      if (ids_BCL.defined()) seen = where_same(seen, ids_BCL.select(2, l) == before_BC);
+      added.push_back(read(seen, C_.select(3, l)));
+    }
+    y_BNCLP = y_BNCLP + torch::stack(added, 3);
+  }
+  auto y_BNTP = y_BNCLP.flatten(2, 3).narrow(2, 0, T);
+  if (scan.D_NP.defined()) y_BNTP = y_BNTP + scan.D_NP.unsqueeze(1) * scan.x_BNTP;
+  return {.y_BNTP = y_BNTP, .state_BNPS = carried.last_BGYZ.squeeze(-1).unflatten(2, sizes)};
+}
+
+}  // namespace attnlab

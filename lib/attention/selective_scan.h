@@ -1,0 +1,29 @@
+// The recurrence of Mamba (arXiv 2312.00752): each number of a state has a decay of its own.
+//
+// Shapes: B batch, N heads (1 in Mamba itself), T tokens, P channels of a head, S state numbers of a channel.
+#pragma once
+
+#include "attention/recurrence.h"
+#include "tensor/torch.h"
+
+namespace attnlab {
+
+// h_t = exp(Δ_t A) ⊙ h_{t-1} + Δ_t x_t B_tᵀ [P, S],  y_t = h_t C_t + D ⊙ x_t. float32 or float64; at padded
+// places Δ is 0.
+struct SelectiveScan {
+  torch::Tensor x_BNTP, step_BNTP;  // Δ
+  torch::Tensor A_NPS;              // negative
+  torch::Tensor B_BNTS, C_BNTS;
+  torch::Tensor D_NP;  // may be undefined
+  torch::Tensor ids_BT;
+  torch::Tensor state_BNPS;  // before the first token; undefined: 0
+};
+struct SelectiveScanned {
+  torch::Tensor y_BNTP, state_BNPS;
+};
+
+// In chunks of L tokens: L steps, each for all chunks at once, from states 0; then the chunks' own states
+// carried on (recurrence.h), and what they add.
+SelectiveScanned selective_scan(const SelectiveScan& scan, int64_t L = 32);
+
+}  // namespace attnlab
