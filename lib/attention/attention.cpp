@@ -30,8 +30,8 @@ torch::Tensor Attention::mix(const MixerInput& input) {
 
 QkNorm::QkNorm(torch::nn::Module& parent, const AttentionShape& shape) {
   if (!shape.qk_norm) return;
-  q_norm_ = parent.register_module("q_norm", RmsNorm(shape.head_dim, shape.norm_eps));
-  k_norm_ = parent.register_module("k_norm", RmsNorm(shape.head_dim, shape.norm_eps));
+  for (const auto& [name, norm] : {std::pair{"q_norm", &q_norm_}, {"k_norm", &k_norm_}})
+    *norm = parent.register_module(name, RmsNorm(shape.head_dim, shape.norm_eps, shape.norm_plus_one));
 }
 
 std::optional<BadInput> mla_base_problem(const AttentionShape& shape) {
@@ -47,9 +47,13 @@ std::optional<BadInput> rope_removal_problem(const AttentionShape& shape) {
     return BadInput{.key = "variant", .found = std::move(found), .expected = expected};
   };
   if (shape.qk_norm)
-    return bad("a base with norms of query and key heads",
-               "a base without: a norm between projection and rotary does not commute with taking keys apart "
-               "(convert_model --approximate-qk-norm folds its mean scale in)");
+    return bad(
+        "a base with norms of query and key heads",
+        shape.norm_plus_one
+            ? "a base without: a norm between projection and rotary does not commute with taking keys apart; "
+              "mla_identity, mla_orthogonal, mla_v2 and care keep it"
+            : "a base without: a norm between projection and rotary does not commute with taking keys apart "
+              "(convert_model --approximate-qk-norm folds its mean scale in)");
   if (shape.rotary_dim > 0 && shape.rotary_dim < shape.head_dim)
     return bad(fmt::format("a base that turns {} of {} numbers of a head", shape.rotary_dim, shape.head_dim),
                "a base with rotary position on whole heads: mla_identity, mla_orthogonal, mla_v2 and care keep "

@@ -47,8 +47,9 @@ struct AttentionShape {
   bool o_bias = false;
   ScoreForm score;                   // scale and cap of the scores
   int64_t window = 0;                // a query sees itself and the window - 1 tokens before; 0: all
-  bool qk_norm = false;              // RMS norm of each query and key head before rotary (Qwen3)
+  bool qk_norm = false;              // RMS norm of each query and key head before rotary (Qwen 3, Gemma 3)
   double norm_eps = 1e-6;            // of qk_norm
+  bool norm_plus_one = false;        // qk_norm multiplies by 1 + weight (Gemma 3)
   std::optional<MlaShape> mla;       // the base's attention is MLA: then n_kv_heads and head_dim mean nothing
   int64_t rotary_dim = 0;            // numbers of a head that turn; 0: all of head_dim
   bool scaled_by_frequency = false;  // rotary has a factor for each frequency (longrope)

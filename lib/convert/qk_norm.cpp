@@ -21,14 +21,19 @@ torch::Tensor factors(const torch::Tensor& weight, const torch::Tensor& bias, co
 
 }  // namespace
 
+bool can_fold_qk_norm(const DecoderConfig& config) {
+  const FamilyTraits& traits = traits_of(config.family);
+  return traits.qk_norm && !traits.norm_plus_one;
+}
+
 DecoderConfig without_qk_norm(const DecoderConfig& config) {
   DecoderConfig plain = config;
-  if (traits_of(config.family).qk_norm) plain.family = Family::llama;
+  if (can_fold_qk_norm(config)) plain.family = Family::llama;
   return plain;
 }
 
 void require_convertible(const ModelForm& source, const ConversionStep& step, const TransformOptions& options) {
-  const bool folds = options.approximate_qk_norm && traits_of(source.config.family).qk_norm;
+  const bool folds = options.approximate_qk_norm && can_fold_qk_norm(source.config);
   if (folds && step.layers.size() != source.layers.size())
     throw InputError(BadInput{.key = "layers",
                               .found = fmt::format("{} of {} layers", step.layers.size(), source.layers.size()),

@@ -8,7 +8,11 @@
 
 namespace attnlab {
 
-// The config without such norms: Qwen3 without them is LLaMA. Any other config is returned as it is.
+// Whether what is left without such norms is a family that there is: Qwen 3 without them is LLaMA, Gemma 3 is
+// none.
+bool can_fold_qk_norm(const DecoderConfig& config);
+
+// The config without such norms, where they can be folded. Any other config is returned as it is.
 DecoderConfig without_qk_norm(const DecoderConfig& config);
 
 // What a step says that takes rotary position from a part of the keys: norms must be folded into all layers, or

@@ -90,6 +90,8 @@ std::string attention_text(const ModelFacts& facts, const KvForm& own) {
 std::string rope_text(const DecoderConfig& c) {
   std::string text = c.rope_scaling ? std::string(name_of(c.rope_scaling->type)) : "default";
   text += fmt::format(", theta {}", c.rope_theta);
+  if (c.window_rope_theta > 0)
+    text += fmt::format(" (layers with a window: default, theta {})", c.window_rope_theta);
   if (c.rope_scaling && c.rope_scaling->type != RopeType::longrope)
     text += fmt::format(", factor {}", c.rope_scaling->factor);
   if (c.rope_scaling && c.rope_scaling->original_positions > 0)

@@ -128,7 +128,7 @@ int64_t turning_width(const ModelForm& form, int64_t layer) {
 }  // namespace
 
 Rotary layer_rotary(const ModelForm& form, int64_t layer) {
-  return {turning_width(form, layer), form.config.rope_theta, form.config.rope_scaling,
+  return {turning_width(form, layer), form.config.rope_theta_of(layer), form.config.rope_scaling_of(layer),
           form.config.turning_dim()};
 }
 
@@ -137,9 +137,10 @@ Decoder::Decoder(const ModelForm& form, const MixerMaker& mixers) : form_(form) 
   const auto model = register_module("model", std::make_shared<torch::nn::Module>());
   embedding_ = weight_under(*model, "embed_tokens", {config.vocab_size, config.d_model});
   const auto list = model->register_module("layers", torch::nn::ModuleList());
-  std::map<int64_t, size_t> way_of;  // width → place in rotaries_
+  std::map<std::pair<int64_t, bool>, size_t> way_of;  // width, and whether turned apart → place in rotaries_
   for (int64_t i = 0; i < config.n_layers; ++i) {
-    const auto [way, is_new] = way_of.try_emplace(turning_width(form_, i), rotaries_.size());
+    const auto [way, is_new] =
+        way_of.try_emplace({turning_width(form_, i), config.turns_apart(i)}, rotaries_.size());
     if (is_new) rotaries_.push_back(layer_rotary(form_, i));
     ways_.push_back(way->second);
     layers_.push_back(mixers ? std::make_shared<DecoderLayer>(config, i, mixers(i)) : make_layer(form_, i));
@@ -196,6 +197,12 @@ torch::Tensor Decoder::logits(const torch::Tensor& hidden) const {
   const auto logits = torch::linear(hidden, output_weight());
   if (form_.config.final_softcap <= 0) return logits;
   return form_.config.final_softcap * torch::tanh(logits / form_.config.final_softcap);
+}
+
+int64_t Decoder::frequencies_of(int64_t length) const {
+  int64_t kind = 0;
+  for (const auto& rotary : rotaries_) kind = std::max(kind, rotary.frequencies_of(length));
+  return kind;
 }
 
 std::vector<RotaryTables> Decoder::rotary_at(const torch::Tensor& positions_BT,

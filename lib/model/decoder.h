@@ -99,8 +99,8 @@ class Decoder : public torch::nn::Module {
   // Tables for given positions, one for each way in which layers turn. `lengths`: see Rotary::tables.
   std::vector<RotaryTables> rotary_at(const torch::Tensor& positions_BT,
                                       const torch::Tensor& lengths = {}) const;
-  // Which frequencies sequences of this length turn by (Rotary).
-  int64_t frequencies_of(int64_t length) const { return rotaries_.front().frequencies_of(length); }
+  // Which frequencies sequences of this length turn by (Rotary); layers that nothing scales have no part in it.
+  int64_t frequencies_of(int64_t length) const;
   // The tables that passes without any use, so far; a longer sequence replaces them.
   std::vector<torch::Tensor> kept_tables() const;
   // Empty states for B sequences of up to `capacity` tokens, in the dtype that forward passes compute in.

@@ -4,28 +4,42 @@
 
 namespace attnlab {
 
+namespace {
+void set_scaling(const std::optional<RopeScaling>& scaling, AttentionShape& shape) {
+  shape.scaled_by_frequency = scaling && scaling->type == RopeType::longrope;
+  shape.scaled_by_width = scaling && scaling->by_width();
+  shape.rotary_factor = scaling ? scaling->table_factor() : 1;
+}
+}  // namespace
+
 AttentionShape DecoderConfig::attention_shape(int64_t layer) const {
   ScoreForm score{.scale = query_scalar > 0 ? 1 / std::sqrt(query_scalar) : 0, .softcap = attention_softcap};
   if (mla && rope_scaling && rope_scaling->mla_score_factor() != 1)
     score.scale = rope_scaling->mla_score_factor() /
                   std::sqrt(static_cast<double>(mla->qk_nope_head_dim + mla->qk_rope_head_dim));
-  return {.d_model = d_model,
-          .n_heads = n_heads,
-          .n_kv_heads = n_kv_heads,
-          .head_dim = head_dim,
-          .qkv_bias = qkv_bias,
-          .o_bias = o_bias,
-          .score = score,
-          .window = has_window(layer) ? window : 0,
-          .qk_norm = traits_of(family).qk_norm,
-          .norm_eps = norm_eps,
-          .mla = mla,
-          .rotary_dim = rotary_dim,
-          .scaled_by_frequency = rope_scaling && rope_scaling->type == RopeType::longrope,
-          .scaled_by_width = rope_scaling && rope_scaling->by_width(),
-          .rotary_factor = rope_scaling ? rope_scaling->table_factor() : 1,
-          .layer = layer,
-          .n_layers = n_layers};
+  AttentionShape shape{.d_model = d_model,
+                       .n_heads = n_heads,
+                       .n_kv_heads = n_kv_heads,
+                       .head_dim = head_dim,
+                       .qkv_bias = qkv_bias,
+                       .o_bias = o_bias,
+                       .score = score,
+                       .window = has_window(layer) ? window : 0,
+                       .qk_norm = traits_of(family).qk_norm,
+                       .norm_eps = norm_eps,
+                       .norm_plus_one = traits_of(family).norm_plus_one,
+                       .mla = mla,
+                       .rotary_dim = rotary_dim,
+                       .layer = layer,
+                       .n_layers = n_layers};
+  set_scaling(rope_scaling_of(layer), shape);
+  return shape;
+}
+
+AttentionShape DecoderConfig::attention_shape() const {
+  AttentionShape shape = attention_shape(0);
+  set_scaling(rope_scaling, shape);
+  return shape;
 }
 
 int64_t DecoderConfig::layers_with_experts() const {

@@ -12,19 +12,20 @@
 namespace attnlab {
 
 // A family is one file in families/ and one row in families.cpp.
-enum class Family { llama, mistral, mixtral, qwen2, qwen3, gemma2, phi3, deepseek_v2, deepseek_v3 };
+enum class Family { llama, mistral, mixtral, qwen2, qwen3, gemma2, gemma3, phi3, deepseek_v2, deepseek_v3 };
 template <>
 struct EnumNames<Family> {
   using enum Family;
-  static constexpr std::array<std::pair<std::string_view, Family>, 9> rows{{{"llama", llama},
-                                                                            {"mistral", mistral},
-                                                                            {"mixtral", mixtral},
-                                                                            {"qwen2", qwen2},
-                                                                            {"qwen3", qwen3},
-                                                                            {"gemma2", gemma2},
-                                                                            {"phi3", phi3},
-                                                                            {"deepseek_v2", deepseek_v2},
-                                                                            {"deepseek_v3", deepseek_v3}}};
+  static constexpr std::array<std::pair<std::string_view, Family>, 10> rows{{{"llama", llama},
+                                                                             {"mistral", mistral},
+                                                                             {"mixtral", mixtral},
+                                                                             {"qwen2", qwen2},
+                                                                             {"qwen3", qwen3},
+                                                                             {"gemma2", gemma2},
+                                                                             {"gemma3_text", gemma3},
+                                                                             {"phi3", phi3},
+                                                                             {"deepseek_v2", deepseek_v2},
+                                                                             {"deepseek_v3", deepseek_v3}}};
 };
 
 // Mathematics that belongs to a family and that no key of its config.json changes.
@@ -50,6 +51,7 @@ struct DecoderConfig {
   int64_t max_positions = 2048;
   double norm_eps = 1e-5;
   double rope_theta = 10000;
+  double window_rope_theta = 0;             // of layers with a window, which then nothing scales; 0: rope_theta
   int64_t rotary_dim = 0;                   // 0: all of head_dim
   std::optional<RopeScaling> rope_scaling;  // absent: frequencies as they are
   int64_t window = 0;                       // 0: none
@@ -81,6 +83,11 @@ struct DecoderConfig {
           self.max_positions);
     visit(Key{"norm_eps", "epsilon of RMS norms"}.above(0), self.norm_eps);
     visit(Key{"rope_theta", "base of the rotary frequencies"}.above(0), self.rope_theta);
+    visit(Key{"window_rope_theta",
+              "base of the rotary frequencies of layers with a window, which no scaling changes (gemma3_text); "
+              "0: as in the others"}
+              .at_least(0),
+          self.window_rope_theta);
     visit(Key{"rotary_dim", "part of a head that turns, even; 0: all of it"}.at_least(0), self.rotary_dim);
     visit(Key{"rope_scaling", "scaling of the rotary frequencies"}, self.rope_scaling);
     visit(Key{"window", "tokens that a query sees, itself included; 0: all"}.at_least(0), self.window);
@@ -92,7 +99,7 @@ struct DecoderConfig {
     visit(Key{"mla", "attention is MLA in DeepSeek's form"}, self.mla);
     visit(Key{"tie_embeddings", "the output matrix is the embedding"}, self.tie_embeddings);
     visit(Key{"qkv_bias",
-              "biases on the query, key and value projections. qwen2 has these alone; llama, qwen3, gemma2 and "
+              "biases on the query, key and value projections. qwen2 has these alone; llama, qwen3, gemma and "
               "DeepSeek's have both or none, the others none"},
           self.qkv_bias);
     visit(Key{"o_bias", "bias on the output projection"}, self.o_bias);
@@ -103,6 +110,12 @@ struct DecoderConfig {
     const bool named = std::find(window_layers.begin(), window_layers.end(), layer) != window_layers.end();
     return window > 0 && (window_layers.empty() || named);
   }
+  // Whether a layer turns by window_rope_theta.
+  bool turns_apart(int64_t layer) const { return window_rope_theta > 0 && has_window(layer); }
+  double rope_theta_of(int64_t layer) const { return turns_apart(layer) ? window_rope_theta : rope_theta; }
+  std::optional<RopeScaling> rope_scaling_of(int64_t layer) const {
+    return turns_apart(layer) ? std::nullopt : rope_scaling;
+  }
   bool has_experts(int64_t layer) const { return moe && moe->in_layer(layer); }
   int64_t layers_with_experts() const;
   // Numbers of a head (of its shared rotary part, with MLA) that turn.
@@ -111,7 +124,10 @@ struct DecoderConfig {
   // yarn or dynamic reach further.
   int64_t longest_sequence() const;
   // What the attention of a layer is built from; layers differ in their windows and places.
-  AttentionShape attention_shape(int64_t layer = 0) const;
+  AttentionShape attention_shape(int64_t layer) const;
+  // Layer 0's, with the scaling of rotary frequencies that some layer has: for what is asked of the whole
+  // stack.
+  AttentionShape attention_shape() const;
 };
 
 }  // namespace attnlab

@@ -117,6 +117,43 @@ TEST_CASE(
   CHECK(folded.form.config.family == Family::deepseek_v3);
 }
 
+// Five layers with a window and frequencies of their own, one without.
+TEST_CASE("gemma3 becomes what keeps norms of keys, exactly, and says of the other forms that it can't") {
+  const DecoderConfig config{.family = Family::gemma3,
+                             .vocab_size = 29,
+                             .d_model = 24,
+                             .n_layers = 6,
+                             .n_heads = 4,
+                             .n_kv_heads = 2,
+                             .head_dim = 8,
+                             .d_ff = 20,
+                             .max_positions = 64,
+                             .rope_theta = 500,
+                             .window_rope_theta = 20,
+                             .window = 5,
+                             .window_layers = {0, 1, 2, 3, 4},
+                             .tie_embeddings = true};
+  REQUIRE_FALSE(decoder_problem(config));
+  TensorMap weights = random_base_weights(config, 5);
+  for (auto& [name, tensor] : weights) tensor = name.ends_with("norm.weight") ? 0.1 * tensor : 10 * tensor;
+  for (const VariantConfig& exact :
+       {VariantConfig(MlaIdentity::Config{}), VariantConfig(MlaOrthogonal::Config{}),
+        VariantConfig(MlaV2::Config{.absorb = false}), VariantConfig(Care::Config{})}) {
+    INFO(variant_name(exact));
+    const auto done = convert(config, weights, exact);
+    CHECK(done.report.stages.back().exact);
+    CHECK(done.form.config.family == Family::gemma3);
+    CHECK(done.form.config.window_rope_theta == 20);
+  }
+  for (const bool fold : {false, true})
+    for (const VariantConfig& other : {VariantConfig(MlaDeepseek::Config{}), VariantConfig(Mha2Mla::Config{}),
+                                       VariantConfig(Gta::Config{})}) {
+      INFO(variant_name(other) << ", fold " << fold);
+      CHECK_THROWS_WITH(convert(config, weights, other, {.approximate_qk_norm = fold}),
+                        ContainsSubstring("mla_identity, mla_orthogonal, mla_v2 and care keep it"));
+    }
+}
+
 // Rows of 48 tokens: dynamic frequencies are those of long sequences.
 TEST_CASE("yarn and dynamic frequencies stay in each form, and DeepSeek-V3 says them of whole heads only") {
   DecoderConfig config{.vocab_size = 29,

@@ -9,7 +9,7 @@ json config_json(const std::string& type) {
               {"hidden_size", 32},        {"num_hidden_layers", 2},  {"num_attention_heads", 8},
               {"num_key_value_heads", 2}, {"intermediate_size", 64}, {"max_position_embeddings", 128},
               {"rms_norm_eps", 1e-5},     {"rope_theta", 500000.0},  {"tie_word_embeddings", true}};
-  if (type == "gemma2") {
+  if (type.starts_with("gemma")) {
     config["hidden_act"] = "gelu_pytorch_tanh";
     config.erase("tie_word_embeddings");
     config.erase("num_key_value_heads");

@@ -52,6 +52,7 @@ TEST_CASE("the architecture's name is the one that Hugging Face transformers loa
                                                           {Family::qwen2, "Qwen2ForCausalLM"},
                                                           {Family::qwen3, "Qwen3ForCausalLM"},
                                                           {Family::gemma2, "Gemma2ForCausalLM"},
+                                                          {Family::gemma3, "Gemma3ForCausalLM"},
                                                           {Family::phi3, "Phi3ForCausalLM"},
                                                           {Family::deepseek_v2, "DeepseekV2ForCausalLM"},
                                                           {Family::deepseek_v3, "DeepseekV3ForCausalLM"}};

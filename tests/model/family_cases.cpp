@@ -212,6 +212,54 @@ FamilyCase gemma2_uncapped() {
   return c;
 }
 
+// Five layers with a window, one without, one with; rotary keys as the hub's files had them first.
+FamilyCase gemma3() {
+  auto c = make_case("gemma3", "gemma3_text", {6, 2, 6, 7},
+                     {{"hidden_activation", "gelu_pytorch_tanh"},
+                      {"sliding_window", 5},
+                      {"query_pre_attn_scalar", 17},
+                      {"rope_theta", 500.0},
+                      {"rope_local_base_freq", 20.0},
+                      {"rope_scaling", {{"rope_type", "linear"}, {"factor", 4.0}}}});
+  c.json.erase("tie_word_embeddings");
+  c.json.erase("hidden_act");
+  c.twin.windows = {5, 5, 5, 5, 5, 0, 5};
+  c.twin.rope.type = "linear";
+  c.twin.rope.theta = 500;
+  c.twin.rope.factor = 4;
+  c.twin.window_theta = 20;
+  c.twin.query_scalar = 17;
+  c.twin.gemma = true;
+  c.holds = {kFirst + "q_norm.weight", kFirst + "k_norm.weight",
+             "model.layers.6.post_feedforward_layernorm.weight"};
+  c.lacks = {"lm_head.weight"};
+  return c;
+}
+
+// As transformers 5 writes them, for each type of layer; the first has a window and is never scaled.
+FamilyCase gemma3_typed() {
+  auto c = make_case("gemma3, typed layers, dynamic, untied, caps", "gemma3_text", kThreeOfOne,
+                     {{"hidden_activation", "gelu_pytorch_tanh"},
+                      {"max_position_embeddings", 16},
+                      {"sliding_window", 5},
+                      {"query_pre_attn_scalar", 8},
+                      {"attn_logit_softcapping", 2.0},
+                      {"final_logit_softcapping", 3.0},
+                      {"layer_types", {"sliding_attention", "full_attention"}},
+                      {"rope_parameters",
+                       {{"full_attention", {{"rope_type", "dynamic"}, {"rope_theta", 300.0}, {"factor", 3.0}}},
+                        {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 30.0}}}}}});
+  c.json.erase("rope_theta");
+  c.json.erase("hidden_act");
+  c.twin.windows = {5, 0};
+  c.twin.rope = {.type = "dynamic", .theta = 300, .dim = 8, .factor = 3, .original = 16};
+  c.twin.window_theta = 30;
+  c.twin.score_cap = 2;
+  c.twin.logit_cap = 3;
+  c.twin.gemma = true;
+  return c;
+}
+
 FamilyCase phi4() {
   auto c = make_case("phi3, fused", "phi3", kSixOfTwo, {{"original_max_position_embeddings", 64}});
   c.holds = {kFirst + "qkv_proj.weight", "model.layers.2.mlp.gate_up_proj.weight"};
@@ -272,10 +320,11 @@ FamilyCase make_case(const std::string& name, const std::string& type, const Cas
 }
 
 std::vector<FamilyCase> family_cases() {
-  std::vector<FamilyCase> cases{
-      llama(),        llama31(),      llama_linear(), llama_longrope(),  llama_dynamic(),  qwen2_yarn(),
-      mistral_yarn(), mistral(),      mistral_nemo(), mixtral(),         mixtral_window(), qwen2(),
-      qwen3(),        qwen3_biases(), gemma2(),       gemma2_uncapped(), phi4(),           phi4_mini()};
+  std::vector<FamilyCase> cases{llama(),         llama31(),      llama_linear(),   llama_longrope(),
+                                llama_dynamic(), qwen2_yarn(),   mistral_yarn(),   mistral(),
+                                mistral_nemo(),  mixtral(),      mixtral_window(), qwen2(),
+                                qwen3(),         qwen3_biases(), gemma2(),         gemma2_uncapped(),
+                                gemma3(),        gemma3_typed(), phi4(),           phi4_mini()};
   const auto deepseek = deepseek_cases();
   cases.insert(cases.end(), deepseek.begin(), deepseek.end());
   return cases;

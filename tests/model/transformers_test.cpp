@@ -1,5 +1,5 @@
-// Tiny checkpoints that Hugging Face transformers 5.24 ran (references/make_references.py): YaRN, dynamic NTK
-// and DeepSeek's mixtures of experts. Logits, losses, gradients and greedy tokens must agree.
+// Tiny checkpoints that Hugging Face transformers 5.24 ran (references/make_references.py): YaRN, dynamic NTK,
+// DeepSeek's mixtures of experts, Gemma 3. Logits, losses, gradients and greedy tokens must agree.
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -16,9 +16,9 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<std::string> kReferences{"qwen2_yarn",         "llama_yarn",         "llama_dynamic",
-                                           "deepseek_v2_greedy", "deepseek_v2_groups", "deepseek_v3",
-                                           "deepseek_v3_plain"};
+const std::vector<std::string> kReferences{
+    "qwen2_yarn",  "llama_yarn",        "llama_dynamic", "deepseek_v2_greedy", "deepseek_v2_groups",
+    "deepseek_v3", "deepseek_v3_plain", "gemma3",        "gemma3_typed"};
 
 // values() of the script: 24-bit numbers in [-1, 1) from FNV-1a of the name and SplitMix64.
 torch::Tensor reference_values(const std::string& name, torch::IntArrayRef shape) {
@@ -47,7 +47,8 @@ struct Reference {
     config = read_decoder_config(made.at("config"), name);
     for (const auto& [parameter, tensor] : random_base_weights(config, 0)) {
       const auto unit = reference_values(parameter, tensor.sizes());
-      weights[parameter] = parameter.ends_with("norm.weight") ? 1 + unit / 4 : unit / 2;
+      const double one = traits_of(config.family).norm_plus_one ? 0 : 1;
+      weights[parameter] = parameter.ends_with("norm.weight") ? one + unit / 4 : unit / 2;
     }
   }
   std::shared_ptr<Decoder> decoder() const {
@@ -76,7 +77,7 @@ void check_reference_logits(const torch::Tensor& logits_BTV, const json& run) {
   CHECK(worst < 1e-4);
 }
 
-TEST_CASE("logits with yarn, dynamic frequencies and DeepSeek's experts are those of transformers") {
+TEST_CASE("logits with yarn, dynamic frequencies, DeepSeek's experts and Gemma 3 are those of transformers") {
   const torch::NoGradGuard no_grad;
   for (const auto& name : kReferences) {
     INFO(name);
@@ -112,7 +113,8 @@ void check_reference_gradients(const Decoder& decoder, const json& expected) {
 }
 
 TEST_CASE(
-    "losses and gradients with yarn, dynamic frequencies and DeepSeek's experts are those of transformers") {
+    "losses and gradients with yarn, dynamic frequencies, DeepSeek's experts and Gemma 3 are those of "
+    "transformers") {
   for (const auto& name : kReferences) {
     const Reference reference(name);
     for (const json& run : {reference.made, reference.made.value("short", reference.made)}) {
@@ -130,7 +132,8 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("greedy tokens with yarn, dynamic frequencies and DeepSeek's experts are those of transformers") {
+TEST_CASE(
+    "greedy tokens with yarn, dynamic frequencies, DeepSeek's experts and Gemma 3 are those of transformers") {
   for (const auto& name : kReferences) {
     INFO(name);
     const Reference reference(name);

@@ -140,6 +140,7 @@ TEST_CASE("the twin notices a window, a cap, a factor or an expert that is left 
       if (twin.windows[i] > 0) CHECK(moved(family, [&](auto& other) { ++other.windows[i]; }) > 50);
     if (twin.score_cap > 0) CHECK(moved(family, [](auto& other) { other.score_cap = 0; }) > 50);
     if (twin.logit_cap > 0) CHECK(moved(family, [](auto& other) { other.logit_cap = 0; }) > 50);
+    if (twin.window_theta > 0) CHECK(moved(family, [](auto& other) { other.window_theta = 0; }) > 50);
     if (!twin.rope.type.empty()) CHECK(moved(family, [](auto& other) { other.rope.type = ""; }) > 50);
     if (twin.rope.table_factor != 1)
       CHECK(moved(family, [](auto& other) { other.rope.table_factor = 1; }) > 50);

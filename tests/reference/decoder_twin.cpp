@@ -65,7 +65,14 @@ Values softmax(Values scores) {
 class Twin {
  public:
   Twin(const TwinConfig& config, const NamedValues& tensors, int64_t T)
-      : config_(config), tensors_(tensors), angles_(twin_angles(config.rope, T)) {}
+      : config_(config),
+        tensors_(tensors),
+        angles_(twin_angles(config.rope, T)),
+        window_angles_(config.window_theta > 0 ? twin_angles({.theta = config.window_theta,
+                                                              .dim = config.rope.dim,
+                                                              .angle_scale = config.rope.angle_scale},
+                                                             T)
+                                               : angles_) {}
 
   Matrix logits(const std::vector<int64_t>& ids) const {
     Matrix x = embed(ids);
@@ -148,15 +155,16 @@ class Twin {
   }
 
   // Turns the first `dim` numbers of each row, which is a head's at one position.
-  Matrix rotate(const Matrix& x) const {
+  Matrix rotate(const Matrix& x, int64_t window) const {
     const TwinRope& rope = config_.rope;
+    const TwinAngles& angles = window > 0 ? window_angles_ : angles_;
     const int64_t half = rope.dim / 2;
     Matrix y = x;
     for (int64_t t = 0; t < x.rows; ++t)
       for (int64_t i = 0; i < half; ++i) {
         const int64_t first = rope.interleaved ? 2 * i : i, second = rope.interleaved ? 2 * i + 1 : i + half;
-        const double c = angles_.cos[static_cast<size_t>(t * half + i)];
-        const double s = angles_.sin[static_cast<size_t>(t * half + i)];
+        const double c = angles.cos[static_cast<size_t>(t * half + i)];
+        const double s = angles.sin[static_cast<size_t>(t * half + i)];
         y(t, first) = x(t, first) * c - x(t, second) * s;
         y(t, second) = x(t, first) * s + x(t, second) * c;
       }
@@ -193,8 +201,8 @@ class Twin {
     Heads k = split(slice(all, q_width, kv_width), config_.kv_heads);
     const Heads v = split(slice(all, q_width + kv_width, kv_width), config_.kv_heads);
     const bool normed = has(name + "q_norm.weight");
-    for (Matrix& head : q) head = rotate(normed ? norm(name + "q_norm", head) : head);
-    for (Matrix& head : k) head = rotate(normed ? norm(name + "k_norm", head) : head);
+    for (Matrix& head : q) head = rotate(normed ? norm(name + "q_norm", head) : head, window);
+    for (Matrix& head : k) head = rotate(normed ? norm(name + "k_norm", head) : head, window);
     Heads out;
     for (size_t n = 0; n < q.size(); ++n) {
       const size_t g = n * k.size() / q.size();
@@ -216,11 +224,11 @@ class Twin {
                    : linear(name + "q_proj", x, N * (nope + rope));
     const Matrix down = linear(name + "kv_a_proj_with_mqa", x, config_.kv_rank + rope);
     const Matrix latent = norm(name + "kv_a_layernorm", slice(down, 0, config_.kv_rank), eps);
-    const Matrix k_rope = rotate(slice(down, config_.kv_rank, rope));
+    const Matrix k_rope = rotate(slice(down, config_.kv_rank, rope), window);
     const Heads queries = split(q, N), kv = split(linear(name + "kv_b_proj", latent, N * (nope + value)), N);
     Heads out;
     for (size_t n = 0; n < queries.size(); ++n) {
-      const Matrix q_n = beside(slice(queries[n], 0, nope), rotate(slice(queries[n], nope, rope)));
+      const Matrix q_n = beside(slice(queries[n], 0, nope), rotate(slice(queries[n], nope, rope), window));
       out.push_back(attend(q_n, beside(slice(kv[n], 0, nope), k_rope), slice(kv[n], nope, value), window));
     }
     return linear(name + "o_proj", join(out), config_.width);
@@ -312,7 +320,7 @@ class Twin {
 
   const TwinConfig& config_;
   const NamedValues& tensors_;
-  TwinAngles angles_;
+  TwinAngles angles_, window_angles_;
 };
 
 }  // namespace

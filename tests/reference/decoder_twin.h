@@ -38,6 +38,7 @@ struct TwinConfig {
   double norm_eps = 0;
   std::vector<int64_t> windows = {};  // of each layer; 0: it sees everything
   TwinRope rope = {};
+  double window_theta = 0;  // layers with a window turn by θ^(-2i/d) of this θ; 0: as the others
   double query_scalar = 0;  // scores are q·k / √query_scalar
   double score_cap = 0, logit_cap = 0;
   int64_t experts = 0, experts_per_token = 0;

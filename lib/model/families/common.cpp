@@ -106,9 +106,6 @@ std::vector<int64_t> layers_from(int64_t first, int64_t step, int64_t n_layers) 
 
 namespace {
 
-constexpr const char* kSliding = "sliding_attention";
-constexpr const char* kFull = "full_attention";
-
 std::vector<int64_t> read_layer_types(const JsonKeys& keys, int64_t n_layers) {
   const auto types = keys.texts("layer_types");
   std::vector<int64_t> layers;
@@ -166,6 +163,27 @@ void write_window_by_layer(const DecoderConfig& config, nlohmann::ordered_json& 
   if (config.window == 0) return;
   for (int64_t i = 0; i < config.n_layers; ++i)
     out["layer_types"].push_back(config.has_window(i) ? kSliding : kFull);
+}
+
+double read_cap(const JsonKeys& keys, const char* key, double fallback) {
+  if (!keys.object().contains(key)) return fallback;
+  return keys.has(key) ? keys.positive(key) : 0;
+}
+
+void write_cap(double cap, const char* key, nlohmann::ordered_json& out) {
+  out[key] = cap > 0 ? nlohmann::ordered_json(cap) : nlohmann::ordered_json(nullptr);
+}
+
+void read_query_scalar(const JsonKeys& keys, double fallback, DecoderConfig& config) {
+  config.query_scalar = keys.positive("query_pre_attn_scalar", fallback);
+  if (config.query_scalar == static_cast<double>(config.head_dim)) config.query_scalar = 0;
+}
+
+void write_query_scalar(const DecoderConfig& config, nlohmann::ordered_json& out) {
+  if (config.query_scalar > 0)
+    out["query_pre_attn_scalar"] = config.query_scalar;
+  else
+    out["query_pre_attn_scalar"] = config.head_dim;
 }
 
 }  // namespace attnlab

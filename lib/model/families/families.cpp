@@ -15,15 +15,16 @@ struct FamilyRow {
   Family family;
   const FamilyForm* form;
 };
-constexpr std::array<FamilyRow, 9> families{{{Family::llama, &kLlama},
-                                             {Family::mistral, &kMistral},
-                                             {Family::mixtral, &kMixtral},
-                                             {Family::qwen2, &kQwen2},
-                                             {Family::qwen3, &kQwen3},
-                                             {Family::gemma2, &kGemma2},
-                                             {Family::phi3, &kPhi3},
-                                             {Family::deepseek_v2, &kDeepseekV2},
-                                             {Family::deepseek_v3, &kDeepseekV3}}};
+constexpr std::array<FamilyRow, 10> families{{{Family::llama, &kLlama},
+                                              {Family::mistral, &kMistral},
+                                              {Family::mixtral, &kMixtral},
+                                              {Family::qwen2, &kQwen2},
+                                              {Family::qwen3, &kQwen3},
+                                              {Family::gemma2, &kGemma2},
+                                              {Family::gemma3, &kGemma3},
+                                              {Family::phi3, &kPhi3},
+                                              {Family::deepseek_v2, &kDeepseekV2},
+                                              {Family::deepseek_v3, &kDeepseekV3}}};
 
 const FamilyForm& form_of(Family family) {
   for (const auto& row : families)
@@ -38,7 +39,9 @@ Family read_family(const JsonKeys& keys, const std::filesystem::path& file) {
                             .key = "model_type",
                             .found = type.empty() ? "nothing" : "'" + printable(type) + "'",
                             .expected = one_of(all_names<Family>(), type),
-                            .nearest = nearest_printable(type, all_names<Family>())});
+                            .nearest = from_name<Family>(type + "_text")
+                                           ? type + "_text"
+                                           : nearest_printable(type, all_names<Family>())});
 }
 
 DecoderConfig read_keys(const nlohmann::json& json, const std::filesystem::path& file,

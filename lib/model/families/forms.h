@@ -13,6 +13,7 @@ struct FamilyDefaults {
   int64_t head_dim = 0;    // 0: d_model / n_heads
   double norm_eps = 1e-6;
   double rope_theta = 10000;
+  double window_rope_theta = 0;  // 0: layers with a window turn as the others do
   int64_t max_positions = 2048;
   bool tie_embeddings = false;
 };
@@ -31,7 +32,8 @@ struct FamilyForm {
   void (*write)(const DecoderConfig& config, nlohmann::ordered_json& out);
 };
 
-extern const FamilyForm kLlama, kMistral, kMixtral, kQwen2, kQwen3, kGemma2, kPhi3, kDeepseekV2, kDeepseekV3;
+extern const FamilyForm kLlama, kMistral, kMixtral, kQwen2, kQwen3, kGemma2, kGemma3, kPhi3, kDeepseekV2,
+    kDeepseekV3;
 
 // Keys that all families share.
 DecoderConfig read_common(const JsonKeys& keys, const FamilyForm& form);
@@ -41,9 +43,15 @@ void write_common(const DecoderConfig& config, const FamilyForm& form, nlohmann:
 // must not take memory for them. Needs n_layers.
 int64_t read_expert_count(const JsonKeys& keys, const char* key, int64_t fallback, const DecoderConfig& config);
 
-// rope_theta, rope_scaling or rope_parameters, partial_rotary_factor. Needs head_dim and max_positions.
+// rope_theta, rope_scaling or rope_parameters, partial_rotary_factor; where layers with a window turn apart,
+// rope_local_base_freq, and rope_parameters for each type of layer. Needs head_dim, max_positions and the
+// windows.
 void read_rope(const JsonKeys& keys, const FamilyForm& form, DecoderConfig& config);
 void write_rope(const DecoderConfig& config, nlohmann::ordered_json& out);
+
+// Types of layers, in `layer_types` and in Gemma 3's rope_parameters.
+inline constexpr const char* kSliding = "sliding_attention";
+inline constexpr const char* kFull = "full_attention";
 
 // `sliding_window` (`fallback` where the key is absent; null: none), in all layers: `layer_types` may not say
 // otherwise.
@@ -53,6 +61,12 @@ void write_window(const DecoderConfig& config, nlohmann::ordered_json& out);
 void read_window_by_layer(const JsonKeys& keys, int64_t fallback, const std::vector<int64_t>& by_default,
                           DecoderConfig& config);
 void write_window_by_layer(const DecoderConfig& config, nlohmann::ordered_json& out);
+// A cap that may be null (none); absent means the default. And back.
+double read_cap(const JsonKeys& keys, const char* key, double fallback);
+void write_cap(double cap, const char* key, nlohmann::ordered_json& out);
+// `query_pre_attn_scalar`, 0 where it is head_dim. And back.
+void read_query_scalar(const JsonKeys& keys, double fallback, DecoderConfig& config);
+void write_query_scalar(const DecoderConfig& config, nlohmann::ordered_json& out);
 // Refuses `layer_types` that name a layer with a window, where there is none.
 void refuse_typed_windows(const JsonKeys& keys, int64_t n_layers);
 // The layers `first`, first + step, … below n_layers.

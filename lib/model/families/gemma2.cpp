@@ -5,22 +5,11 @@
 namespace attnlab {
 namespace {
 
-// A cap that may be null (none); absent means the default.
-double read_cap(const JsonKeys& keys, const char* key, double fallback) {
-  if (!keys.object().contains(key)) return fallback;
-  return keys.has(key) ? keys.positive(key) : 0;
-}
-
-void write_cap(double cap, const char* key, nlohmann::ordered_json& out) {
-  out[key] = cap > 0 ? nlohmann::ordered_json(cap) : nlohmann::ordered_json(nullptr);
-}
-
 void read_gemma2(const JsonKeys& keys, DecoderConfig& config) {
   config.qkv_bias = config.o_bias = keys.flag("attention_bias", false);
   config.attention_softcap = read_cap(keys, "attn_logit_softcapping", 50);
   config.final_softcap = read_cap(keys, "final_logit_softcapping", 30);
-  config.query_scalar = keys.positive("query_pre_attn_scalar", 256);
-  if (config.query_scalar == static_cast<double>(config.head_dim)) config.query_scalar = 0;
+  read_query_scalar(keys, 256, config);
   read_window_by_layer(keys, 4096, layers_from(0, 2, config.n_layers), config);
 }
 
@@ -29,10 +18,7 @@ void write_gemma2(const DecoderConfig& config, nlohmann::ordered_json& out) {
   out["attention_bias"] = config.qkv_bias;
   write_cap(config.attention_softcap, "attn_logit_softcapping", out);
   write_cap(config.final_softcap, "final_logit_softcapping", out);
-  if (config.query_scalar > 0)
-    out["query_pre_attn_scalar"] = config.query_scalar;
-  else
-    out["query_pre_attn_scalar"] = config.head_dim;
+  write_query_scalar(config, out);
   write_window_by_layer(config, out);
 }
 

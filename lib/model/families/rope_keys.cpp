@@ -177,9 +177,58 @@ void read_object(const JsonKeys& keys, const JsonKeys& inner, const FamilyForm& 
   read_scaling(keys, inner, form, config);
 }
 
+// rope_parameters has an object for each type of layer, whose base may also stand beside it under `beside`.
+double read_theta_of(const JsonKeys& keys, const JsonKeys& inner, const char* beside, double fallback) {
+  if (inner.has("rope_theta") && keys.has(beside) &&
+      inner.object().at("rope_theta") != keys.object().at(beside))
+    inner.refuse("rope_theta",
+                 fmt::format("{}, as {} beside it says", keys.object().at(beside).dump(), beside));
+  return inner.positive("rope_theta", keys.positive(beside, fallback));
+}
+
+// Layers with a window: a base, and no scaling.
+void read_window_rope(const JsonKeys& keys, const FamilyForm& form, DecoderConfig& config) {
+  constexpr const char* beside = "rope_local_base_freq";
+  config.window_rope_theta = keys.positive(beside, form.defaults.window_rope_theta);
+  if (!keys.has("rope_parameters")) return;
+  const JsonKeys types = keys.below("rope_parameters");
+  if (!types.has(kSliding)) return;
+  const JsonKeys inner = types.below(kSliding);
+  config.window_rope_theta = read_theta_of(keys, inner, beside, form.defaults.window_rope_theta);
+  for (const char* key : {"rope_type", "type"}) inner.require_only(key, "default");
+  pass_over_others(inner, "default");
+}
+
+// One spelling for each meaning: equal models have equal configs.
+void drop_idle_window_rope(DecoderConfig& config) {
+  const bool alike = config.window_rope_theta == config.rope_theta && !config.rope_scaling;
+  if (config.window == 0 || alike) config.window_rope_theta = 0;
+}
+
+// rope_scaling is of the layers without a window alone. Hugging Face transformers does not read a
+// rope_parameters without types of layers.
+void read_rope_by_layer(const JsonKeys& keys, const FamilyForm& form, DecoderConfig& config) {
+  const Strings names = scaling_keys(keys);
+  if (names.size() > 1) keys.refuse(names.back(), "only one of the two, " + join(names));
+  const bool typed = !names.empty() && names.front() == "rope_parameters";
+  if (typed) keys.below("rope_parameters").only({kFull, kSliding});
+  read_window_rope(keys, form, config);
+  config.rope_theta = keys.positive("rope_theta", form.defaults.rope_theta);
+  read_turning_dim(keys, form, config);
+  if (typed && keys.below("rope_parameters").has(kFull)) {
+    const JsonKeys types = keys.below("rope_parameters"), full = types.below(kFull);
+    config.rope_theta = read_theta_of(keys, full, "rope_theta", form.defaults.rope_theta);
+    read_scaling(keys, full, form, config);
+  } else if (!typed && !names.empty()) {
+    read_object(keys, keys.below(names.front()), form, config);
+  }
+  drop_idle_window_rope(config);
+}
+
 }  // namespace
 
 void read_rope(const JsonKeys& keys, const FamilyForm& form, DecoderConfig& config) {
+  if (form.defaults.window_rope_theta > 0) return read_rope_by_layer(keys, form, config);
   config.rope_theta = keys.positive("rope_theta", form.defaults.rope_theta);
   const Strings names = scaling_keys(keys);
   if (names.empty()) return read_turning_dim(keys, form, config);

@@ -38,9 +38,14 @@ def values(name, shape):
     return torch.tensor(unit.reshape(shape), dtype=torch.float32)
 
 
-def weight(name, shape):
+def weight(name, shape, family):
+    """Norms multiply by 1 ± 1/4; Gemma's weights are what is added to 1. (By 2 ± 1/4 its scores would be four times as
+    large: then moving each weight by 2^-24 of itself moves the logits of 7 layers by 6e-5 in float64, and float32 is
+    5e-5 off, against 2e-6 and 4e-6.)"""
     unit = values(name, shape)
-    return 1 + unit / 4 if name.endswith("norm.weight") else unit / 2
+    if not name.endswith("norm.weight"):
+        return unit / 2
+    return unit / 4 if family.startswith("gemma") else 1 + unit / 4
 
 
 def common(model_type, **more):
@@ -95,6 +100,15 @@ LIMITED = {"topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 2,
 V3 = {"scoring_func": "sigmoid", "topk_method": "noaux_tc", "n_group": 4, "topk_group": 2,
       "routed_scaling_factor": 2.5, "num_nextn_predict_layers": 0}  # fmt: skip
 
+
+
+def gemma3(layers, **more):
+    config = common("gemma3_text", num_hidden_layers=layers, head_dim=6, hidden_activation="gelu_pytorch_tanh",
+                    sliding_window=5, query_pre_attn_scalar=9, rms_norm_eps=1e-6, tie_word_embeddings=True)
+    del config["hidden_act"], config["rope_theta"]
+    return config | more
+
+
 CASES = {
     "qwen2_yarn": common("qwen2", rope_scaling=yarn(), tie_word_embeddings=True),
     "llama_yarn": common(
@@ -109,6 +123,12 @@ CASES = {
     "deepseek_v3_plain": deepseek(
         3, None, **(V3 | {"n_group": 1, "topk_group": 1}), n_shared_experts=1, rope_interleave=False,
         max_position_embeddings=16, rope_scaling={"type": "dynamic", "factor": 3.0}),
+    # As the hub's first files had it, five layers with a window to one without; and as transformers 5 writes it.
+    "gemma3": gemma3(7, rope_theta=500.0, rope_local_base_freq=20.0, rope_scaling={"rope_type": "linear", "factor": 4.0}),
+    "gemma3_typed": gemma3(
+        2, layer_types=["full_attention", "sliding_attention"], final_logit_softcapping=20.0,
+        rope_parameters={"full_attention": {"rope_type": "default", "rope_theta": 300.0},
+                         "sliding_attention": {"rope_type": "default", "rope_theta": 30.0}}),
 }  # fmt: skip
 
 
@@ -142,10 +162,14 @@ def file_tensors(config):
             if config["model_type"] == "qwen2":
                 out[at + f"{kind}_proj.bias"] = (rows,)
         out[at + "o_proj.weight"] = (d, d)
+        if config["model_type"] == "gemma3_text":
+            out[at + "q_norm.weight"] = out[at + "k_norm.weight"] = (config["head_dim"],)
 
     for i in range(layers):
         at = f"model.layers.{i}."
         out[at + "input_layernorm.weight"] = out[at + "post_attention_layernorm.weight"] = (d,)
+        if config["model_type"] == "gemma3_text":
+            out[at + "pre_feedforward_layernorm.weight"] = out[at + "post_feedforward_layernorm.weight"] = (d,)
         (mla if "kv_lora_rank" in config else gqa)(at + "self_attn.")
         if "n_routed_experts" not in config or i < config["first_k_dense_replace"]:
             mlp(at + "mlp.", config["intermediate_size"])
@@ -162,7 +186,7 @@ def file_tensors(config):
 
 def load(config, dtype=torch.float32):
     with tempfile.TemporaryDirectory() as folder:
-        save_file({name: weight(name, shape) for name, shape in file_tensors(config).items()}, f"{folder}/model.safetensors",
+        save_file({name: weight(name, shape, config["model_type"]) for name, shape in file_tensors(config).items()}, f"{folder}/model.safetensors",
                   metadata={"format": "pt"})  # fmt: skip
         Path(folder, "config.json").write_text(json.dumps(config))
         model, info = AutoModelForCausalLM.from_pretrained(
