@@ -65,9 +65,10 @@ void keep_columns(std::vector<Drawn>& drawn, const std::string& text) {
     for (auto& table : figure.tables) table.grid = with_columns(table.grid, titles);
 }
 
-std::vector<Drawn> draw_all(const Options& options, const FigureInputs& inputs) {
+// `skipped`: names of figures without data, where all were asked for.
+std::vector<Drawn> draw_all(const Options& options, const FigureInputs& inputs,
+                            std::vector<std::string>& skipped) {
   std::vector<Drawn> drawn;
-  std::vector<std::string> skipped;
   for (const auto& row : figure_table()) {
     if (!is_wanted(options, row.name)) continue;
     drawn.push_back({&row, draw_figure(row, inputs)});
@@ -78,9 +79,6 @@ std::vector<Drawn> draw_all(const Options& options, const FigureInputs& inputs) 
       fmt::print(stderr, "make_figures: {} skipped: {}\n", row.name, drawn.back().figure.missing);
     drawn.pop_back();
   }
-  if (!skipped.empty())
-    fmt::print(stderr, "make_figures: skipped, for want of data: {} (--only NAME tells what makes it)\n",
-               join(skipped));
   if (!options.columns.empty()) keep_columns(drawn, options.columns);
   return drawn;
 }
@@ -89,7 +87,8 @@ std::vector<Drawn> draw_all(const Options& options, const FigureInputs& inputs) 
 int draw(const Options& options) {
   const FigureInputs inputs = read_figure_inputs(options.results, options.unfinished);
   for (const auto& note : inputs.notes) fmt::print(stderr, "make_figures: {}\n", note);
-  const auto drawn = draw_all(options, inputs);
+  std::vector<std::string> skipped;
+  const auto drawn = draw_all(options, inputs, skipped);
   for (const auto& [row, figure] : drawn) {
     if (!figure.drawings.empty()) require_gnuplot();
     for (const auto& drawing : figure.drawings)
@@ -97,6 +96,9 @@ int draw(const Options& options) {
     for (const auto& table : figure.tables)
       for (const auto& path : write_table(table, output_folder(options))) fmt::print("{}\n", path.string());
   }
+  if (!skipped.empty())
+    fmt::print(stderr, "make_figures: skipped, for want of data: {} (--only NAME tells what makes it)\n",
+               join(skipped));
   return drawn.empty() ? 1 : 0;
 }
 

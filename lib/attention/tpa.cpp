@@ -48,7 +48,10 @@ StateLayout TpaAttention::state_layout() const {
   StateLayout layout;
   for (const auto& [name, rank, turns] : {std::tuple{"k", form_.k_rank, true}, {"v", form_.v_rank, false}}) {
     if (form_.contextual) layout.push_back({.name = std::string(name) + "_heads", .width = N * rank});
-    layout.push_back({.name = std::string(name) + "_rows", .width = rank * H, .rotated = turns ? rank * H : 0});
+    layout.push_back({.name = std::string(name) + "_rows",
+                      .width = rank * H,
+                      .rotated = turns ? rank * H : 0,
+                      .turning_block = turns ? H : 0});
   }
   return layout;
 }

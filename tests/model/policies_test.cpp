@@ -104,7 +104,7 @@ bool equal(const std::vector<torch::Tensor>& a, const std::vector<torch::Tensor>
                     [](const auto& x, const auto& y) { return torch::equal(x, y); });
 }
 
-TEST_CASE("H2O is A2SF that forgets nothing; A2SF that remembers one query is TOVA by KV head") {
+TEST_CASE("H2O is A2SF that forgets nothing, A2SF that remembers one query is TOVA by KV head") {
   auto config = small_config();
   const auto gqa = wide_decoder(native_form(config));
   const auto h2o_places = places_under(*gqa, {.policy = h2o, .budget = 9, .recent = 3});

@@ -94,13 +94,15 @@ TEST_CASE("programs refuse a value of config.json that they can't take: file, ke
       {"hidden_act", "\"gelu\"", "found \"gelu\", expected \"silu\""},
       {"model_type", "\"lama\"", "found 'lama' (did you mean 'llama'?), expected one of"},
       {"model_type", "\"a\\nb\"", "found 'a?b', expected one of"},
-      {"quantization_config", "{\"bits\":4}", "found {\"bits\":4}, expected nothing"},
       {"is_causal", "false", "found false, expected true"}};
   const SpoilableModel model;
   for (const auto& [key, value, message] : rows) {
     model.replace("config.json", config_with(key, value));
     model.refuse(kAllReaders, (model.path() / "config.json").string() + ": " + key + ": " + message);
   }
+  model.replace("config.json", config_with("quantization_config", "{\"bits\":4,\"quant_method\":\"awq\"}"));
+  model.refuse(kAllReaders, (model.path() / "config.json").string() +
+                                ": quantization_config.quant_method: found \"awq\", expected \"gptq\"");
 }
 
 TEST_CASE("programs refuse a config.json that is no JSON: file, line, what stands there") {

@@ -130,7 +130,7 @@ void check_killed(const std::string& to) {
   kill(pid, SIGKILL);
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   CHECK_FALSE(fs::exists(killed / "model.safetensors"));
-  check_refused(convert_command(killed, options + " --tokens 4096"), "begun with another");
+  check_refused(convert_command(killed, options + " --heldout-tokens 1024"), "begun with another");
   const auto resumed = run_program(convert_command(killed, options));
   INFO(resumed.err);
   REQUIRE(resumed.code == 0);

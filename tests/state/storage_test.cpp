@@ -92,7 +92,7 @@ TEST_CASE("reported bytes are those that the tensors take, at any length") {
   });
 }
 
-TEST_CASE("a prompt sees its tokens as they are, whole or in pieces; what stays is the same") {
+TEST_CASE("a prompt sees its tokens as they are, whole or in pieces, and what stays is the same") {
   for_each_storage([](const StorageConfig& config, const StateLayout& layout) {
     const auto tokens = SlotTokens::random(layout, 2, 30, 2);
     LayerState whole(layout, 2, 30, torch::kFloat32, 0, stored(config));
