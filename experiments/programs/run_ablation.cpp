@@ -7,6 +7,7 @@
 
 #include "core/cores.h"
 #include "core/interrupt.h"
+#include "core/progress.h"
 #include "experiment/inputs/provenance.h"
 #include "experiment/plan/config_reference.h"
 #include "experiment/rates/rate_range.h"
@@ -46,6 +47,14 @@ int report_failures(const std::vector<RunFailure>& failures) {
   return bad_input ? 2 : 1;
 }
 
+// On a terminal it says at once that something is done.
+std::vector<std::string> validate(const Plan& plan) {
+  ProgressLine line;
+  if (line.on_terminal())
+    line.update(fmt::format("checking {} runs: base, data, device", plan.runs.size()), true);
+  return validate_plan(plan);
+}
+
 int execute(Options o) {
   if (o.help_config) {
     fmt::print("{}", config_reference());
@@ -67,7 +76,7 @@ int execute(Options o) {
                                         : std::max<int64_t>(1, cores / o.jobs);
   at::set_num_threads(static_cast<int>(threads));
   if (!o.worker) {
-    const auto warnings = validate_plan(plan);
+    const auto warnings = validate(plan);
     if (o.dry_run)
       fmt::print("{}{}{}", format_costs(plan, count_runs(plan)), describe_data(plan),
                  describe_plan_tasks(plan));
@@ -81,10 +90,10 @@ int execute(Options o) {
   int code = 0;
   if (o.jobs > 1) {
     o.plan.results = plan.results.string();
-    code = run_workers(o.jobs, worker_arguments(o, threads));
+    code = run_workers(o.jobs, worker_arguments(o, threads), steps_to_do(plan, shard));
     if (code > 2) return code;
   } else {
-    const RunnerReport report = run_plan(plan, shard);
+    const RunnerReport report = run_plan(plan, shard, o.worker);
     code = report_failures(report.failures);
     if (!report.left_to_others.empty() && !o.worker)
       fmt::print(stderr, "left to other processes: {}\n", fmt::join(report.left_to_others, ", "));

@@ -39,12 +39,15 @@ void ProgressLine::update(const std::string& text, bool force) {
     std::fprintf(stderr, "%s\n", text.c_str());
     return;
   }
-  winsize size{};
-  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  const size_t width = known ? size.ws_col - 1U : 119U;
-  std::fprintf(stderr, "\r\033[2K%s", text.substr(0, width).c_str());
+  std::fprintf(stderr, "\r\033[2K%s", text.substr(0, width()).c_str());
   std::fflush(stderr);
   live_ = true;
+}
+
+size_t ProgressLine::width() const {
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  return known ? size.ws_col - 1U : 119U;
 }
 
 void ProgressLine::note(const std::string& text) {

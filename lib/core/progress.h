@@ -22,6 +22,8 @@ class ProgressLine {
   // A line that stays: the live line is cleared first.
   void note(const std::string& text);
   bool on_terminal() const { return terminal_; }
+  // Columns of the terminal that a line may take; 119 where that is not known.
+  size_t width() const;
 
  private:
   void clear();

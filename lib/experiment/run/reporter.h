@@ -6,16 +6,21 @@
 
 #include "core/progress.h"
 #include "experiment/plan/plan.h"
+#include "experiment/run/time_left.h"
 
 namespace attnlab {
 
 class Reporter {
  public:
-  // `total_steps`: of all runs that this process may have to do.
-  Reporter(size_t runs, int64_t total_steps) : runs_(runs), steps_left_(total_steps) {}
+  // `total_steps`: of all runs that this process may have to do. `worker`: what is live is written for the
+  // process that started this one (worker_screen.h).
+  Reporter(size_t runs, int64_t total_steps, bool worker = false)
+      : runs_(runs), worker_(worker), steps_left_(total_steps) {}
 
   // The run with this place (from 0) begins or goes on at `step`.
   void begin(size_t place, const PlannedRun& run, int64_t step);
+  // Training begins, or goes on behind something else.
+  void training() { time_.pause(elapsed()); }
   void step(int64_t step, double loss, double tokens_per_second);
   void evaluating(int64_t step, int64_t answered, int64_t problems);
   void asking(int64_t step, const std::string& task, const std::string& what, int64_t done, int64_t total);
@@ -26,14 +31,20 @@ class Reporter {
   void skip(int64_t steps) { steps_left_ -= steps; }
 
  private:
+  using Clock = std::chrono::steady_clock;
   std::string prefix() const;
   double elapsed() const;
+  // `left`: of all runs, where known.
+  void show(const std::string& text, bool force, const std::string& left = "");
+  void tell_starvation();
+
   ProgressLine line_;
   size_t runs_, place_ = 0;
-  bool starved_ = false;  // and told so
-  int64_t steps_left_ = 0, done_ = 0, first_ = 0, at_ = 0, last_ = 0;
+  bool worker_ = false, starved_ = false;  // and told so
+  int64_t steps_left_ = 0, resumed_ = 0, at_ = 0, last_ = 0;
   std::string name_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Clock::time_point start_ = Clock::now(), shown_ = Clock::time_point::min();
+  TimeLeft time_{0};
 };
 
 // "mla_identity lr=0.001 seed 0"

@@ -176,13 +176,16 @@ class RunSession {
     if (progress_.step == config_.train.steps) return;
     auto next = prepare(progress_.step + 1);
     logged_ = progress_;
+    reporter_.training();
     while (progress_.step < config_.train.steps) {
       const auto batches = next.get();
       if (progress_.step + 2 <= config_.train.steps) next = prepare(progress_.step + 2);
       train_step(batches);
-      evaluate_if_due();
-      if (progress_.step % config_.train.checkpoint_every == 0 && progress_.step < config_.train.steps)
-        save_state();
+      const bool evaluated = evaluate_if_due();
+      const bool save =
+          progress_.step % config_.train.checkpoint_every == 0 && progress_.step < config_.train.steps;
+      if (save) save_state();
+      if (evaluated || save) reporter_.training();
       if (interrupted()) throw Interrupted{};
     }
   }
@@ -237,8 +240,9 @@ class RunSession {
     return due && std::none_of(rows.begin(), rows.end(), [&](const auto& row) { return row.step == step; });
   }
 
-  void evaluate_if_due() {
-    if (!evaluation_is_due()) return;
+  // Whether it was.
+  bool evaluate_if_due() {
+    if (!evaluation_is_due()) return false;
     settle_nonfinite();
     const auto result = evaluator_.evaluate(*model_.decoder, progress_.step, [&](int64_t answered) {
       reporter_.evaluating(progress_.step, answered, evaluator_.problem_count());
@@ -247,6 +251,7 @@ class RunSession {
     writer_->put_evaluation(result.row, result.problems);
     if (events_) events_->put(progress_.step, progress_.seconds, event_scalars(result.row));
     reporter_.evaluated(progress_.step, result.row.heldout_loss, result.row.accuracy, result.row.problems);
+    return true;
   }
 
   // A file that is there already is not made again. The state is saved before, so that a kill costs no

@@ -44,11 +44,11 @@ bool wants_determinism(const PlannedRun& run) { return run.config.train.determin
 // One process's work on a plan.
 class PlanWorker {
  public:
-  PlanWorker(const Plan& plan, const Shard& shard)
+  PlanWorker(const Plan& plan, const Shard& shard, bool worker)
       : plan_(plan),
         inputs_(plan_, token_folder()),
         teachers_(plan_),
-        reporter_(plan.runs.size(), steps_of(plan, shard)) {
+        reporter_(plan.runs.size(), steps_of(plan, shard), worker) {
     for (size_t i = 0; i < plan.runs.size(); ++i)
       if (shard.holds(i)) todo_.push_back(i);
     if (std::any_of(plan.runs.begin(), plan.runs.end(), wants_determinism)) prepare_determinism();
@@ -172,6 +172,15 @@ class PlanWorker {
 
 }  // namespace
 
-RunnerReport run_plan(const Plan& plan, const Shard& shard) { return PlanWorker(plan, shard).work(); }
+RunnerReport run_plan(const Plan& plan, const Shard& shard, bool worker) {
+  return PlanWorker(plan, shard, worker).work();
+}
+
+int64_t steps_to_do(const Plan& plan, const Shard& shard) {
+  int64_t steps = 0;
+  for (size_t i = 0; i < plan.runs.size(); ++i)
+    if (shard.holds(i) && !is_settled(plan.runs[i])) steps += plan.runs[i].config.train.steps;
+  return steps;
+}
 
 }  // namespace attnlab

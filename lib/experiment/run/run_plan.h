@@ -25,6 +25,10 @@ struct RunnerReport {
 // Runs what is not complete, in the plan's order. A run that another process works on is passed over, and
 // looked at again at the end. A run that fails does not keep the others from theirs. One whose learning rate is
 // still being chosen waits for that, and helps. Throws Interrupted.
-RunnerReport run_plan(const Plan& plan, const Shard& shard);
+// `worker`: Reporter's.
+RunnerReport run_plan(const Plan& plan, const Shard& shard, bool worker = false);
+
+// Steps that the plan's runs, but for those that are complete, have in all.
+int64_t steps_to_do(const Plan& plan, const Shard& shard);
 
 }  // namespace attnlab

@@ -7,8 +7,9 @@
 
 namespace attnlab {
 
-// Starts `count` processes of this executable with `arguments` and waits for all of them; an interrupt is
-// passed on. Returns the largest of their exit codes. Throws RunError if one cannot be started.
-int run_workers(int64_t count, const std::vector<std::string>& arguments);
+// Starts `count` processes of this executable with `arguments`, shows what they write to standard error on one
+// screen (worker_screen.h; `steps`: that the plan has to make in all) and waits for all of them; an interrupt
+// is passed on. Returns the largest of their exit codes. Throws RunError if one cannot be started.
+int run_workers(int64_t count, const std::vector<std::string>& arguments, int64_t steps);
 
 }  // namespace attnlab
