@@ -35,6 +35,10 @@ QkNorm::QkNorm(torch::nn::Module& parent, const AttentionShape& shape) {
 }
 
 std::optional<BadInput> mla_base_problem(const AttentionShape& shape) {
+  if (shape.recurrent)
+    return BadInput{.key = "variant",
+                    .found = "a variant that is made from GQA",
+                    .expected = "native_recurrence: the base has no attention"};
   if (!shape.mla) return std::nullopt;
   return BadInput{.key = "variant",
                   .found = "a variant that is made from GQA",

@@ -51,7 +51,8 @@ void take_up_rotary_factor(const AttentionShape& shape, TensorMap& tensors) {
   auto factor_H = torch::ones({shape.head_dim}, tensors.at("q_proj.weight").options());
   factor_H.narrow(0, 0, turning_width(shape)).fill_(shape.rotary_factor * shape.rotary_factor);
   if (tensors.contains("q_norm.weight")) {
-    tensors["q_norm.weight"] = tensors["q_norm.weight"] * factor_H;
+    const double one = shape.norm_plus_one ? 1 : 0;  // the norm multiplies by 1 + weight
+    tensors["q_norm.weight"] = (tensors["q_norm.weight"] + one) * factor_H - one;
     return;
   }
   const auto factor_NH = factor_H.repeat({shape.n_heads});

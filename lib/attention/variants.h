@@ -24,6 +24,7 @@
 #include "attention/mla_identity.h"
 #include "attention/mla_orthogonal.h"
 #include "attention/mla_v2.h"
+#include "attention/native_recurrence.h"
 #include "attention/rwkv6.h"
 #include "attention/rwkv7.h"
 #include "attention/tpa.h"
@@ -49,7 +50,8 @@ using VariantTable = std::tuple<  //
     Rwkv7,                        //
     Gla,                          //
     Gqla,                         //
-    Tpa>;
+    Tpa,                          //
+    NativeRecurrence>;
 
 namespace detail {
 template <class Table>

@@ -1,6 +1,8 @@
 // Cases of layers, by what they hold. Each function knows its cases by a tensor or fact that no other has.
 #pragma once
 
+#include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -43,5 +45,8 @@ bool check_mamba_case(const CaseFile& file, CaseCheck& check);
 bool check_rwkv_case(const CaseFile& file, CaseCheck& check);
 bool check_latent_case(const CaseFile& file, CaseCheck& check);
 bool check_start_case(const CaseFile& file, CaseCheck& check);
+
+// A folder of the hub's layout with reference.safetensors and reference.json beside it.
+void check_mixer_checkpoint(const std::filesystem::path& folder, CaseCheck& check);
 
 }  // namespace attnlab

@@ -21,16 +21,32 @@ torch::Tensor weight_under(torch::nn::Module& parent, const std::string& name, t
   return holder->register_parameter("weight", empty_parameter(shape));
 }
 
+NormKind norm_kind(const FamilyTraits& traits) {
+  if (traits.layer_norms) return NormKind::layer;
+  return traits.norm_plus_one ? NormKind::rms_plus_one : NormKind::rms;
+}
+
+// A residual stream of float32 is rounded to the weights' format where a norm takes it.
+torch::Tensor normed(Norm& norm, const torch::Tensor& x_BTD, bool float32_residual) {
+  return norm(float32_residual ? x_BTD.to(norm->weight.scalar_type()) : x_BTD);
+}
+
+bool has_float32_residual(const DecoderConfig& config) {
+  return config.recurrent && config.recurrent->float32_residual;
+}
+
 }  // namespace
 
 DecoderLayer::DecoderLayer(const DecoderConfig& config, int64_t layer, std::shared_ptr<Mixer> mixer)
-    : mixer_(std::move(mixer)), mlp_(make_mlp(config, layer)) {
+    : mixer_(std::move(mixer)), mlp_(make_mlp(config, layer)), float32_residual_(has_float32_residual(config)) {
   const FamilyTraits& traits = traits_of(config.family);
   const auto norm = [&](const char* name) {
-    return register_module(name, RmsNorm(config.d_model, config.norm_eps, traits.norm_plus_one));
+    return register_module(name, Norm(config.d_model, config.norm_eps, norm_kind(traits)));
   };
+  if (traits.layer_norms && layer == 0) embedding_norm_ = norm("embedding_norm");
   mixer_norm_ = norm("input_layernorm");
   register_module(kMixer, mixer_);
+  if (!mlp_.mlp) return;
   if (traits.sandwich_norms) {
     after_mixer_ = norm("post_attention_layernorm");
     mlp_norm_ = norm("pre_feedforward_layernorm");
@@ -44,16 +60,19 @@ DecoderLayer::DecoderLayer(const DecoderConfig& config, int64_t layer, std::shar
 std::vector<std::string> DecoderLayer::fixed_parameters() const {
   std::vector<std::string> names;
   for (const auto& name : mixer_->fixed_parameters()) names.push_back(std::string(kMixer) + "." + name);
+  if (!mlp_.mlp) return names;
   for (const auto& name : mlp_.mlp->fixed_parameters()) names.push_back(mlp_.name + "." + name);
   return names;
 }
 
 torch::Tensor DecoderLayer::forward(torch::Tensor x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
-  input.x_BTD = mixer_norm_(x_BTD);
+  if (embedding_norm_) x_BTD = embedding_norm_(x_BTD);
+  input.x_BTD = normed(mixer_norm_, x_BTD, float32_residual_);
   const auto mixed_BTD = mixer_->forward(input);
   if (tap_BTD) *tap_BTD = mixed_BTD;
   x_BTD = x_BTD + (after_mixer_ ? after_mixer_(mixed_BTD) : mixed_BTD);
-  const auto mlp_BTD = mlp_.mlp->forward(mlp_norm_(x_BTD));
+  if (!mlp_.mlp) return x_BTD;
+  const auto mlp_BTD = mlp_.mlp->forward_in(normed(mlp_norm_, x_BTD, float32_residual_), input);
   return x_BTD + (after_mlp_ ? after_mlp_(mlp_BTD) : mlp_BTD);
 }
 
@@ -146,8 +165,9 @@ Decoder::Decoder(const ModelForm& form, const MixerMaker& mixers) : form_(form) 
     layers_.push_back(mixers ? std::make_shared<DecoderLayer>(config, i, mixers(i)) : make_layer(form_, i));
     list->push_back(layers_.back());
   }
-  final_norm_ = model->register_module(
-      "norm", RmsNorm(config.d_model, config.norm_eps, traits_of(config.family).norm_plus_one));
+  const FamilyTraits& traits = traits_of(config.family);
+  const double final_eps = traits.layer_norms ? 1e-5 : config.norm_eps;  // RWKV's last norm knows no other
+  final_norm_ = model->register_module("norm", Norm(config.d_model, final_eps, norm_kind(traits)));
   if (!config.tie_embeddings) lm_head_ = weight_under(*this, "lm_head", {config.vocab_size, config.d_model});
 }
 
@@ -177,6 +197,8 @@ torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext&
   // The factor is rounded to the weights' format, as in Hugging Face's Gemma.
   if (traits_of(config().family).scaled_embedding)
     x_BTD = x_BTD * torch::full({}, std::sqrt(static_cast<double>(config().d_model)), x_BTD.options());
+  const bool float32_residual = has_float32_residual(config());
+  if (float32_residual) x_BTD = x_BTD.to(c10::promoteTypes(x_BTD.scalar_type(), torch::kFloat32));
   const bool of_mixers = context.taps && context.taps->of == LayerTaps::Of::mixers;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const MixerInput input{.x_BTD = {},
@@ -190,7 +212,7 @@ torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext&
                        : layers_[i]->forward(x_BTD, input, of_mixers ? &mixed_BTD : nullptr);
     if (context.taps) context.taps->outputs_BTD.push_back(of_mixers ? mixed_BTD : x_BTD);
   }
-  return final_norm_(x_BTD);
+  return normed(final_norm_, x_BTD, float32_residual);
 }
 
 torch::Tensor Decoder::logits(const torch::Tensor& hidden) const {
@@ -280,8 +302,10 @@ double Decoder::state_bytes(const CacheConfig& cache, int64_t context, int64_t e
 
 double Decoder::forward_flops_per_token(int64_t T) const {
   double flops = 2.0 * static_cast<double>(form_.config.vocab_size * form_.config.d_model);
-  for (const auto& layer : layers_)
-    flops += layer->mixer()->forward_flops_per_token(T) + layer->mlp().forward_flops_per_token();
+  for (const auto& layer : layers_) {
+    flops += layer->mixer()->forward_flops_per_token(T);
+    if (layer->mlp()) flops += layer->mlp()->forward_flops_per_token();
+  }
   return flops;
 }
 

@@ -17,6 +17,7 @@
 #include "attention/rotary.h"
 #include "model/mlp.h"
 #include "model/model_form.h"
+#include "model/norm.h"
 #include "state/layer_state.h"
 #include "tensor/torch.h"
 
@@ -56,15 +57,18 @@ class DecoderLayer : public torch::nn::Module {
   // `input.x_BTD` is taken from x. `mixed_BTD`, if given, gets what the mixer gave.
   torch::Tensor forward(torch::Tensor x_BTD, MixerInput input, torch::Tensor* mixed_BTD = nullptr);
   const std::shared_ptr<Mixer>& mixer() const { return mixer_; }
-  const Mlp& mlp() const { return *mlp_.mlp; }
+  // Null: the family's layers have none.
+  const Mlp* mlp() const { return mlp_.mlp.get(); }
   // Parameters that are never trained, by their names in the layer.
   std::vector<std::string> fixed_parameters() const;
 
  private:
-  // Norms before mixer and MLP, and behind each where the family has them.
-  RmsNorm mixer_norm_{nullptr}, mlp_norm_{nullptr}, after_mixer_{nullptr}, after_mlp_{nullptr};
+  // Norms before mixer and MLP, behind each where the family has them, and of RWKV behind the embedding.
+  Norm mixer_norm_{nullptr}, mlp_norm_{nullptr}, after_mixer_{nullptr}, after_mlp_{nullptr},
+      embedding_norm_{nullptr};
   std::shared_ptr<Mixer> mixer_;
   NamedMlp mlp_;
+  bool float32_residual_;
 };
 
 // Its matrices that tokens are multiplied by, with the names of their modules ("mlp.down_proj").
@@ -127,7 +131,7 @@ class Decoder : public torch::nn::Module {
   std::vector<Rotary> rotaries_;  // the ways in which layers turn
   std::vector<size_t> ways_;      // of each layer, in rotaries_
   torch::Tensor embedding_, lm_head_;
-  RmsNorm final_norm_{nullptr};
+  Norm final_norm_{nullptr};
   std::vector<std::shared_ptr<DecoderLayer>> layers_;
   bool recompute_ = false;
   // Tables of positions 0 … longest T seen, by these frequencies.

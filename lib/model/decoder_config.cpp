@@ -29,6 +29,7 @@ AttentionShape DecoderConfig::attention_shape(int64_t layer) const {
                        .norm_eps = norm_eps,
                        .norm_plus_one = traits_of(family).norm_plus_one,
                        .mla = mla,
+                       .recurrent = recurrent,
                        .rotary_dim = rotary_dim,
                        .layer = layer,
                        .n_layers = n_layers};

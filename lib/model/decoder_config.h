@@ -12,11 +12,25 @@
 namespace attnlab {
 
 // A family is one file in families/ and one row in families.cpp.
-enum class Family { llama, mistral, mixtral, qwen2, qwen3, gemma2, gemma3, phi3, deepseek_v2, deepseek_v3 };
+enum class Family {
+  llama,
+  mistral,
+  mixtral,
+  qwen2,
+  qwen3,
+  gemma2,
+  gemma3,
+  phi3,
+  deepseek_v2,
+  deepseek_v3,
+  mamba,
+  mamba2,
+  rwkv
+};
 template <>
 struct EnumNames<Family> {
   using enum Family;
-  static constexpr std::array<std::pair<std::string_view, Family>, 10> rows{{{"llama", llama},
+  static constexpr std::array<std::pair<std::string_view, Family>, 13> rows{{{"llama", llama},
                                                                              {"mistral", mistral},
                                                                              {"mixtral", mixtral},
                                                                              {"qwen2", qwen2},
@@ -25,7 +39,10 @@ struct EnumNames<Family> {
                                                                              {"gemma3_text", gemma3},
                                                                              {"phi3", phi3},
                                                                              {"deepseek_v2", deepseek_v2},
-                                                                             {"deepseek_v3", deepseek_v3}}};
+                                                                             {"deepseek_v3", deepseek_v3},
+                                                                             {"mamba", mamba},
+                                                                             {"mamba2", mamba2},
+                                                                             {"rwkv", rwkv}}};
 };
 
 // Mathematics that belongs to a family and that no key of its config.json changes.
@@ -35,6 +52,9 @@ struct FamilyTraits {
   bool norm_plus_one = false;     // norms multiply by 1 + weight
   bool scaled_embedding = false;  // embeddings times √d_model
   bool qk_norm = false;           // norms of query and key heads
+  bool layer_norms = false;       // norms subtract the mean and have biases; one more behind the embedding
+  bool has_mlp = true;            // a layer is a mixer and an MLP
+  bool channel_mixing = false;    // RWKV's, in the MLP's place
   bool float32_router = false;    // experts' logits are float32 in every format, and so is the router held
 };
 const FamilyTraits& traits_of(Family family);
@@ -61,6 +81,7 @@ struct DecoderConfig {
   double final_softcap = 0;                 // 0: none
   std::optional<MoeShape> moe;              // absent: dense MLPs
   std::optional<MlaShape> mla;              // present: attention is MLA in DeepSeek's form
+  std::optional<RecurrentShape> recurrent;  // present: layers have no attention
   bool tie_embeddings = false;
   bool qkv_bias = false;
   bool o_bias = false;
@@ -97,6 +118,7 @@ struct DecoderConfig {
     visit(Key{"final_softcap", "cap of the logits; 0: none"}.at_least(0), self.final_softcap);
     visit(Key{"moe", "mixtures of experts in place of MLPs"}, self.moe);
     visit(Key{"mla", "attention is MLA in DeepSeek's form"}, self.mla);
+    visit(Key{"recurrent", "layers have a recurrence and no attention"}, self.recurrent);
     visit(Key{"tie_embeddings", "the output matrix is the embedding"}, self.tie_embeddings);
     visit(Key{"qkv_bias",
               "biases on the query, key and value projections. qwen2 has these alone; llama, qwen3, gemma and "

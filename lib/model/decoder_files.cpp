@@ -39,10 +39,13 @@ Shapes parameter_shapes(const ModelForm& form, const Checkpoint& checkpoint) {
 // Where a parameter stands: by the family's names, or in the own layout by the decoder's. Of two tied matrices
 // some writers keep the output matrix.
 FileTensor place_of(const Checkpoint& checkpoint, const ModelForm& form, const std::string& name) {
-  if (name == kEmbeddingTensor && form.config.tie_embeddings && !checkpoint.has(name) &&
-      checkpoint.has(kOutputTensor))
-    return {.name = kOutputTensor};
-  return is_native(form) ? file_tensor(form.config, name) : FileTensor{.name = name};
+  const auto place = [&](const std::string& of) {
+    return is_native(form) ? file_tensor(form.config, of) : FileTensor{.name = of};
+  };
+  if (name == kEmbeddingTensor && form.config.tie_embeddings && !checkpoint.has(place(name).name) &&
+      checkpoint.has(place(kOutputTensor).name))
+    return place(kOutputTensor);
+  return place(name);
 }
 
 // Of a packed matrix the parts keep their formats, whatever the others are read as.
@@ -271,7 +274,7 @@ TensorMap to_file_tensors(const DecoderConfig& config, const TensorMap& weights)
     if (place.part)
       parts[place.name][place.first_row] = tensor;
     else
-      out[name] = tensor;
+      out[place.name] = tensor;
   }
   for (const auto& [name, rows] : parts) {
     std::vector<torch::Tensor> ordered;

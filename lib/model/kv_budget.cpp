@@ -19,8 +19,11 @@ void require_countable(const DecoderConfig& c, const LatentRanks& ranks = {}) {
   const int64_t head =
       2 * c.head_dim + mla.qk_nope_head_dim + mla.v_head_dim + mla.qk_rope_head_dim + ranks.qk_rope_head_dim;
   const MoeShape moe = c.moe.value_or(MoeShape{});
+  const RecurrentShape recurrent = c.recurrent.value_or(RecurrentShape{});
+  const int64_t inner =
+      4 * recurrent.inner + recurrent.step_rank + 4 * std::max<int64_t>(recurrent.groups, 1) * recurrent.state;
   const int64_t longest =
-      std::max({c.d_model, c.d_ff, moe.d_ff, mla.q_lora_rank, mla.kv_lora_rank, ranks.kv_lora_rank});
+      std::max({c.d_model, c.d_ff, inner, moe.d_ff, mla.q_lora_rank, mla.kv_lora_rank, ranks.kv_lora_rank});
   const double widest =
       std::max(static_cast<double>(longest), static_cast<double>(c.n_heads) * static_cast<double>(head));
   const double layers = static_cast<double>(c.n_layers) *
@@ -138,8 +141,12 @@ ExpertCounts count_experts(const DecoderConfig& c) {
 
 ParameterCounts count_parameters(const DecoderConfig& c) {
   require_countable(c);
-  const int64_t D = c.d_model, layer_norms = traits_of(c.family).sandwich_norms ? 4 : 2;
-  const int64_t mlp = 3 * D * c.d_ff + (c.mlp_bias ? 2 * c.d_ff + D : 0);
+  const FamilyTraits& traits = traits_of(c.family);
+  const int64_t D = c.d_model, norm = traits.layer_norms ? 2 * D : D;
+  const int64_t layer_norms = traits.sandwich_norms ? 4 : traits.has_mlp ? 2 : 1;
+  int64_t mlp = 3 * D * c.d_ff + (c.mlp_bias ? 2 * c.d_ff + D : 0);
+  if (traits.channel_mixing) mlp = 2 * D * c.d_ff + D * D + 2 * D;
+  if (!traits.has_mlp) mlp = 0;
   ParameterCounts counts;
   counts.embedding = c.vocab_size * D;
   counts.output = c.tie_embeddings ? 0 : counts.embedding;
@@ -147,14 +154,16 @@ ParameterCounts count_parameters(const DecoderConfig& c) {
   const ExpertCounts experts = count_experts(c);
   const int64_t sparse = c.layers_with_experts();
   counts.mlp = sparse * experts.all + (c.n_layers - sparse) * mlp;
-  counts.norms = (c.n_layers * layer_norms + 1) * D;
+  counts.norms = (c.n_layers * layer_norms + 1 + (traits.layer_norms ? 1 : 0)) * norm;
   counts.active = counts.total() - sparse * experts.idle;
   return counts;
 }
 
 std::vector<KvForm> kv_forms(const DecoderConfig& config, const LatentRanks& ranks, double share) {
   require_countable(config, ranks);
-  auto forms = config.mla ? forms_of_mla(config, ranks) : forms_of_gqa(config, ranks, share);
+  auto forms = config.recurrent ? std::vector<KvForm>{kv_form(native_form(config))}
+               : config.mla     ? forms_of_mla(config, ranks)
+                                : forms_of_gqa(config, ranks, share);
   forms.front().own = true;
   return forms;
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/fused.h"
+#include "model/channel_mixing.h"
 
 namespace attnlab {
 
@@ -125,10 +126,13 @@ std::vector<std::string> MoeMlp::fixed_parameters() const {
 }
 
 NamedMlp make_mlp(const DecoderConfig& config, int64_t layer) {
+  const FamilyTraits& traits = traits_of(config.family);
+  if (!traits.has_mlp) return {};
+  if (traits.channel_mixing) return {"mlp", std::make_shared<ChannelMixing>(config.d_model, config.d_ff)};
   if (config.has_experts(layer))
     return {config.family == Family::mixtral ? "block_sparse_moe" : "mlp", std::make_shared<MoeMlp>(config)};
-  return {"mlp", std::make_shared<GatedMlp>(config.d_model, config.d_ff, traits_of(config.family).gelu,
-                                            GatedMlp::kLlamaNames, config.mlp_bias)};
+  return {"mlp", std::make_shared<GatedMlp>(config.d_model, config.d_ff, traits.gelu, GatedMlp::kLlamaNames,
+                                            config.mlp_bias)};
 }
 
 }  // namespace attnlab

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "attention/linear.h"
+#include "attention/mixer.h"
 #include "model/decoder_config.h"
 #include "tensor/torch.h"
 
@@ -13,6 +14,10 @@ class Mlp : public torch::nn::Module {
  public:
   // [..., D] → [..., D].
   virtual torch::Tensor forward(const torch::Tensor& x) = 0;
+  // The same in a pass [B, T, D], for those that look at the token before: sequence and state are the layer's.
+  virtual torch::Tensor forward_in(const torch::Tensor& x_BTD, const MixerInput& /*pass*/) {
+    return forward(x_BTD);
+  }
   // Multiply-adds × 2 for one token.
   virtual double forward_flops_per_token() const = 0;
   // Parameters that are never trained, by their names in it.
@@ -83,6 +88,7 @@ struct NamedMlp {
   std::string name;
   std::shared_ptr<Mlp> mlp;
 };
+// Null where the family's layers have none.
 NamedMlp make_mlp(const DecoderConfig& config, int64_t layer);
 
 }  // namespace attnlab

@@ -188,6 +188,7 @@ bool same_variant(const VariantConfig& a, const VariantConfig& b) {
 
 VariantConfig native_variant(const DecoderConfig& config) {
   if (config.mla) return DeepseekMla::Config{};
+  if (config.recurrent) return NativeRecurrence::Config{};
   return Gqa::Config{};
 }
 

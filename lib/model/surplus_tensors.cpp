@@ -12,6 +12,7 @@
 #include "attention/rotary.h"
 #include "core/json.h"
 #include "core/numbers.h"
+#include "model/families/families.h"
 
 namespace attnlab {
 namespace {
@@ -53,7 +54,8 @@ class Judge {
   }
 
   Kind kind(const std::string& name) const {
-    if (config_.tie_embeddings && (name == kOutputTensor || name == kEmbeddingTensor)) return Kind::tied;
+    if (config_.tie_embeddings && (name == place_of_output() || name == place_of_embedding()))
+      return Kind::tied;
     if (name.ends_with("rotary_emb.inv_freq")) return Kind::frequencies;
     if (ends_with_any(name, {"rotary_emb.cos_cached", "rotary_emb.sin_cached", "rotary_emb.original_inv_freq"}))
       return Kind::rotary_table;
@@ -67,10 +69,10 @@ class Judge {
   void pass(const std::string& name) {
     const Kind what = kind(name);
     if (what == Kind::unknown) refuse(name);
-    if (what == Kind::tied && !checkpoint_.same_numbers(kEmbeddingTensor, name))
+    if (what == Kind::tied && !checkpoint_.same_numbers(place_of_embedding(), name))
       throw InputError(BadInput{.file = checkpoint_.folder().string(),
                                 .key = name,
-                                .found = "other numbers than those of " + std::string(kEmbeddingTensor),
+                                .found = "other numbers than those of " + place_of_embedding(),
                                 .expected = "the same, as tie_word_embeddings says"});
     if (what == Kind::tied || (what == Kind::frequencies && are_ours(name))) return;
     passed_[what].push_back(name);
@@ -84,6 +86,8 @@ class Judge {
   }
 
  private:
+  std::string place_of_embedding() const { return file_tensor(config_, kEmbeddingTensor).name; }
+  std::string place_of_output() const { return file_tensor(config_, kOutputTensor).name; }
   static const char* meaning(Kind kind) {
     switch (kind) {
       case Kind::frequencies:
@@ -143,8 +147,10 @@ class Judge {
 }  // namespace
 
 bool has_own_output(const Checkpoint& checkpoint, const DecoderConfig& config) {
-  return config.tie_embeddings && checkpoint.has(kOutputTensor) && checkpoint.has(kEmbeddingTensor) &&
-         !checkpoint.same_numbers(kEmbeddingTensor, kOutputTensor);
+  const auto embedding = file_tensor(config, kEmbeddingTensor).name,
+             output = file_tensor(config, kOutputTensor).name;
+  return config.tie_embeddings && checkpoint.has(output) && checkpoint.has(embedding) &&
+         !checkpoint.same_numbers(embedding, output);
 }
 
 void check_surplus(const Checkpoint& checkpoint, const DecoderConfig& config, const Names& needed,

@@ -22,6 +22,12 @@ TEST_CASE("names lead to options and back") {
     REQUIRE(config);
     CHECK(variant_name(*config) == name);
     AttentionShape shape = odd_sizes()[0].shape;
+    if (name == "native_recurrence") {
+      CHECK(variant_problem(shape, *config));
+      shape.recurrent = RecurrentShape{.inner = 4};
+      CHECK_FALSE(variant_problem(shape, *config));
+      continue;
+    }
     const bool from_gqa = name != "deepseek_mla";
     CHECK(variant_problem(shape, *config).has_value() == !from_gqa);
     shape.mla = MlaShape{.kv_lora_rank = 8, .qk_nope_head_dim = 6, .qk_rope_head_dim = 4, .v_head_dim = 6};

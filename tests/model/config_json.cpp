@@ -22,6 +22,12 @@ json config_json(const std::string& type) {
     config["v_head_dim"] = 3;
     config["first_k_dense_replace"] = 2;
   }
+  if (type.starts_with("mamba") || type == "rwkv")
+    for (const char* key : {"num_attention_heads", "num_key_value_heads", "max_position_embeddings",
+                            "rms_norm_eps", "rope_theta"})
+      config.erase(key);
+  if (type == "mamba2") config["num_heads"] = config["n_groups"] = 1;
+  if (type == "rwkv") config.erase("hidden_act");
   return config;
 }
 

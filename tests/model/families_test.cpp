@@ -56,7 +56,8 @@ TEST_CASE("the architecture's name is the one that Hugging Face transformers loa
                                                           {Family::phi3, "Phi3ForCausalLM"},
                                                           {Family::deepseek_v2, "DeepseekV2ForCausalLM"},
                                                           {Family::deepseek_v3, "DeepseekV3ForCausalLM"}};
-  CHECK(names.size() == all_names<Family>().size());
+  // Those without attention: recurrent_families_test.cpp.
+  CHECK(names.size() + 3 == all_names<Family>().size());
   size_t found = 0;
   for (const auto& family : family_cases()) {
     const auto written = write_decoder_config(read_json(json::parse(family.json.dump())));

@@ -1,4 +1,6 @@
 // The keys of config.json that all families share or none has, and a table of values that no reader takes.
+#include <algorithm>
+
 #include "catch.h"
 #include "config_json.h"
 #include "model/families/families.h"
@@ -102,8 +104,12 @@ const KeyKind kMap{{"3", "[]", "\"linear\"", "true"}, "an object"};
 
 TEST_CASE("each reader of a key refuses what it can't take: file, key, value and what it should be") {
   using Families = std::vector<std::string>;
-  const Families all = all_names<Family>(), windows{"mistral", "mixtral", "gemma2", "phi3"},
-                 mla{"deepseek_v2", "deepseek_v3"};
+  const Families all = all_names<Family>(), mambas{"mamba", "mamba2"}, recurrent{"mamba", "mamba2", "rwkv"},
+                 windows{"mistral", "mixtral", "gemma2", "phi3"}, mla{"deepseek_v2", "deepseek_v3"};
+  Families attention = all;
+  std::erase_if(attention, [&](const auto& name) {
+    return std::find(recurrent.begin(), recurrent.end(), name) != recurrent.end();
+  });
   struct Row {
     Families families;
     const char* key;
@@ -113,16 +119,16 @@ TEST_CASE("each reader of a key refuses what it can't take: file, key, value and
       {all, "vocab_size", kCount},
       {all, "hidden_size", kCount},
       {all, "num_hidden_layers", kCount},
-      {all, "num_attention_heads", kCount},
-      {all, "num_key_value_heads", kCount},
-      {all, "intermediate_size", kCount},
-      {all, "max_position_embeddings", kCount},
-      {all, "head_dim", kCount},
-      {all, "rms_norm_eps", kPositive},
-      {all, "rope_theta", kPositive},
+      {attention, "num_attention_heads", kCount},
+      {attention, "num_key_value_heads", kCount},
+      {attention, "intermediate_size", kCount},
+      {attention, "max_position_embeddings", kCount},
+      {attention, "head_dim", kCount},
+      {attention, "rms_norm_eps", kPositive},
+      {attention, "rope_theta", kPositive},
       {all, "tie_word_embeddings", kFlag},
-      {all, "rope_scaling", kMap},
-      {all, "rope_parameters", kMap},
+      {attention, "rope_scaling", kMap},
+      {attention, "rope_parameters", kMap},
       {windows, "sliding_window", kCount},
       {windows, "layer_types", kTypeList},
       {{"llama"}, "mlp_bias", kFlag},
@@ -143,7 +149,21 @@ TEST_CASE("each reader of a key refuses what it can't take: file, key, value and
       {mla, "qk_nope_head_dim", kCount},
       {mla, "qk_rope_head_dim", kCount},
       {mla, "v_head_dim", kCount},
-      {{"deepseek_v3"}, "rope_interleave", kFlag}};
+      {{"deepseek_v3"}, "rope_interleave", kFlag},
+      {recurrent, "layer_norm_epsilon", kPositive},
+      {mambas, "state_size", kCount},
+      {mambas, "conv_kernel", kCount},
+      {mambas, "expand", kCount},
+      {mambas, "use_bias", kFlag},
+      {mambas, "use_conv_bias", kFlag},
+      {mambas, "residual_in_fp32", kFlag},
+      {{"mamba"}, "time_step_rank", kCount},
+      {{"mamba2"}, "num_heads", kCount},
+      {{"mamba2"}, "head_dim", kCount},
+      {{"mamba2"}, "n_groups", kCount},
+      {{"rwkv"}, "intermediate_size", kCount},
+      {{"rwkv"}, "attention_hidden_size", kCount},
+      {{"rwkv"}, "context_length", kCount}};
   for (const auto& [families, key, kind] : rows)
     for (const auto& family : families)
       for (const auto& value : kind.bad) {

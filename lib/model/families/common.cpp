@@ -17,6 +17,8 @@ int64_t read_head_dim(const JsonKeys& keys, const FamilyForm& form, const Decode
   return config.d_model / config.n_heads;
 }
 
+}  // namespace
+
 // What no family here has: keys of any config.json of Hugging Face's, at the value that changes nothing. Others
 // of its generic keys change nothing at any value: is_decoder (each of these families is one), what a forward
 // pass returns, pieces that it computes in, labels and lengths of tasks that are not generation.
@@ -41,6 +43,8 @@ void note_dropout(const JsonKeys& keys) {
     if (keys.has(key) && keys.object().at(key) != 0) keys.note_unused(key, "dropout is never applied");
 }
 
+namespace {
+
 void check_activation(const JsonKeys& keys, const FamilyForm& form) {
   const std::string key = form.activation_key;
   const bool swish =
@@ -52,6 +56,26 @@ void check_activation(const JsonKeys& keys, const FamilyForm& form) {
 
 }  // namespace
 
+int64_t read_layer_count(const JsonKeys& keys) {
+  const int64_t count = keys.count("num_hidden_layers");
+  if (count > kMostLayers)
+    keys.refuse("num_hidden_layers", fmt::format("a whole number from 1 to {}", kMostLayers));
+  return count;
+}
+
+std::string renamed(const std::string& name, const std::vector<std::pair<std::string, std::string>>& prefixes) {
+  for (const auto& [ours, theirs] : prefixes)
+    if (name.starts_with(ours)) return theirs + name.substr(ours.size());
+  return name;
+}
+
+std::string renamed_in_layer(const std::string& name, const std::string& layers,
+                             const std::vector<std::pair<std::string, std::string>>& prefixes) {
+  const std::string ours = "model.layers.";
+  const size_t end = name.find('.', ours.size()) + 1;
+  return layers + name.substr(ours.size(), end - ours.size()) + renamed(name.substr(end), prefixes);
+}
+
 DecoderConfig read_common(const JsonKeys& keys, const FamilyForm& form) {
   refuse_foreign(keys);
   note_dropout(keys);
@@ -59,9 +83,7 @@ DecoderConfig read_common(const JsonKeys& keys, const FamilyForm& form) {
   DecoderConfig config;
   config.vocab_size = keys.count("vocab_size");
   config.d_model = keys.count("hidden_size");
-  config.n_layers = keys.count("num_hidden_layers");
-  if (config.n_layers > kMostLayers)
-    keys.refuse("num_hidden_layers", fmt::format("a whole number from 1 to {}", kMostLayers));
+  config.n_layers = read_layer_count(keys);
   config.n_heads = keys.count("num_attention_heads");
   const int64_t n_kv_heads = form.defaults.n_kv_heads > 0 ? form.defaults.n_kv_heads : config.n_heads;
   config.n_kv_heads = keys.has("num_key_value_heads") || !keys.object().contains("num_key_value_heads")

@@ -15,7 +15,7 @@ struct FamilyRow {
   Family family;
   const FamilyForm* form;
 };
-constexpr std::array<FamilyRow, 10> families{{{Family::llama, &kLlama},
+constexpr std::array<FamilyRow, 13> families{{{Family::llama, &kLlama},
                                               {Family::mistral, &kMistral},
                                               {Family::mixtral, &kMixtral},
                                               {Family::qwen2, &kQwen2},
@@ -24,7 +24,10 @@ constexpr std::array<FamilyRow, 10> families{{{Family::llama, &kLlama},
                                               {Family::gemma3, &kGemma3},
                                               {Family::phi3, &kPhi3},
                                               {Family::deepseek_v2, &kDeepseekV2},
-                                              {Family::deepseek_v3, &kDeepseekV3}}};
+                                              {Family::deepseek_v3, &kDeepseekV3},
+                                              {Family::mamba, &kMamba},
+                                              {Family::mamba2, &kMamba2},
+                                              {Family::rwkv, &kRwkv}}};
 
 const FamilyForm& form_of(Family family) {
   for (const auto& row : families)
@@ -49,6 +52,11 @@ DecoderConfig read_keys(const nlohmann::json& json, const std::filesystem::path&
   const JsonKeys keys(json, file, "", notes);
   const Family family = read_family(keys, file);
   const FamilyForm& form = form_of(family);
+  if (form.own_keys) {
+    DecoderConfig own{.family = family};
+    form.read(keys, own);
+    return own;
+  }
   DecoderConfig config = read_common(keys, form);
   config.family = family;
   form.read(keys, config);
@@ -61,7 +69,11 @@ std::optional<BadInput> shape_problem(const DecoderConfig& config) {
     return BadInput{.key = "n_kv_heads",
                     .found = fmt::format("{}", config.n_kv_heads),
                     .expected = fmt::format("a divisor of n_heads = {}", config.n_heads)};
-  if (!config.mla && config.turning_dim() % 2 != 0)
+  if (form_of(config.family).own_keys != config.recurrent.has_value())
+    return BadInput{.key = "recurrent",
+                    .found = config.recurrent ? "sizes of a recurrence" : "nothing",
+                    .expected = fmt::format("what family {} has", name_of(config.family))};
+  if (!config.mla && !config.recurrent && config.turning_dim() % 2 != 0)
     return BadInput{.key = config.rotary_dim > 0 ? "rotary_dim" : "head_dim",
                     .found = fmt::format("{}", config.turning_dim()),
                     .expected = "an even number (rotary position turns pairs)"};
@@ -141,8 +153,12 @@ nlohmann::ordered_json write_decoder_config(const DecoderConfig& config, const s
   const FamilyForm& form = form_of(config.family);
   nlohmann::ordered_json out;
   out["model_type"] = name_of(config.family);
-  write_common(config, form, out);
-  write_rope(config, out);
+  if (!form.own_keys) {
+    write_common(config, form, out);
+    write_rope(config, out);
+  } else {
+    out["architectures"] = {form.architecture};
+  }
   form.write(config, out);
   out["torch_dtype"] = dtype;
   return out;
@@ -156,6 +172,7 @@ std::optional<BadInput> decoder_problem(const DecoderConfig& config) {
 FileTensor file_tensor(const DecoderConfig& config, const std::string& name) {
   if (form_of(config.family).fused_projections)
     if (auto place = fused_place(config, name)) return *place;
+  if (const auto file_name = form_of(config.family).file_name) return {.name = file_name(name)};
   return {.name = name};
 }
 

@@ -27,15 +27,31 @@ struct FamilyForm {
   const char* activation_key = "hidden_act";
   bool partial_rotary = false;          // may turn a part of each head
   std::vector<std::string> rope_types;  // beside "default"
+  bool own_keys = false;                // reads and writes all keys: they are other ones than attention's
+  // Where a parameter stands in its files; null: by the decoder's own names.
+  std::string (*file_name)(const std::string& name) = nullptr;
   // The family's own keys; the common ones are read and written around them.
   void (*read)(const JsonKeys& keys, DecoderConfig& config);
   void (*write)(const DecoderConfig& config, nlohmann::ordered_json& out);
 };
 
 extern const FamilyForm kLlama, kMistral, kMixtral, kQwen2, kQwen3, kGemma2, kGemma3, kPhi3, kDeepseekV2,
-    kDeepseekV3;
+    kDeepseekV3, kMamba, kMamba2, kRwkv;
 
 // Keys that all families share.
+// "a.b.c" with what it begins with replaced, by the first pair that fits: {{"model.norm.", "backbone.norm_f."},
+// …}.
+std::string renamed(const std::string& name, const std::vector<std::pair<std::string, std::string>>& prefixes);
+// The same behind "model.layers.N.", which becomes `layers` and N.
+std::string renamed_in_layer(const std::string& name, const std::string& layers,
+                             const std::vector<std::pair<std::string, std::string>>& prefixes);
+
+// Refuses keys of any config.json that no family here has.
+void refuse_foreign(const JsonKeys& keys);
+// Says that dropout is never applied, where a config names some.
+void note_dropout(const JsonKeys& keys);
+int64_t read_layer_count(const JsonKeys& keys);
+
 DecoderConfig read_common(const JsonKeys& keys, const FamilyForm& form);
 void write_common(const DecoderConfig& config, const FamilyForm& form, nlohmann::ordered_json& out);
 

@@ -1,0 +1,34 @@
+// The norms of the residual stream.
+#pragma once
+
+#include "attention/linear.h"
+
+namespace attnlab {
+
+enum class NormKind {
+  rms,
+  rms_plus_one,  // times 1 + weight (Gemma's)
+  layer,         // less the mean, with a bias (arXiv 1607.06450)
+};
+
+// Parameters: weight and, for `layer`, bias.
+class NormImpl : public torch::nn::Module {
+ public:
+  NormImpl(int64_t width, double eps, NormKind kind)
+      : weight(register_parameter("weight", empty_parameter({width}))), eps_(eps), kind_(kind) {
+    if (kind == NormKind::layer) bias = register_parameter("bias", empty_parameter({width}));
+  }
+  torch::Tensor forward(const torch::Tensor& x) {
+    if (kind_ == NormKind::layer) return torch::layer_norm(x, weight.sizes(), weight, bias, eps_);
+    return at::rms_norm(x, weight.sizes(), kind_ == NormKind::rms_plus_one ? weight + 1 : weight, eps_);
+  }
+
+  torch::Tensor weight, bias;
+
+ private:
+  double eps_;
+  NormKind kind_;
+};
+TORCH_MODULE(Norm);
+
+}  // namespace attnlab
