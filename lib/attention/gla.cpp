@@ -71,9 +71,13 @@ std::shared_ptr<Mixer> Gla::make(const AttentionShape& shape, const Config& conf
 }
 
 TensorMap Gla::from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa) {
+  return gla_from_moments(shape, config, gqa, white_moment).tensors;
+}
+
+GroupedLatents gla_from_moments(const AttentionShape& shape, const Gla::Config& config, const GqaWeights& gqa,
+                                const SecondMoment& moment) {
   return grouped_latents(shape, gla_form(shape, config), gqa, config.freqfold.value_or(config.collapse),
-                         config.collapse, white_moment)
-      .tensors;
+                         config.collapse, moment);
 }
 
 }  // namespace attnlab

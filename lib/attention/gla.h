@@ -11,7 +11,7 @@ namespace attnlab {
 
 struct Gla {
   static constexpr std::string_view kName = "gla";
-  static constexpr MadeBy kMadeBy = MadeBy::weights;
+  static constexpr MadeBy kMadeBy = MadeBy::moments;
   struct Config {
     std::optional<int64_t> latent_heads;
     std::optional<int64_t> latent_width;

@@ -59,9 +59,13 @@ std::shared_ptr<Mixer> Gqla::make(const AttentionShape& shape, const Config& con
 }
 
 TensorMap Gqla::from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa) {
+  return gqla_from_moments(shape, config, gqa, white_moment).tensors;
+}
+
+GroupedLatents gqla_from_moments(const AttentionShape& shape, const Gqla::Config& config, const GqaWeights& gqa,
+                                 const SecondMoment& moment) {
   return grouped_latents(shape, gqla_form(shape, config), gqa, config.freqfold.value_or(config.collapse),
-                         config.collapse, white_moment)
-      .tensors;
+                         config.collapse, moment);
 }
 
 }  // namespace attnlab

@@ -19,7 +19,7 @@ struct EnumNames<GqlaDecode> {
 
 struct Gqla {
   static constexpr std::string_view kName = "gqla";
-  static constexpr MadeBy kMadeBy = MadeBy::weights;
+  static constexpr MadeBy kMadeBy = MadeBy::moments;
   struct Config {
     std::optional<int64_t> kv_lora_rank;
     std::optional<int64_t> freqfold;

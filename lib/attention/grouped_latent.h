@@ -11,6 +11,8 @@
 #pragma once
 
 #include "attention/attention.h"
+#include "attention/gla.h"
+#include "attention/gqla.h"
 #include "attention/shared_rotary.h"
 
 namespace attnlab {
@@ -67,5 +69,10 @@ struct GroupedLatents {
 GroupedLatents grouped_latents(const AttentionShape& shape, const GroupedLatentForm& form,
                                const GqaWeights& gqa, int64_t freqfold, int64_t collapse,
                                const SecondMoment& moment);
+
+GroupedLatents gla_from_moments(const AttentionShape& shape, const Gla::Config& config, const GqaWeights& gqa,
+                                const SecondMoment& moment);
+GroupedLatents gqla_from_moments(const AttentionShape& shape, const Gqla::Config& config, const GqaWeights& gqa,
+                                 const SecondMoment& moment);
 
 }  // namespace attnlab

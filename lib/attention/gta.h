@@ -15,7 +15,7 @@ namespace attnlab {
 
 struct Gta {
   static constexpr std::string_view kName = "gta";
-  static constexpr MadeBy kMadeBy = MadeBy::weights;
+  static constexpr MadeBy kMadeBy = MadeBy::moments;
   struct Config {
     std::optional<int64_t> qk_rope_head_dim;
     std::optional<bool> k_rope_bias;

@@ -16,7 +16,7 @@ namespace attnlab {
 
 struct Tpa {
   static constexpr std::string_view kName = "tpa";
-  static constexpr MadeBy kMadeBy = MadeBy::weights;
+  static constexpr MadeBy kMadeBy = MadeBy::moments;
   struct Config {
     std::optional<int64_t> rank;
     bool contextual = false;

@@ -47,6 +47,7 @@ enum class MadeBy {
   deepseek,  // convert/deepseek_transform.cpp
   mha2mla,   // convert/mha2mla_transform.cpp
   care,      // convert/care_transform.cpp
+  moments,   // convert/moments_transform.cpp
 };
 
 template <class V>

@@ -7,6 +7,7 @@
 #include "convert/gptq_transform.h"
 #include "convert/layer_tensors.h"
 #include "convert/mha2mla_transform.h"
+#include "convert/moments_transform.h"
 #include "convert/transform.h"
 #include "convert/weights_transform.h"
 #include "core/errors.h"
@@ -47,6 +48,8 @@ std::unique_ptr<Transform> make_step(const ModelForm& source, const ConversionSt
       return make_mha2mla_transform(source, step, options);
     case MadeBy::care:
       return make_care_transform(source, step, options);
+    case MadeBy::moments:
+      return make_moments_transform(source, step, options);
     case MadeBy::base:
     case MadeBy::nothing:
       break;

@@ -68,8 +68,19 @@ std::string name_text(const ModelFacts& facts, const KvForm& own) {
   return fmt::format("{} ({})", own.name, join(options));
 }
 
+// "mamba2, no attention: 64 channels, state 16, convolution of 4, 8 heads in 1 groups".
+std::string recurrence_text(const RecurrentShape& form) {
+  std::string text = fmt::format("{}, no attention: {} channels", name_of(form.kind), form.inner);
+  if (form.state > 0) text += fmt::format(", state {}, convolution of {}", form.state, form.conv_kernel);
+  if (form.kind == RecurrentKind::mamba2)
+    text += fmt::format(", {} heads in {} groups", form.heads, form.groups);
+  if (form.kind == RecurrentKind::mamba) text += fmt::format(", step rank {}", form.step_rank);
+  return text;
+}
+
 std::string attention_text(const ModelFacts& facts, const KvForm& own) {
   const DecoderConfig& c = facts.config;
+  if (c.recurrent) return recurrence_text(*c.recurrent);
   std::string text = name_text(facts, own) + ", " + fmt::format("{} heads", c.n_heads);
   if (c.mla) {
     text +=
@@ -142,9 +153,9 @@ std::string shape_text(const ModelFacts& facts, const KvForm& own, const Paramet
                   {"layers", fmt::format("{}, {}", c.n_layers, window_text(c))},
                   {"d_model", fmt::format("{}", c.d_model)},
                   {"attention", attention_text(facts, own)},
-                  {"rope", rope_text(c)},
-                  {"mlp", mlp_text(c)},
-                  {"positions", positions_text(c)},
+                  {"rope", c.recurrent ? "none" : rope_text(c)},
+                  {"mlp", traits_of(c.family).has_mlp ? mlp_text(c) : "none"},
+                  {"positions", c.recurrent ? "any number" : positions_text(c)},
                   {"vocabulary", fmt::format("{}{}", c.vocab_size,
                                              c.tie_embeddings ? ", output tied to the embedding" : "")}},
                  2);
@@ -185,8 +196,8 @@ std::string form_text(const DecoderConfig& c, const std::vector<KvForm>& forms, 
   for (const auto& form : forms) {
     const int64_t numbers = form.numbers * c.n_layers;
     rows.push_back({form.own ? form.name + " (this model)" : form.name,
-                    fmt::format("{} = {}", form.formula, form.numbers), grouped(numbers),
-                    bytes_per_token(numbers, demand), byte_text(cache_bytes(c, form, demand)),
+                    form.numbers > 0 ? fmt::format("{} = {}", form.formula, form.numbers) : form.formula,
+                    grouped(numbers), bytes_per_token(numbers, demand), byte_text(cache_bytes(c, form, demand)),
                     change_text(form.numbers, forms.front().numbers), grouped(form.attention_params),
                     change_text(form.attention_params, forms.front().attention_params)});
   }
@@ -285,6 +296,7 @@ nlohmann::ordered_json report_json(const ModelFacts& facts, const LatentRanks& r
     out["forms"].push_back({{"form", form.name},
                             {"own", form.own},
                             {"kept_per_token_and_layer", form.numbers},
+                            {"state_numbers", form.state_numbers},
                             {"numbers_per_token", form.numbers * c.n_layers},
                             {"bytes_per_token", static_cast<double>(form.numbers * c.n_layers) *
                                                     static_cast<double>(demand.bits) / 8},

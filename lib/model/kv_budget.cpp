@@ -42,17 +42,20 @@ void require_countable(const DecoderConfig& c, const LatentRanks& ranks = {}) {
 // for Qwen2.5-7B (N = 28, G = 4) exactly 1/8, the paper's 12.5 %; so it is for Q and K (the new W_b of the keys
 // over D·N·H + D·G·H) and for V and O alone. Over Q, K and V it would be 2 G / (N + 2 G), 22.2 %.
 struct Counted {
-  int64_t parameters = 0, numbers = 0;
-  std::string formula;  // "64 k + 64 v"
+  int64_t parameters = 0, numbers = 0, state_numbers = 0;
+  std::string formula;  // "64 k + 64 v", "a state of 4096"
 };
 
 Counted count_mixer(const AttentionShape& shape, const VariantConfig& variant) {
   const ShapesOnly no_memory;
   const auto mixer = make_mixer(shape, variant);
-  Counted counted{.numbers = numbers_per_token(mixer->state_layout())};
+  const StateLayout layout = mixer->state_layout();
+  Counted counted{.numbers = numbers_per_token(layout), .state_numbers = fixed_numbers(layout)};
   for (const auto& parameter : mixer->parameters()) counted.parameters += parameter.numel();
   std::vector<std::string> slots;
-  for (const auto& slot : mixer->state_layout()) slots.push_back(fmt::format("{} {}", slot.width, slot.name));
+  for (const auto& slot : layout)
+    if (slot.extent == Extent::per_token) slots.push_back(fmt::format("{} {}", slot.width, slot.name));
+  if (counted.state_numbers > 0) slots.push_back(fmt::format("a state of {}", counted.state_numbers));
   counted.formula = join(slots, " + ");
   return counted;
 }
@@ -63,6 +66,7 @@ KvForm form_of(const DecoderConfig& c, const std::string& name, const AttentionS
   return {.name = name,
           .formula = formula.empty() ? layer.formula : formula,
           .numbers = layer.numbers,
+          .state_numbers = c.n_layers * layer.state_numbers,
           .attention_params = c.n_layers * layer.parameters};
 }
 
@@ -178,6 +182,7 @@ KvForm kv_form(const ModelForm& form) {
     if (i > 0 && layer.formula != out.formula) alike = false;
     out.formula = layer.formula;
     numbers += layer.numbers;
+    out.state_numbers += layer.state_numbers;
     out.attention_params += layer.parameters;
   }
   out.numbers = numbers / form.config.n_layers;
@@ -194,8 +199,9 @@ double cached_tokens(const DecoderConfig& config, int64_t context) {
 }
 
 double cache_bytes(const DecoderConfig& config, const KvForm& form, const KvDemand& demand) {
-  return cached_tokens(config, demand.context) * static_cast<double>(form.numbers) *
-         static_cast<double>(demand.batch) * static_cast<double>(demand.bits) / 8;
+  const double of_tokens = cached_tokens(config, demand.context) * static_cast<double>(form.numbers) *
+                           static_cast<double>(demand.bits) / 8;
+  return static_cast<double>(demand.batch) * (of_tokens + 4 * static_cast<double>(form.state_numbers));
 }
 
 }  // namespace attnlab

@@ -39,6 +39,7 @@ struct KvForm {
   std::string formula;           // how the numbers come about, in words of the config
   bool own = false;              // the checkpoint's own
   int64_t numbers = 0;           // kept per token in one layer
+  int64_t state_numbers = 0;     // kept whatever the length, in all layers together: float32
   int64_t attention_params = 0;  // of all layers
 };
 
@@ -66,7 +67,7 @@ struct KvDemand {
 // like the bytes: whole numbers are exact below 2^53, and what people wish for soon leaves int64_t.
 double cached_tokens(const DecoderConfig& config, int64_t context);
 
-// Bytes of the whole cache.
+// Bytes of the whole cache, states of fixed size included.
 double cache_bytes(const DecoderConfig& config, const KvForm& form, const KvDemand& demand);
 
 }  // namespace attnlab

@@ -102,68 +102,78 @@ const KeyKind kOff{{"true", "1", "\"no\"", "[]"}, "false or nothing"};
 const KeyKind kTypeList{{"3", "\"full_attention\"", "[3]", "{}"}, "a list of texts"};
 const KeyKind kMap{{"3", "[]", "\"linear\"", "true"}, "an object"};
 
-TEST_CASE("each reader of a key refuses what it can't take: file, key, value and what it should be") {
-  using Families = std::vector<std::string>;
-  const Families all = all_names<Family>(), mambas{"mamba", "mamba2"}, recurrent{"mamba", "mamba2", "rwkv"},
-                 windows{"mistral", "mixtral", "gemma2", "phi3"}, mla{"deepseek_v2", "deepseek_v3"};
+using Families = std::vector<std::string>;
+struct ReaderRow {
+  Families families;
+  const char* key;
+  const KeyKind& kind;
+};
+
+const Families kMambas{"mamba", "mamba2"}, kRecurrent{"mamba", "mamba2", "rwkv"};
+
+std::vector<ReaderRow> attention_rows() {
+  const Families all = all_names<Family>(), windows{"mistral", "mixtral", "gemma2", "phi3"},
+                 mla{"deepseek_v2", "deepseek_v3"};
   Families attention = all;
-  std::erase_if(attention, [&](const auto& name) {
-    return std::find(recurrent.begin(), recurrent.end(), name) != recurrent.end();
+  std::erase_if(attention, [](const auto& name) {
+    return std::find(kRecurrent.begin(), kRecurrent.end(), name) != kRecurrent.end();
   });
-  struct Row {
-    Families families;
-    const char* key;
-    const KeyKind& kind;
-  };
-  const std::vector<Row> rows{
-      {all, "vocab_size", kCount},
-      {all, "hidden_size", kCount},
-      {all, "num_hidden_layers", kCount},
-      {attention, "num_attention_heads", kCount},
-      {attention, "num_key_value_heads", kCount},
-      {attention, "intermediate_size", kCount},
-      {attention, "max_position_embeddings", kCount},
-      {attention, "head_dim", kCount},
-      {attention, "rms_norm_eps", kPositive},
-      {attention, "rope_theta", kPositive},
-      {all, "tie_word_embeddings", kFlag},
-      {attention, "rope_scaling", kMap},
-      {attention, "rope_parameters", kMap},
-      {windows, "sliding_window", kCount},
-      {windows, "layer_types", kTypeList},
-      {{"llama"}, "mlp_bias", kFlag},
-      {{"llama", "qwen3", "gemma2", "deepseek_v2", "deepseek_v3"}, "attention_bias", kFlag},
-      {{"mistral", "mixtral", "phi3"}, "attention_bias", kOff},
-      {{"phi3"}, "mlp_bias", kOff},
-      {{"phi3"}, "lm_head_bias", kOff},
-      {{"phi3"}, "partial_rotary_factor", kPositive},
-      {{"qwen2"}, "use_mrope", kOff},
-      {{"qwen2", "qwen3"}, "use_sliding_window", kFlag},
-      {{"mixtral"}, "num_local_experts", kCount},
-      {{"mixtral"}, "num_experts_per_tok", kCount},
-      {{"gemma2"}, "attn_logit_softcapping", kPositive},
-      {{"gemma2"}, "final_logit_softcapping", kPositive},
-      {{"gemma2"}, "query_pre_attn_scalar", kPositive},
-      {mla, "kv_lora_rank", kCount},
-      {mla, "q_lora_rank", kCount},
-      {mla, "qk_nope_head_dim", kCount},
-      {mla, "qk_rope_head_dim", kCount},
-      {mla, "v_head_dim", kCount},
-      {{"deepseek_v3"}, "rope_interleave", kFlag},
-      {recurrent, "layer_norm_epsilon", kPositive},
-      {mambas, "state_size", kCount},
-      {mambas, "conv_kernel", kCount},
-      {mambas, "expand", kCount},
-      {mambas, "use_bias", kFlag},
-      {mambas, "use_conv_bias", kFlag},
-      {mambas, "residual_in_fp32", kFlag},
-      {{"mamba"}, "time_step_rank", kCount},
-      {{"mamba2"}, "num_heads", kCount},
-      {{"mamba2"}, "head_dim", kCount},
-      {{"mamba2"}, "n_groups", kCount},
-      {{"rwkv"}, "intermediate_size", kCount},
-      {{"rwkv"}, "attention_hidden_size", kCount},
-      {{"rwkv"}, "context_length", kCount}};
+  return {{all, "vocab_size", kCount},
+          {all, "hidden_size", kCount},
+          {all, "num_hidden_layers", kCount},
+          {attention, "num_attention_heads", kCount},
+          {attention, "num_key_value_heads", kCount},
+          {attention, "intermediate_size", kCount},
+          {attention, "max_position_embeddings", kCount},
+          {attention, "head_dim", kCount},
+          {attention, "rms_norm_eps", kPositive},
+          {attention, "rope_theta", kPositive},
+          {all, "tie_word_embeddings", kFlag},
+          {attention, "rope_scaling", kMap},
+          {attention, "rope_parameters", kMap},
+          {windows, "sliding_window", kCount},
+          {windows, "layer_types", kTypeList},
+          {{"llama"}, "mlp_bias", kFlag},
+          {{"llama", "qwen3", "gemma2", "deepseek_v2", "deepseek_v3"}, "attention_bias", kFlag},
+          {{"mistral", "mixtral", "phi3"}, "attention_bias", kOff},
+          {{"phi3"}, "mlp_bias", kOff},
+          {{"phi3"}, "lm_head_bias", kOff},
+          {{"phi3"}, "partial_rotary_factor", kPositive},
+          {{"qwen2"}, "use_mrope", kOff},
+          {{"qwen2", "qwen3"}, "use_sliding_window", kFlag},
+          {{"mixtral"}, "num_local_experts", kCount},
+          {{"mixtral"}, "num_experts_per_tok", kCount},
+          {{"gemma2"}, "attn_logit_softcapping", kPositive},
+          {{"gemma2"}, "final_logit_softcapping", kPositive},
+          {{"gemma2"}, "query_pre_attn_scalar", kPositive},
+          {mla, "kv_lora_rank", kCount},
+          {mla, "q_lora_rank", kCount},
+          {mla, "qk_nope_head_dim", kCount},
+          {mla, "qk_rope_head_dim", kCount},
+          {mla, "v_head_dim", kCount},
+          {{"deepseek_v3"}, "rope_interleave", kFlag}};
+}
+
+std::vector<ReaderRow> recurrent_rows() {
+  return {{kRecurrent, "layer_norm_epsilon", kPositive},
+          {kMambas, "state_size", kCount},
+          {kMambas, "conv_kernel", kCount},
+          {kMambas, "expand", kCount},
+          {kMambas, "use_bias", kFlag},
+          {kMambas, "use_conv_bias", kFlag},
+          {kMambas, "residual_in_fp32", kFlag},
+          {{"mamba"}, "time_step_rank", kCount},
+          {{"mamba2"}, "num_heads", kCount},
+          {{"mamba2"}, "head_dim", kCount},
+          {{"mamba2"}, "n_groups", kCount},
+          {{"rwkv"}, "intermediate_size", kCount},
+          {{"rwkv"}, "attention_hidden_size", kCount},
+          {{"rwkv"}, "context_length", kCount}};
+}
+
+TEST_CASE("each reader of a key refuses what it can't take: file, key, value and what it should be") {
+  auto rows = attention_rows();
+  for (const auto& row : recurrent_rows()) rows.push_back(row);
   for (const auto& [families, key, kind] : rows)
     for (const auto& family : families)
       for (const auto& value : kind.bad) {
