@@ -58,7 +58,8 @@ class LinearImpl : public torch::nn::Module {
   }
   torch::Tensor forward(const torch::Tensor& x) {
     LinearTap::hear(*this, x);
-    return packing_ ? packed_forward(x) : torch::linear(x, weight, bias);
+    const auto input = input_mask.defined() ? x * input_mask.to(x.scalar_type()) : x;
+    return packing_ ? packed_forward(input) : torch::linear(input, weight, bias);
   }
 
   // From now on W is packed, its parts being uninitialised. in and out must have a place in the layout
@@ -76,6 +77,7 @@ class LinearImpl : public torch::nn::Module {
   void to(torch::Dtype dtype, bool non_blocking = false) override;
 
   torch::Tensor weight, bias;  // weight: undefined where W is packed
+  torch::Tensor input_mask;    // [in], or undefined: what inputs are multiplied by while the model is pruned
 
  private:
   torch::Tensor packed_forward(const torch::Tensor& x) const;

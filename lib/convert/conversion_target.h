@@ -8,11 +8,12 @@
 
 #include "attention/variants.h"
 #include "config/node.h"
+#include "convert/slice_options.h"
 #include "quantize/quantize_options.h"
 
 namespace attnlab {
 
-using ConversionTarget = std::variant<VariantConfig, GptqOptions, RtnOptions>;
+using ConversionTarget = std::variant<VariantConfig, GptqOptions, RtnOptions, SliceOptions>;
 
 // "mla_deepseek", "gptq".
 std::string target_name(const ConversionTarget& target);

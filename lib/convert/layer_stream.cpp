@@ -28,6 +28,7 @@ int64_t TokenBatches::tokens() const {
 TokenBatches TokenBatches::to(torch::Device device) const {
   TokenBatches moved;
   for (const auto& ids : ids_BT) moved.ids_BT.push_back(ids.to(device));
+  for (const auto& valid : valid_BT) moved.valid_BT.push_back(valid.to(device));
   return moved;
 }
 
@@ -61,6 +62,7 @@ LayerStream::LayerStream(const ModelForm& form, const TokenBatches& tokens, cons
     const auto rows = torch::embedding(embedding, ids.to(embedding.device())).to(device, torch::kFloat32);
     states_.push_back(scale == 1 ? rows : rows * scale);
   }
+  valid_ = tokens.valid_BT;
   *this = branch(form);
 }
 
@@ -68,6 +70,7 @@ LayerStream LayerStream::branch(const ModelForm& form) const {
   LayerStream other;
   other.form_ = form;
   other.states_ = states_;
+  other.valid_ = valid_;
   return other;
 }
 
@@ -83,7 +86,7 @@ void LayerStream::set_states(std::vector<torch::Tensor> states) {
   states_ = std::move(states);
 }
 
-void LayerStream::run(DecoderLayer& module, int64_t layer, Precision precision, const Visit& visit) const {
+void LayerStream::each(int64_t layer, Precision precision, const VisitInput& visit) const {
   const Rotary rotary = layer_rotary(form_, layer);
   std::shared_ptr<const Sequence> sequence;
   const PrecisionScope scope(precision, states_.empty() ? torch::Device(torch::kCPU) : states_[0].device());
@@ -97,8 +100,13 @@ void LayerStream::run(DecoderLayer& module, int64_t layer, Precision precision, 
           rotary.tables(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options), torch::kFloat32));
       sequence = std::make_shared<const Sequence>(std::move(parts));
     }
-    visit(i, module.forward(states_[i], {.x_BTD = {}, .sequence = sequence}));
+    visit(i, {.x_BTD = {}, .sequence = sequence});
   }
+}
+
+void LayerStream::run(DecoderLayer& module, int64_t layer, Precision precision, const Visit& visit) const {
+  each(layer, precision,
+       [&](size_t i, const MixerInput& input) { visit(i, module.forward(states_[i], input)); });
 }
 
 void LayerStream::advance(int64_t layer, const TensorMap& tensors, Precision precision) {
@@ -120,7 +128,7 @@ torch::Tensor CalibrationInputs::normed(const torch::Tensor& state_BTD) const {
   const auto& config = stream_.form().config;
   const auto& norm = tensors_.at("input_layernorm.weight");
   const auto weight = traits_of(config.family).norm_plus_one ? norm + 1 : norm;
-  return at::rms_norm(state_BTD, norm.sizes(), weight, config.norm_eps);
+  return at::rms_norm(state_BTD, norm.sizes(), weight, stream_.form().stream_eps(norm.numel()));
 }
 
 void CalibrationInputs::visit_matrix(const std::string& matrix,

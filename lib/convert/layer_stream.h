@@ -20,6 +20,8 @@ namespace attnlab {
 // Rows of tokens, all starting at position 0, in batches that are computed at once: int64 [B, T] each.
 struct TokenBatches {
   std::vector<torch::Tensor> ids_BT;
+  // bool, of each batch: false is padding behind a row's text, which no statistics take in. Empty: all is text.
+  std::vector<torch::Tensor> valid_BT = {};
 
   int64_t tokens() const;
   TokenBatches to(torch::Device device) const;
@@ -45,18 +47,23 @@ class LayerStream {
 
   const ModelForm& form() const { return form_; }
   const std::vector<torch::Tensor>& states() const { return states_; }
+  const std::vector<torch::Tensor>& valid() const { return valid_; }
   // For going on where another process stopped.
   void set_states(std::vector<torch::Tensor> states);
   void advance(int64_t layer, const TensorMap& tensors, Precision precision = Precision::float32);
   // What the layer makes of each batch of states, [B, T, D]; the states stay. `layer` must be the next one.
   using Visit = std::function<void(size_t batch, const torch::Tensor& out_BTD)>;
   void run(DecoderLayer& module, int64_t layer, Precision precision, const Visit& visit) const;
+  // Calls with what the layer's mixer reads beside each batch of states.
+  using VisitInput = std::function<void(size_t batch, const MixerInput& input)>;
+  void each(int64_t layer, Precision precision, const VisitInput& visit) const;
 
  private:
   LayerStream() = default;
 
   ModelForm form_;
   std::vector<torch::Tensor> states_;  // [B, T, D] of each batch, float32
+  std::vector<torch::Tensor> valid_;   // bool [B, T] of each batch, or none
 };
 
 // What one layer, as the stage before left it, does with the calibration tokens.

@@ -3,7 +3,7 @@
 namespace attnlab {
 
 OutputHead::OutputHead(const ModelForm& form, const TensorMap& outer, torch::Device device)
-    : config_(form.config), norm_eps_(form.config.norm_eps) {
+    : config_(form.config), norm_eps_(form.stream_eps(form.width_after(form.config.n_layers - 1))) {
   norm_ = outer.at("model.norm.weight").to(device, torch::kFloat32);
   if (traits_of(config_.family).norm_plus_one) norm_ = norm_ + 1;
   const auto& stored = outer.at(config_.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");

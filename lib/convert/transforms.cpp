@@ -8,6 +8,7 @@
 #include "convert/layer_tensors.h"
 #include "convert/mha2mla_transform.h"
 #include "convert/moments_transform.h"
+#include "convert/slice_transform.h"
 #include "convert/transform.h"
 #include "convert/weights_transform.h"
 #include "core/errors.h"
@@ -39,6 +40,12 @@ std::unique_ptr<Transform> make_step(const ModelForm& source, const ConversionSt
   check_step(source, step);
   if (const auto* gptq = std::get_if<GptqOptions>(&step.to)) return make_gptq_transform(source, step, *gptq);
   if (const auto* rtn = std::get_if<RtnOptions>(&step.to)) return make_rtn_transform(source, step, *rtn);
+  if (const auto* slice = std::get_if<SliceOptions>(&step.to))
+    return make_slice_transform(source, step, *slice);
+  if (source.sliced)
+    throw InputError(BadInput{.key = "sliced",
+                              .found = fmt::format("a stream cut to {} numbers", source.sliced->width),
+                              .expected = "a whole stream: convert attention first, slice then"});
   switch (variant_made_by(step.variant())) {
     case MadeBy::weights:
       return make_weights_transform(source, step, options);

@@ -23,6 +23,9 @@ void crosscheck(CrosscheckKind kind, const std::filesystem::path& folder, const 
     case CrosscheckKind::mixers:
       check_mixers(folder, counted);
       break;
+    case CrosscheckKind::pruning:
+      check_pruning(folder, counted);
+      break;
   }
   if (cases == 0)
     throw InputError(

@@ -8,14 +8,15 @@
 
 namespace attnlab {
 
-enum class CrosscheckKind { cache, distill, gptq, mixers };
+enum class CrosscheckKind { cache, distill, gptq, mixers, pruning };
 template <>
 struct EnumNames<CrosscheckKind> {
-  static constexpr std::array<std::pair<std::string_view, CrosscheckKind>, 4> rows{
+  static constexpr std::array<std::pair<std::string_view, CrosscheckKind>, 5> rows{
       {{"cache", CrosscheckKind::cache},
        {"distill", CrosscheckKind::distill},
        {"gptq", CrosscheckKind::gptq},
-       {"mixers", CrosscheckKind::mixers}}};
+       {"mixers", CrosscheckKind::mixers},
+       {"pruning", CrosscheckKind::pruning}}};
 };
 
 // Runs every case below the folder; `done` hears of each when it is through. Throws InputError for a folder
@@ -30,5 +31,7 @@ void check_distill(const std::filesystem::path& folder, const CaseSink& done);
 void check_gptq(const std::filesystem::path& folder, const CaseSink& done);
 // Layers of attention and recurrences: outputs, states and gradients; whole checkpoints of them.
 void check_mixers(const std::filesystem::path& folder, const CaseSink& done);
+// Sliced streams, masks, cut models, and shares of a mixture that follow losses.
+void check_pruning(const std::filesystem::path& folder, const CaseSink& done);
 
 }  // namespace attnlab

@@ -37,12 +37,19 @@ bool has_float32_residual(const DecoderConfig& config) {
 
 }  // namespace
 
-DecoderLayer::DecoderLayer(const DecoderConfig& config, int64_t layer, std::shared_ptr<Mixer> mixer)
-    : mixer_(std::move(mixer)), mlp_(make_mlp(config, layer)), float32_residual_(has_float32_residual(config)) {
-  const FamilyTraits& traits = traits_of(config.family);
+DecoderLayer::DecoderLayer(const ModelForm& form, int64_t layer, std::shared_ptr<Mixer> mixer)
+    : mixer_(std::move(mixer)),
+      mlp_(make_mlp(form, layer)),
+      float32_residual_(has_float32_residual(form.config)) {
+  const FamilyTraits& traits = traits_of(form.config.family);
+  const int64_t width = form.stream_width();
   const auto norm = [&](const char* name) {
-    return register_module(name, Norm(config.d_model, config.norm_eps, norm_kind(traits)));
+    return register_module(name, Norm(width, form.stream_eps(width), norm_kind(traits)));
   };
+  if (form.sliced) {
+    mixer_shortcut_ = register_parameter("attn_shortcut_Q", empty_parameter({width, width}));
+    mlp_shortcut_ = register_parameter("mlp_shortcut_Q", empty_parameter({width, form.width_after(layer)}));
+  }
   if (traits.layer_norms && layer == 0) embedding_norm_ = norm("embedding_norm");
   mixer_norm_ = norm("input_layernorm");
   register_module(kMixer, mixer_);
@@ -65,15 +72,52 @@ std::vector<std::string> DecoderLayer::fixed_parameters() const {
   return names;
 }
 
-torch::Tensor DecoderLayer::forward(torch::Tensor x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
+namespace {
+
+torch::Tensor through(const torch::Tensor& x_BTD, const torch::Tensor& shortcut) {
+  return shortcut.defined() ? torch::matmul(x_BTD, shortcut) : x_BTD;
+}
+torch::Tensor times(const torch::Tensor& y, const torch::Tensor& mask) {
+  return mask.defined() ? y * mask.to(y.scalar_type()) : y;
+}
+
+}  // namespace
+
+torch::Tensor DecoderLayer::forward(const torch::Tensor& x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
+  const auto mixed_BTD = mix(x_BTD, input, tap_BTD);
+  return feed(mixed_BTD, input);
+}
+
+torch::Tensor DecoderLayer::mix(torch::Tensor x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
   if (embedding_norm_) x_BTD = embedding_norm_(x_BTD);
   input.x_BTD = normed(mixer_norm_, x_BTD, float32_residual_);
-  const auto mixed_BTD = mixer_->forward(input);
+  auto mixed_BTD = mixer_->forward(input);
   if (tap_BTD) *tap_BTD = mixed_BTD;
-  x_BTD = x_BTD + (after_mixer_ ? after_mixer_(mixed_BTD) : mixed_BTD);
+  mixed_BTD = times(times(mixed_BTD, masks_.attention), hidden_mask_);
+  if (after_mixer_) mixed_BTD = after_mixer_(mixed_BTD);
+  return through(x_BTD, mixer_shortcut_) + mixed_BTD;
+}
+
+torch::Tensor DecoderLayer::feed(const torch::Tensor& x_BTD, const MixerInput& input) {
   if (!mlp_.mlp) return x_BTD;
-  const auto mlp_BTD = mlp_.mlp->forward_in(normed(mlp_norm_, x_BTD, float32_residual_), input);
-  return x_BTD + (after_mlp_ ? after_mlp_(mlp_BTD) : mlp_BTD);
+  auto mlp_BTD = mlp_.mlp->forward_in(normed(mlp_norm_, x_BTD, float32_residual_), input);
+  mlp_BTD = times(times(mlp_BTD, masks_.mlp), hidden_mask_);
+  if (after_mlp_) mlp_BTD = after_mlp_(mlp_BTD);
+  return through(x_BTD, mlp_shortcut_) + mlp_BTD;
+}
+
+void DecoderLayer::set_masks(const torch::Tensor& hidden_D, const LayerMasks& masks) {
+  ATTNLAB_CHECK(!after_mixer_ || !hidden_D.defined());  // norms behind blocks would undo it
+  hidden_mask_ = mixer_norm_->mask = mlp_norm_->mask = hidden_D;
+  masks_ = masks;
+  const auto set = [&](const torch::nn::Module& block, const char* matrix, const torch::Tensor& mask) {
+    for (const auto& [name, linear] : linears_of(block))
+      if (name == matrix)
+        linear->input_mask =
+            mask.defined() ? mask.repeat_interleave(linear->in() / mask.size(0)) : torch::Tensor();
+  };
+  set(*mixer_, "o_proj", masks.heads_N);
+  set(*mlp_.mlp, "down_proj", masks.columns_I);
 }
 
 std::vector<std::pair<std::string, std::shared_ptr<LinearImpl>>> linears_of(const torch::nn::Module& layer) {
@@ -85,8 +129,8 @@ std::vector<std::pair<std::string, std::shared_ptr<LinearImpl>>> linears_of(cons
 }
 
 std::shared_ptr<DecoderLayer> make_layer(const ModelForm& form, int64_t layer) {
-  auto module = std::make_shared<DecoderLayer>(form.config, layer,
-                                               make_mixer(form.config.attention_shape(layer), form.of(layer)));
+  auto module =
+      std::make_shared<DecoderLayer>(form, layer, make_mixer(form.attention_shape(layer), form.of(layer)));
   if (form.packing)
     for (const auto& [name, linear] : linears_of(*module))
       if (!form.packing->whole.contains("model.layers." + std::to_string(layer) + "." + name))
@@ -98,7 +142,7 @@ int64_t cached_numbers_per_token(const ModelForm& form) {
   const ShapesOnly no_memory;
   int64_t total = 0;
   for (int64_t i = 0; i < form.config.n_layers; ++i)
-    total += numbers_per_token(make_mixer(form.config.attention_shape(i), form.of(i))->state_layout());
+    total += numbers_per_token(make_mixer(form.attention_shape(i), form.of(i))->state_layout());
   return total;
 }
 
@@ -134,14 +178,14 @@ std::optional<BadInput> layers_problem(const CachePlan& plan, int64_t layers,
 std::optional<BadInput> cache_problem(const ModelForm& form, const CachePlan& plan) {
   const ShapesOnly no_memory;
   return layers_problem(plan, form.config.n_layers, [&](int64_t i) {
-    return make_mixer(form.config.attention_shape(i), form.of(i))->state_layout();
+    return make_mixer(form.attention_shape(i), form.of(i))->state_layout();
   });
 }
 
 namespace {
 
 int64_t turning_width(const ModelForm& form, int64_t layer) {
-  return variant_turning_dim(form.config.attention_shape(layer), form.of(layer), form.config.turning_dim());
+  return variant_turning_dim(form.attention_shape(layer), form.of(layer), form.config.turning_dim());
 }
 
 }  // namespace
@@ -154,7 +198,7 @@ Rotary layer_rotary(const ModelForm& form, int64_t layer) {
 Decoder::Decoder(const ModelForm& form, const MixerMaker& mixers) : form_(form) {
   const DecoderConfig& config = form_.config;
   const auto model = register_module("model", std::make_shared<torch::nn::Module>());
-  embedding_ = weight_under(*model, "embed_tokens", {config.vocab_size, config.d_model});
+  embedding_ = weight_under(*model, "embed_tokens", {config.vocab_size, form_.stream_width()});
   const auto list = model->register_module("layers", torch::nn::ModuleList());
   std::map<std::pair<int64_t, bool>, size_t> way_of;  // width, and whether turned apart → place in rotaries_
   for (int64_t i = 0; i < config.n_layers; ++i) {
@@ -162,13 +206,14 @@ Decoder::Decoder(const ModelForm& form, const MixerMaker& mixers) : form_(form) 
         way_of.try_emplace({turning_width(form_, i), config.turns_apart(i)}, rotaries_.size());
     if (is_new) rotaries_.push_back(layer_rotary(form_, i));
     ways_.push_back(way->second);
-    layers_.push_back(mixers ? std::make_shared<DecoderLayer>(config, i, mixers(i)) : make_layer(form_, i));
+    layers_.push_back(mixers ? std::make_shared<DecoderLayer>(form_, i, mixers(i)) : make_layer(form_, i));
     list->push_back(layers_.back());
   }
   const FamilyTraits& traits = traits_of(config.family);
-  const double final_eps = traits.layer_norms ? 1e-5 : config.norm_eps;  // RWKV's last norm knows no other
-  final_norm_ = model->register_module("norm", Norm(config.d_model, final_eps, norm_kind(traits)));
-  if (!config.tie_embeddings) lm_head_ = weight_under(*this, "lm_head", {config.vocab_size, config.d_model});
+  const int64_t width = form_.width_after(config.n_layers - 1);
+  const double final_eps = traits.layer_norms ? 1e-5 : form_.stream_eps(width);  // RWKV's last norm knows no other
+  final_norm_ = model->register_module("norm", Norm(width, final_eps, norm_kind(traits)));
+  if (!config.tie_embeddings) lm_head_ = weight_under(*this, "lm_head", {config.vocab_size, width});
 }
 
 std::shared_ptr<const Sequence> Decoder::make_sequence(const SequenceSpec& spec, int64_t T) {
@@ -193,7 +238,7 @@ std::shared_ptr<const Sequence> Decoder::make_sequence(const SequenceSpec& spec,
 
 torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext& context) {
   const auto sequence = make_sequence(context.sequence, ids_BT.size(1));
-  auto x_BTD = torch::embedding(embedding_, ids_BT);
+  auto x_BTD = times(torch::embedding(embedding_, ids_BT), embedding_mask_);
   // The factor is rounded to the weights' format, as in Hugging Face's Gemma.
   if (traits_of(config().family).scaled_embedding)
     x_BTD = x_BTD * torch::full({}, std::sqrt(static_cast<double>(config().d_model)), x_BTD.options());
@@ -213,6 +258,13 @@ torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext&
     if (context.taps) context.taps->outputs_BTD.push_back(of_mixers ? mixed_BTD : x_BTD);
   }
   return normed(final_norm_, x_BTD, float32_residual);
+}
+
+void Decoder::set_masks(const ModelMasks& masks) {
+  embedding_mask_ = masks.embedding ? masks.hidden_D : torch::Tensor();
+  final_norm_->mask = masks.hidden_D;
+  for (size_t i = 0; i < layers_.size(); ++i)
+    layers_[i]->set_masks(masks.hidden_D, masks.layers.empty() ? LayerMasks{} : masks.layers.at(i));
 }
 
 torch::Tensor Decoder::logits(const torch::Tensor& hidden) const {

@@ -17,6 +17,7 @@
 #include "attention/rotary.h"
 #include "model/mlp.h"
 #include "model/model_form.h"
+#include "model/model_masks.h"
 #include "model/norm.h"
 #include "state/layer_state.h"
 #include "tensor/torch.h"
@@ -53,9 +54,13 @@ struct DecoderContext {
 
 class DecoderLayer : public torch::nn::Module {
  public:
-  DecoderLayer(const DecoderConfig& config, int64_t layer, std::shared_ptr<Mixer> mixer);
+  DecoderLayer(const ModelForm& form, int64_t layer, std::shared_ptr<Mixer> mixer);
   // `input.x_BTD` is taken from x. `mixed_BTD`, if given, gets what the mixer gave.
-  torch::Tensor forward(torch::Tensor x_BTD, MixerInput input, torch::Tensor* mixed_BTD = nullptr);
+  torch::Tensor forward(const torch::Tensor& x_BTD, MixerInput input, torch::Tensor* mixed_BTD = nullptr);
+  // Its two halves: the stream behind the mixer, and behind the MLP.
+  torch::Tensor mix(torch::Tensor x_BTD, MixerInput input, torch::Tensor* mixed_BTD = nullptr);
+  torch::Tensor feed(const torch::Tensor& x_BTD, const MixerInput& input);
+  void set_masks(const torch::Tensor& hidden_D, const LayerMasks& masks);
   const std::shared_ptr<Mixer>& mixer() const { return mixer_; }
   // Null: the family's layers have none.
   const Mlp* mlp() const { return mlp_.mlp.get(); }
@@ -69,6 +74,9 @@ class DecoderLayer : public torch::nn::Module {
   std::shared_ptr<Mixer> mixer_;
   NamedMlp mlp_;
   bool float32_residual_;
+  torch::Tensor mixer_shortcut_, mlp_shortcut_;  // undefined: the stream passes as it is
+  torch::Tensor hidden_mask_;
+  LayerMasks masks_;
 };
 
 // Its matrices that tokens are multiplied by, with the names of their modules ("mlp.down_proj").
@@ -93,6 +101,8 @@ class Decoder : public torch::nn::Module {
 
   // Token ids [B, T] → hidden states after the final norm [B, T, D].
   torch::Tensor hidden(const torch::Tensor& ids_BT, const DecoderContext& context = {});
+  // From now on what the masks say is multiplied in; empty ones end that. MLPs must be dense.
+  void set_masks(const ModelMasks& masks);
   // From now on, forward passes with a graph keep each layer's input alone (recompute.h).
   void recompute_layers(bool yes) { recompute_ = yes; }
   // [V, D]: the embedding, where the two are tied.
@@ -130,7 +140,7 @@ class Decoder : public torch::nn::Module {
   ModelForm form_;
   std::vector<Rotary> rotaries_;  // the ways in which layers turn
   std::vector<size_t> ways_;      // of each layer, in rotaries_
-  torch::Tensor embedding_, lm_head_;
+  torch::Tensor embedding_, lm_head_, embedding_mask_;
   Norm final_norm_{nullptr};
   std::vector<std::shared_ptr<DecoderLayer>> layers_;
   bool recompute_ = false;

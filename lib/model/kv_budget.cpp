@@ -178,7 +178,7 @@ KvForm kv_form(const ModelForm& form) {
   int64_t numbers = 0;
   bool alike = true;  // all layers
   for (int64_t i = 0; i < form.config.n_layers; ++i) {
-    const Counted layer = count_mixer(form.config.attention_shape(i), form.of(i));
+    const Counted layer = count_mixer(form.attention_shape(i), form.of(i));
     if (i > 0 && layer.formula != out.formula) alike = false;
     out.formula = layer.formula;
     numbers += layer.numbers;

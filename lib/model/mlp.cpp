@@ -5,16 +5,17 @@
 
 #include <cmath>
 
+#include "core/errors.h"
 #include "kernels/fused.h"
 #include "model/channel_mixing.h"
 
 namespace attnlab {
 
-GatedMlp::GatedMlp(int64_t d_model, int64_t d_ff, bool gelu, const Names& names, bool with_bias)
+GatedMlp::GatedMlp(int64_t d_model, int64_t d_ff, bool gelu, const Names& names, bool with_bias, int64_t d_out)
     : gelu_(gelu),
       gate_(register_module(names[0], Linear(d_model, d_ff, with_bias))),
       up_(register_module(names[1], Linear(d_model, d_ff, with_bias))),
-      down_(register_module(names[2], Linear(d_ff, d_model, with_bias))) {}
+      down_(register_module(names[2], Linear(d_ff, d_out > 0 ? d_out : d_model, with_bias))) {}
 
 torch::Tensor GatedMlp::forward(const torch::Tensor& x) {
   const auto gate = gate_(x);
@@ -77,19 +78,18 @@ Router::Choice Router::forward(const torch::Tensor& x_MD) {
   return {expert_Mk, weight_Mk};
 }
 
-MoeMlp::MoeMlp(const DecoderConfig& config) : moe_(config.moe.value()) {
+MoeMlp::MoeMlp(const DecoderConfig& config, int64_t width) : moe_(config.moe.value()) {
   const FamilyTraits& traits = traits_of(config.family);
   const auto& names = config.family == Family::mixtral ? GatedMlp::kMixtralNames : GatedMlp::kLlamaNames;
-  gate_ = register_module("gate", std::make_shared<Router>(config.d_model, moe_, traits.float32_router));
+  gate_ = register_module("gate", std::make_shared<Router>(width, moe_, traits.float32_router));
   const auto list = register_module("experts", torch::nn::ModuleList());
   for (int64_t e = 0; e < moe_.n_experts; ++e) {
-    experts_.push_back(std::make_shared<GatedMlp>(config.d_model, moe_.d_ff, traits.gelu, names));
+    experts_.push_back(std::make_shared<GatedMlp>(width, moe_.d_ff, traits.gelu, names));
     list->push_back(experts_.back());
   }
   if (moe_.n_shared > 0)
-    shared_ = register_module(
-        "shared_experts",
-        std::make_shared<GatedMlp>(config.d_model, moe_.n_shared * moe_.d_ff, traits.gelu, names));
+    shared_ = register_module("shared_experts",
+                              std::make_shared<GatedMlp>(width, moe_.n_shared * moe_.d_ff, traits.gelu, names));
 }
 
 // Tokens are put in the order of their experts (R = tokens · k rows), so that each expert reads its rows as one
@@ -125,14 +125,19 @@ std::vector<std::string> MoeMlp::fixed_parameters() const {
                            : std::vector<std::string>{};
 }
 
-NamedMlp make_mlp(const DecoderConfig& config, int64_t layer) {
+NamedMlp make_mlp(const ModelForm& form, int64_t layer) {
+  const DecoderConfig& config = form.config;
   const FamilyTraits& traits = traits_of(config.family);
+  const int64_t width = form.stream_width();
   if (!traits.has_mlp) return {};
   if (traits.channel_mixing) return {"mlp", std::make_shared<ChannelMixing>(config.d_model, config.d_ff)};
-  if (config.has_experts(layer))
-    return {config.family == Family::mixtral ? "block_sparse_moe" : "mlp", std::make_shared<MoeMlp>(config)};
-  return {"mlp", std::make_shared<GatedMlp>(config.d_model, config.d_ff, traits.gelu, GatedMlp::kLlamaNames,
-                                            config.mlp_bias)};
+  if (config.has_experts(layer)) {
+    ATTNLAB_CHECK(form.width_after(layer) == width);  // experts' outputs are summed in place of their inputs
+    return {config.family == Family::mixtral ? "block_sparse_moe" : "mlp",
+            std::make_shared<MoeMlp>(config, width)};
+  }
+  return {"mlp", std::make_shared<GatedMlp>(width, config.d_ff, traits.gelu, GatedMlp::kLlamaNames,
+                                            config.mlp_bias, form.width_after(layer))};
 }
 
 }  // namespace attnlab

@@ -5,7 +5,7 @@
 
 #include "attention/linear.h"
 #include "attention/mixer.h"
-#include "model/decoder_config.h"
+#include "model/model_form.h"
 #include "tensor/torch.h"
 
 namespace attnlab {
@@ -32,7 +32,9 @@ class GatedMlp final : public Mlp {
   static constexpr Names kLlamaNames{"gate_proj", "up_proj", "down_proj"};
   static constexpr Names kMixtralNames{"w1", "w3", "w2"};
 
-  GatedMlp(int64_t d_model, int64_t d_ff, bool gelu, const Names& names = kLlamaNames, bool with_bias = false);
+  // `d_out`: numbers of the output; 0: d_model.
+  GatedMlp(int64_t d_model, int64_t d_ff, bool gelu, const Names& names = kLlamaNames, bool with_bias = false,
+           int64_t d_out = 0);
   torch::Tensor forward(const torch::Tensor& x) override;
   double forward_flops_per_token() const override;
 
@@ -70,7 +72,7 @@ class Router final : public torch::nn::Module {
 // The experts that the router chooses, and the shared ones.
 class MoeMlp final : public Mlp {
  public:
-  explicit MoeMlp(const DecoderConfig& config);
+  MoeMlp(const DecoderConfig& config, int64_t width);
   // One transfer of E numbers from the device for each call: the experts' shares.
   torch::Tensor forward(const torch::Tensor& x) override;
   double forward_flops_per_token() const override;
@@ -89,6 +91,6 @@ struct NamedMlp {
   std::shared_ptr<Mlp> mlp;
 };
 // Null where the family's layers have none.
-NamedMlp make_mlp(const DecoderConfig& config, int64_t layer);
+NamedMlp make_mlp(const ModelForm& form, int64_t layer);
 
 }  // namespace attnlab

@@ -155,7 +155,7 @@ std::vector<VariantConfig> read_layers(const json& list, const DecoderConfig& ba
 void check_form(const ModelForm& form, const std::filesystem::path& file) {
   std::optional<BadInput> problem;
   for (int64_t i = 0; i < form.config.n_layers && !problem; ++i) {
-    problem = variant_problem(form.config.attention_shape(i), form.of(i));
+    problem = variant_problem(form.attention_shape(i), form.of(i));
     if (problem && problem->key != "variant") problem->key = "options." + problem->key;
     if (problem && !is_uniform(form)) problem->key = fmt::format("layer {}: {}", i, problem->key);
   }
@@ -195,6 +195,7 @@ VariantConfig native_variant(const DecoderConfig& config) {
 ModelForm native_form(const DecoderConfig& config) { return {config, native_variant(config)}; }
 
 bool is_native(const ModelForm& form) {
+  if (form.sliced) return false;
   const size_t own = native_variant(form.config).index();
   return std::all_of(form.layers.begin(), form.layers.end(), [&](const auto& v) { return v.index() == own; });
 }
@@ -259,6 +260,18 @@ VariantConfig with_options(VariantConfig variant, const Node& options, const std
 
 namespace {
 
+SlicedStream read_sliced(const json& map, const DecoderConfig& base, const std::filesystem::path& file) {
+  if (!map.is_object()) refuse_layers(file, "sliced", shown(map), "a map");
+  const auto width = map.find("width");
+  if (width == map.end() || !width->is_number_integer())
+    refuse_layers(file, "sliced.width", width == map.end() ? "nothing" : shown(*width), "a whole number");
+  const auto& head = member(map, file, "head", json::value_t::boolean, "true or false", "sliced.");
+  const auto numbers = width->get<int64_t>();
+  if (numbers < 1 || numbers > base.d_model)
+    refuse_layers(file, "sliced.width", fmt::format("{}", numbers), fmt::format("1 to {}", base.d_model));
+  return {.width = numbers, .head = head.get<bool>()};
+}
+
 // The form whose matrices are whole.
 ModelForm read_whole_form(const json& config, const std::filesystem::path& file,
                           std::vector<std::string>* notes) {
@@ -276,6 +289,8 @@ ModelForm read_whole_form(const json& config, const std::filesystem::path& file,
     const DecoderConfig base = countable(read_base(config, file, notes), file);
     form = {base, read_variant(config, file, "")};
   }
+  if (const auto sliced = config.find("sliced"); sliced != config.end())
+    form.sliced = read_sliced(*sliced, form.config, file);
   check_form(form, file);
   return form;
 }
@@ -294,6 +309,7 @@ ordered_json write_whole_form(const ModelForm& form, const std::string& dtype) {
                                {"variant", variant_name(group.variant)},
                                {"options", options_json(group.variant)}});
   }
+  if (form.sliced) out["sliced"] = {{"width", form.sliced->width}, {"head", form.sliced->head}};
   out["base"] = std::move(base);
   out["torch_dtype"] = dtype;
   return out;

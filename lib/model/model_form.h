@@ -12,6 +12,8 @@
 //
 //   "layers": [{"of": "0-2,4", "variant": "gqa", "options": {}}, {"of": "3", "variant": "mla_deepseek", …}]
 //
+// A cut stream adds "sliced": {"width": 448, "head": false}, and may have the base's own variant.
+//
 // "quantization_config" in either, as the hub's method "gptq" has it, says that matrices of layers are packed
 // (quantize/packed_matrix.h).
 //
@@ -34,10 +36,21 @@ namespace attnlab {
 
 inline constexpr const char* kOwnModelType = "attnlab";
 
+// A residual stream that was cut to its principal directions (SliceGPT, arXiv 2401.15024): matrices that read
+// or write it are `width` wide, norms divide by the base's d_model, and between blocks the stream goes through
+// shortcut matrices, from one block's directions to the next one's.
+struct SlicedStream {
+  int64_t width = 0;
+  bool head = false;  // the last layer's output is cut, too; else it has all of d_model
+
+  bool operator==(const SlicedStream&) const = default;
+};
+
 struct ModelForm {
   DecoderConfig config;                  // of the base
   std::vector<VariantConfig> layers;     // n_layers of them
   std::optional<MatrixPacking> packing;  // absent: all matrices are whole
+  std::optional<SlicedStream> sliced;    // absent: the stream has all of d_model
 
   ModelForm() = default;
   ModelForm(const DecoderConfig& base, const VariantConfig& everywhere)
@@ -46,12 +59,29 @@ struct ModelForm {
       : config(base), layers(std::move(each)) {}
 
   const VariantConfig& of(int64_t layer) const { return layers.at(static_cast<size_t>(layer)); }
+  // Numbers of the stream that a layer reads, and that it leaves.
+  int64_t stream_width() const { return sliced ? sliced->width : config.d_model; }
+  int64_t width_after(int64_t layer) const {
+    return sliced && layer + 1 == config.n_layers && !sliced->head ? config.d_model : stream_width();
+  }
+  // ε of a norm over `width` numbers of the stream, in a mean over these: x / √(Σ x² / D + ε) is
+  // √(D / d) x / √(Σ x² / d + ε D / d), of which norms' weights hold the factor in front.
+  double stream_eps(int64_t width) const {
+    return config.norm_eps * static_cast<double>(config.d_model) / static_cast<double>(width);
+  }
+  // What the mixer of a layer is built from.
+  AttentionShape attention_shape(int64_t layer = 0) const {
+    AttentionShape shape = config.attention_shape(layer);
+    shape.d_model = stream_width();
+    return shape;
+  }
 };
 
 // The variant that the config's own files have: gqa or deepseek_mla.
 VariantConfig native_variant(const DecoderConfig& config);
 ModelForm native_form(const DecoderConfig& config);
-// Every layer is of the variant that the config's own files have, whatever its options.
+// Every layer is of the variant that the config's own files have, whatever its options, and the stream is
+// whole.
 bool is_native(const ModelForm& form);
 // All layers have one variant with the same options.
 bool is_uniform(const ModelForm& form);

@@ -19,13 +19,19 @@ class NormImpl : public torch::nn::Module {
     if (kind == NormKind::layer) bias = register_parameter("bias", empty_parameter({width}));
   }
   torch::Tensor forward(const torch::Tensor& x) {
+    if (mask.defined()) return masked_forward(x);
     if (kind_ == NormKind::layer) return torch::layer_norm(x, weight.sizes(), weight, bias, eps_);
     return at::rms_norm(x, weight.sizes(), kind_ == NormKind::rms_plus_one ? weight + 1 : weight, eps_);
   }
 
   torch::Tensor weight, bias;
+  // [width], or undefined: the mean square of an RMS norm runs over the numbers whose mask is not 0, and the output
+  // is multiplied by it.
+  torch::Tensor mask;
 
  private:
+  torch::Tensor masked_forward(const torch::Tensor& x) const;
+
   double eps_;
   NormKind kind_;
 };

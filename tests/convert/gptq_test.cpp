@@ -27,8 +27,8 @@ ConversionData text_of(const DecoderConfig& config) {
           make_batches(random_rows(config.vocab_size, 2, 24, 2))};
 }
 
-MemoryConversion convert(const DecoderConfig& config, const TensorMap& weights,
-                         const std::vector<ConversionStep>& steps) {
+MemoryConversion quantised(const DecoderConfig& config, const TensorMap& weights,
+                           const std::vector<ConversionStep>& steps) {
   const auto transform = make_transform(native_form(config), steps);
   return convert_in_memory(config, weights, *transform, text_of(config), torch::kCPU,
                            [](const std::string&, int64_t, int64_t) {});
@@ -46,7 +46,7 @@ PackedMatrix packed_of(const TensorMap& weights, const std::string& module) {
 TEST_CASE("GPTQ errs less than rounding on every matrix, and the model says what its packed matrices do") {
   const auto config = wide_config();
   const auto weights = lively_weights(config);
-  const auto done = convert(config, weights, {everywhere(GptqOptions{.bits = 4, .group_size = 32})});
+  const auto done = quantised(config, weights, {everywhere(GptqOptions{.bits = 4, .group_size = 32})});
   REQUIRE(done.form.packing);
   CHECK(done.form.packing->whole.empty());
   for (const auto& layer : done.report.stages[0].layers)
@@ -55,7 +55,7 @@ TEST_CASE("GPTQ errs less than rounding on every matrix, and the model says what
       CHECK(layer.at(std::string(matrix) + " error") > 0.001);
       CHECK(layer.at(std::string(matrix) + " error") < 0.2);
     }
-  const auto nearest = convert(config, weights, {everywhere(RtnOptions{.bits = 4, .group_size = 32})});
+  const auto nearest = quantised(config, weights, {everywhere(RtnOptions{.bits = 4, .group_size = 32})});
   CHECK(done.report.stages[0].from_base.kl_divergence < nearest.report.stages[0].from_base.kl_divergence);
   // What was measured is what the packed tensors, loaded into a decoder, compute.
   const auto ids = text_of(config).heldout.ids_BT[0];
@@ -76,7 +76,7 @@ TEST_CASE("each matrix is GPTQ on its own inputs, which went through the quantis
   const auto config = wide_config();
   const auto weights = lively_weights(config);
   const GptqOptions options{.bits = 3, .group_size = 16, .sym = false, .act_order = true};
-  const auto done = convert(config, weights, {everywhere(options)});
+  const auto done = quantised(config, weights, {everywhere(options)});
   const MatrixPacking& packing = *done.form.packing;
   TensorMap now = weights;  // matrices up to the one at hand hold their quantised numbers
   for (int64_t layer = 0; layer < 2; ++layer)
@@ -110,9 +110,9 @@ TEST_CASE("quantisation follows a conversion of attention, of all layers or of s
   const auto config = wide_config();
   const auto weights = lively_weights(config);
   const auto both =
-      convert(config, weights,
-              {everywhere(VariantConfig(MlaDeepseek::Config{.kv_lora_rank = 16, .freqfold = "1"})),
-               {GptqOptions{.bits = 8, .group_size = -1}, {1}}});
+      quantised(config, weights,
+                {everywhere(VariantConfig(MlaDeepseek::Config{.kv_lora_rank = 16, .freqfold = "1"})),
+                 {GptqOptions{.bits = 8, .group_size = -1}, {1}}});
   CHECK(both.report.stages.back().name == "gptq@1");
   REQUIRE(both.form.packing);
   CHECK(both.form.packing->whole.contains("model.layers.0.self_attn.q_proj"));
@@ -132,14 +132,14 @@ TEST_CASE("experts are quantised on the tokens that reach them") {
   config.family = Family::mixtral;
   config.moe = MoeShape{.n_experts = 4, .experts_per_token = 2, .d_ff = 96};
   const auto weights = lively_weights(config);
-  const auto done = convert(config, weights, {everywhere(GptqOptions{.bits = 4, .group_size = 32})});
+  const auto done = quantised(config, weights, {everywhere(GptqOptions{.bits = 4, .group_size = 32})});
   CHECK(done.weights.contains("model.layers.1.block_sparse_moe.experts.3.w2.qweight"));
   CHECK(done.weights.contains("model.layers.1.block_sparse_moe.gate.weight"));
   for (const auto& [fact, value] : done.report.stages[0].layers[1])
     if (fact.ends_with("of rounding")) CHECK(value < 1);
 }
 
-std::string refusal(const ModelForm& source, const ConversionTarget& target) {
+std::string gptq_refusal(const ModelForm& source, const ConversionTarget& target) {
   try {
     make_transform(source, {{target, all_layers(source.config)}});
   } catch (const InputError& error) {
@@ -150,22 +150,23 @@ std::string refusal(const ModelForm& source, const ConversionTarget& target) {
 
 TEST_CASE("bits, groups, shapes and models that can't be packed are refused") {
   const ModelForm good = native_form(wide_config());
-  CHECK(refusal(good, GptqOptions{.group_size = 32}) == "accepted");
-  CHECK(refusal(good, GptqOptions{}) == "accepted");  // 128 columns: all of each matrix
-  CHECK_THAT(refusal(good, GptqOptions{.bits = 5}), ContainsSubstring("bits: found 5, expected 2, 3, 4 or 8"));
-  CHECK_THAT(refusal(good, RtnOptions{.group_size = 40}),
+  CHECK(gptq_refusal(good, GptqOptions{.group_size = 32}) == "accepted");
+  CHECK(gptq_refusal(good, GptqOptions{}) == "accepted");  // 128 columns: all of each matrix
+  CHECK_THAT(gptq_refusal(good, GptqOptions{.bits = 5}),
+             ContainsSubstring("bits: found 5, expected 2, 3, 4 or 8"));
+  CHECK_THAT(gptq_refusal(good, RtnOptions{.group_size = 40}),
              ContainsSubstring("group_size: found 40, expected a divisor of 64") &&
                  ContainsSubstring("self_attn.q_proj"));
-  CHECK_THAT(refusal(good, RtnOptions{.group_size = 0}), ContainsSubstring("group_size: found 0"));
-  CHECK_THAT(refusal(native_form(biased_config()), GptqOptions{.group_size = -1}),
+  CHECK_THAT(gptq_refusal(good, RtnOptions{.group_size = 0}), ContainsSubstring("group_size: found 0"));
+  CHECK_THAT(gptq_refusal(native_form(biased_config()), GptqOptions{.group_size = -1}),
              ContainsSubstring("multiples of 32"));
   ModelForm packed = good;
   packed.packing = MatrixPacking{};
-  CHECK_THAT(refusal(packed, GptqOptions{.group_size = 32}), ContainsSubstring("found weights of 4 bits"));
-  CHECK_THAT(refusal(packed, VariantConfig(MlaIdentity::Config{})), ContainsSubstring("quantise last"));
+  CHECK_THAT(gptq_refusal(packed, GptqOptions{.group_size = 32}), ContainsSubstring("found weights of 4 bits"));
+  CHECK_THAT(gptq_refusal(packed, VariantConfig(MlaIdentity::Config{})), ContainsSubstring("quantise last"));
   DecoderConfig fused = wide_config();
   fused.family = Family::phi3;
-  CHECK_THAT(refusal(native_form(fused), GptqOptions{}), ContainsSubstring("fused projections"));
+  CHECK_THAT(gptq_refusal(native_form(fused), GptqOptions{}), ContainsSubstring("fused projections"));
 }
 
 }  // namespace

@@ -32,5 +32,7 @@ TEST_CASE("distill: cases of other software agree") { check_folder(CrosscheckKin
 
 TEST_CASE("gptq: cases of other software agree") { check_folder(CrosscheckKind::gptq, "gptq", 133); }
 
+TEST_CASE("pruning: cases of other software agree") { check_folder(CrosscheckKind::pruning, "pruning", 9); }
+
 }  // namespace
 }  // namespace attnlab::test

@@ -58,7 +58,7 @@ Checkpoint saved(const std::filesystem::path& folder, const PackedModel& model) 
   return Checkpoint::open(folder);
 }
 
-torch::Tensor logits_of(Decoder& decoder) {
+torch::Tensor packed_logits(Decoder& decoder) {
   const torch::NoGradGuard no_grad;
   return decoder.logits(decoder.hidden(random_ids(2, 9, decoder.config().vocab_size)));
 }
@@ -85,7 +85,7 @@ TEST_CASE("a packed checkpoint of any form gives the logits of the numbers that 
       load_weights(whole, model.whole);
       whole.eval();
       // The same numbers, multiplied in another order: 96 terms of size 1 through two layers.
-      CHECK((logits_of(*decoder) - logits_of(whole)).abs().max().item<double>() < 1e-4);
+      CHECK((packed_logits(*decoder) - packed_logits(whole)).abs().max().item<double>() < 1e-4);
       CHECK(decoder->forward_flops_per_token(8) == whole.forward_flops_per_token(8));
     }
 }
@@ -117,7 +117,7 @@ TEST_CASE("packed matrices decode step by step, absorbed or not, and move to ano
   CHECK((decoder->hidden(ids).to(torch::kFloat32) - expected).abs().max().item<double>() < 0.2);
 }
 
-std::string refusal(const PackedModel& model) {
+std::string packed_refusal(const PackedModel& model) {
   const TemporaryFolder folder;
   try {
     load_decoder(saved(folder.path(), model), torch::kFloat32, torch::kCPU);
@@ -129,40 +129,42 @@ std::string refusal(const PackedModel& model) {
 
 TEST_CASE("packed files that can't be meant are refused with tensor and reason") {
   const PackedModel good = packed_model(native_form(wide_config()), {.bits = 4, .group_size = 32});
-  CHECK(refusal(good) == "accepted");
+  CHECK(packed_refusal(good) == "accepted");
   const std::string q = "model.layers.1.self_attn.q_proj.";
   auto bad = good;
   bad.packed[q + "g_idx"] = torch::full({64}, 7, torch::kInt32);
-  CHECK_THAT(refusal(bad), ContainsSubstring(q + "g_idx: found group 7 for input 0, expected groups 0 to 1"));
+  CHECK_THAT(packed_refusal(bad),
+             ContainsSubstring(q + "g_idx: found group 7 for input 0, expected groups 0 to 1"));
   bad = good;
   bad.packed[q + "qzeros"] = torch::full({2, 8}, static_cast<int32_t>(0x88888888), torch::kInt32);
-  CHECK_THAT(refusal(bad), ContainsSubstring(q + "qzeros: found a zero point of 9, expected 8"));
+  CHECK_THAT(packed_refusal(bad), ContainsSubstring(q + "qzeros: found a zero point of 9, expected 8"));
   bad = good;
   bad.packed[q + "qweight"] = torch::zeros({7, 64}, torch::kInt32);
-  CHECK_THAT(refusal(bad),
+  CHECK_THAT(packed_refusal(bad),
              ContainsSubstring(q + "qweight: found shape [7, 64], expected a tensor of shape [8, 64]"));
   bad = good;
   bad.packed[q + "qweight"] = torch::zeros({8, 64});
-  CHECK_THAT(refusal(bad), ContainsSubstring(q + "qweight: found Float"));
+  CHECK_THAT(packed_refusal(bad), ContainsSubstring(q + "qweight: found Float"));
   bad = good;
   bad.packed.erase(q + "scales");
-  CHECK_THAT(refusal(bad), ContainsSubstring(q + "scales: found no such tensor"));
+  CHECK_THAT(packed_refusal(bad), ContainsSubstring(q + "scales: found no such tensor"));
   bad = good;
   bad.form.packing->bits = 8;
-  CHECK_THAT(refusal(bad),
+  CHECK_THAT(packed_refusal(bad),
              ContainsSubstring("qweight: found shape [12, 64], expected a tensor of shape [24, 64]"));
 }
 
 TEST_CASE("quantised weights that the files don't hold, or have no place in the layout, are refused") {
   PackedModel model = packed_model(native_form(wide_config()), {.bits = 4, .group_size = 32});
   model.packed = model.whole;
-  CHECK_THAT(refusal(model), ContainsSubstring("found quantised weights, and whole matrices in the files"));
+  CHECK_THAT(packed_refusal(model),
+             ContainsSubstring("found quantised weights, and whole matrices in the files"));
   DecoderConfig odd = wide_config();
   odd.d_ff = 80;
   PackedModel narrow{.form = native_form(odd), .packed = lively_weights(odd), .whole = {}};
   narrow.form.packing = MatrixPacking{};
   narrow.packed.erase("model.layers.0.mlp.up_proj.weight");
-  CHECK_THAT(refusal(narrow),
+  CHECK_THAT(packed_refusal(narrow),
              ContainsSubstring("model.layers.0.mlp.up_proj: found packed, with 64 inputs and 80 outputs"));
 }
 
