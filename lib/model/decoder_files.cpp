@@ -173,6 +173,7 @@ void find_whole_matrices(const Checkpoint& checkpoint, ModelForm& form) {
                               .expected = "nothing: fused projections are not read packed"});
   ModelForm plain = form;
   plain.packing.reset();
+  parameter_shapes(plain, checkpoint);  // sizes that can't be are refused there
   const ShapesOnly no_memory;
   bool any = false;
   for (int64_t i = 0; i < form.config.n_layers; ++i)

@@ -27,7 +27,9 @@ std::string shown(const json& map, const std::string& key) {
 
 int64_t integer(const json& map, const std::filesystem::path& file, const std::string& key) {
   const auto found = map.find(key);
-  if (found == map.end() || !found->is_number_integer()) refuse(file, key, shown(map, key), "a whole number");
+  const bool fits = found != map.end() && found->is_number_integer() &&
+                    (!found->is_number_unsigned() || found->get<uint64_t>() <= uint64_t{1} << 62);
+  if (!fits) refuse(file, key, shown(map, key), "a whole number");
   return found->get<int64_t>();
 }
 

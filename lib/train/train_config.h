@@ -11,6 +11,7 @@
 #include "data/packing.h"
 #include "model/precision.h"
 #include "train/distill_config.h"
+#include "train/prune_config.h"
 
 namespace attnlab {
 
@@ -74,6 +75,7 @@ struct TrainConfig {
   int64_t log_every = 1, checkpoint_every = 100, keep_checkpoints = 1;
   KeepWeights save_model = KeepWeights::automatic;
   std::optional<DistillConfig> distill;
+  std::optional<PruneConfig> prune;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
@@ -131,6 +133,7 @@ struct TrainConfig {
               "layout, of all others in the project's own. auto: where they take at most 100 MB"},
           self.save_model);
     visit(Key{"distill", "a teacher, beside the data's own tokens"}, self.distill);
+    visit(Key{"prune", "masks that cut the model to a smaller shape on the way (Sheared LLaMA)"}, self.prune);
   }
 };
 

@@ -58,12 +58,13 @@ Trainer::Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<De
   // A mixture of experts asks the device for its shares.
   const bool recordable = !decoder.config().moe && !(teacher && teacher->config().moe);
   if (teacher) distillation_.emplace(std::move(teacher), *config.distill);
-  if (config.cuda_graph && recordable && StepGraph::available(decoder.device()))
+  if (config.cuda_graph && recordable && !config.prune && StepGraph::available(decoder.device()))
     graph_.emplace(decoder.device());
 }
 
 StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches, std::optional<double> rate) {
   StepResult result;
+  step_ = step;
   result.learning_rate = rate.value_or(learning_rate(config_, step));
   int64_t targets = 0;
   for (const auto& batch : micro_batches) {
@@ -85,7 +86,7 @@ StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches, 
   return result;
 }
 
-// Reads nothing from the device, so that it can be recorded.
+// Reads nothing from the device, so that it can be recorded; with masks it is not.
 StepTensors Trainer::compute(const std::vector<LossInput>& inputs, int64_t targets) {
   const torch::Device device = decoder_.device();
   const auto zero = [&] { return torch::zeros({}, torch::dtype(torch::kFloat32).device(device)); };
@@ -95,11 +96,16 @@ StepTensors Trainer::compute(const std::vector<LossInput>& inputs, int64_t targe
     result.layer_distance = zero();
     result.objective = zero();
   }
-  for (const auto& input : inputs) add_losses(input, targets, result);
+  if (pruner_) pruner_->draw(step_);
+  for (const auto& input : inputs) {
+    if (pruner_) pruner_->mask();
+    add_losses(input, targets, result);
+  }
   result.gradient_norm = optimizer_.clip_gradients();
   const auto trained_on = distillation_ ? result.objective : result.loss;
   result.nonfinite = torch::isfinite(trained_on + result.gradient_norm).logical_not().to(torch::kFloat32);
   optimizer_.update(result.nonfinite);
+  if (pruner_) pruner_->update(step_, result.nonfinite.item<float>() == 0);
   return result;
 }
 
@@ -136,6 +142,8 @@ void Trainer::save(const std::filesystem::path& path, const TrainProgress& progr
   for_each_tensor(optimizer_.slots(), [&](const std::string& name, const torch::Tensor& tensor) {
     tensors[name] = tensor.detach().to(torch::kCPU);
   });
+  if (pruner_)
+    for (const auto& [name, tensor] : pruner_->tensors()) tensors[name] = tensor.detach().to(torch::kCPU);
   std::map<std::string, std::string> texts{{"step", fmt::format("{}", progress.step)},
                                            {"tokens", fmt::format("{}", progress.tokens)},
                                            {"seconds", fmt::format("{}", progress.seconds)},
@@ -168,6 +176,8 @@ TrainProgress Trainer::load(const SafetensorsFile& state) {
   const torch::NoGradGuard no_grad;
   for_each_tensor(optimizer_.slots(),
                   [&](const std::string& name, const torch::Tensor& tensor) { state.copy_to(name, tensor); });
+  if (pruner_)
+    for (const auto& [name, tensor] : pruner_->tensors()) state.copy_to(name, tensor);
   restore_generators(state, decoder_.device());
   return progress;
 }

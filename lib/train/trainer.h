@@ -11,6 +11,7 @@
 #include "model/decoder.h"
 #include "train/adamw.h"
 #include "train/distillation.h"
+#include "train/pruner.h"
 #include "train/state_file.h"
 #include "train/step_graph.h"
 #include "train/train_config.h"
@@ -43,11 +44,15 @@ class Trainer {
   // `rate`: instead of the schedule's. On a GPU, steps of one shape become a CUDA graph (config.cuda_graph).
   StepResult step(int64_t step, const std::vector<Batch>& micro_batches, std::optional<double> rate = {});
 
+  // From now on masks train beside the weights; null: no longer. `pruner` must be of this decoder and outlive
+  // it.
+  void set_pruner(Pruner* pruner) { pruner_ = pruner; }
+
   // How many steps were launched as a recorded graph.
   int64_t replayed_steps() const { return graph_ ? graph_->replayed() : 0; }
 
-  // Trained parameters, both moments, the generators and the place in the data, in one file (state_file.h); the
-  // last `keep_checkpoints` stay. Throws RunError.
+  // Trained parameters, both moments, those of masks, the generators and the place in the data, in one file
+  // (state_file.h); the last `keep_checkpoints` stay. Throws RunError.
   void save(const std::filesystem::path& path, const TrainProgress& progress) const;
   // Puts back what `save` wrote. Throws InputError if it is of another model or another order of the data.
   TrainProgress load(const SafetensorsFile& state);
@@ -65,6 +70,8 @@ class Trainer {
   AdamW optimizer_;
   std::optional<Distillation> distillation_;
   std::optional<StepGraph> graph_;
+  Pruner* pruner_ = nullptr;
+  int64_t step_ = 0;
 };
 
 }  // namespace attnlab

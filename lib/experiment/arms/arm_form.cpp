@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "attention/cache_fit.h"
+#include "train/prune_shape.h"
 
 namespace attnlab {
 namespace {
@@ -103,6 +104,29 @@ std::string variant_text(const ArmConfig& arm) {
   for (const auto& range : arm.layers) add(range.variant);
   add(arm.variant);
   return join(names, " + ");
+}
+
+void check_pruning_of(const RunConfig& config, const ModelForm& form) {
+  const TrainConfig& train = config.train;
+  if (!train.prune) return;
+  const auto refuse = [](BadInput problem) {
+    problem.key = "train." + problem.key;
+    throw InputError(problem);
+  };
+  if (train.distill)
+    refuse({.key = "prune", .found = "masks beside a teacher", .expected = "train.prune or train.distill"});
+  if (train.prune->steps >= train.steps)
+    refuse({.key = "prune.steps",
+            .found = fmt::format("{}", train.prune->steps),
+            .expected = fmt::format("fewer than train.steps = {}: the cut model trains on", train.steps)});
+  if (train.trainable != std::vector<std::string>{"all"})
+    refuse({.key = "trainable", .found = join(train.trainable), .expected = "all, beside train.prune"});
+  if (train.activation_checkpointing)
+    refuse({.key = "activation_checkpointing", .found = "true", .expected = "false, beside train.prune"});
+  if (auto problem = prune_problem(form, *train.prune)) {
+    problem->key = "prune." + problem->key;
+    refuse(*problem);
+  }
 }
 
 }  // namespace attnlab

@@ -10,6 +10,10 @@ namespace attnlab {
 // all, and for a variant that can't be built with the base.
 ModelForm arm_form(const ArmConfig& arm, const DecoderConfig& base);
 
+// Throws InputError (keys "train.prune.…", "train.…") where an arm of this form can't be pruned so, or training
+// is set in a way that masks don't go with.
+void check_pruning_of(const RunConfig& config, const ModelForm& form);
+
 // What stands for the arm's variant in files and messages: its name, or those of its layers.
 std::string variant_text(const ArmConfig& arm);
 

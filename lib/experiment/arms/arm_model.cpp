@@ -22,6 +22,7 @@ ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device
     problem->key = "eval.cache." + problem->key;
     throw InputError(*problem);
   }
+  check_pruning_of(config, form);
   ArmModel model{.decoder = std::make_shared<Decoder>(form)};
   const auto trained = trainable_names(*model.decoder, config.train.trainable, "train.trainable");
   set_trainable(*model.decoder, trained);

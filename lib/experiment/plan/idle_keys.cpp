@@ -48,6 +48,7 @@ class Gatherer {
   void add_train(const TrainConfig& config) {
     TrainConfig plain = config;
     plain.distill.reset();
+    plain.prune.reset();
     add_changed("train.", plain);
     if (config.distill) add_changed("train.distill.", *config.distill);
   }

@@ -8,6 +8,7 @@
 #include <future>
 
 #include "core/interrupt.h"
+#include "core/numbers.h"
 #include "experiment/arms/arm_model.h"
 #include "experiment/inputs/provenance.h"
 #include "experiment/run/evaluation.h"
@@ -15,12 +16,15 @@
 #include "experiment/run/run_header.h"
 #include "experiment/run/run_state.h"
 #include "experiment/tasks/run_tasks.h"
+#include "model/decoder_weights.h"
 #include "results/evaluation_file.h"
 #include "results/run_events.h"
 #include "results/run_file.h"
 #include "results/run_reader.h"
 #include "train/determinism.h"
 #include "train/finite_watch.h"
+#include "train/pruner.h"
+#include "train/trainable.h"
 #include "train/trainer.h"
 
 namespace attnlab {
@@ -49,8 +53,12 @@ class RunSession {
         tasks_(plan, run, base_),
         model_(make_model(plan, device)),
         teacher_(teachers.get(config_, base_, device)),
-        writer_(open_writer(device)),  // compares with the base, in float32
-        trainer_(in_precision(*model_.decoder, config_.train.precision), config_.train, teacher_.decoder) {}
+        writer_(open_writer(device)) {  // compares with the base, in float32
+    start_training();
+    if (!config_.train.prune) return;
+    pruner_.emplace(*model_.decoder, *config_.train.prune, static_cast<uint64_t>(config_.seed));
+    trainer_->set_pruner(&*pruner_);
+  }
 
   void execute(size_t place) {
     try {
@@ -111,10 +119,49 @@ class RunSession {
     return RunWriter::create(files_.results, header);
   }
 
+  void start_training() {
+    trainer_.emplace(in_precision(*model_.decoder, config_.train.precision), config_.train, teacher_.decoder);
+  }
+
+  // From here on the smaller model trains. `weights`: its own, or none where a state has them.
+  void become(const DecoderConfig& config, const TensorMap* weights) {
+    const auto device = model_.decoder->device();
+    trainer_.reset();
+    pruner_.reset();
+    model_.decoder = std::make_shared<Decoder>(native_form(config));
+    if (weights) load_weights(*model_.decoder, *weights);
+    model_.decoder->to(device);
+    set_trainable(*model_.decoder,
+                  trainable_names(*model_.decoder, config_.train.trainable, "train.trainable"));
+    start_training();
+  }
+
+  void cut_if_due() {
+    if (!pruner_ || progress_.step != config_.train.prune->steps) return;
+    settle_nonfinite();
+    const double expected = pruner_->sparsity();
+    const CutModel cut = pruner_->cut();
+    int64_t parameters = 0;
+    for (const auto& [name, tensor] : cut.weights) parameters += tensor.numel();
+    become(cut.config, &cut.weights);
+    reporter_.note(
+        fmt::format("{}: step {}: cut to {} layers of {} KV heads and {} columns, {} numbers wide: {} "
+                    "parameters of {} (masks expected {:.1f} % of the matrices gone)",
+                    run_name(run_), progress_.step, cut.config.n_layers, cut.config.n_kv_heads, cut.config.d_ff,
+                    cut.config.d_model, parameters, model_.parameters_total, 100 * expected));
+  }
+
+  static int64_t step_of(const SafetensorsFile& state) {
+    const auto found = state.metadata().find("step");
+    return found == state.metadata().end() ? 0 : parse_number<int64_t>(found->second).value_or(0);
+  }
+
   void resume() {
     const auto state = find_state(files_.state);
     if (!state) return;
-    progress_ = trainer_.load(state->file);
+    const bool is_cut = pruner_ && step_of(state->file) >= config_.train.prune->steps;
+    if (is_cut) become(pruned_config(model_.decoder->config(), *config_.train.prune), nullptr);
+    progress_ = trainer_->load(state->file);
     for (const auto& problem : state->damaged)
       reporter_.note(
           fmt::format("{}: {}; going on from an older one, step {}", run_name(run_), problem, progress_.step));
@@ -134,7 +181,7 @@ class RunSession {
       progress_.best_heldout_loss = row.heldout_loss;
       progress_.best_heldout_step = row.step;
     }
-    trainer_.save(files_.state, progress_);
+    trainer_->save(files_.state, progress_);
   }
 
   void finish() {
@@ -181,6 +228,7 @@ class RunSession {
       const auto batches = next.get();
       if (progress_.step + 2 <= config_.train.steps) next = prepare(progress_.step + 2);
       train_step(batches);
+      cut_if_due();
       const bool evaluated = evaluate_if_due();
       const bool save =
           progress_.step % config_.train.checkpoint_every == 0 && progress_.step < config_.train.steps;
@@ -193,7 +241,7 @@ class RunSession {
   void train_step(const std::vector<Batch>& batches) {
     const auto start = Clock::now();
     const int64_t step = progress_.step + 1;
-    const StepResult result = trainer_.step(step, batches);
+    const StepResult result = trainer_->step(step, batches);
     watch_.add(step, result);
     const bool log = step % config_.train.log_every == 0 || step == config_.train.steps;
     const double loss = log ? result.loss.item<double>() : 0;
@@ -244,6 +292,7 @@ class RunSession {
   bool evaluate_if_due() {
     if (!evaluation_is_due()) return false;
     settle_nonfinite();
+    if (pruner_ && progress_.step > 0) pruner_->show_cut();
     const auto result = evaluator_.evaluate(*model_.decoder, progress_.step, [&](int64_t answered) {
       reporter_.evaluating(progress_.step, answered, evaluator_.problem_count());
       if (interrupted()) throw Interrupted{};
@@ -285,7 +334,8 @@ class RunSession {
   Teacher teacher_;
   std::optional<RunWriter> writer_;
   std::optional<EventLog> events_;
-  Trainer trainer_;
+  std::optional<Trainer> trainer_;
+  std::optional<Pruner> pruner_;  // until the model is cut
   FiniteWatch watch_;
   TrainProgress progress_, logged_;
 };
