@@ -102,6 +102,11 @@ void bench(Options o, int argc, char** argv) {
   const auto form =
       decode_form(shape, o.form, {.kv_lora_rank = o.kv_lora_rank, .qk_rope_head_dim = o.qk_rope_head_dim});
   require_cache_for(form, o.kept);
+  if (o.kept.policy.policy == CachePolicyName::lazyllm)
+    throw InputError(BadInput{.file = "--cache",
+                              .key = "policy",
+                              .found = "lazyllm",
+                              .expected = "another policy: which tokens its layers run depends on the text"});
 
   if (!o.out.empty()) require_measured_name(o.out);
   DecodeFile kept(o.out, measured_facts(argc, argv, device));

@@ -63,6 +63,8 @@ CacheConfig read_cache_option(const std::string& text) {
   }
   const auto config = read_config<CacheConfig>(root);
   if (const auto problem = cache_config_problem(config)) refuse(*problem);
+  if (config.policy.behind == ActsBehind::context)
+    refuse({.key = "behind", .found = "context", .expected = "prompt: nothing here says where a context ends"});
   return config;
 }
 

@@ -129,7 +129,7 @@ torch::Tensor AttentionPass::mask() const {
 
 namespace {
 
-// In float32 at least. Of the keys there is one such copy, from the first question on.
+// In float32 at least, under autocast, too. Of the keys there is one such copy, from the first question on.
 Looked looked_at(const torch::Tensor& q_BNTW, const torch::Tensor& k_BGSW, const torch::Tensor& mask_B1TS,
                  const ScoreForm& form) {
   const auto wide = [](const torch::Tensor& x) { return x.element_size() < 4 ? x.to(torch::kFloat32) : x; };
@@ -139,6 +139,7 @@ Looked looked_at(const torch::Tensor& q_BNTW, const torch::Tensor& k_BGSW, const
           .T = T,
           .S = S,
           .weights = [=, keys = torch::Tensor()](int64_t first, int64_t count) mutable {
+            const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
             if (!keys.defined()) keys = wide(k_BGSW);
             auto mask = mask_B1TS.defined() ? mask_B1TS.narrow(-2, first, count) : torch::Tensor();
             if (!mask.defined() && T > 1)

@@ -27,6 +27,7 @@ std::optional<fs::path> find_model(const CaseFile& file, const std::string& name
 void check_one(const CaseFile& file, CaseCheck& check) {
   if (is_eviction(file)) return check_eviction(file, check);
   if (is_storage(file)) return check_storage(file, check);
+  if (is_lazy(file)) return check_lazy(file, check);
   check.not_checked(fmt::format("no check knows the method {}", file.facts.value("method", "(none)")));
 }
 
@@ -36,6 +37,16 @@ std::shared_ptr<Decoder> model_of(const CaseFile& file) {
   const auto folder = find_model(file, file.text("model"));
   if (!folder) return nullptr;
   return load_decoder(Checkpoint::open(*folder), torch::kFloat64, torch::kCPU);
+}
+
+Allowed logits_allowed(const CaseFile& file) {
+  const nlohmann::json::json_pointer key("/tolerance/logits_abs/float32_implementation");
+  if (!file.facts.contains(key) || !file.facts[key].is_number())
+    throw InputError(BadInput{.file = file.path.string(),
+                              .key = "tolerance.logits_abs.float32_implementation",
+                              .found = "nothing",
+                              .expected = "a number"});
+  return {.absolute = file.facts[key].get<double>()};
 }
 
 void check_cache(const fs::path& folder, const CaseSink& done) {

@@ -12,6 +12,9 @@ namespace attnlab {
 // in, or in a folder beside them. Null: there is none.
 std::shared_ptr<Decoder> model_of(const CaseFile& file);
 
+// The case's method, without the words that tell of a latent.
+std::string method_of(const CaseFile& file);
+
 // Whether the case is about tokens that leave; then which ones are held, and logits.
 bool is_eviction(const CaseFile& file);
 void check_eviction(const CaseFile& file, CaseCheck& check);
@@ -21,5 +24,13 @@ bool is_storage(const CaseFile& file);
 void check_storage(const CaseFile& file, CaseCheck& check);
 // Of them transformers' own.
 void check_transformers_cache(const CaseFile& file, CaseCheck& check);
+
+// Whether it is about tokens that leave layers; then which ones each layer looks at and runs, and logits.
+bool is_lazy(const CaseFile& file);
+void check_lazy(const CaseFile& file, CaseCheck& check);
+
+// What a case allows for logits. Rotary angles are float32 here, whatever the weights are: the tolerance of a
+// float32 implementation holds.
+Allowed logits_allowed(const CaseFile& file);
 
 }  // namespace attnlab

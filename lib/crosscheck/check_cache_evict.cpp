@@ -16,14 +16,6 @@ namespace {
 
 using enum CachePolicyName;
 
-constexpr const char* kOnLatent = " on an MLA latent cache";
-
-std::string method_of(const CaseFile& file) {
-  std::string method = file.facts.value("method", "");
-  if (method.ends_with(kOnLatent)) method.resize(method.size() - std::string_view(kOnLatent).size());
-  return method;
-}
-
 const std::map<std::string, CachePolicyName>& methods() {
   static const std::map<std::string, CachePolicyName> known{{"full cache", all}, {"streaming_llm", streaming},
                                                             {"h2o", h2o},        {"h2o_observed", h2o},
@@ -64,11 +56,13 @@ struct Asked {
   bool one_by_one = false;  // the prompt goes token by token
 };
 
-void read_budget(Parameters& p, PolicyConfig& policy) {
+void read_budget(Parameters& p, PolicyConfig& policy, int64_t T) {
   const auto recent = p.get<int64_t>("recent");
   const auto chosen = p.any<int64_t>({"heavy", "select"});
   policy.budget = p.any<int64_t>({"total", "size", "total_budget", "max_capacity_prompt"});
-  p.get<double>("compression_ratio");  // `total` says what it came to
+  // `total` says what it came to, where it is there.
+  if (const auto ratio = p.get<double>("compression_ratio"); ratio && !policy.budget)
+    policy.budget = static_cast<int64_t>(static_cast<double>(T) * (1 - *ratio));
   if (policy.policy == streaming) {
     policy.sinks = p.any<int64_t>({"sink"}).value_or(0);
     if (recent) policy.budget = *policy.sinks + *recent;
@@ -100,7 +94,7 @@ void read_choice(Parameters& p, const std::string& method, Asked& asked) {
 Asked read_case(const CaseFile& file, Parameters& p) {
   const std::string method = method_of(file), positions = file.facts.value("positions", "original");
   Asked asked{.policy = {.policy = methods().at(method)}};
-  read_budget(p, asked.policy);
+  read_budget(p, asked.policy, file.tensor("input_ids", torch::kInt64).numel());
   read_choice(p, method, asked);
   const bool reindexed = p.get<bool>("reindex").value_or(positions.starts_with("reindexed"));
   asked.policy.positions = reindexed ? CachePositions::reindexed : CachePositions::original;
@@ -176,17 +170,6 @@ class Run {
   torch::Tensor prefill_V_;
 };
 
-// Rotary angles are float32 here, whatever the weights are: the tolerance of a float32 implementation holds.
-Allowed logits_allowed(const CaseFile& file) {
-  const nlohmann::json::json_pointer key("/tolerance/logits_abs/float32_implementation");
-  if (!file.facts.contains(key) || !file.facts[key].is_number())
-    throw InputError(BadInput{.file = file.path.string(),
-                              .key = "tolerance.logits_abs.float32_implementation",
-                              .found = "nothing",
-                              .expected = "a number"});
-  return {.absolute = file.facts[key].get<double>()};
-}
-
 void compare_held(CaseCheck& check, const CaseFile& file, const std::string& name, const torch::Tensor& ours_hS,
                   std::optional<int64_t> step = std::nullopt) {
   if (!file.has(name)) return;
@@ -239,6 +222,13 @@ void compare_full_cache(CaseCheck& check, const CaseFile& file, Decoder& decoder
 }
 
 }  // namespace
+
+std::string method_of(const CaseFile& file) {
+  constexpr std::string_view on_latent = " on an MLA latent cache";
+  std::string method = file.facts.value("method", "");
+  if (method.ends_with(on_latent)) method.resize(method.size() - on_latent.size());
+  return method;
+}
 
 bool is_eviction(const CaseFile& file) { return methods().contains(method_of(file)); }
 

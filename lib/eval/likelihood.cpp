@@ -5,7 +5,7 @@
 #include <span>
 
 #include "core/errors.h"
-#include "model/padded_batch.h"
+#include "model/decoding_batch.h"
 
 namespace attnlab {
 namespace {
@@ -80,8 +80,8 @@ void add_stepwise(Decoder& decoder, const std::vector<ScoredSequence>& sequences
     prompts.emplace_back(ids.begin(), ids.begin() + first);
     longest = std::max(longest, static_cast<int64_t>(ids.size()) - first);
   }
-  PaddedBatch batch(decoder, prompts, longest, kPrefillChunk, plan);
-  auto logits_BV = batch.prefill();
+  const auto batch = make_batch(decoder, prompts, longest, kPrefillChunk, plan);
+  auto logits_BV = batch->prefill();
   for (int64_t step = 0; step < longest; ++step) {
     std::vector<int64_t> next;  // of rows that have ended: any
     for (const size_t i : chosen) {
@@ -93,7 +93,7 @@ void add_stepwise(Decoder& decoder, const std::vector<ScoredSequence>& sequences
     for (size_t row = 0; row < chosen.size(); ++row)
       if (sequences[chosen[row]].first + step < static_cast<int64_t>(sequences[chosen[row]].ids.size()))
         add(likelihoods[chosen[row]], scores, row);
-    if (step + 1 < longest) logits_BV = batch.step(next_B);
+    if (step + 1 < longest) logits_BV = batch->step(next_B);
   }
 }
 

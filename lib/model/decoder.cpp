@@ -161,6 +161,10 @@ namespace {
 
 std::optional<BadInput> layers_problem(const CachePlan& plan, int64_t layers,
                                        const std::function<StateLayout(int64_t)>& layout_of) {
+  if (const auto given = plan.pruning ? std::ssize(plan.pruning->of_layers) : 0; given > 0 && given != layers)
+    return BadInput{.key = "prune",
+                    .found = fmt::format("{} shares", given),
+                    .expected = fmt::format("one for each of the {} layers", layers)};
   if (const auto given = std::ssize(plan.layer_policies); given > 0 && given != layers)
     return BadInput{.key = "layer_budgets or layer_shares",
                     .found = fmt::format("{} numbers", given),
@@ -169,6 +173,12 @@ std::optional<BadInput> layers_problem(const CachePlan& plan, int64_t layers,
     const StateLayout layout = layout_of(i);
     if (auto problem = policy_problem(*plan.policy_of(static_cast<size_t>(i)), layout)) return problem;
     if (auto problem = storage_problem(*plan.storage, layout)) return problem;
+    if (plan.pruning && fixed_numbers(layout) > 0)
+      return BadInput{.key = "policy",
+                      .found = "lazyllm",
+                      .expected =
+                          "another policy: a layer keeps a state of fixed size, which takes all tokens in "
+                          "their order"};
   }
   return std::nullopt;
 }
@@ -231,33 +241,46 @@ std::shared_ptr<const Sequence> Decoder::make_sequence(const SequenceSpec& spec,
                                                         .padding_B1 = spec.padding_B1,
                                                         .document_positions_BT = spec.document_positions_BT,
                                                         .mask_B1TS = {},
+                                                        .scattered = spec.scattered,
                                                         .to_come = spec.to_come,
                                                         .windows = std::move(windows),
                                                         .rotary = std::move(rotary)});
 }
 
-torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext& context) {
-  const auto sequence = make_sequence(context.sequence, ids_BT.size(1));
+torch::Tensor Decoder::embed(const torch::Tensor& ids_BT) const {
   auto x_BTD = times(torch::embedding(embedding_, ids_BT), embedding_mask_);
   // The factor is rounded to the weights' format, as in Hugging Face's Gemma.
   if (traits_of(config().family).scaled_embedding)
     x_BTD = x_BTD * torch::full({}, std::sqrt(static_cast<double>(config().d_model)), x_BTD.options());
-  const bool float32_residual = has_float32_residual(config());
-  if (float32_residual) x_BTD = x_BTD.to(c10::promoteTypes(x_BTD.scalar_type(), torch::kFloat32));
+  if (!has_float32_residual(config())) return x_BTD;
+  return x_BTD.to(c10::promoteTypes(x_BTD.scalar_type(), torch::kFloat32));
+}
+
+torch::Tensor Decoder::run_layer(size_t layer, const torch::Tensor& x_BTD,
+                                 std::shared_ptr<const Sequence> sequence, LayerState* state,
+                                 torch::Tensor* mixed_BTD) {
+  const MixerInput input{.x_BTD = {}, .sequence = std::move(sequence), .rotary = ways_[layer], .state = state};
+  const bool recomputed = recompute_ && !state;
+  ATTNLAB_CHECK(!recomputed || !mixed_BTD);
+  return recomputed ? forward_recomputed(layers_[layer], x_BTD, input)
+                    : layers_[layer]->forward(x_BTD, input, mixed_BTD);
+}
+
+torch::Tensor Decoder::final_norm(const torch::Tensor& x) {
+  return normed(final_norm_, x, has_float32_residual(config()));
+}
+
+torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext& context) {
+  const auto sequence = make_sequence(context.sequence, ids_BT.size(1));
+  auto x_BTD = embed(ids_BT);
   const bool of_mixers = context.taps && context.taps->of == LayerTaps::Of::mixers;
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const MixerInput input{.x_BTD = {},
-                           .sequence = sequence,
-                           .rotary = ways_[i],
-                           .state = context.states ? &context.states->at(i) : nullptr};
-    const bool recomputed = recompute_ && !input.state;
-    ATTNLAB_CHECK(!recomputed || !of_mixers);
     torch::Tensor mixed_BTD;
-    x_BTD = recomputed ? forward_recomputed(layers_[i], x_BTD, input)
-                       : layers_[i]->forward(x_BTD, input, of_mixers ? &mixed_BTD : nullptr);
+    x_BTD = run_layer(i, x_BTD, sequence, context.states ? &context.states->at(i) : nullptr,
+                      of_mixers ? &mixed_BTD : nullptr);
     if (context.taps) context.taps->outputs_BTD.push_back(of_mixers ? mixed_BTD : x_BTD);
   }
-  return normed(final_norm_, x_BTD, float32_residual);
+  return final_norm(x_BTD);
 }
 
 void Decoder::set_masks(const ModelMasks& masks) {
@@ -343,8 +366,10 @@ double Decoder::state_bytes(const CacheConfig& cache, int64_t context, int64_t e
     const Mixer& mixer = *layers_[i]->mixer();
     bytes += attnlab::state_bytes(cache,
                                   {.layout = mixer.state_layout(),
-                                   .layer = i,
+                                   .layer = static_cast<int64_t>(i),
+                                   .n_layers = config().n_layers,
                                    .n_heads = mixer.shape().n_heads,
+                                   .d_model = config().d_model,
                                    .window = mixer.shape().window,
                                    .element_bytes = element_bytes},
                                   context);

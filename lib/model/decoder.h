@@ -35,6 +35,7 @@ struct SequenceSpec {
   int64_t to_come = 0;  // tokens of the prompt that follow in later passes
   // Tables of all columns so far, if the caller keeps them (Decoder::rotary_at); empty: made anew.
   std::vector<RotaryTables> rotary = {};
+  ScatteredTokens scattered = {};
 };
 
 // What the layers of a pass gave, one after the other: for losses between layers.
@@ -101,6 +102,13 @@ class Decoder : public torch::nn::Module {
 
   // Token ids [B, T] → hidden states after the final norm [B, T, D].
   torch::Tensor hidden(const torch::Tensor& ids_BT, const DecoderContext& context = {});
+  // The same in steps, for passes in which layers run different tokens: token ids [B, T] → [B, T, D]; one
+  // layer; the final norm.
+  torch::Tensor embed(const torch::Tensor& ids_BT) const;
+  torch::Tensor run_layer(size_t layer, const torch::Tensor& x_BTD, std::shared_ptr<const Sequence> sequence,
+                          LayerState* state, torch::Tensor* mixed_BTD = nullptr);
+  torch::Tensor final_norm(const torch::Tensor& x);
+  std::shared_ptr<const Sequence> make_sequence(const SequenceSpec& spec, int64_t T);
   // From now on what the masks say is multiplied in; empty ones end that. MLPs must be dense.
   void set_masks(const ModelMasks& masks);
   // From now on, forward passes with a graph keep each layer's input alone (recompute.h).
@@ -134,7 +142,6 @@ class Decoder : public torch::nn::Module {
   torch::Device device() const { return embedding_.device(); }
 
  private:
-  std::shared_ptr<const Sequence> make_sequence(const SequenceSpec& spec, int64_t T);
   std::vector<RotaryTables> rotary_from_zero(int64_t T);
 
   ModelForm form_;

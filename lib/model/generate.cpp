@@ -3,11 +3,11 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <optional>
+#include <memory>
 
 #include "core/errors.h"
 #include "core/random.h"
-#include "model/padded_batch.h"
+#include "model/decoding_batch.h"
 
 namespace attnlab {
 namespace {
@@ -78,6 +78,18 @@ class Rows {
   std::vector<Row> rows_;
 };
 
+// A prompt's context, then the rest of it.
+torch::Tensor read_apart(Decoder& decoder, const std::vector<int64_t>& prompt, size_t context,
+                         const GenerateOptions& options, std::unique_ptr<DecodingBatch>& batch) {
+  ATTNLAB_CHECK(context > 0 && context < prompt.size());
+  const auto middle = prompt.begin() + static_cast<std::ptrdiff_t>(context);
+  const std::vector<int64_t> first(prompt.begin(), middle), rest(middle, prompt.end());
+  batch = make_batch(decoder, {first}, std::ssize(rest) + options.max_new_tokens, options.prefill_chunk,
+                     options.cache);
+  batch->prefill();
+  return batch->extend(torch::tensor(rest).unsqueeze(0).to(decoder.device()));
+}
+
 }  // namespace
 
 std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts,
@@ -86,10 +98,11 @@ std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<s
   const c10::InferenceMode inference;  // views and versions are not kept track of
   std::vector<std::vector<int64_t>> outputs(prompts.size());
   if (options.max_new_tokens < 1) return outputs;
-  const size_t most = options.batch_rows > 0 ? options.batch_rows : prompts.size();
+  const bool apart = !options.context_tokens.empty();
+  const size_t most = apart ? 1 : options.batch_rows > 0 ? options.batch_rows : prompts.size();
   size_t next = 0;
   Rows rows(options);
-  std::optional<PaddedBatch> batch;
+  std::unique_ptr<DecodingBatch> batch;
   torch::Tensor tokens_B;
   // The prompts that take free places: their first tokens are chosen as they enter.
   const auto enter = [&] {
@@ -100,10 +113,13 @@ std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<s
     }
     if (entering.empty()) return;
     torch::Tensor logits_BV;
-    if (batch) {
+    if (apart) {
+      batch = nullptr;
+      logits_BV = read_apart(decoder, entering[0], options.context_tokens.at(next - 1), options, batch);
+    } else if (batch) {
       logits_BV = batch->enter(entering);
     } else {
-      batch.emplace(decoder, entering, options.max_new_tokens, options.prefill_chunk, options.cache);
+      batch = make_batch(decoder, entering, options.max_new_tokens, options.prefill_chunk, options.cache);
       logits_BV = batch->prefill();
     }
     const auto first_B = rows.choose(logits_BV, outputs);

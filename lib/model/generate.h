@@ -18,7 +18,10 @@ struct GenerateOptions {
   std::vector<uint64_t> streams;     // empty: 0, 1, …
   int64_t prefill_chunk = 512;       // tokens of the prompts that go through the decoder at a time
   CachePlan cache;                   // how states are kept
-  size_t batch_rows = 0;             // sequences at a time, at most; 0: all
+  // Of each prompt, the first tokens, which are its context: what happens behind a prompt happens behind them,
+  // and the rest follows. Then prompts go one by one. Empty: prompts are one.
+  std::vector<size_t> context_tokens;
+  size_t batch_rows = 0;  // sequences at a time, at most; 0: all
   // Hears of each token of each prompt (index, token), stop tokens excluded; true ends that sequence.
   std::function<bool(size_t prompt, int64_t token)> on_token;
   // Hears once of each prompt whose sequence has ended. May throw to stop.

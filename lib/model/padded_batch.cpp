@@ -1,7 +1,5 @@
 #include "model/padded_batch.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -26,23 +24,10 @@ PaddedBatch::PaddedBatch(Decoder& decoder, const std::vector<std::vector<int64_t
     padding_B1[b] = seen_ - n;
     ragged_ |= n != seen_;
   }
-  require_lasting_frequencies();
+  ATTNLAB_CHECK(!plan.pruning);  // LazyBatch
+  if (!plan.keeps_all()) require_lasting_frequencies(decoder, lengths_, capacity);
   ids_BS_ = ids_BS.to(decoder.device());
   padding_B1_ = padding_B1.to(decoder.device());
-}
-
-// Where they change, all keys are made anew (step), and what was dropped would come back.
-void PaddedBatch::require_lasting_frequencies() const {
-  if (plan_.keeps_all()) return;
-  for (const int64_t length : lengths_)
-    if (decoder_.frequencies_of(length) != decoder_.frequencies_of(length + capacity_))
-      throw InputError(BadInput{
-          .key = "eval.cache.policy",
-          .found = fmt::format("a policy that drops tokens, and texts of {} to {} tokens", length,
-                               length + capacity_),
-          .expected =
-              "all: between these lengths the model's rotary frequencies change (rope_scaling), and all "
-              "keys with them"});
 }
 
 void PaddedBatch::make_tables() {
@@ -54,24 +39,28 @@ void PaddedBatch::make_tables() {
 torch::Tensor PaddedBatch::prefill() {
   make_tables();
   states_ = decoder_.make_states(ids_BS_.size(0), slots_, plan_);
-  torch::Tensor hidden_BTD;
-  for (int64_t begin = 0; begin < seen_; begin += chunk_)
-    hidden_BTD = run(begin, std::min(seen_, begin + chunk_));
-  return decoder_.logits(hidden_BTD.select(1, -1));
+  return run_on(0);
 }
 
 // A row whose frequencies change as it grows (longrope once, dynamic with each token past max_positions) needs
 // all its keys anew.
-torch::Tensor PaddedBatch::step(const torch::Tensor& tokens_B) {
-  ids_BS_.select(1, seen_).copy_(tokens_B);
-  ++seen_;
+torch::Tensor PaddedBatch::extend(const torch::Tensor& tokens_BT) {
+  const int64_t T = tokens_BT.size(1), begin = seen_;
+  ids_BS_.narrow(1, begin, T).copy_(tokens_BT);
+  seen_ += T;
   bool switches = false;
   for (auto& length : lengths_) {
-    switches |= decoder_.frequencies_of(length) != decoder_.frequencies_of(length + 1);
-    ++length;
+    switches |= decoder_.frequencies_of(length) != decoder_.frequencies_of(length + T);
+    length += T;
   }
-  if (switches) return prefill();
-  return decoder_.logits(run(seen_ - 1, seen_).select(1, -1));
+  return switches ? prefill() : run_on(begin);
+}
+
+torch::Tensor PaddedBatch::run_on(int64_t first) {
+  torch::Tensor hidden_BTD;
+  for (int64_t begin = first; begin < seen_; begin += chunk_)
+    hidden_BTD = run(begin, std::min(seen_, begin + chunk_));
+  return decoder_.logits(hidden_BTD.select(1, -1));
 }
 
 void PaddedBatch::keep(const std::vector<int64_t>& rows) {
@@ -102,6 +91,12 @@ torch::Tensor PaddedBatch::enter(const std::vector<std::vector<int64_t>>& prompt
     states_[i] = LayerState::joined(states_[i], entering.states_[i], seen_, slots_);
   make_tables();
   return logits_BV;
+}
+
+int64_t PaddedBatch::bytes() const {
+  int64_t total = 0;
+  for (const auto& state : states_) total += state.bytes();
+  return total;
 }
 
 // The last tokens of rows that were `seen` wide, at the end of the rows from `first_row` on.

@@ -4,36 +4,32 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/decoder.h"
+#include "model/decoding_batch.h"
 
 namespace attnlab {
 
-class PaddedBatch {
+class PaddedBatch final : public DecodingBatch {
  public:
   // Prompts of at least one token each, and room for `capacity` more. Prefill goes through the decoder in
   // pieces of `chunk` tokens, so that no more than chunk × S scores exist at a time.
-  // `plan`: how the states are kept. Throws InputError where a policy that drops tokens meets rotary
-  // frequencies that change with the length.
+  // `plan`: how the states are kept. Throws InputError as require_lasting_frequencies does.
   PaddedBatch(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts, int64_t capacity,
               int64_t chunk, const CachePlan& plan = {});
 
-  // Logits [B, V] of the token after each prompt.
-  torch::Tensor prefill();
-  // Appends a token to each row; logits [B, V] of the one after it.
-  torch::Tensor step(const torch::Tensor& tokens_B);
-  // Keeps only these rows, in this order.
-  void keep(const std::vector<int64_t>& rows);
-  // Lets more prompts in behind the rows that are there; logits [prompts, V] of the token after each. The batch
-  // is as wide as its longest row then.
-  torch::Tensor enter(const std::vector<std::vector<int64_t>>& prompts);
+  torch::Tensor prefill() override;
+  torch::Tensor extend(const torch::Tensor& tokens_BT) override;
+  void keep(const std::vector<int64_t>& rows) override;
+  // The batch is as wide as its longest row then.
+  torch::Tensor enter(const std::vector<std::vector<int64_t>>& prompts) override;
+  int64_t bytes() const override;
   // Of each layer, behind the prompts.
   const std::vector<LayerState>& states() const { return states_; }
 
  private:
-  void require_lasting_frequencies() const;
   void make_tables();
   void place_ids(const torch::Tensor& ids_BS, int64_t first_row, int64_t seen);
   torch::Tensor run(int64_t begin, int64_t end);
+  torch::Tensor run_on(int64_t first);
 
   Decoder& decoder_;
   int64_t slots_ = 0, capacity_, chunk_, seen_ = 0;

@@ -9,6 +9,23 @@ namespace {
 
 constexpr int64_t kPlaceBytes = 4, kScoreBytes = 4;  // int32, float32
 
+// LazyLLM: tokens that reached a layer, and those that left below it.
+struct LayerTokens {
+  int64_t held = 0, waiting = 0;
+};
+LayerTokens lazy_tokens(const CacheConfig& config, const KeptLayer& layer, int64_t context) {
+  const auto tokens = tokens_of_layers(prune_schedule(config.policy), layer.n_layers, context);
+  const auto at = static_cast<size_t>(layer.layer);
+  return {.held = tokens.at(at), .waiting = at > 0 ? tokens[at - 1] - tokens[at] : 0};
+}
+
+LayerTokens tokens_of(const CacheConfig& config, const CachePolicy& policy, const KeptLayer& layer,
+                      int64_t context) {
+  if (config.policy.policy == CachePolicyName::lazyllm) return lazy_tokens(config, layer, context);
+  const int64_t visible = layer.window > 0 ? std::min(layer.window, context) : context;
+  return {.held = policy.keeps_all() ? visible : policy.held_at(context)};
+}
+
 }  // namespace
 
 std::optional<BadInput> cache_config_problem(const CacheConfig& config) {
@@ -23,9 +40,8 @@ std::string why_idle(const CacheConfig& config, const std::string& key) {
 
 double state_bytes(const CacheConfig& config, const KeptLayer& layer, int64_t context) {
   const CachePlan plan = make_cache_plan(config);
-  const CachePolicy& policy = *plan.policy_of(layer.layer);
-  const int64_t visible = layer.window > 0 ? std::min(layer.window, context) : context;
-  const int64_t held = policy.keeps_all() ? visible : policy.held_at(context);
+  const CachePolicy& policy = *plan.policy_of(static_cast<size_t>(layer.layer));
+  const auto [held, waiting] = tokens_of(config, policy, layer, context);
   double bytes = 4 * static_cast<double>(fixed_numbers(layer.layout));
   if (numbers_per_token(layer.layout) == 0) return bytes;
   const int64_t copies = kept_copies(policy, layer.layout, layer.n_heads);
@@ -35,6 +51,7 @@ double state_bytes(const CacheConfig& config, const KeptLayer& layer, int64_t co
     bytes += plan.storage->bytes(slot, held, layer.element_bytes);
   }
   if (policy.keeps_all()) return bytes;
+  bytes += static_cast<double>(waiting * (layer.d_model * layer.element_bytes + kPlaceBytes));
   const int64_t beside = kPlaceBytes * (policy.reindexes() ? 2 : 1) + kScoreBytes * policy.scores_per_token();
   return bytes + static_cast<double>(held * beside * choice_heads(policy, layer.layout, layer.n_heads));
 }

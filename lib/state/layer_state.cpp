@@ -54,6 +54,8 @@ LayerState::LayerState(StateLayout layout, int64_t B, int64_t capacity, torch::T
 }
 
 void LayerState::begin(const Sequence& sequence) {
+  scattered_ = sequence.is_scattered();
+  if (scattered_) new_columns_T_ = sequence.columns();
   if (!plan_.policy->reindexes()) return;
   padding_B1_ = sequence.padding_B1();
   const auto options = torch::dtype(torch::kInt64).device(sequence.device());
@@ -70,7 +72,9 @@ void LayerState::begin_slot(size_t slot, int64_t B, int64_t T, torch::Device dev
   if (slot != first_) return;
   appended_ = T;
   if (plan_.policy->keeps_all()) return;
-  const auto columns_T = torch::arange(columns_, columns_ + T, torch::dtype(torch::kInt64).device(device));
+  const auto columns_T =
+      scattered_ ? new_columns_T_
+                 : torch::arange(columns_, columns_ + T, torch::dtype(torch::kInt64).device(device));
   held_.append(columns_T.unsqueeze(0), new_positions_BT_, B);
 }
 
@@ -111,7 +115,7 @@ void LayerState::replace(size_t slot, const torch::Tensor& value) {
 
 void LayerState::settle(const Sequence& sequence) {
   // A layer without per-token slots counts columns here.
-  if (first_ == layout_.size()) columns_ = sequence.S();
+  if (first_ == layout_.size() || scattered_) columns_ = sequence.S();
   ATTNLAB_CHECK(columns_ == sequence.S());
   if (!plan_.policy->keeps_all()) choose(sequence);
   const SettledPass pass{.goes_on = sequence.goes_on(),

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "state/held_places.h"
@@ -76,13 +77,15 @@ class LayerState {
   void rewind(int64_t length);
   // Bytes that what is held takes.
   int64_t bytes() const;
+  // The policy's numbers of the held tokens, [B, h, S], and forgets them.
+  torch::Tensor take_scores() { return std::exchange(held_.scores(), torch::Tensor()); }
 
  private:
   struct Mark;
   LayerState() = default;
   void begin_slot(size_t slot, int64_t B, int64_t T, torch::Device device);
   // Tokens were dropped, so that places are not the last ones; or a window must be told from places.
-  bool in_places() const { return !plan_.policy->keeps_all() && (dropped_ || window_ > 0); }
+  bool in_places() const { return !plan_.policy->keeps_all() && (dropped_ || window_ > 0 || scattered_); }
   bool renumbered() const { return dropped_ && plan_.policy->reindexes(); }
   void end_prompt(const Sequence& sequence);
   torch::Tensor shown(size_t slot, bool by_heads);
@@ -100,9 +103,9 @@ class LayerState {
   int64_t appended_ = 0;  // tokens of this pass so far
   // Under a policy that drops.
   HeldPlaces held_;
-  bool dropped_ = false;
-  std::vector<int64_t> prompt_tokens_;           // of each row; empty before its prompt is over
-  torch::Tensor new_positions_BT_, padding_B1_;  // of this pass
+  bool dropped_ = false, scattered_ = false;
+  std::vector<int64_t> prompt_tokens_;                           // of each row; empty before its prompt is over
+  torch::Tensor new_positions_BT_, padding_B1_, new_columns_T_;  // of this pass
   std::optional<Looked> looked_;
   std::shared_ptr<const Mark> mark_;
 };

@@ -23,4 +23,8 @@ std::shared_ptr<const CachePolicy> last_query_policy(const PolicySettings& setti
 // tokens before them.
 std::shared_ptr<const CachePolicy> snapkv_policy(const PolicySettings& settings);
 
+// LazyLLM's part in a layer (model/lazy_batch.h): every token that the layer ran stays, and where it `looks`,
+// the newest query's attention is left in the scores.
+std::shared_ptr<const CachePolicy> layerwise_policy(bool looks);
+
 }  // namespace attnlab

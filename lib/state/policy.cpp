@@ -27,11 +27,14 @@ std::shared_ptr<const CachePolicy> make_policy(CachePolicyName name, const Polic
       return last_query_policy(settings);
     case CachePolicyName::snapkv:
       return snapkv_policy(settings);
+    case CachePolicyName::lazyllm:
+      return layerwise_policy(true);
   }
   return keep_all();
 }
 
 void set_policies(CachePlan& plan, const PolicyConfig& config) {
+  if (config.policy == CachePolicyName::lazyllm) plan.pruning = prune_schedule(config);
   const size_t layers = std::max(config.layer_budgets.size(), config.layer_shares.size());
   for (size_t layer = 0; layer < layers; ++layer)
     plan.layer_policies.push_back(make_policy(config.policy, policy_settings(config, layer)));
@@ -49,6 +52,7 @@ CachePlan make_cache_plan(const CacheConfig& config) {
   ATTNLAB_CHECK(!policy_config_problem(config.policy));
   CachePlan plan;
   if (config.policy.policy != CachePolicyName::all) set_policies(plan, config.policy);
+  plan.behind_context = config.policy.behind == ActsBehind::context;
   plan.storage = storage_form(config.storage);
   plan.as_computed = plan.keeps_all() && plan.storage->as_computed();
   return plan;

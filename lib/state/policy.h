@@ -84,6 +84,10 @@ struct CachePlan {
   bool as_computed = true;
   // Instead of `policy`, where layers differ: one for each.
   std::vector<std::shared_ptr<const CachePolicy>> layer_policies = {};
+  bool behind_context =
+      false;  // what is done behind a prompt is done behind its context (PolicyConfig::behind)
+  // Tokens leave layers (model/lazy_batch.h).
+  std::optional<PruneSchedule> pruning = {};
 
   const std::shared_ptr<const CachePolicy>& policy_of(size_t layer) const {
     return layer_policies.empty() ? policy : layer_policies.at(layer);

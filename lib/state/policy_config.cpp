@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace attnlab {
 namespace {
@@ -40,6 +41,8 @@ std::optional<PolicySettings> defaults_of(CachePolicyName policy, PolicySource s
                             .pooling = paper ? ScorePooling::max : ScorePooling::average,
                             .every_step = false,
                             .by_query_head = official};
+    case lazyllm:
+      return if_known(paper, {});
     case a2sf:
       return if_known(!kvpress, {.budget = {.share = 0.2},
                                  .recent = official ? 16 : 0,
@@ -70,6 +73,8 @@ std::vector<std::string_view> heeded(CachePolicyName policy) {
       return {"sinks", "recent", "positions", "every_step"};
     case a2sf:
       return {"sinks", "recent", "alpha", "positions", "every_step"};
+    case lazyllm:
+      return {"prune_share", "prune"};
     case snapkv:
       return {"sinks", "window", "kernel", "pooling", "positions"};
   }
@@ -132,11 +137,40 @@ PolicySettings policy_settings(const PolicyConfig& config, size_t layer) {
   return settings;
 }
 
+PruneSchedule prune_schedule(const PolicyConfig& config) {
+  return {.share = config.prune_share.value_or(PruneSchedule{}.share), .of_layers = config.prune};
+}
+
+std::vector<double> prune_shares(const PruneSchedule& schedule, int64_t n_layers) {
+  if (!schedule.of_layers.empty()) return schedule.of_layers;
+  std::vector<double> shares(static_cast<size_t>(n_layers));
+  for (int64_t stage = 1; stage <= 3; ++stage)
+    if (const int64_t layers = 3 * stage * n_layers / 10; layers > 0)
+      shares[static_cast<size_t>(layers - 1)] = schedule.share;
+  return shares;
+}
+
+int64_t pruned_tokens(int64_t tokens, double share) {
+  constexpr double rounding = 1e-9;  // of a product that stands for a whole number
+  return static_cast<int64_t>(std::ceil(static_cast<double>(tokens - 1) * share - rounding));
+}
+
+std::vector<int64_t> tokens_of_layers(const PruneSchedule& schedule, int64_t n_layers, int64_t tokens) {
+  std::vector<int64_t> of_layers;
+  for (const double share : prune_shares(schedule, n_layers)) {
+    of_layers.push_back(tokens);
+    tokens -= pruned_tokens(tokens, share);
+  }
+  return of_layers;
+}
+
 std::optional<BadInput> policy_config_problem(const PolicyConfig& config) {
   if (config.policy == all) return std::nullopt;
   if (!defaults_of(config.policy, config.source))
     return bad("source", std::string(name_of(config.source)),
                fmt::format("{} for policy {}", one_of(sources_of(config.policy)), name_of(config.policy)));
+  if (config.prune_share && !config.prune.empty())
+    return bad("prune", "both prune and prune_share", "one of them");
   if (auto kinds = budget_kind_problem(config)) return kinds;
   if (config.kernel.value_or(1) % 2 == 0)
     return bad("kernel", fmt::format("{}", *config.kernel), "an odd number: it has a middle");
@@ -149,9 +183,10 @@ std::optional<BadInput> policy_config_problem(const PolicyConfig& config) {
 std::string why_idle(const PolicyConfig& config, const std::string& key) {
   if (key == "policy") return "";
   if (config.policy == all) return "policy all keeps every token";
-  const bool of_all =
-      key == "source" || key.ends_with("budget") || key.ends_with("share") || key.starts_with("layer_");
-  if (of_all || heeds(config.policy, key)) return "";
+  const bool of_budget = key == "budget" || key == "share" || key.starts_with("layer_");
+  if (key == "source" || key == "behind" || (of_budget && config.policy != lazyllm) ||
+      heeds(config.policy, key))
+    return "";
   return fmt::format("policy {} does not heed it", name_of(config.policy));
 }
 

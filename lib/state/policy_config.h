@@ -11,17 +11,18 @@
 
 namespace attnlab {
 
-enum class CachePolicyName { all, window, streaming, h2o, tova, snapkv, a2sf };
+enum class CachePolicyName { all, window, streaming, h2o, tova, snapkv, a2sf, lazyllm };
 template <>
 struct EnumNames<CachePolicyName> {
   using enum CachePolicyName;
-  static constexpr std::array<std::pair<std::string_view, CachePolicyName>, 7> rows{{{"all", all},
+  static constexpr std::array<std::pair<std::string_view, CachePolicyName>, 8> rows{{{"all", all},
                                                                                      {"window", window},
                                                                                      {"streaming", streaming},
                                                                                      {"h2o", h2o},
                                                                                      {"tova", tova},
                                                                                      {"snapkv", snapkv},
-                                                                                     {"a2sf", a2sf}}};
+                                                                                     {"a2sf", a2sf},
+                                                                                     {"lazyllm", lazyllm}}};
 };
 
 // Whose choices, where public code differs from the paper: the authors' own, or NVIDIA's kvpress.
@@ -50,10 +51,20 @@ struct EnumNames<ScorePooling> {
       {{"average", average}, {"max", max}}};
 };
 
+// Where what a policy does behind a prompt is done.
+enum class ActsBehind { prompt, context };
+template <>
+struct EnumNames<ActsBehind> {
+  using enum ActsBehind;
+  static constexpr std::array<std::pair<std::string_view, ActsBehind>, 2> rows{
+      {{"prompt", prompt}, {"context", context}}};
+};
+
 // What is not given follows from policy and source (policy_settings).
 struct PolicyConfig {
   CachePolicyName policy = CachePolicyName::all;
   PolicySource source = PolicySource::paper;
+  ActsBehind behind = ActsBehind::prompt;
   std::optional<int64_t> budget;
   std::optional<double> share;
   std::vector<int64_t> layer_budgets;
@@ -63,6 +74,8 @@ struct PolicyConfig {
   std::optional<double> alpha;
   std::optional<CachePositions> positions;
   std::optional<bool> every_step;
+  std::optional<double> prune_share;
+  std::vector<double> prune;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit);
@@ -73,10 +86,15 @@ void PolicyConfig::fields(Self& self, Visitor&& visit) {
   visit(Key{"policy",
             "which tokens stay in the cache. window: the newest; streaming: sinks and the newest "
             "(StreamingLLM); chosen by attention: h2o, a2sf (all queries so far), tova (the last query), "
-            "snapkv (the prompt's last queries)"},
+            "snapkv (the prompt's last queries). lazyllm: all, but tokens leave layers, and come back"},
         self.policy);
   visit(Key{"source", "whose choices where public code differs from the paper: official is the authors' code"},
         self.source);
+  visit(Key{"behind",
+            "when tokens leave first: behind the whole prompt, or behind its context, before the question is "
+            "read "
+            "(data kinds passkey, key_values, variable_trace)"},
+        self.behind);
   visit(Key{"budget", "tokens that stay; without it the policy's own number or share"}.at_least(1),
         self.budget);
   visit(Key{"share", "instead of budget: share of the prompt's tokens, at least the sinks and the window"}
@@ -109,6 +127,13 @@ void PolicyConfig::fields(Self& self, Visitor&& visit) {
             "tokens leave behind every step, or behind the prompt alone; without it every step but for snapkv "
             "and kvpress' forms"},
         self.every_step);
+  visit(Key{"prune_share",
+            "lazyllm: share of a layer's tokens that leave behind each 30 % of the layers; without it 0.3"}
+            .at_least(0)
+            .at_most(1),
+        self.prune_share);
+  visit(Key{"prune", "lazyllm: instead, the share that leaves behind each layer"}.at_least(0).at_most(1),
+        self.prune);
 }
 
 // Tokens that stay: a number, or a share of the prompt.
@@ -135,6 +160,19 @@ struct PolicySettings {
 
 // `layer` picks from layer_budgets and layer_shares (then it must be below their number).
 PolicySettings policy_settings(const PolicyConfig& config, size_t layer);
+
+// LazyLLM: which share of a layer's tokens leaves behind it.
+struct PruneSchedule {
+  double share = 0.3;
+  std::vector<double> of_layers;  // instead of share
+};
+PruneSchedule prune_schedule(const PolicyConfig& config);
+// Of each of n layers: of_layers, or the share behind ⌊0.3 k n⌋ layers for k = 1, 2, 3 (figure 4 of the paper).
+std::vector<double> prune_shares(const PruneSchedule& schedule, int64_t n_layers);
+// How many of a layer's tokens leave: ⌈(tokens - 1) share⌉, those below the share's percentile.
+int64_t pruned_tokens(int64_t tokens, double share);
+// What each layer looks at behind a prompt of so many tokens.
+std::vector<int64_t> tokens_of_layers(const PruneSchedule& schedule, int64_t n_layers, int64_t tokens);
 
 // What can't be, if anything, of the options alone: a budget below sinks + window, two kinds of budget, an even
 // kernel, a source without choices of its own. The key has no prefix.

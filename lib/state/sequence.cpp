@@ -6,14 +6,18 @@ namespace attnlab {
 
 Sequence::Sequence(SequenceParts parts) : parts_(std::move(parts)) {
   ATTNLAB_CHECK(parts_.T > 0 && (parts_.begin == 0 || !parts_.document_positions_BT.defined()));
-  for (const auto& [cos, sin] : parts_.rotary)
-    new_rotary_.push_back({cos.narrow(1, begin(), T()), sin.narrow(1, begin(), T())});
+  const auto of_new = [&](const torch::Tensor& table_BSH) {
+    return is_scattered() ? table_BSH.index_select(1, columns()) : table_BSH.narrow(1, begin(), T());
+  };
+  for (const auto& [cos, sin] : parts_.rotary) new_rotary_.push_back({of_new(cos), of_new(sin)});
+  if (is_scattered()) return;  // masks follow from places (mask_at)
   full_B1TS_ = full_mask();
   for (const int64_t window : parts_.windows)
     window_masks_.emplace_back(window, window_mask(full_B1TS_, window));
 }
 
 torch::Tensor Sequence::columns() const {
+  if (is_scattered()) return parts_.scattered.columns_T;
   return torch::arange(parts_.begin, S(), torch::dtype(torch::kInt64).device(parts_.device));
 }
 
@@ -65,6 +69,9 @@ torch::Tensor Sequence::mask_at(const torch::Tensor& places_BhK, const torch::Te
   } else {
     seen = (places_Bh1K <= columns_T1).logical_and(valid_Bh1K);
   }
+  if (is_scattered())
+    seen = seen.logical_and(
+        parts_.scattered.open_S.index_select(0, places_BhK.flatten().clamp_min(0)).view_as(places_Bh1K));
   if (window > 0) seen = seen.logical_and(places_Bh1K > columns_T1 - window);
   // Padded queries see themselves, as in `mask`.
   return seen.logical_or(places_Bh1K == columns_T1);

@@ -20,6 +20,13 @@ struct RotaryTables {
   torch::Tensor cos_BTH, sin_BTH;  // both halves of the last dimension alike
 };
 
+// New tokens that stand anywhere in a row, when some of those between them are not run or not looked at.
+struct ScatteredTokens {
+  torch::Tensor columns_T;  // int64, ascending
+  torch::Tensor open_S;     // bool: columns that may be looked at
+  int64_t S = 0;            // columns of the row
+};
+
 struct SequenceParts {
   int64_t begin = 0, T = 0;
   torch::Device device = torch::kCPU;
@@ -29,6 +36,7 @@ struct SequenceParts {
   torch::Tensor document_positions_BT;
   // bool, true where a query may look: instead of what follows from the two above; undefined: that.
   torch::Tensor mask_B1TS;
+  ScatteredTokens scattered;     // one row; instead of begin; undefined columns: none
   int64_t to_come = 0;           // tokens of the prompt that follow in the next passes
   std::vector<int64_t> windows;  // of the layers that have one
   std::vector<RotaryTables>
@@ -41,7 +49,8 @@ class Sequence {
 
   int64_t begin() const { return parts_.begin; }
   int64_t T() const { return parts_.T; }
-  int64_t S() const { return parts_.begin + parts_.T; }
+  int64_t S() const { return is_scattered() ? parts_.scattered.S : parts_.begin + parts_.T; }
+  bool is_scattered() const { return parts_.scattered.columns_T.defined(); }
   torch::Device device() const { return parts_.device; }
   torch::Tensor columns() const;  // int64 [T], of the new tokens
   int64_t to_come() const { return parts_.to_come; }

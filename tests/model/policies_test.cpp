@@ -1,7 +1,10 @@
 // Policies that drop tokens, through a whole decoder: in any batch as alone, in every variant; and what some of
 // them must have in common.
+#include <set>
+
 #include "catch.h"
 #include "generate_ways.h"
+#include "model/lazy_batch.h"
 #include "model/padded_batch.h"
 #include "small_decoder.h"
 
@@ -181,6 +184,92 @@ TEST_CASE("counted bytes are those that states take behind a prompt, with scores
       CHECK(static_cast<double>(bytes) == decoder->state_bytes({.policy = policy}, 20, 8));
     }
   }
+}
+
+CachePlan lazy_plan(std::vector<double> prune) {
+  return plan_of({.policy = lazyllm, .prune = std::move(prune)});
+}
+
+torch::Tensor lazy_logits(Decoder& decoder, const CachePlan& plan, int64_t chunk) {
+  const torch::NoGradGuard no_grad;
+  LazyBatch batch(decoder, one_prompt(20), 9, chunk, plan);
+  std::vector<torch::Tensor> logits{batch.prefill()};
+  for (int64_t i = 0; i < 8; ++i)
+    logits.push_back(batch.step(torch::tensor({(5 * i + 3) % 37}, torch::kInt64)));
+  return torch::cat(logits);
+}
+
+double apart(const torch::Tensor& a, const torch::Tensor& b) { return (a - b).abs().max().item<double>(); }
+
+TEST_CASE(
+    "LazyLLM that prunes nothing is the whole model, and that prunes is the same in any batch and pieces") {
+  const auto prompts = ragged_prompts(8);
+  for (const auto& form : test::all_forms(small_config())) {
+    INFO(form_name(form));
+    const auto decoder = wide_decoder(form);
+    std::vector<double> shares(static_cast<size_t>(form.config.n_layers));
+    if (refused(*decoder, lazy_plan(shares))) continue;
+    const auto full = logits_of(*decoder, {});
+    CHECK(apart(lazy_logits(*decoder, lazy_plan(shares), 512), full) < 1e-9);
+    shares[0] = 0.6;
+    const auto plan = lazy_plan(shares);
+    const auto pruned = lazy_logits(*decoder, plan, 512);
+    CHECK(apart(pruned, full) > 1e-3);
+    for (const int64_t chunk : {1, 3}) CHECK(apart(lazy_logits(*decoder, plan, chunk), pruned) < 1e-9);
+    const auto expected = alone(*decoder, prompts, {.max_new_tokens = 9, .cache = plan});
+    for (const auto& way : ways_to_generate(plan)) CHECK(generate(*decoder, prompts, way) == expected);
+  }
+}
+
+TEST_CASE("LazyLLM's layers run each token once, and what left waits where it left") {
+  const auto decoder = wide_decoder(native_form(small_config()));
+  const auto plan = lazy_plan({0.5, 0});
+  LazyBatch batch(*decoder, one_prompt(20), 9, 512, plan);
+  const torch::NoGradGuard no_grad;
+  batch.prefill();
+  CHECK(static_cast<double>(batch.bytes()) ==
+        decoder->state_bytes({.policy = {.policy = lazyllm, .prune = {0.5, 0}}}, 20, 8));
+  std::set<int64_t> ran;
+  const auto& row = batch.rows()[0];
+  for (int64_t i = 0; i < 9; ++i) {
+    if (i > 0) batch.step(torch::tensor({7 * i % 37}, torch::kInt64));
+    const auto& [used, computed] = row.trace();
+    CHECK(std::ssize(used[1]) == 20 + i - pruned_tokens(20 + i, 0.5));
+    CHECK(used[1].back() == 19 + i);  // the newest never leaves
+    for (const int64_t column : computed[1]) CHECK(ran.insert(column).second);
+    for (const int64_t column : used[1]) CHECK(ran.contains(column));
+    CHECK(std::ssize(ran) + row.waiting(1) == 20 + i);
+  }
+  CHECK_THROWS_WITH(
+      LazyBatch(*decoder, one_prompt(5), 3, 512, lazy_plan({0.5})),
+      ContainsSubstring("eval.cache.prune: found 1 shares, expected one for each of the 2 layers"));
+}
+
+TEST_CASE("a context that is read apart is compressed before the rest of its prompt is seen") {
+  const auto decoder = wide_decoder(native_form(small_config()));
+  const auto prompt = one_prompt(20);
+  const std::vector<int64_t> context(prompt[0].begin(), prompt[0].begin() + 14);
+  const auto read = [&](const CachePlan& plan, std::vector<size_t> contexts, int64_t chunk) {
+    return generate(*decoder, {prompt[0], context, prompt[0]},
+                    {.max_new_tokens = 9, .prefill_chunk = chunk, .cache = plan, .context_tokens = contexts});
+  };
+  const std::vector<size_t> contexts{14, 5, 14};
+  CHECK(read({}, contexts, 512) == read({}, {}, 512));  // nothing is lost
+  const auto plan = plan_of({.policy = snapkv, .budget = 8, .window = 3, .kernel = 3});
+  const auto apart = read(plan, contexts, 512);
+  CHECK(apart[0] == apart[2]);
+  CHECK(apart != read(plan, {}, 512));
+  CHECK(apart == read(plan, contexts, 2));
+  // SnapKV drops nothing later: the rest may as well come token by token.
+  const torch::NoGradGuard no_grad;
+  PaddedBatch batch(*decoder, {context}, 16, 512, plan);
+  auto next = batch.prefill().argmax(-1);
+  std::vector<int64_t> out;
+  for (size_t i = 14; i < 20 + 9; ++i) {
+    next = batch.step(i < 20 ? torch::tensor({prompt[0][i]}) : next).argmax(-1);
+    if (i >= 19 && out.size() < 9) out.push_back(next.item<int64_t>());
+  }
+  CHECK(out == apart[0]);
 }
 
 TEST_CASE("a policy that drops tokens is refused where rotary frequencies change on the way") {

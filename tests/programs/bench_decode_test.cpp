@@ -84,6 +84,7 @@ TEST_CASE("bench_decode counts and times what a policy keeps") {
   }
   check_refused(kSmall + std::string("--form mla_absorbed --cache policy=snapkv,source=official"),
                 "--cache: policy: found a choice by query head");
+  check_refused(kSmall + std::string("--form gqa --cache policy=lazyllm"), "depends on the text");
 }
 
 TEST_CASE("bench_decode keeps its rows in a file, beside those of other forms and in place of its own") {

@@ -110,6 +110,7 @@ TEST_CASE("generate_text refuses a cache that can't be, in the words of a config
   refused("policy=snapkv,budget=5", "--cache: budget: found 5, expected at least 32");
   refused("policy=h2o,policy=tova", "policy: found it twice");
   refused("policy", "expected KEY=VALUE");
+  refused("policy=snapkv,behind=context", "behind: found context, expected prompt");
   refused("policy=window,layer_budgets=[4,5]", "found 2 numbers, expected one for each of the");
 }
 

@@ -55,6 +55,23 @@ TEST_CASE("options that contradict each other are refused by name") {
              ContainsSubstring("expected one of paper, official for policy a2sf"));
 }
 
+TEST_CASE("LazyLLM prunes behind each 30 % of the layers, or behind each as it is told") {
+  std::vector<double> llama(32);
+  llama[8] = llama[18] = llama[27] = 0.3;  // behind layers 9, 19 and 28 of 32: figure 7
+  CHECK(prune_shares(prune_schedule({.policy = lazyllm}), 32) == llama);
+  CHECK(prune_shares({.share = 0.5}, 2) == std::vector<double>{0.5, 0});
+  CHECK(prune_shares({.of_layers = {0.2, 0}}, 2) == std::vector<double>{0.2, 0});
+  CHECK(pruned_tokens(96, 0.3) == 29);
+  CHECK(pruned_tokens(11, 0.3) == 3);
+  CHECK(pruned_tokens(31, 0.1) == 3);
+  CHECK(pruned_tokens(1, 0.9) == 0);
+  CHECK(pruned_tokens(5, 1) == 4);
+  CHECK(tokens_of_layers({.of_layers = {0, 0.3, 0.3, 0}}, 4, 96) == std::vector<int64_t>{96, 96, 67, 47});
+  CHECK_THAT(refusal({.policy = lazyllm, .prune_share = 0.2, .prune = {0.1}}),
+             ContainsSubstring("one of them"));
+  CHECK(why_idle(PolicyConfig{.policy = lazyllm}, "budget") == "policy lazyllm does not heed it");
+}
+
 TEST_CASE("a key that the policy does not heed says why") {
   CHECK(why_idle(PolicyConfig{.policy = tova}, "alpha") == "policy tova does not heed it");
   CHECK(why_idle(PolicyConfig{.policy = a2sf}, "alpha").empty());
