@@ -11,7 +11,12 @@ std::optional<ChatFormat> chat_format_of(PromptTemplate format) {
 }
 
 bool is_generated(DataKind kind) {
-  return kind == DataKind::word_problems || kind == DataKind::code_functions || kind == DataKind::generated;
+  return kind == DataKind::word_problems || kind == DataKind::code_functions || kind == DataKind::generated ||
+         is_retrieval(kind);
+}
+
+bool is_retrieval(DataKind kind) {
+  return kind == DataKind::passkey || kind == DataKind::key_values || kind == DataKind::variable_trace;
 }
 
 std::string why_idle(const DataConfig& config, const std::string& key) {
@@ -26,6 +31,7 @@ std::string why_idle(const DataConfig& config, const std::string& key) {
     return this_kind + " is read from a file";
   if (key == "heldout_share" && !config.heldout_path.empty()) return "heldout_path has the held-out examples";
   if (key == "code_share" && kind != DataKind::generated) return this_kind + " is not generated";
+  if (key == "words" && !is_retrieval(kind)) return this_kind + " has no context of so many words";
   if (key == "train_roles" && kind != DataKind::chat_jsonl) return this_kind + " is not chat_jsonl";
   if (key == "extensions" && kind != DataKind::text_folder) return this_kind + " is not text_folder";
   const bool documents = kind == DataKind::text_jsonl || kind == DataKind::text_folder;
@@ -35,7 +41,8 @@ std::string why_idle(const DataConfig& config, const std::string& key) {
 
 PromptTemplate template_for(const DataConfig& config, DataKind kind) {
   if (config.prompt_template != PromptTemplate::by_kind) return config.prompt_template;
-  if (kind == DataKind::word_problems || kind == DataKind::gsm8k) return PromptTemplate::plain;
+  if (kind == DataKind::word_problems || kind == DataKind::gsm8k || is_retrieval(kind))
+    return PromptTemplate::plain;
   if (kind == DataKind::chat_jsonl) return chat_template(ChatFormat::chatml);
   return kind == DataKind::instruction_jsonl ? PromptTemplate::alpaca : PromptTemplate::raw;
 }

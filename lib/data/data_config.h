@@ -15,6 +15,9 @@ enum class DataKind {
   word_problems,
   code_functions,
   generated,
+  passkey,
+  key_values,
+  variable_trace,
   gsm8k,
   instruction_jsonl,
   chat_jsonl,
@@ -23,10 +26,13 @@ enum class DataKind {
 };
 template <>
 struct EnumNames<DataKind> {
-  static constexpr std::array<std::pair<std::string_view, DataKind>, 8> rows{
+  static constexpr std::array<std::pair<std::string_view, DataKind>, 11> rows{
       {{"word_problems", DataKind::word_problems},
        {"code_functions", DataKind::code_functions},
        {"generated", DataKind::generated},
+       {"passkey", DataKind::passkey},
+       {"key_values", DataKind::key_values},
+       {"variable_trace", DataKind::variable_trace},
        {"gsm8k", DataKind::gsm8k},
        {"instruction_jsonl", DataKind::instruction_jsonl},
        {"chat_jsonl", DataKind::chat_jsonl},
@@ -35,8 +41,8 @@ struct EnumNames<DataKind> {
 };
 
 // How a question or instruction becomes the text before the answer.
-//   by_kind  plain for word_problems and gsm8k, alpaca for instruction_jsonl, chatml for chat_jsonl, raw for
-//   the
+//   by_kind  plain for word_problems, retrieval kinds and gsm8k, alpaca for instruction_jsonl, chatml for
+//   chat_jsonl, raw for the
 //            others
 //   raw      the text alone (code_functions: signature and docstring, to be completed)
 //   plain    "Question: {prompt}\nAnswer: "
@@ -76,6 +82,7 @@ struct DataConfig {
   double heldout_share = 0.05;
   int64_t difficulty_min = 1, difficulty_max = 3;
   double code_share = 0.3;
+  int64_t words = 200;
   int64_t size = 20000, heldout_size = 500;
   int64_t seed = 0;
   PromptTemplate prompt_template = PromptTemplate::by_kind;
@@ -87,7 +94,10 @@ struct DataConfig {
   // What says where examples come from, in a part of a mixture, too.
   template <class Self, class Visitor>
   static void source_fields(Self& self, Visitor&& visit) {
-    visit(Key{"kind", "where examples come from; generated: word problems and functions, mixed"}, self.kind);
+    visit(Key{"kind",
+              "where examples come from; generated: word problems and functions, mixed; passkey, key_values, "
+              "variable_trace: a context and what stands in it (retrieval)"},
+          self.kind);
     visit(Key{"path", "file, or folder (text_folder), of training examples"}, self.path);
     visit(Key{"heldout_path", "file or folder of held-out examples; none: a share of path"}, self.heldout_path);
     visit(Key{"heldout_share",
@@ -101,6 +111,13 @@ struct DataConfig {
           self.difficulty_max);
     visit(Key{"code_share", "kind generated: share of Python functions"}.at_least(0).at_most(1),
           self.code_share);
+    visit(Key{"words",
+              "retrieval kinds: words of a context, about. Their difficulty is how deep the pass key stands "
+              "(from "
+              "the beginning to the end), how many keys are asked for, how many hops lead to a value"}
+              .at_least(8)
+              .at_most(1e6),
+          self.words);
     visit(Key{"size", "generated kinds: number of training examples"}.at_least(1), self.size);
     visit(Key{"heldout_size", "generated kinds: number of held-out examples"}.at_least(1), self.heldout_size);
     visit(Key{"seed", "generated kinds: seed of the generator"}.at_least(0), self.seed);
@@ -145,6 +162,8 @@ std::string why_idle(const DataConfig& config, const std::string& key);
 
 // True for kinds that need no file.
 bool is_generated(DataKind kind);
+// True for those of a context and a question (retrieval.h).
+bool is_retrieval(DataKind kind);
 
 // The text before the answer. by_kind counts as raw here: resolve it with template_for first.
 std::string apply_template(PromptTemplate format, const std::string& prompt);

@@ -10,6 +10,7 @@
 #include "data/code_functions.h"
 #include "data/mixture.h"
 #include "data/readers.h"
+#include "data/retrieval.h"
 #include "data/word_problems.h"
 
 namespace attnlab {
@@ -39,6 +40,8 @@ class GeneratedProblems : public Dataset {
     const auto seed = static_cast<uint64_t>(config_.seed);
     const int64_t levels = config_.difficulty_max - config_.difficulty_min + 1;
     const int64_t difficulty = config_.difficulty_min + index % levels;
+    if (is_retrieval(config_.kind))
+      return lookup(retrieval(config_.kind, seed, split_, index, difficulty, config_.words));
     return is_code(index) ? code(code_function(seed, split_, index, difficulty))
                           : words(word_problem(seed, split_, index, difficulty));
   }
@@ -54,6 +57,14 @@ class GeneratedProblems : public Dataset {
     return {.prompt = apply_template(format, problem.question),
             .answer = apply_template_to_answer(format, problem.answer),
             .gold = std::to_string(problem.gold)};
+  }
+  Example lookup(const Retrieval& problem) const {
+    const PromptTemplate format = template_for(config_, config_.kind);
+    Example example{.prompt = apply_template(format, problem.context + '\n' + problem.question),
+                    .answer = apply_template_to_answer(format, problem.answer),
+                    .gold = problem.gold};
+    example.context_bytes = example.prompt.find(problem.context) + problem.context.size();
+    return example;
   }
   // Raw: the prompt is completed. In another template the task is told in words and all the code is the answer.
   Example code(const CodeFunction& function) const {

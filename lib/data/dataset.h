@@ -25,6 +25,7 @@ struct Example {
   // What the prompt is made of, where parts of it are learnt or end as documents do; empty: the prompt is
   // given.
   std::vector<PromptPart> parts = {};
+  size_t context_bytes = 0;  // of the prompt, up to where the question begins; 0: the two are one
 };
 
 // Immutable; get may be called from several threads at once.

@@ -10,17 +10,34 @@
 namespace attnlab {
 namespace {
 
-std::vector<std::vector<int64_t>> encode_prompts(const Tokenizer& tokenizer,
-                                                 const std::vector<Example>& problems,
-                                                 const ExactMatchOptions& options) {
-  std::vector<std::vector<int64_t>> prompts;
-  for (const auto& problem : problems) {
-    prompts.push_back(tokenizer.encode(problem.prompt));
-    auto& prompt = prompts.back();
-    if (options.bos_id) prompt.insert(prompt.begin(), *options.bos_id);
-    if (prompt.empty()) prompt.push_back(options.eos_id);
+struct Prompt {
+  std::vector<int64_t> ids;
+  size_t context = 0;  // of them, if it stands apart
+};
+
+// Where a cache acts behind contexts, context and question are encoded apart.
+Prompt encode_prompt(const Tokenizer& tokenizer, const Example& problem, const ExactMatchOptions& options) {
+  Prompt prompt;
+  const bool apart = options.cache.behind_context;
+  if (apart && problem.context_bytes == 0)
+    throw InputError(BadInput{.key = "eval.cache.behind",
+                              .found = "context",
+                              .expected = "prompt: these problems have no context that stands apart from a "
+                                          "question (data kinds passkey, key_values and variable_trace have)"});
+  if (options.bos_id) prompt.ids.push_back(*options.bos_id);
+  const auto add = [&](const std::string& text) {
+    const auto ids = tokenizer.encode(text);
+    prompt.ids.insert(prompt.ids.end(), ids.begin(), ids.end());
+  };
+  if (apart) {
+    add(problem.prompt.substr(0, problem.context_bytes));
+    prompt.context = prompt.ids.size();
+    add(problem.prompt.substr(problem.context_bytes));
+  } else {
+    add(problem.prompt);
   }
-  return prompts;
+  if (prompt.ids.empty()) prompt.ids.push_back(options.eos_id);
+  return prompt;
 }
 
 }  // namespace
@@ -31,11 +48,12 @@ std::vector<Answered> answer_problems(Decoder& decoder, const Tokenizer& tokeniz
                                       const std::function<void(int64_t)>& done) {
   ATTNLAB_CHECK(options.batch_size > 0);
   const PrecisionScope scope(options.precision, decoder.device());
-  const auto prompts = encode_prompts(tokenizer, problems, options);
+  std::vector<Prompt> prompts;
+  for (const auto& problem : problems) prompts.push_back(encode_prompt(tokenizer, problem, options));
   std::vector<size_t> order(problems.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return prompts[a].size() < prompts[b].size(); });
+                   [&](size_t a, size_t b) { return prompts[a].ids.size() < prompts[b].ids.size(); });
   auto stops = options.stop_ids;
   stops.push_back(options.eos_id);
   std::vector<Answered> answers(problems.size());
@@ -43,10 +61,16 @@ std::vector<Answered> answer_problems(Decoder& decoder, const Tokenizer& tokeniz
   for (size_t first = 0; first < order.size(); first += batch_size) {
     const size_t end = std::min(order.size(), first + batch_size);
     std::vector<std::vector<int64_t>> batch;
-    for (size_t i = first; i < end; ++i) batch.push_back(prompts[order[i]]);
-    const auto outputs =
-        generate(decoder, batch,
-                 {.max_new_tokens = options.max_new_tokens, .stop_tokens = stops, .cache = options.cache});
+    std::vector<size_t> contexts;
+    for (size_t i = first; i < end; ++i) {
+      batch.push_back(prompts[order[i]].ids);
+      if (options.cache.behind_context) contexts.push_back(prompts[order[i]].context);
+    }
+    const auto outputs = generate(decoder, batch,
+                                  {.max_new_tokens = options.max_new_tokens,
+                                   .stop_tokens = stops,
+                                   .cache = options.cache,
+                                   .context_tokens = contexts});
     for (size_t i = first; i < end; ++i) {
       auto& answer = answers[order[i]];
       answer.output = tokenizer.decode(outputs[i - first]);

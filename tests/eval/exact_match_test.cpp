@@ -111,6 +111,19 @@ TEST_CASE("batches give each problem what it gets alone, with and without bos") 
   }
 }
 
+TEST_CASE(
+    "problems without a context are refused where a cache acts behind contexts, and those with one are asked") {
+  auto how = options(3);
+  how.cache.behind_context = true;
+  CHECK_THROWS_WITH(answer_problems(taught(), *byte_tokenizer(), ragged_problems(), how),
+                    ContainsSubstring("eval.cache.behind: found context"));
+  auto problems = ragged_problems();
+  for (auto& problem : problems) problem.context_bytes = 1;
+  std::erase_if(problems, [](const Example& problem) { return problem.prompt.size() < 2; });
+  const auto whole = outputs(answer_problems(taught(), *byte_tokenizer(), problems, options(3)));
+  CHECK(outputs(answer_problems(taught(), *byte_tokenizer(), problems, how)) == whole);  // nothing is dropped
+}
+
 TEST_CASE("progress counts up to the number of problems, once a batch") {
   std::vector<int64_t> heard;
   const auto listen = [&](int64_t done) { heard.push_back(done); };

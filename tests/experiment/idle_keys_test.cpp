@@ -30,6 +30,8 @@ TEST_CASE("keys that others leave without effect") {
   CHECK(one({"data.code_share=0.5"}) ==
         "data.code_share: 0.5 has no effect: kind word_problems is not generated");
   CHECK(one({"data.extensions=[.md]"}).starts_with("data.extensions: "));
+  CHECK(one({"data.words=50"}) ==
+        "data.words: 50 has no effect: kind word_problems has no context of so many words");
   CHECK(one({"data.train_roles=[user]"}).starts_with("data.train_roles: [user] has no effect"));
   CHECK(one({"data.heldout_share=0.2"}).ends_with("kind word_problems makes its examples and reads no file"));
   CHECK(one({"data={kind: gsm8k, path: x, seed: 3}"}) ==

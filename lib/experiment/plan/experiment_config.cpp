@@ -49,6 +49,18 @@ ArmConfig read_arm(const Node& node, const std::string& prefix) {
   return arm;
 }
 
+// Where a cache is to act behind contexts, all that is asked must have one.
+std::optional<BadInput> context_problem(const RunConfig& config) {
+  if (config.eval.cache.policy.behind != ActsBehind::context) return std::nullopt;
+  const bool of_kind = config.data.mixture.empty() && is_retrieval(config.data.kind);
+  if (of_kind && config.eval.tasks.empty()) return std::nullopt;
+  return BadInput{.key = "eval.cache.behind",
+                  .found = "context",
+                  .expected =
+                      "prompt, or data of kind passkey, key_values or variable_trace and no eval.tasks: others "
+                      "don't say where a context ends"};
+}
+
 }  // namespace
 
 void LayerRange::choose_fields(const Node& node, const std::string& prefix, LayerRange& value) {
@@ -85,6 +97,7 @@ RunConfig read_run_config(const Node& root, const Node& arm, int64_t arm_index, 
     problem->key = "eval.cache." + problem->key;
     throw located(InputError(*problem), root);
   }
+  if (auto problem = context_problem(config)) throw located(InputError(*problem), root);
   const std::string name = name_of_item(arm);
   config.arm = read_arm(arm, "arms." + (name.empty() ? fmt::format("{}", arm_index) : name));
   return config;
