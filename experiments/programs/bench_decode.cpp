@@ -10,6 +10,7 @@
 #include "measure/decode_rows.h"
 #include "measure/decode_step.h"
 #include "measured_file.h"
+#include "model/cache_calibration.h"
 #include "torch_program.h"
 
 namespace {
@@ -42,7 +43,7 @@ void measure(Decoder& decoder, const Options& o, DecodeRow& row) {
   const torch::Device device = decoder.device();
   restart_peak(device);
   constexpr int64_t unmeasured = 16;  // before the measured ones, a graph's trials among them
-  const auto once = std::make_shared<DecodeStep>(decoder, row.batch, row.context, make_cache_plan(o.kept),
+  const auto once = std::make_shared<DecodeStep>(decoder, row.batch, row.context, read_cache_plan(o.kept),
                                                  o.steps + unmeasured);
   const auto step = repeatable_step([once] { (*once)(); }, device, !o.no_graph);
   times_of(device, 3, step);

@@ -6,6 +6,7 @@
 
 #include "config/document.h"
 #include "config/node.h"
+#include "model/cache_calibration.h"
 #include "model/decoder.h"
 #include "state/policy.h"
 
@@ -69,7 +70,7 @@ CacheConfig read_cache_option(const std::string& text) {
 }
 
 void require_cache_for(const ModelForm& form, const CacheConfig& config) {
-  if (const auto problem = cache_problem(form, make_cache_plan(config))) refuse(*problem);
+  if (const auto problem = cache_problem(form, read_cache_plan(config))) refuse(*problem);
 }
 
 }  // namespace attnlab

@@ -8,6 +8,7 @@
 #include "core/files.h"
 #include "eval/task_files.h"
 #include "experiment/inputs/provenance.h"
+#include "model/cache_calibration.h"
 #include "model/decoder_weights.h"
 #include "results/run_reader.h"
 #include "torch_program.h"
@@ -130,7 +131,7 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
                            .prefix_id = bos.value_or(tokenizer_->bos_id().value_or(stops.front())),
                            .eos_id = stops.front(),
                            .stop_ids = stops,
-                           .cache = make_cache_plan(cache),
+                           .cache = cache_plan_for(cache, *decoder),
                            .batch_rows = o.batch});
   auto facts = machine_facts(device);
   facts.emplace_back("model", folder);

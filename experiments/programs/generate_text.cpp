@@ -10,6 +10,7 @@
 #include "core/interrupt.h"
 #include "core/json.h"
 #include "core/progress.h"
+#include "model/cache_calibration.h"
 #include "model/decoder_weights.h"
 #include "model/generate.h"
 #include "text/chat.h"
@@ -148,7 +149,7 @@ void generate_text(const Options& o) {
             .sampling = {.temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p},
             .seed = static_cast<uint64_t>(o.seed),
             .prefill_chunk = o.prefill_chunk,
-            .cache = make_cache_plan(cache),
+            .cache = cache_plan_for(cache, *decoder),
             .on_token = hear});
   fmt::print("{}\n", stream.rest());
   const double all_s = seconds_since(start);

@@ -63,11 +63,39 @@ RotaryTables AttentionPass::tables_of(const torch::Tensor& positions_BS) const {
 
 torch::Tensor AttentionPass::remember(size_t slot, const torch::Tensor& x) {
   if (!input_.state) return x;
+  if (input_.state->before_rotary(slot)) return remember_before_rotary(slot, x);
   auto kept = input_.state->remember(slot, x);
   kept_ = input_.state->kept();
   const StateSlot& of = input_.state->layout()[slot];
   if (of.rotated > 0 && input_.state->turned().defined()) return anew_ = turned_anew(of, kept);
   return kept;
+}
+
+// Keys come turned here: they are turned back, and on where they are read.
+torch::Tensor AttentionPass::remember_before_rotary(size_t slot, const torch::Tensor& x) {
+  const StateSlot& of = input_.state->layout()[slot];
+  const auto turned = [&](const torch::Tensor& numbers, const RotaryTables& tables, int64_t h) {
+    if (numbers.dim() == 4) return turn_slot(numbers, of, tables, h);
+    return merge_heads(turn_slot(split_heads(numbers, of.heads), of, tables, h));
+  };
+  const auto& now = new_tables();
+  const RotaryTables unturned{torch::ones_like(now.cos_BTH), torch::zeros_like(now.sin_BTH)};
+  const auto kept = input_.state->remember(slot, turned(x, difference(unturned, now), 1));
+  kept_ = input_.state->kept();
+  const auto [tables, h] = tables_by_head();
+  return turned(kept, tables, h);
+}
+
+std::pair<RotaryTables, int64_t> AttentionPass::tables_by_head() const {
+  const auto positions_BhS = input_.state->positions();
+  const auto places_BhS = positions_BhS.defined() ? positions_BhS : input_.state->places();
+  if (!places_BhS.defined() || places_BhS.size(1) == 1) return {kept_tables(), 1};
+  const int64_t B = places_BhS.size(0), h = places_BhS.size(1), S = places_BhS.size(2);
+  const auto flat = places_BhS.reshape({B, h * S});
+  const auto& [cos, sin] = all_tables();
+  const auto [cos_BKH, sin_BKH] =
+      positions_BhS.defined() ? tables_of(flat) : RotaryTables{rows_at(cos, flat), rows_at(sin, flat)};
+  return {{cos_BKH.reshape({B * h, S, -1}), sin_BKH.reshape({B * h, S, -1})}, h};
 }
 
 torch::Tensor AttentionPass::turned_anew(const StateSlot& slot, const torch::Tensor& kept) const {

@@ -47,6 +47,9 @@ class AttentionPass {
   torch::Tensor attend_latent(const torch::Tensor& q_BNW, size_t slot, int64_t R, const ScoreForm& form) const;
 
  private:
+  torch::Tensor remember_before_rotary(size_t slot, const torch::Tensor& x);
+  // Of those that are looked at, [B·h, S, H] for h choices apart.
+  std::pair<RotaryTables, int64_t> tables_by_head() const;
   // bool [B or 1, 1 or G, T, S], or undefined: plain causal.
   torch::Tensor mask() const;
   // Returns that mask.

@@ -33,10 +33,16 @@ GroupedLatentAttention::GroupedLatentAttention(const AttentionShape& shape, cons
 }
 
 StateLayout GroupedLatentAttention::state_layout() const {
-  const StateSlot rope{.name = "k_rope", .width = form_.rope, .rotated = form_.rope};
+  const StateSlot rope{.name = "k_rope",
+                       .width = form_.rope,
+                       .rotated = form_.rope,
+                       .serves = Serves::keys,
+                       .rotary_apart = true};
   const int64_t U = form_.up_heads, kv = U * shape_.head_dim;
   if (form_.keeps_groups)
-    return {{.name = "k", .width = kv, .heads = U}, {.name = "v", .width = kv, .heads = U}, rope};
+    return {{.name = "k", .width = kv, .heads = U, .serves = Serves::keys},
+            {.name = "v", .width = kv, .heads = U, .serves = Serves::values},
+            rope};
   return {{.name = "kv_latent", .width = form_.latents * form_.width}, rope};
 }
 

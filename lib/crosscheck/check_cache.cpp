@@ -6,8 +6,10 @@
 #include <optional>
 
 #include "checkpoint/checkpoint.h"
+#include "core/errors.h"
 #include "crosscheck/crosscheck.h"
 #include "model/decoder_weights.h"
+#include "model/padded_batch.h"
 
 namespace attnlab {
 namespace {
@@ -28,6 +30,7 @@ void check_one(const CaseFile& file, CaseCheck& check) {
   if (is_eviction(file)) return check_eviction(file, check);
   if (is_storage(file)) return check_storage(file, check);
   if (is_lazy(file)) return check_lazy(file, check);
+  if (is_cross(file)) return check_cross(file, check);
   check.not_checked(fmt::format("no check knows the method {}", file.facts.value("method", "(none)")));
 }
 
@@ -47,6 +50,51 @@ Allowed logits_allowed(const CaseFile& file) {
                               .found = "nothing",
                               .expected = "a number"});
   return {.absolute = file.facts[key].get<double>()};
+}
+
+const nlohmann::json& params_of(const CaseFile& file) {
+  static const nlohmann::json none = nlohmann::json::object();
+  const auto found = file.facts.find("params");
+  return found == file.facts.end() ? none : *found;
+}
+
+int64_t param(const CaseFile& file, const char* key) {
+  const auto& params = params_of(file);
+  if (!params.contains(key) || !params[key].is_number_integer())
+    throw InputError(BadInput{.file = file.path.string(),
+                              .key = std::string("params.") + key,
+                              .found = params.contains(key) ? params[key].dump() : "nothing",
+                              .expected = "a whole number"});
+  return params[key].get<int64_t>();
+}
+
+void compare_read(CaseCheck& check, const std::string& name, const torch::Tensor& ours,
+                  const torch::Tensor& expected) {
+  if (ours.sizes() != expected.sizes()) return check.compare(name, ours, expected, {});
+  const auto far = (ours - expected).abs() > kRead.relative * expected.abs().max();
+  check.equal(name, far, torch::zeros_like(far), kBoundaryShare);
+}
+
+void compare_decoding(const CaseFile& file, CaseCheck& check, Decoder& decoder, const CachePlan& plan,
+                      const std::function<void(const std::vector<LayerState>&)>& behind) {
+  const torch::NoGradGuard no_grad;
+  const auto prompt = file.tensor("input_ids", torch::kInt64).flatten();
+  const auto tokens = file.tensor("tokens", torch::kInt64);
+  // Rotary angles are float32 whatever the weights are.
+  const Allowed allowed = logits_allowed(file);
+  const auto* begin = prompt.const_data_ptr<int64_t>();
+  const std::vector<int64_t> ids(begin, begin + prompt.numel());
+  const auto run = [&](const CachePlan& kept, const std::string& name) {
+    PaddedBatch batch(decoder, {ids}, tokens.numel(), prompt.numel(), kept);
+    const auto first = batch.prefill()[0];
+    std::vector<torch::Tensor> logits;
+    for (int64_t i = 0; i < tokens.numel(); ++i) logits.push_back(batch.step(tokens.narrow(0, i, 1))[0]);
+    check.compare("prefill_logits", first, file.tensor("prefill_logits"), allowed);
+    check.compare(name, torch::stack(logits), file.tensor(name), allowed);
+    if (behind && name == "logits") behind(batch.states());
+  };
+  run({}, "full_cache_logits");
+  run(plan, "logits");
 }
 
 void check_cache(const fs::path& folder, const CaseSink& done) {

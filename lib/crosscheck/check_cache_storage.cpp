@@ -7,7 +7,6 @@
 #include <regex>
 
 #include "crosscheck/check_cache.h"
-#include "model/padded_batch.h"
 #include "state/latent_record.h"
 #include "state/layer_state.h"
 #include "state/policy.h"
@@ -16,27 +15,6 @@
 
 namespace attnlab {
 namespace {
-
-// The README of the vectors: codes at rounding boundaries, scales and thresholds, what is read back.
-constexpr double kBoundaryShare = 0.002;
-constexpr Allowed kScales{.relative = 1e-6};
-constexpr Allowed kRead{.relative = 1e-5};
-
-const nlohmann::json& params_of(const CaseFile& file) {
-  static const nlohmann::json none = nlohmann::json::object();
-  const auto found = file.facts.find("params");
-  return found == file.facts.end() ? none : *found;
-}
-
-int64_t param(const CaseFile& file, const char* key) {
-  const auto& params = params_of(file);
-  if (!params.contains(key) || !params[key].is_number_integer())
-    throw InputError(BadInput{.file = file.path.string(),
-                              .key = std::string("params.") + key,
-                              .found = params.contains(key) ? params[key].dump() : "nothing",
-                              .expected = "a whole number"});
-  return params[key].get<int64_t>();
-}
 
 torch::Tensor where_codes_agree(const torch::Tensor& ours, const torch::Tensor& expected,
                                 const torch::Tensor& our_codes, const torch::Tensor& their_codes) {
@@ -159,13 +137,8 @@ void check_kivi_stream(const CaseFile& file, CaseCheck& check) {
     ours.push_back(torch::tensor({k.coded(), seen - k.coded(), v.coded(), seen - v.coded()}));
   }
   check.equal("lengths", torch::stack(ours), lengths);
-  // A code at a boundary moves a number by a step: few may.
-  for (const auto& [name, slot] : {std::pair{"k_read", &k}, std::pair{"v_read", &v}}) {
-    const auto expected = file.tensor(name);
-    const double size = expected.abs().max().item<double>();
-    const auto far = (slot->read() - expected).abs() > kRead.relative * size;
-    check.equal(name, far, torch::zeros_like(far), kBoundaryShare);
-  }
+  compare_read(check, "k_read", k.read(), file.tensor("k_read"));
+  compare_read(check, "v_read", v.read(), file.tensor("v_read"));
 }
 
 void check_kivi(const CaseFile& file, CaseCheck& check) {
@@ -279,33 +252,8 @@ void check_latent(const CaseFile& file, CaseCheck& check) {
     const auto name = quantiser.get<std::string>();
     const auto read = latent_coded_as(name, x);
     if (!read) return check.not_checked(fmt::format("the quantiser '{}' is not known", name));
-    const auto expected = file.tensor(name);
-    // A number between two codes may fall to either side.
-    const auto far = (*read - expected).abs() > kRead.relative * expected.abs().max();
-    check.equal(name, far, torch::zeros_like(far), kBoundaryShare);
+    compare_read(check, name, *read, file.tensor(name));
   }
-}
-
-// Logits of steps from a coded cache.
-void check_model(const CaseFile& file, CaseCheck& check, Decoder& decoder, const StoragePlan& storage) {
-  const torch::NoGradGuard no_grad;
-  const auto prompt = file.tensor("input_ids", torch::kInt64).flatten(),
-             tokens = file.tensor("tokens", torch::kInt64);
-  const auto& tolerance = file.facts.at("tolerance").at("logits_abs");
-  // Rotary angles are float32 whatever the weights are.
-  const Allowed allowed{.absolute = tolerance.at("float32_implementation").get<double>()};
-  const std::vector<int64_t> ids(prompt.const_data_ptr<int64_t>(),
-                                 prompt.const_data_ptr<int64_t>() + prompt.numel());
-  const auto run = [&](const CachePlan& plan, const std::string& name) {
-    PaddedBatch batch(decoder, {ids}, tokens.numel(), prompt.numel(), plan);
-    const auto first = batch.prefill()[0];
-    std::vector<torch::Tensor> logits;
-    for (int64_t i = 0; i < tokens.numel(); ++i) logits.push_back(batch.step(tokens.narrow(0, i, 1))[0]);
-    check.compare("prefill_logits", first, file.tensor("prefill_logits"), allowed);
-    check.compare(name, torch::stack(logits), file.tensor(name), allowed);
-  };
-  run({}, "full_cache_logits");
-  run({.storage = storage, .as_computed = false}, "logits");
 }
 
 // What a text of the parameters says: "per token and tile of 32". 0: nothing.
@@ -340,7 +288,7 @@ void check_whole_model(const CaseFile& file, CaseCheck& check) {
   if (!decoder) return check.not_checked(fmt::format("no folder {} here", file.text("model")));
   const auto config = storage_said(file, *decoder);
   if (!config) return check.not_checked(fmt::format("no storage here is {}", file.text("method")));
-  check_model(file, check, *decoder, storage_form(*config));
+  compare_decoding(file, check, *decoder, {.storage = storage_form(*config), .as_computed = false});
 }
 
 using Check = std::function<void(const CaseFile&, CaseCheck&)>;
@@ -366,9 +314,12 @@ const std::map<std::string, Check>& checks() {
 
 }  // namespace
 
-bool is_storage(const CaseFile& file) { return checks().contains(file.facts.value("method", "")); }
+bool is_storage(const CaseFile& file) {
+  return is_kvquant(file) || checks().contains(file.facts.value("method", ""));
+}
 
 void check_storage(const CaseFile& file, CaseCheck& check) {
+  if (is_kvquant(file)) return check_kvquant(file, check);
   if (file.facts.contains("model")) return check_whole_model(file, check);
   checks().at(file.text("method"))(file, check);
 }

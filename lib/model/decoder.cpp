@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/errors.h"
+#include "model/cache_calibration.h"
 #include "model/recompute.h"
 
 namespace attnlab {
@@ -169,10 +170,13 @@ std::optional<BadInput> layers_problem(const CachePlan& plan, int64_t layers,
     return BadInput{.key = "layer_budgets or layer_shares",
                     .found = fmt::format("{} numbers", given),
                     .expected = fmt::format("one for each of the {} layers", layers)};
+  if (auto problem = sharing_problem(*plan.storage, plan)) return problem;
   for (int64_t i = 0; i < layers; ++i) {
     const StateLayout layout = layout_of(i);
-    if (auto problem = policy_problem(*plan.policy_of(static_cast<size_t>(i)), layout)) return problem;
-    if (auto problem = storage_problem(*plan.storage, layout)) return problem;
+    const auto layer = static_cast<size_t>(i);
+    if (auto problem = policy_problem(*plan.policy_of(layer), layout)) return problem;
+    const auto own = plan.storage->of_layer(layer, static_cast<size_t>(layers));
+    if (auto problem = storage_problem(own ? *own : *plan.storage, layout)) return problem;
     if (plan.pruning && fixed_numbers(layout) > 0)
       return BadInput{.key = "policy",
                       .found = "lazyllm",
@@ -343,10 +347,14 @@ std::vector<LayerState> Decoder::make_states(int64_t B, int64_t capacity, const 
     problem->key = "eval.cache." + problem->key;
     throw InputError(*problem);
   }
+  const auto shared = plan.storage->for_states(layers_.size());
+  const StoragePlan& storage = shared ? shared : plan.storage;
   std::vector<LayerState> states;
   for (const auto& layer : layers_) {
     CachePlan of_layer = plan;
     of_layer.policy = plan.policy_of(states.size());
+    of_layer.storage = storage;
+    if (auto own = storage->of_layer(states.size(), layers_.size())) of_layer.storage = std::move(own);
     const AttentionShape& shape = layer->mixer()->shape();
     states.emplace_back(layer->mixer()->state_layout(), B, capacity, options, shape.window, of_layer,
                         shape.n_heads);
@@ -361,18 +369,19 @@ int64_t Decoder::cached_numbers_per_token() const {
 }
 
 double Decoder::state_bytes(const CacheConfig& cache, int64_t context, int64_t element_bytes) const {
+  const CachePlan plan = read_cache_plan(cache);
   double bytes = 0;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Mixer& mixer = *layers_[i]->mixer();
-    bytes += attnlab::state_bytes(cache,
-                                  {.layout = mixer.state_layout(),
-                                   .layer = static_cast<int64_t>(i),
-                                   .n_layers = config().n_layers,
-                                   .n_heads = mixer.shape().n_heads,
-                                   .d_model = config().d_model,
-                                   .window = mixer.shape().window,
-                                   .element_bytes = element_bytes},
-                                  context);
+    bytes += plan_bytes(plan,
+                        {.layout = mixer.state_layout(),
+                         .layer = i,
+                         .n_layers = layers_.size(),
+                         .n_heads = mixer.shape().n_heads,
+                         .d_model = config().d_model,
+                         .window = mixer.shape().window,
+                         .element_bytes = element_bytes},
+                        context);
   }
   return bytes;
 }

@@ -35,8 +35,9 @@ std::string why_idle(const CacheConfig& config, const std::string& key);
 // One layer, for counting what it keeps.
 struct KeptLayer {
   StateLayout layout;
-  int64_t layer = 0, n_layers = 1;  // its number in the model, and how many there are
-  int64_t n_heads = 1;              // query heads
+  size_t layer = 0;     // its number in the model
+  size_t n_layers = 1;  // of the model
+  int64_t n_heads = 1;  // query heads
   int64_t d_model = 0;
   int64_t window = 0;         // tokens that it can see; 0: all
   int64_t element_bytes = 2;  // of one number as it is computed; fixed slots are float32

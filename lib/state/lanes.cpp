@@ -34,6 +34,14 @@ bool alike(const Counts& counts) {
   return std::all_of(counts.begin(), counts.end(), [&](int64_t count) { return count == counts.front(); });
 }
 
+Counts selected(const Counts& counts, const torch::Tensor& lanes_L) {
+  const auto host = lanes_L.cpu().contiguous();
+  Counts chosen;
+  for (int64_t i = 0; i < host.numel(); ++i)
+    chosen.push_back(counts.at(static_cast<size_t>(host.const_data_ptr<int64_t>()[i])));
+  return chosen;
+}
+
 torch::Tensor counts_tensor(const Counts& counts, torch::Device device) {
   return torch::tensor(counts).unsqueeze(1).to(device);
 }

@@ -13,6 +13,8 @@ using Counts = std::vector<int64_t>;  // of each lane
 
 int64_t most(const Counts& counts);
 bool alike(const Counts& counts);
+// Those of the given lanes, int64 [L].
+Counts selected(const Counts& counts, const torch::Tensor& lanes_L);
 // int64 [L, 1].
 torch::Tensor counts_tensor(const Counts& counts, torch::Device device);
 

@@ -100,6 +100,11 @@ torch::Tensor LayerState::remember(size_t slot, const torch::Tensor& x) {
   return shown(slot, heads);
 }
 
+bool LayerState::before_rotary(size_t slot) const {
+  const StateSlot& of = layout_.at(slot);
+  return plan_.storage->keys_before_rotary() && of.serves == Serves::keys && of.rotated > 0 && !of.rotary_apart;
+}
+
 torch::Tensor LayerState::place(size_t slot, int64_t T) {
   if (copies_ > 1) return {};
   const auto place_BTW = storages_.at(slot)->place(T);

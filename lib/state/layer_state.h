@@ -59,6 +59,9 @@ class LayerState {
   torch::Tensor new_positions() const { return renumbered() ? new_positions_BT_ : torch::Tensor(); }
   torch::Tensor positions() const { return renumbered() ? held_.slots(padding_B1_) : torch::Tensor(); }
   torch::Tensor turned() const { return renumbered() ? held_.turned() : torch::Tensor(); }
+  const TokenStorage& storage(size_t slot) const { return *storages_.at(slot); }
+  // The slot takes keys before rotary.
+  bool before_rotary(size_t slot) const;
   const StateLayout& layout() const { return layout_; }
   // Tokens that remember returned last.
   int64_t kept() const { return kept_; }

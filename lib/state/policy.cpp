@@ -82,6 +82,15 @@ std::optional<BadInput> storage_problem(const StorageForm& storage, const StateL
   return std::nullopt;
 }
 
+std::optional<BadInput> sharing_problem(const StorageForm& storage, const CachePlan& plan) {
+  const bool alike = plan.layer_policies.empty() && !plan.policy->wants_attention() &&
+                     (plan.keeps_all() || plan.policy->choice_of() == ChoiceOf::token);
+  if (!storage.over_layers() || alike) return std::nullopt;
+  return BadInput{.key = "policy",
+                  .found = "one that chooses in each layer by itself",
+                  .expected = "all, window or streaming: layers that share directions keep the same tokens"};
+}
+
 std::optional<BadInput> policy_problem(const CachePolicy& policy, const StateLayout& layout) {
   if (policy.keeps_all()) return std::nullopt;
   const auto bad = [](const char* key, const char* found, const char* expected) {

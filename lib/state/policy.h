@@ -96,6 +96,8 @@ struct CachePlan {
 };
 // `config` must have no problem (cache_config_problem).
 CachePlan make_cache_plan(const CacheConfig& config);
+// state_bytes (cache_config.h) under a plan.
+double plan_bytes(const CachePlan& plan, const KeptLayer& layer, int64_t context);
 
 // For how many heads apart a policy chooses in a layer with N query heads; and how many times the layer keeps
 // what a KV head is (N / G for a choice by query head, else 1).
@@ -104,6 +106,9 @@ int64_t kept_copies(const CachePolicy& policy, const StateLayout& layout, int64_
 
 // Why a slot can't be stored so, if so. Keys as in storage_config.h.
 std::optional<BadInput> storage_problem(const StorageForm& storage, const StateLayout& layout);
+
+// Why layers can't share what they keep under the plan's policy, if so: they would keep different tokens.
+std::optional<BadInput> sharing_problem(const StorageForm& storage, const CachePlan& plan);
 
 // Why a layer that keeps this can't have the policy, if so: it has no cache, one that is not divided into
 // heads, or keys that can't be turned anew. Key: "policy" or "positions".

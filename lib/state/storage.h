@@ -77,6 +77,16 @@ class StorageForm {
   // Bytes of a slot of one sequence that holds so many tokens, behind a prompt, in numbers of `element_bytes`
   // as they come.
   virtual double bytes(const StateSlot& slot, int64_t tokens, int64_t element_bytes) const = 0;
+  // Of the states of one batch, whose layers are made in order, where they share something; null: this one.
+  virtual std::shared_ptr<const StorageForm> for_states(size_t /*n_layers*/) const { return nullptr; }
+  // Of a layer, where layers differ; null: this one.
+  virtual std::shared_ptr<const StorageForm> of_layer(size_t /*layer*/, size_t /*n_layers*/) const {
+    return nullptr;
+  }
+  // Layers share what they keep of a token, so that they must keep the same tokens.
+  virtual bool over_layers() const { return false; }
+  // Keys come without rotary position and get it where they are read.
+  virtual bool keys_before_rotary() const { return false; }
   // What is read is what was computed.
   virtual bool as_computed() const { return false; }
   // Why a slot can't be stored so, if so. Keys as in storage_config.h.

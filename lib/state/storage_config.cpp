@@ -12,6 +12,11 @@ std::optional<BadInput> storage_config_problem(const StorageConfig& config) {
     return BadInput{.key = "residual",
                     .found = fmt::format("{}", config.residual),
                     .expected = fmt::format("a multiple of the {} tokens of a group", group)};
+  if (config.name == CacheStorageName::kvquant && config.calibration.empty())
+    return BadInput{
+        .key = "calibration",
+        .found = "nothing",
+        .expected = "the file that calibrate_cache wrote for this model: kvquant has no levels without"};
   return std::nullopt;
 }
 
@@ -25,8 +30,12 @@ std::string why_idle(const StorageConfig& config, const std::string& key) {
     return config.name == name ? "" : fmt::format("the storage is {}", name_of(config.name));
   };
   if (key == "bits" || key == "residual") return unless(CacheStorageName::kivi);
+  if (key == "calibration" || key == "first") return unless(CacheStorageName::kvquant);
+  if (key == "merge_at" || key == "retain" || key == "merge_from") return unless(CacheStorageName::minicache);
   if (key == "fp8_scales") return unless(CacheStorageName::fp8);
-  if (key == "group" && config.name == CacheStorageName::dense) return "the storage is dense";
+  const bool in_groups = config.name != CacheStorageName::dense && config.name != CacheStorageName::kvquant &&
+                         config.name != CacheStorageName::minicache;
+  if (key == "group" && !in_groups) return fmt::format("the storage is {}", name_of(config.name));
   return "";
 }
 

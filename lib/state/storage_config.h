@@ -10,15 +10,17 @@
 
 namespace attnlab {
 
-enum class CacheStorageName { dense, int8, int4, fp8, kivi };
+enum class CacheStorageName { dense, int8, int4, fp8, kivi, kvquant, minicache };
 template <>
 struct EnumNames<CacheStorageName> {
-  static constexpr std::array<std::pair<std::string_view, CacheStorageName>, 5> rows{
+  static constexpr std::array<std::pair<std::string_view, CacheStorageName>, 7> rows{
       {{"dense", CacheStorageName::dense},
        {"int8", CacheStorageName::int8},
        {"int4", CacheStorageName::int4},
        {"fp8", CacheStorageName::fp8},
-       {"kivi", CacheStorageName::kivi}}};
+       {"kivi", CacheStorageName::kivi},
+       {"kvquant", CacheStorageName::kvquant},
+       {"minicache", CacheStorageName::minicache}}};
 };
 
 // What a number is divided by before it becomes fp8 e4m3.
@@ -37,13 +39,18 @@ struct StorageConfig {
   CacheStorageName name = CacheStorageName::dense;
   int64_t bits = 2, group = 0, residual = 128;
   Fp8Scales fp8_scales = Fp8Scales::amax;
+  std::string calibration;
+  int64_t first = 1;
+  double merge_at = 0.6, retain = 0.05;
+  int64_t merge_from = -1;
 
   // Keys of `cache`, beside the policy's.
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
     visit(Key{"storage",
               "in what form: dense (as computed); int8, int4 or fp8 (each token by itself); kivi (keys by "
-              "channel, values by token, the newest ones as computed)"},
+              "channel, values by token, the newest ones as computed); kvquant (calibrated levels, keys before "
+              "rotary)"},
           self.name);
     visit(Key{"bits", "of kivi: of one number, 2 or 4"}.at_least(2).at_most(4), self.bits);
     visit(Key{"group",
@@ -59,6 +66,22 @@ struct StorageConfig {
               "of fp8: amax (the largest number of a group becomes 448), power_of_two (that, rounded up), one "
               "(none)"},
           self.fp8_scales);
+    visit(Key{"calibration", "of kvquant: the file that calibrate_cache wrote for this model"},
+          self.calibration);
+    visit(Key{"first", "of kvquant: oldest tokens that stay as computed"}.at_least(0), self.first);
+    visit(Key{"merge_at", "of minicache: where between the lower layer's direction (0) and the upper's (1)"}
+              .at_least(0)
+              .at_most(1),
+          self.merge_at);
+    visit(Key{"retain",
+              "of minicache: tokens within this share of the angles' range below the largest stay as "
+              "computed"}
+              .at_least(0)
+              .at_most(1),
+          self.retain);
+    visit(Key{"merge_from", "of minicache: the first layer of the first pair; -1: half of the layers"}.at_least(
+              -1),
+          self.merge_from);
   }
 };
 

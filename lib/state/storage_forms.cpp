@@ -1,6 +1,7 @@
 #include "state/storage_forms.h"
 
 #include "core/errors.h"
+#include "state/kvquant.h"
 
 namespace attnlab {
 
@@ -17,6 +18,10 @@ StoragePlan storage_form(const StorageConfig& config) {
       return fp8_storage(config);
     case CacheStorageName::kivi:
       return kivi_storage(config);
+    case CacheStorageName::kvquant:
+      return kvquant_storage({.bits = config.bits}, config);
+    case CacheStorageName::minicache:
+      return minicache_storage(config);
   }
   return dense_storage();
 }

@@ -21,4 +21,7 @@ StoragePlan fp8_storage(const StorageConfig& config);
 // keys and values alike is coded as values are.
 StoragePlan kivi_storage(const StorageConfig& config);
 
+// MiniCache (arXiv 2405.14366): from `merge_from` on two layers each keep one direction for a token.
+StoragePlan minicache_storage(const StorageConfig& config);
+
 }  // namespace attnlab

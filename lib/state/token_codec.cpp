@@ -20,6 +20,7 @@ class WithExactNumbers final : public TokenCodec {
     const auto parts = x_LnW.split_with_sizes({from_, count_, behind}, 2);
     CodedTokens coded = inner_->encode(torch::cat({parts[0], parts[2]}, 2), heads_L);
     coded.by_token.push_back(parts[1].contiguous());
+    ATTNLAB_CHECK(!coded.outliers.defined() || behind == 0);  // they say the place in the inner numbers
     return coded;
   }
   torch::Tensor decode(const CodedTokens& coded, const torch::Tensor& heads_L,

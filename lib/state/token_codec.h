@@ -9,14 +9,17 @@
 #include <memory>
 #include <vector>
 
+#include "state/sparse_rows.h"
 #include "state/storage.h"
 #include "tensor/torch.h"
 
 namespace attnlab {
 
+// `outliers`: numbers that stay as they came, each in its token; where there are none, undefined.
 struct CodedTokens {
   std::vector<torch::Tensor> by_token;  // [L, n, …]
   std::vector<torch::Tensor> by_group;  // [L, n / tokens_per_group, …]
+  SparseRows outliers = {};
 };
 
 class TokenCodec {
@@ -26,7 +29,8 @@ class TokenCodec {
   virtual int64_t tokens_per_group() const { return 1; }
   // x_LnW; heads_L (int64): which of the slot's heads each lane is, 0 where a lane is all of them.
   virtual CodedTokens encode(const torch::Tensor& x_LnW, const torch::Tensor& heads_L) const = 0;
-  // [L, n, w] in this type. What stands by group comes once for each token, [L, n, …].
+  // [L, n, w] in this type; outliers are put in behind it. What stands by group comes once for each token, [L,
+  // n, …].
   virtual torch::Tensor decode(const CodedTokens& coded, const torch::Tensor& heads_L,
                                torch::ScalarType dtype) const = 0;
   // Bytes of a token, and of a group of them, whose numbers come with `element_bytes` each.

@@ -25,7 +25,11 @@ TEST_CASE("caches: tokens that policies hold, and logits, are those of other sof
 }
 
 TEST_CASE("caches: codes, scales and what is read back are those of other software") {
-  check_folder(CrosscheckKind::cache, "cache/quant", 24);
+  check_folder(CrosscheckKind::cache, "cache/quant", 31);
+}
+
+TEST_CASE("caches: what layers share is what other software shares") {
+  check_folder(CrosscheckKind::cache, "cache/cross", 8);
 }
 
 TEST_CASE("distill: cases of other software agree") { check_folder(CrosscheckKind::distill, "distill", 70); }

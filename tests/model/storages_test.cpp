@@ -5,7 +5,6 @@
 #include "catch.h"
 #include "model/generate.h"
 #include "small_decoder.h"
-#include "state/storage_forms.h"
 
 namespace attnlab {
 namespace {
@@ -41,11 +40,13 @@ TEST_CASE("a coded cache gives each prompt in a batch what it gives the prompt a
   const auto prompts = prompts_of_many_lengths();
   for (const auto& form : test::all_forms(small_config())) {
     const auto decoder = double_decoder(form);
+    std::vector<StateLayout> layouts;
+    for (const auto& layer : decoder->layers()) layouts.push_back(layer->mixer()->state_layout());
     for (auto config : test::all_storages()) {
       if (config.name == CacheStorageName::kivi) config.group = 2;
       INFO(form_name(form) << ", " << test::label(config));
       for (const bool drops : {false, true}) {
-        CachePlan plan{.storage = storage_form(config), .as_computed = false};
+        CachePlan plan{.storage = test::storage_of(config, layouts), .as_computed = false};
         if (drops) plan.policy = test::every_second(false).policy;
         if (cache_problem(form, plan)) continue;
         const GenerateOptions alone{.max_new_tokens = 11, .cache = plan};

@@ -6,6 +6,7 @@
 
 #include "core/files.h"
 #include "experiment/arms/arm_form.h"
+#include "model/cache_calibration.h"
 #include "model/decoder_weights.h"
 #include "train/trainable.h"
 
@@ -18,7 +19,7 @@ ArmModel make_arm_model(const RunConfig& config, const Base& base, torch::Device
     throw InputError(BadInput{.key = "train.sequence_length",
                               .found = fmt::format("{}", config.train.sequence_length),
                               .expected = fmt::format("at most the base's {} positions", longest)});
-  if (auto problem = cache_problem(form, make_cache_plan(config.eval.cache))) {
+  if (auto problem = cache_problem(form, read_cache_plan(config.eval.cache))) {
     problem->key = "eval.cache." + problem->key;
     throw InputError(*problem);
   }

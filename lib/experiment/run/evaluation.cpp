@@ -5,6 +5,7 @@
 
 #include "eval/exact_match.h"
 #include "eval/heldout.h"
+#include "model/cache_calibration.h"
 
 namespace attnlab {
 
@@ -33,7 +34,7 @@ Evaluator::Result Evaluator::evaluate(Decoder& decoder, int64_t step,
                                         .bos_id = base_->bos_id,
                                         .eos_id = base_->eos_id,
                                         .stop_ids = base_->stop_ids,
-                                        .cache = make_cache_plan(config_.cache),
+                                        .cache = cache_plan_for(config_.cache, decoder),
                                         .precision = precision_},
                                        done);
   Result result{.row = {.step = step,

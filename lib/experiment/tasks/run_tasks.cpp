@@ -7,6 +7,7 @@
 
 #include "experiment/inputs/provenance.h"
 #include "experiment/tasks/task_scores.h"
+#include "model/cache_calibration.h"
 
 namespace attnlab {
 namespace {
@@ -118,7 +119,7 @@ std::string RunTasks::evaluate(Decoder& decoder, int64_t step,
                         .eos_id = base_->eos_id,
                         .stop_ids = base_->stop_ids,
                         .precision = run_.config.train.precision,
-                        .cache = make_cache_plan(run_.config.eval.cache),
+                        .cache = cache_plan_for(run_.config.eval.cache, decoder),
                         .batch_rows = run_.config.eval.batch_size};
   return in_words(evaluate_tasks(model, evaluation, file, progress));
 }

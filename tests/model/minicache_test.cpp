@@ -1,0 +1,94 @@
+// Pairs of layers that keep one direction for each token, through everything that a decoder does with states.
+#include "../state/every_second.h"
+#include "catch.h"
+#include "model/generate.h"
+#include "small_decoder.h"
+#include "state/storage_forms.h"
+
+namespace attnlab {
+namespace {
+
+DecoderConfig five_layers() {
+  auto config = test::small_config();
+  config.n_layers = 5;
+  return config;
+}
+
+std::shared_ptr<Decoder> merged_decoder() {
+  auto decoder = test::make_decoder(five_layers(), test::lively_weights(five_layers()), Gqa::Config{});
+  decoder->to(torch::kFloat64);
+  return decoder;
+}
+
+CachePlan merged_plan(double retain, int64_t from = -1) {
+  return {.storage = storage_form({.name = CacheStorageName::minicache, .retain = retain, .merge_from = from}),
+          .as_computed = false};
+}
+
+std::vector<std::vector<int64_t>> some_prompts() {
+  std::vector<std::vector<int64_t>> prompts;
+  for (int64_t i = 0; i < 6; ++i) {
+    prompts.emplace_back();
+    for (int64_t t = 0; t <= 9 * i % 23; ++t) prompts.back().push_back((3 * i + 5 * t) % 37);
+  }
+  return prompts;
+}
+
+TEST_CASE("merged layers give each prompt in a batch what they give the prompt alone, dropped tokens or not") {
+  const auto decoder = merged_decoder();
+  const auto prompts = some_prompts();
+  for (const bool drops : {false, true})
+    for (const int64_t from : {-1, 1}) {
+      CachePlan plan = merged_plan(0.3, from);
+      if (drops) plan.policy = test::every_second(false).policy;
+      std::vector<std::vector<int64_t>> expected;
+      for (const auto& prompt : prompts)
+        expected.push_back(generate(*decoder, {prompt}, {.max_new_tokens = 11, .cache = plan})[0]);
+      for (const int64_t chunk : {3, 512})
+        CHECK(generate(*decoder, prompts,
+                       {.max_new_tokens = 11, .prefill_chunk = chunk, .cache = plan, .batch_rows = 4}) ==
+              expected);
+    }
+  // It acts; and where every token is retained, it does not.
+  const auto plain = generate(*decoder, prompts, {.max_new_tokens = 11});
+  CHECK(generate(*decoder, prompts, {.max_new_tokens = 11, .cache = merged_plan(0)}) != plain);
+}
+
+TEST_CASE("two layers keep three quarters of four vectors, and what is retained beside") {
+  const auto decoder = merged_decoder();
+  const torch::NoGradGuard no_grad;
+  auto states = decoder->make_states(1, 50, merged_plan(0));
+  decoder->hidden(torch::randint(0, 37, {1, 50}, torch::kInt64), {.states = &states});
+  const int64_t W = 12, e = 8;  // numbers of a slot in float64
+  CHECK(states[1].bytes() == 50 * 2 * W * e);
+  CHECK(states[2].bytes() == 50 * 2 * (W + 1) * e);
+  CHECK(states[3].bytes() == 50 * 2 * e);
+  CHECK(states[4].bytes() == 50 * 2 * W * e);
+  const CacheConfig config{.storage = {.name = CacheStorageName::minicache, .retain = 0}};
+  CHECK(decoder->state_bytes(config, 50, e) == 50 * 2 * e * (4 * W + 2));
+}
+
+TEST_CASE("a mark brings both layers back, and a policy that judges by attention is refused") {
+  const auto decoder = merged_decoder();
+  const torch::NoGradGuard no_grad;
+  const auto ids = torch::randint(0, 37, {2, 20}, torch::kInt64);
+  auto states = decoder->make_states(2, 20, merged_plan(0.2));
+  const auto step = [&](int64_t t) {
+    return decoder->hidden(ids.narrow(1, t, 1), {.sequence = {.begin = t}, .states = &states});
+  };
+  decoder->hidden(ids.narrow(1, 0, 12), {.states = &states});
+  for (auto& state : states) state.mark();
+  const auto once = step(12), twice = step(13);
+  for (int pass = 0; pass < 2; ++pass) {
+    for (auto& state : states) state.rewind(12);
+    CHECK(torch::equal(step(12), once));
+    CHECK(torch::equal(step(13), twice));
+  }
+  CachePlan by_head = merged_plan(0.2);
+  by_head.policy = test::every_second(true).policy;
+  CHECK_THROWS_WITH(generate(*decoder, {{1, 2}}, {.cache = by_head}),
+                    ContainsSubstring("eval.cache.policy: found one that chooses in each layer by itself"));
+}
+
+}  // namespace
+}  // namespace attnlab
