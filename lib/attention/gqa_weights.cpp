@@ -19,6 +19,10 @@ GqaWeights gqa_weights(const TensorMap& tensors, const std::string& prefix) {
           .k_norm = find("k_norm.weight")};
 }
 
+torch::Tensor with_bias(const torch::Tensor& weight, const torch::Tensor& bias) {
+  return bias.defined() ? torch::cat({weight, bias.unsqueeze(1)}, 1) : weight;
+}
+
 TensorMap query_and_output(const GqaWeights& gqa) {
   TensorMap out{{"q_proj.weight", gqa.q_weight}, {"o_proj.weight", gqa.o_weight}};
   if (gqa.q_bias.defined()) out["q_proj.bias"] = gqa.q_bias;

@@ -19,6 +19,9 @@ struct GqaWeights {
 // Those that stand in a map under Hugging Face's names behind a prefix ("model.layers.0.self_attn.").
 GqaWeights gqa_weights(const TensorMap& tensors, const std::string& prefix = "");
 
+// [W | b]: the bias as a column of an input more that is always 1. `bias` may be undefined.
+torch::Tensor with_bias(const torch::Tensor& weight, const torch::Tensor& bias);
+
 // The parts that no variant changes, under their Hugging Face names: q_proj.*, o_proj.*, q_norm and k_norm.
 TensorMap query_and_output(const GqaWeights& gqa);
 // The same with k_proj.* and v_proj.*: all of GQA.

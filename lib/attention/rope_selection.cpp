@@ -17,10 +17,6 @@ torch::Tensor products(const AttentionShape& shape, const torch::Tensor& q_energ
   return per_group * k_energies.sqrt();
 }
 
-torch::Tensor with_bias(const torch::Tensor& weight, const torch::Tensor& bias) {
-  return bias.defined() ? torch::cat({weight, bias.unsqueeze(1)}, 1) : weight;
-}
-
 }  // namespace
 
 PairStrengths token_strengths(const AttentionShape& shape, const torch::Tensor& q_PX,

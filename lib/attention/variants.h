@@ -28,6 +28,7 @@
 #include "attention/rwkv6.h"
 #include "attention/rwkv7.h"
 #include "attention/tpa.h"
+#include "attention/x_ecomla.h"
 #include "core/fields.h"
 
 namespace attnlab {
@@ -51,7 +52,8 @@ using VariantTable = std::tuple<  //
     Gla,                          //
     Gqla,                         //
     Tpa,                          //
-    NativeRecurrence>;
+    NativeRecurrence,             //
+    XEcomla>;
 
 namespace detail {
 template <class Table>

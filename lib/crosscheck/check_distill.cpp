@@ -3,6 +3,10 @@
 
 #include <cmath>
 
+#include "attention/gqa_weights.h"
+#include "attention/mixer.h"
+#include "attention/rotary.h"
+#include "attention/variants.h"
 #include "core/numbers.h"
 #include "crosscheck/crosscheck.h"
 #include "model/linear_distillation.h"
@@ -196,6 +200,49 @@ void check_preference(const CaseFile& file, const std::string& name, CaseCheck& 
                 {.relative = kOfFloat32});
 }
 
+// X-EcoMLA's start: singular vectors have free signs, so products and the layer's output are compared.
+void check_x_ecomla(const CaseFile& file, CaseCheck& check) {
+  const auto tensor = [&](const char* name) { return file.tensor(std::string("gqa/") + name); };
+  const GqaWeights gqa{.q_weight = tensor("q_proj"),
+                       .k_weight = tensor("k_proj"),
+                       .v_weight = tensor("v_proj"),
+                       .o_weight = tensor("o_proj")};
+  const AttentionShape shape{.d_model = gqa.q_weight.size(1),
+                             .n_heads = file.integer("n_heads"),
+                             .n_kv_heads = file.integer("n_kv_heads"),
+                             .head_dim = file.integer("head_dim")};
+  const XEcomla::Config config{.q_lora_rank = file.integer("q_lora_rank"),
+                               .kv_lora_rank = file.integer("kv_lora_rank"),
+                               .qk_rope_head_dim = file.integer("qk_rope_head_dim")};
+  if (const auto problem = variant_problem(shape, config)) return check.not_checked(describe(*problem));
+  if (file.integer("qk_nope_head_dim") + *config.qk_rope_head_dim != shape.head_dim)
+    return check.not_checked("its parts are not all of a head");
+  if (const auto energy = file.facts.find("energy"); energy != file.facts.end() && energy->is_array()) {
+    const auto ranks = ranks_by_energy(gqa, energy->at(0).get<double>(), energy->at(1).get<double>());
+    check.expect("q_lora_rank by energy", ranks.queries == *config.q_lora_rank);
+    check.expect("kv_lora_rank by energy", ranks.keys_and_values == *config.kv_lora_rank);
+  }
+  const auto tensors = XEcomla::from_gqa(shape, config, gqa);
+  const auto weight = [&](const std::string& name) { return tensors.at(name + ".weight"); };
+  const auto down = weight("kv_a_proj_with_mqa");
+  check.compare("product/q", torch::matmul(weight("q_b_proj"), weight("q_a_proj")), file.tensor("product/q"),
+                {.relative = 1e-4});
+  check.compare("product/kv", torch::matmul(weight("kv_b_proj"), down.narrow(0, 0, *config.kv_lora_rank)),
+                file.tensor("product/kv"), {.relative = 1e-4});
+  const torch::NoGradGuard no_grad;
+  const auto mixer = make_mixer(shape, config);
+  mixer->to(torch::kFloat64);
+  for (auto& item : mixer->named_parameters()) item.value().copy_(tensors.at(item.key()));
+  const auto x_BTD = file.tensor("x_BTD");
+  const auto places = torch::arange(x_BTD.size(1)).unsqueeze(0);
+  const auto sequence = std::make_shared<Sequence>(
+      SequenceParts{.T = x_BTD.size(1),
+                    .rotary = {rotary_tables(places, *config.qk_rope_head_dim,
+                                             fact_or(file.facts, "rope_theta", 10000), torch::kFloat64)}});
+  check.compare("out", mixer->forward({.x_BTD = x_BTD, .sequence = sequence}), file.tensor("out"),
+                {.relative = 1e-4});
+}
+
 // Files whose JSON lists cases, by what their tensors are.
 using CheckOfOne = std::function<void(const CaseFile&, const std::string&, const nlohmann::json&, CaseCheck&)>;
 CheckOfOne check_for(const CaseFile& file) {
@@ -219,8 +266,10 @@ void check_distill(const std::filesystem::path& folder, const CaseSink& done) {
   for (const auto& file : find_case_files(folder)) {
     const auto cases = file.facts.find("cases");
     if (cases == file.facts.end() || !cases->is_object()) {
-      done(check_case(file.name,
-                      [&](CaseCheck& check) { check.not_checked("no check here knows its tensors"); }));
+      done(check_case(file.name, [&](CaseCheck& check) {
+        if (file.has("gqa/q_proj") && file.has("product/q")) return check_x_ecomla(file, check);
+        check.not_checked("no check here knows its tensors");
+      }));
       continue;
     }
     const auto check_one = check_for(file);
