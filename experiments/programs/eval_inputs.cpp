@@ -31,19 +31,7 @@ void require_valid(const EvalOptions& o) {
     throw InputError(std::string("--model DIR or --run FILE is needed, one of the two (see --help)"));
   require_given("--tasks", o.tasks, "names with commas between them: " + join(all_names<Task>()));
   if (!o.dry_run) require_given("--out", o.out, "the HDF5 file to write");
-  require_range("--limit", o.limit, 0);
-  require_range("--samples", o.samples, 1);
-  require_range("--seed", o.seed, 0);
-  require_range("--max-new-tokens", o.max_new_tokens, 0);
-  require_range("--batch", o.batch, 1);
-  require_range("--workers", o.workers, 0, 1024);
-  read_cache_option(o.cache);
-  const auto refuse = [](const char* option, double found, const char* expected) {
-    throw InputError(BadInput{.file = option, .found = fmt::format("{}", found), .expected = expected});
-  };
-  if (!(o.temperature >= 0)) refuse("--temperature", o.temperature, "0 (greedy) or more");
-  if (!(o.top_p > 0 && o.top_p <= 1)) refuse("--top-p", o.top_p, "more than 0, at most 1");
-  if (!(o.seconds > 0 && o.seconds <= 3600)) refuse("--seconds", o.seconds, "more than 0, at most 3600");
+  require_valid_sampling(o);
 }
 
 TaskConfig task_config(const EvalOptions& o, const std::string& name) {
@@ -82,15 +70,35 @@ std::string model_folder(const EvalOptions& o) {
 
 }  // namespace
 
+void require_valid_sampling(const EvalOptions& o) {
+  require_range("--limit", o.limit, 0);
+  require_range("--samples", o.samples, 1);
+  require_range("--seed", o.seed, 0);
+  require_range("--max-new-tokens", o.max_new_tokens, 0);
+  require_range("--batch", o.batch, 1);
+  require_range("--workers", o.workers, 0, 1024);
+  read_cache_option(o.cache);
+  const auto refuse = [](const char* option, double found, const char* expected) {
+    throw InputError(BadInput{.file = option, .found = fmt::format("{}", found), .expected = expected});
+  };
+  if (!(o.temperature >= 0)) refuse("--temperature", o.temperature, "0 (greedy) or more");
+  if (!(o.top_p > 0 && o.top_p <= 1)) refuse("--top-p", o.top_p, "more than 0, at most 1");
+  if (!(o.seconds > 0 && o.seconds <= 3600)) refuse("--seconds", o.seconds, "more than 0, at most 3600");
+}
+
+void require_sandbox(const std::vector<TaskConfig>& tasks) {
+  for (const auto& [task, reason] : tasks_left_out(tasks))
+    throw InputError(BadInput{.file = "--tasks",
+                              .found = task + ", whose replies are programs, and no sandbox: " + reason,
+                              .expected = "a sandbox; programs are never run without one"});
+}
+
 TaskEvaluation read_evaluation_options(const EvalOptions& o) {
   require_valid(o);
   std::vector<TaskConfig> tasks;
   for (const auto& name : split(o.tasks)) tasks.push_back(task_config(o, name));
   require_valid_tasks(tasks, "--tasks");
-  for (const auto& [task, reason] : tasks_left_out(tasks))
-    throw InputError(BadInput{.file = "--tasks",
-                              .found = task + ", whose replies are programs, and no sandbox: " + reason,
-                              .expected = "a sandbox; programs are never run without one"});
+  require_sandbox(tasks);
   TaskEvaluation evaluation{.sandbox = {.seconds = o.seconds, .workers = static_cast<int>(o.workers)}};
   for (size_t i = 0; i < tasks.size(); ++i)
     evaluation.tasks.push_back(load_task(tasks[i], fmt::format("--tasks.{}", i)));

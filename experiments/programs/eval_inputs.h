@@ -18,6 +18,11 @@ struct EvalOptions {
   bool no_bos = false, dry_run = false;
 };
 
+// The options of how replies are sampled and programs run. Throws InputError.
+void require_valid_sampling(const EvalOptions& options);
+// Throws InputError for a task whose replies are programs, where there is no sandbox.
+void require_sandbox(const std::vector<TaskConfig>& tasks);
+
 // Checks all options and reads the tasks, before any model is loaded. Throws InputError.
 TaskEvaluation read_evaluation_options(const EvalOptions& options);
 

@@ -70,6 +70,32 @@ std::string read_text_file(const std::filesystem::path& path) {
   return bytes;
 }
 
+std::string gzipped(std::string_view bytes) {
+  constexpr int kGzipHeader = 16, kMemoryLevel = 8;
+  z_stream stream{};
+  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + kGzipHeader, kMemoryLevel,
+                   Z_DEFAULT_STRATEGY) != Z_OK)
+    throw RunError("zlib cannot be started");
+  std::string out;
+  std::array<char, 1 << 16> buffer;
+  std::string_view left = bytes;
+  for (int result = Z_OK; result != Z_STREAM_END;) {
+    const auto given = static_cast<uInt>(std::min(left.size(), buffer.size()));
+    const bool last = given == left.size();
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(left.data()));
+    stream.avail_in = given;
+    do {
+      stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
+      stream.avail_out = static_cast<uInt>(buffer.size());
+      result = deflate(&stream, last ? Z_FINISH : Z_NO_FLUSH);
+      out.append(buffer.data(), buffer.size() - stream.avail_out);
+    } while (stream.avail_out == 0);
+    left.remove_prefix(given);
+  }
+  deflateEnd(&stream);
+  return out;
+}
+
 bool has_text_extension(const std::filesystem::path& path, const std::string& extension) {
   if (path.extension() == ".gz") return path.stem().extension() == extension;
   return path.extension() == extension;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace attnlab {
 
@@ -10,6 +11,9 @@ namespace attnlab {
 // text, zeros behind them as nothing). Throws InputError naming the path: no readable file, no gzip, cut off,
 // damaged.
 std::string read_text_file(const std::filesystem::path& path);
+
+// The bytes as one gzip member, the same ones each time (no time and no name in its header).
+std::string gzipped(std::string_view bytes);
 
 // Whether the name ends with `extension`, or with it and ".gz".
 bool has_text_extension(const std::filesystem::path& path, const std::string& extension);

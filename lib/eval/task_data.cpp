@@ -15,8 +15,6 @@
 namespace attnlab {
 namespace {
 
-constexpr Split kAsked = Split::test;
-
 int64_t difficulty_of(const TaskConfig& config, int64_t index) {
   return config.difficulty_min + index % (config.difficulty_max - config.difficulty_min + 1);
 }
@@ -53,11 +51,14 @@ void cut_to(std::vector<T>& list, int64_t limit) {
   if (limit > 0 && limit < std::ssize(list)) list.resize(static_cast<size_t>(limit));
 }
 
-std::vector<Problem> pool_of(const TaskConfig& config, const Preset& preset, const std::string& key) {
+// Where worked examples come from; `asked`: the training problems, where those are asked.
+std::vector<Problem> pool_of(const TaskConfig& config, const Preset& preset, const std::string& key,
+                             const std::vector<Problem>* asked) {
   const int64_t wanted = config.shots.value_or(preset.shots);
   const bool from_file =
       preset.shot_source == ShotSource::train || preset.shot_source == ShotSource::first_mbpp;
   if (!from_file || wanted == 0) return {};
+  if (asked && preset.shot_source == ShotSource::train) return *asked;
   if (!config.shots_path.empty()) return read_problems(config.task, config.shots_path);
   if (config.path.empty()) return generated_problems(config, Split::train, std::max<int64_t>(wanted, 100));
   if (preset.shot_source == ShotSource::first_mbpp) return read_problems(config.task, config.path);
@@ -67,22 +68,44 @@ std::vector<Problem> pool_of(const TaskConfig& config, const Preset& preset, con
       .expected = "the file that " + std::to_string(wanted) + " worked examples come from (or shots: 0)"});
 }
 
-void load_problems(TaskData& data, const std::string& key) {
+std::vector<Problem> problems_of(const TaskConfig& config, Split asked) {
+  if (config.path.empty()) return generated_problems(config, asked, config.size);
+  const bool training = asked == Split::train;
+  std::vector<Problem> problems;
+  for (auto& problem : read_problems(config.task, config.path))
+    if (training ? is_training_problem(config.task, problem) : is_test_problem(config.task, problem))
+      problems.push_back(std::move(problem));
+  if (problems.empty())
+    throw InputError(
+        BadInput{.file = config.path,
+                 .found = training ? "no problem of the training split" : "no problem of the test split",
+                 .expected = "at least one"});
+  return problems;
+}
+
+// Of training problems the first ones are the worked examples of all others.
+void make_training_prompts(TaskData& data, const Preset& asks, const std::string& key) {
+  const auto pool = pool_of(data.config, asks, key, &data.problems);
+  data.prompts =
+      make_prompts(asks, data.problems, pool, {.count = data.config.shots, .sampling = ShotSampling::first});
+  const auto shown = std::min(std::ssize(data.problems), data.config.shots.value_or(asks.shots));
+  if (asks.shot_source != ShotSource::train || shown == 0) return;
+  data.problems.erase(data.problems.begin(), data.problems.begin() + shown);
+  data.prompts.erase(data.prompts.begin(), data.prompts.begin() + shown);
+}
+
+void load_problems(TaskData& data, const std::string& key, Split asked) {
   const TaskConfig& config = data.config;
-  if (config.path.empty()) {
-    data.problems = generated_problems(config, kAsked, config.size);
-  } else {
-    for (auto& problem : read_problems(config.task, config.path))
-      if (is_test_problem(config.task, problem)) data.problems.push_back(std::move(problem));
-    if (data.problems.empty())
-      throw InputError(
-          BadInput{.file = config.path, .found = "no problem of the test split", .expected = "at least one"});
-  }
+  data.problems = problems_of(config, asked);
   for (const auto& name : config.protocols) data.protocols.push_back(*from_name<Protocol>(name));
   if (data.protocols.empty()) data.protocols = default_protocols(config.task);
   const Preset& asks = preset_of(config.task, data.protocols.front());
   // Before the cut: which examples a problem gets must not depend on how many are asked.
-  data.prompts = make_prompts(asks, data.problems, pool_of(config, asks, key), {.count = config.shots});
+  if (asked == Split::train)
+    make_training_prompts(data, asks, key);
+  else
+    data.prompts =
+        make_prompts(asks, data.problems, pool_of(config, asks, key, nullptr), {.count = config.shots});
   cut_to(data.problems, config.limit);
   cut_to(data.prompts, config.limit);
 }
@@ -113,13 +136,13 @@ int64_t TaskData::max_new_tokens() const {
   return most;
 }
 
-TaskData load_task(const TaskConfig& config, const std::string& key) {
+TaskData load_task(const TaskConfig& config, const std::string& key, Split asked) {
   require_valid(config, key);
   TaskData data{.config = config};
   switch (data.kind()) {
     case TaskKind::answer:
     case TaskKind::code:
-      load_problems(data, key);
+      load_problems(data, key, asked);
       break;
     case TaskKind::choice: {
       const int64_t shots = config.shots.value_or(0);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "data/split.h"
 #include "eval/task_config.h"
 #include "tasks/choice_item.h"
 #include "tasks/score.h"
@@ -26,8 +27,9 @@ struct TaskData {
   int64_t max_new_tokens() const;
 };
 
-// Reads (or generates) what `config` names. Throws InputError: with the file's name and line, or with
-// `key`.member ("eval.tasks.0.path").
-TaskData load_task(const TaskConfig& config, const std::string& key);
+// Reads (or generates) what `config` names. `asked`: test, or train, for data that a teacher makes: then worked
+// examples that come from the training file are its first ones, which are not asked. Throws InputError: with
+// the file's name and line, or with `key`.member ("eval.tasks.0.path").
+TaskData load_task(const TaskConfig& config, const std::string& key, Split asked = Split::test);
 
 }  // namespace attnlab

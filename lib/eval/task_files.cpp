@@ -64,4 +64,30 @@ TaskConfig task_in_folder(Task task, const fs::path& folder) {
   return config;
 }
 
+TaskConfig training_task_in_folder(Task task, const fs::path& folder) {
+  switch (task) {
+    case Task::word_problems:
+    case Task::code_functions:
+      return {.task = task};
+    case Task::mbpp:
+      return task_in_folder(task, folder);  // one file has all splits
+    case Task::gsm8k:
+    case Task::gsm8k_cot:
+    case Task::gsm8k_cot_zeroshot:
+      break;
+    default:
+      throw InputError(
+          BadInput{.file = "--task",
+                   .found = "'" + std::string(name_of(task)) + "', of which no training problems are known",
+                   .expected = "gsm8k, mbpp, word_problems, code_functions, or --problems FILE"});
+  }
+  const fs::path file = folder / files_of(task).shots;
+  if (!fs::exists(file))
+    throw InputError(
+        BadInput{.file = "--data",
+                 .found = folder.empty() ? "nothing" : "no " + file.string(),
+                 .expected = "a folder that scripts/fetch_data.sh filled, with " + files_of(task).shots});
+  return {.task = task, .path = file.string()};
+}
+
 }  // namespace attnlab

@@ -12,4 +12,8 @@ namespace attnlab {
 // there.
 TaskConfig task_in_folder(Task task, const std::filesystem::path& folder);
 
+// The same with the problems of the training split, for data that a teacher makes. Tasks whose publishers have
+// none are refused.
+TaskConfig training_task_in_folder(Task task, const std::filesystem::path& folder);
+
 }  // namespace attnlab

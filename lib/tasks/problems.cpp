@@ -135,11 +135,24 @@ std::vector<Problem> read_problems(Task task, const std::filesystem::path& path)
   return problems;
 }
 
+namespace {
+// MBPP's number of a problem: "11", or evalplus's "Mbpp/11".
+std::optional<int64_t> mbpp_number(const Problem& problem) {
+  const std::string_view name = problem.id;
+  return parse_number<int64_t>(name.substr(name.rfind('/') + 1));
+}
+}  // namespace
+
 bool is_test_problem(Task task, const Problem& problem) {
   if (task != Task::mbpp) return true;
-  const std::string_view name = problem.id;  // "11", or evalplus's "Mbpp/11"
-  const auto id = parse_number<int64_t>(name.substr(name.rfind('/') + 1));
+  const auto id = mbpp_number(problem);
   return !id || (*id >= 11 && *id <= 510);
+}
+
+bool is_training_problem(Task task, const Problem& problem) {
+  if (task != Task::mbpp) return true;
+  const auto id = mbpp_number(problem);
+  return !id || (*id >= 601 && *id <= 974);
 }
 
 }  // namespace attnlab

@@ -36,5 +36,7 @@ std::vector<Problem> read_problems(Task task, const std::filesystem::path& path)
 
 // MBPP's files hold all splits: the test split has the ids 11 to 510. Elsewhere every problem is a test.
 bool is_test_problem(Task task, const Problem& problem);
+// MBPP's training split has the ids 601 to 974. Elsewhere every problem of a training file is one.
+bool is_training_problem(Task task, const Problem& problem);
 
 }  // namespace attnlab

@@ -43,6 +43,16 @@ TEST_CASE("gzipped files are read as their text, members one behind the other") 
   CHECK(read_text_file(folder.path() / "plain.txt") == "plain");
 }
 
+TEST_CASE("what is gzipped is read back, and its bytes are the same each time") {
+  const test::TemporaryFolder folder;
+  for (const std::string& text : {std::string(), std::string("short"), long_text() + long_text()}) {
+    write_file_atomic(folder.path() / "a.gz", gzipped(text));
+    CHECK(read_text_file(folder.path() / "a.gz") == text);
+    CHECK(gzipped(text) == gzipped(text));
+  }
+  CHECK(gzipped(long_text()).size() < long_text().size());
+}
+
 TEST_CASE("zeros behind a gzip member are padding, and another member may follow them") {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "a.jsonl.gz";

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 #include <set>
 
 #include "core/errors.h"
@@ -55,17 +54,25 @@ void require_valid_tasks(const std::vector<TaskConfig>& tasks, const std::string
 
 std::filesystem::path log_of(const std::filesystem::path& out) { return out.string() + ".partial.jsonl"; }
 
+TaskLog open_log(const TaskEvaluation& evaluation, const std::filesystem::path& out) {
+  if (out.has_parent_path()) std::filesystem::create_directories(out.parent_path());
+  return {log_of(out), identity_of(evaluation)};
+}
+
+std::unique_ptr<Sandbox> sandbox_for(const TaskEvaluation& evaluation) {
+  for (const auto& task : evaluation.tasks)
+    if (is_code(task.config)) return std::make_unique<Sandbox>(evaluation.sandbox);
+  return nullptr;
+}
+
 EvaluationRecord evaluate_tasks(const TaskModel& model, const TaskEvaluation& evaluation,
                                 const std::filesystem::path& out,
                                 const std::function<void(const TaskProgress&)>& progress) {
-  std::optional<Sandbox> sandbox;
-  for (const auto& task : evaluation.tasks)
-    if (is_code(task.config) && !sandbox) sandbox.emplace(evaluation.sandbox);
-  if (out.has_parent_path()) std::filesystem::create_directories(out.parent_path());
-  TaskLog log(log_of(out), identity_of(evaluation));
+  const auto sandbox = sandbox_for(evaluation);
+  TaskLog log = open_log(evaluation, out);
   EvaluationRecord record{.provenance = evaluation.provenance, .path = out};
   for (const auto& task : evaluation.tasks) {
-    const TaskResult result = run_task(model, task, log, sandbox ? &*sandbox : nullptr, progress);
+    const TaskResult result = run_task(model, task, log, sandbox.get(), progress);
     record.tasks.push_back(task_record(result));
     record.tasks.back().config.emplace_back("seconds", result.seconds);
     const auto scores = task_scores(result);

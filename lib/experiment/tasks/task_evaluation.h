@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,11 @@ struct TaskEvaluation {
 
 // Where what is known so far lies while the evaluation goes on.
 std::filesystem::path log_of(const std::filesystem::path& out);
+
+// The log of an evaluation whose file is `out`; goes on with it if it is there.
+TaskLog open_log(const TaskEvaluation& evaluation, const std::filesystem::path& out);
+// One if a task's replies are programs, else null.
+std::unique_ptr<Sandbox> sandbox_for(const TaskEvaluation& evaluation);
 
 // Runs the tasks in order, writes the evaluation to `out` and removes the log. What a call before found and
 // logged is not asked again. Throws what run_task and `progress` throw; the log stays then.
