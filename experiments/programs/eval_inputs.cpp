@@ -139,7 +139,7 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
                            .prefix_id = bos.value_or(tokenizer_->bos_id().value_or(stops.front())),
                            .eos_id = stops.front(),
                            .stop_ids = stops,
-                           .cache = cache_plan_for(cache, *decoder),
+                           .cache = cache_plan_for(cache, *decoder_),
                            .batch_rows = o.batch});
   auto facts = machine_facts(device);
   facts.emplace_back("model", folder);
