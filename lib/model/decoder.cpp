@@ -225,7 +225,8 @@ Decoder::Decoder(const ModelForm& form, const MixerMaker& mixers) : form_(form) 
   }
   const FamilyTraits& traits = traits_of(config.family);
   const int64_t width = form_.width_after(config.n_layers - 1);
-  const double final_eps = traits.layer_norms ? 1e-5 : form_.stream_eps(width);  // RWKV's last norm knows no other
+  const double final_eps =
+      traits.layer_norms ? 1e-5 : form_.stream_eps(width);  // RWKV's last norm knows no other
   final_norm_ = model->register_module("norm", Norm(width, final_eps, norm_kind(traits)));
   if (!config.tie_embeddings) lm_head_ = weight_under(*this, "lm_head", {config.vocab_size, width});
 }

@@ -25,8 +25,8 @@ class NormImpl : public torch::nn::Module {
   }
 
   torch::Tensor weight, bias;
-  // [width], or undefined: the mean square of an RMS norm runs over the numbers whose mask is not 0, and the output
-  // is multiplied by it.
+  // [width], or undefined: the mean square of an RMS norm runs over the numbers whose mask is not 0, and the
+  // output is multiplied by it.
   torch::Tensor mask;
 
  private:

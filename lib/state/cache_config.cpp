@@ -19,7 +19,8 @@ LayerTokens lazy_tokens(const PruneSchedule& pruning, const KeptLayer& layer, in
           .waiting = layer.layer > 0 ? tokens[layer.layer - 1] - tokens[layer.layer] : 0};
 }
 
-LayerTokens tokens_of(const CachePlan& plan, const CachePolicy& policy, const KeptLayer& layer, int64_t context) {
+LayerTokens tokens_of(const CachePlan& plan, const CachePolicy& policy, const KeptLayer& layer,
+                      int64_t context) {
   if (plan.pruning) return lazy_tokens(*plan.pruning, layer, context);
   const int64_t visible = layer.window > 0 ? std::min(layer.window, context) : context;
   return {.held = policy.keeps_all() ? visible : policy.held_at(context)};
