@@ -51,6 +51,8 @@ FlatFields options_of(const ModelForm& form) {
 // Fills config and converted. What can't be counted is refused with the file's name.
 void fill_form(const ModelForm& form, const fs::path& file, ModelFacts& facts) {
   facts.config = form.config;
+  facts.packing = form.packing;
+  facts.sliced = form.sliced;
   try {
     count_parameters(form.config);
     if (is_native(form)) return;

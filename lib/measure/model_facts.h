@@ -29,6 +29,8 @@ struct ModelFacts {
   std::filesystem::path source;
   DecoderConfig config;  // of the base, where the model was converted
   std::optional<ConvertedFacts> converted;
+  std::optional<MatrixPacking> packing;  // of quantised weights
+  std::optional<SlicedStream> sliced;
   std::optional<WeightFacts> weights;
   std::string dtype;  // of most weights; without weights what config.json says; "" if it says nothing
   std::vector<std::string> notes;  // what was passed over in reading

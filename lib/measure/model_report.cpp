@@ -133,6 +133,14 @@ std::string positions_text(const DecoderConfig& c) {
   return fmt::format("{}, stretched to {}", c.max_positions, c.longest_sequence());
 }
 
+// Words hold several numbers: the tensors' own count says little.
+std::string packing_text(const MatrixPacking& packing) {
+  const auto groups =
+      packing.group_size < 0 ? std::string("one group a row") : fmt::format("groups of {}", packing.group_size);
+  const auto whole = packing.whole.empty() ? "" : fmt::format(", {} matrices whole", packing.whole.size());
+  return fmt::format("matrices packed in {} bits, {}{}", packing.bits, groups, whole);
+}
+
 std::string weights_text(const ModelFacts& facts, const ParameterCounts& counts) {
   if (!facts.weights)
     return facts.dtype.empty() ? "none" : fmt::format("none (config.json says {})", facts.dtype);
@@ -140,8 +148,18 @@ std::string weights_text(const ModelFacts& facts, const ParameterCounts& counts)
   for (const auto& [name, numbers] : facts.weights->dtypes) dtypes.push_back(name);
   std::string text = fmt::format("{}, {} tensors, {} numbers", join(dtypes, " and "), facts.weights->tensors,
                                  grouped(facts.weights->parameters));
+  if (facts.packing) return text + ", " + packing_text(*facts.packing);
   if (facts.weights->parameters != counts.total())
-    text += fmt::format(" (the config's shapes have {})", grouped(counts.total()));
+    text += fmt::format(" (the {} shapes have {})", facts.sliced ? "whole stream's" : "config's",
+                        grouped(counts.total()));
+  return text;
+}
+
+std::string width_text(const ModelFacts& facts) {
+  std::string text = fmt::format("{}", facts.config.d_model);
+  if (facts.sliced)
+    text += fmt::format(", of which {} principal directions are kept{}", facts.sliced->width,
+                        facts.sliced->head ? "" : " (all behind the last layer)");
   return text;
 }
 
@@ -151,7 +169,7 @@ std::string shape_text(const ModelFacts& facts, const KvForm& own, const Paramet
   return aligned({{"family", std::string(name_of(c.family)) + layout},
                   {"weights", weights_text(facts, counts)},
                   {"layers", fmt::format("{}, {}", c.n_layers, window_text(c))},
-                  {"d_model", fmt::format("{}", c.d_model)},
+                  {"d_model", width_text(facts)},
                   {"attention", attention_text(facts, own)},
                   {"rope", c.recurrent ? "none" : rope_text(c)},
                   {"mlp", traits_of(c.family).has_mlp ? mlp_text(c) : "none"},
