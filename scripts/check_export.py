@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 """Loads converted models in Hugging Face transformers, with no code of ours, and compares logits.
 
-Usage: scripts/check_export.py FOLDER... [--programs build/bin] [--ids FILE]
+Usage: scripts/check_export.py FOLDER... [--gptq] [--programs build/bin] [--ids FILE]
 
-Each FOLDER is what convert_model wrote as DeepSeek-V3. transformers and its dependencies are installed on the first
+Each FOLDER is what convert_model wrote as DeepSeek-V3; with --gptq, what it wrote with --to gptq or rtn of a family
+that transformers has: GPTQModel loads it where this Python has it, otherwise the packed matrices are unpacked here, bit
+by bit, and transformers computes with them. transformers and its dependencies are installed on the first
 call into ~/.cache/attnlab/transformers (ATTNLAB_TRANSFORMERS names another folder); torch is the one that the
 project is built with. --ids: a safetensors file with eval_ids or input_ids [B, T]; absent: 64 random ids. Prints a
 Markdown table; the exit code is 1 if a model does not load or its logits differ by more than rounding does.
 """
 import argparse
+import importlib.util
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,6 +62,42 @@ def our_logits(options, folder, ids, scratch):
     return load_file(scratch / "logits.safetensors")["logits"]
 
 
+def bits_of(words, bits):
+    """Rows of 32-bit words [W, M] as numbers [32 W / bits, M], by the places of their bits."""
+    import torch
+    places = torch.arange(32, dtype=torch.int64)
+    stream = ((words.long() & 0xFFFFFFFF).unsqueeze(1) >> places.view(1, 32, 1)) & 1
+    numbers = stream.reshape(-1, bits, words.shape[1])
+    return (numbers << torch.arange(bits, dtype=torch.int64).view(1, bits, 1)).sum(1)
+
+
+def unpacked(folder, scratch):
+    """The folder with whole matrices: scales[g_idx] (q - zero), where qzeros hold zero - 1."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    config = json.loads((folder / "config.json").read_text())
+    packing = config.pop("quantization_config")
+    tensors = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        tensors.update(load_file(file))
+    offset = 0 if packing.get("checkpoint_format") == "gptq_v2" else 1
+    for name in [name for name in tensors if name.endswith(".qweight")]:
+        module = name.removesuffix(".qweight")
+        words, zeros, scales, group = (tensors.pop(f"{module}.{part}")
+                                       for part in ("qweight", "qzeros", "scales", "g_idx"))
+        zero = (bits_of(zeros.t(), packing["bits"]).t() + offset) % 2 ** packing["bits"]
+        group = group.long()
+        weight = scales.float()[group] * (bits_of(words, packing["bits"]) - zero[group])
+        tensors[f"{module}.weight"] = weight.t().contiguous()
+    out = scratch / "unpacked"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    save_file({name: tensor.float() for name, tensor in tensors.items()}, out / "model.safetensors",
+              metadata={"format": "pt"})
+    (out / "config.json").write_text(json.dumps({**config, "torch_dtype": "float32"}))
+    return out
+
+
 def their_logits(folder, ids):
     import torch
     import transformers
@@ -70,7 +110,9 @@ def their_logits(folder, ids):
 def check(options, folder, scratch):
     config = json.loads((folder / "config.json").read_text())
     ids = read_ids(options, config["vocab_size"])
-    name, theirs = their_logits(folder, ids)
+    by_hand = options.gptq and importlib.util.find_spec("gptqmodel") is None
+    name, theirs = their_logits(unpacked(folder, scratch) if by_hand else folder, ids)
+    name += ", unpacked here" if by_hand else ""
     ours = our_logits(options, folder, ids, scratch)
     difference = (ours - theirs).abs().max().item()
     # float32: eps times terms of a sum, layers and the largest logit, for two programs that add in other orders.
@@ -91,6 +133,7 @@ def main():
     parser.add_argument("folders", nargs="+", type=pathlib.Path, metavar="FOLDER")
     parser.add_argument("--programs", type=pathlib.Path, default=ROOT / "build/bin")
     parser.add_argument("--ids", type=pathlib.Path)
+    parser.add_argument("--gptq", action="store_true")
     options = parser.parse_args()
     print("| checkpoint | loaded as | deviation of the logits | max difference | same likeliest token | equal |")
     print("|---|---|---:|---:|---:|---|")
