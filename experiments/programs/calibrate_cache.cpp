@@ -31,7 +31,7 @@ void check_options(const Options& o) {
   require_range("--row-length", o.rows.row_length, o.fit.first + 2);
   if (!(o.outliers >= 0 && o.outliers < 0.5))
     throw InputError(
-        BadInput{.file = "--outliers", .found = fmt::format("{}", o.outliers), .expected = "0 to 0.5"});
+        BadInput{.file = "--outliers", .found = fmt::format("{}", o.outliers), .expected = "at least 0 and less than 0.5"});
 }
 
 void calibrate(Options o) {

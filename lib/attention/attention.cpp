@@ -28,7 +28,7 @@ torch::Tensor Attention::mix(const MixerInput& input) {
   return attend(pass);
 }
 
-QkNorm::QkNorm(torch::nn::Module& parent, const AttentionShape& shape) {
+QkNorm::QkNorm(torch::nn::Module& parent, const AttentionShape& shape, bool keys) {
   if (!shape.qk_norm) return;
   for (const auto& [name, norm] : {std::pair{"q_norm", &q_norm_}, {"k_norm", &k_norm_}})
     *norm = parent.register_module(name, RmsNorm(shape.head_dim, shape.norm_eps, shape.norm_plus_one));

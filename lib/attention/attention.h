@@ -43,7 +43,8 @@ class QkNorm {
  public:
   QkNorm() = default;
   // Registers q_norm and k_norm in `parent`.
-  QkNorm(torch::nn::Module& parent, const AttentionShape& shape);
+  // `keys`: there are keys to norm.
+  QkNorm(torch::nn::Module& parent, const AttentionShape& shape, bool keys = true);
   torch::Tensor query(const torch::Tensor& q_BNTH) { return q_norm_ ? q_norm_->forward(q_BNTH) : q_BNTH; }
   torch::Tensor key(const torch::Tensor& k_BGTH) { return k_norm_ ? k_norm_->forward(k_BGTH) : k_BGTH; }
 

@@ -1,5 +1,7 @@
 #include "attention/attention_pass.h"
 
+#include <fmt/format.h>
+
 #include "attention/attend_latent.h"
 #include "attention/rotary.h"
 #include "core/errors.h"
@@ -142,6 +144,26 @@ std::pair<torch::Tensor, torch::Tensor> AttentionPass::turn_and_remember(const t
     }
   const auto turned_BNTH = turn(q_BNTH);
   return {turned_BNTH, remember(slot, turn(k_BGTH))};
+}
+
+// A policy moves what is kept as soon as this layer is through: then they look at a copy.
+void AttentionPass::leave(int64_t layer, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH) {
+  if (!input_.board) return;
+  const bool moves = input_.state && !input_.state->keeps_all();
+  *input_.board = {.layer = layer,
+                   .k_BGSH = moves ? k_BGSH.clone() : k_BGSH,
+                   .v_BGSH = moves ? v_BGSH.clone() : v_BGSH,
+                   .mask_B1TS = mask(),
+                   .new_tables = new_tables()};
+}
+
+const KvBoard& AttentionPass::left(int64_t layer) const {
+  if (!input_.board || input_.board->layer != layer)
+    throw RunError(
+        fmt::format("nothing of layer {} is left for those that share its keys: they go in one pass, from "
+                    "the first layer on",
+                    layer));
+  return *input_.board;
 }
 
 torch::Tensor AttentionPass::turn_kept(const torch::Tensor& x_BNSH) const {

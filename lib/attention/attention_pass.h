@@ -46,6 +46,11 @@ class AttentionPass {
   torch::Tensor weights(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, const ScoreForm& form) const;
   torch::Tensor attend_latent(const torch::Tensor& q_BNW, size_t slot, int64_t R, const ScoreForm& form) const;
 
+  // For layers behind: what this one's queries look at, and what another left. Throws RunError if it left
+  // nothing.
+  void leave(int64_t layer, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH);
+  const KvBoard& left(int64_t layer) const;
+
  private:
   torch::Tensor remember_before_rotary(size_t slot, const torch::Tensor& x);
   // Of those that are looked at, [B·h, S, H] for h choices apart.

@@ -41,4 +41,17 @@ TensorMap all_projections(const GqaWeights& gqa) {
   return out;
 }
 
+GqaWeights with_mean_kv(const std::vector<GqaWeights>& layers) {
+  GqaWeights out = layers.at(0);
+  if (layers.size() == 1) return out;
+  for (auto part : {&GqaWeights::k_weight, &GqaWeights::v_weight, &GqaWeights::k_bias, &GqaWeights::v_bias,
+                    &GqaWeights::k_norm}) {
+    if (!(out.*part).defined()) continue;
+    std::vector<torch::Tensor> all;
+    for (const auto& layer : layers) all.push_back((layer.*part).to(torch::kFloat64));
+    out.*part = torch::stack(all).mean(0).to((out.*part).scalar_type());
+  }
+  return out;
+}
+
 }  // namespace attnlab

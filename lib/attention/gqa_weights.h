@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "attention/variant.h"
 #include "tensor/torch.h"
@@ -21,6 +22,8 @@ GqaWeights gqa_weights(const TensorMap& tensors, const std::string& prefix = "")
 
 // [W | b]: the bias as a column of an input more that is always 1. `bias` may be undefined.
 torch::Tensor with_bias(const torch::Tensor& weight, const torch::Tensor& bias);
+// The first's, with keys and values as the mean of all.
+GqaWeights with_mean_kv(const std::vector<GqaWeights>& layers);
 
 // The parts that no variant changes, under their Hugging Face names: q_proj.*, o_proj.*, q_norm and k_norm.
 TensorMap query_and_output(const GqaWeights& gqa);

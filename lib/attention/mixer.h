@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "attention/kv_board.h"
 #include "attention/shape.h"
 #include "state/layer_state.h"
 #include "state/layout.h"
@@ -22,6 +23,7 @@ struct MixerInput {
   std::shared_ptr<const Sequence> sequence;
   size_t rotary = 0;            // which of the sequence's tables this layer turns by
   LayerState* state = nullptr;  // what was kept of the tokens before, and keeps these
+  KvBoard* board = nullptr;     // for layers that share keys and values within the pass
 };
 
 class Mixer : public torch::nn::Module {
@@ -43,6 +45,9 @@ class Mixer : public torch::nn::Module {
   // Chooses the path for decoding, where there are two; the result is the same up to rounding. False: there is
   // one.
   virtual bool set_absorb(bool /*absorb*/) { return false; }
+
+  // The layer whose keys and values this one looks at, itself if others look at its own; -1: nobody shares.
+  virtual int64_t reads_layer() const { return -1; }
 
   const AttentionShape& shape() const { return shape_; }
 

@@ -12,6 +12,7 @@
 //                                       nullopt: the form has one size, or that is too few
 //   V::make(shape, config)              the module, its weights uninitialised
 //   V::from_gqa(shape, config, weights) its tensors, by the module's parameter names
+// and, if its keys and values start as the mean of those of several layers, V::kv_layers(shape, config);
 // and, if it reads rotary tables of another width than the base's, V::turning_dim(shape, config, base's). One
 // that is missing does not compile.
 #pragma once

@@ -64,6 +64,15 @@ int64_t variant_turning_dim(const AttentionShape& shape, const VariantConfig& co
   });
 }
 
+std::vector<int64_t> variant_kv_layers(const AttentionShape& shape, const VariantConfig& config) {
+  return with_row(config, [&]<class Row>(const typename Row::Config& row) -> std::vector<int64_t> {
+    if constexpr (requires { Row::kv_layers(shape, row); })
+      return Row::kv_layers(shape, row);
+    else
+      return {shape.layer};
+  });
+}
+
 FlatFields variant_fields(const VariantConfig& config) {
   return std::visit([](const auto& held) { return flatten(held); }, config);
 }

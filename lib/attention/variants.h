@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "attention/care.h"
+#include "attention/cla.h"
 #include "attention/deepseek_mla.h"
 #include "attention/gated_linear.h"
 #include "attention/gla.h"
@@ -29,6 +30,7 @@
 #include "attention/rwkv7.h"
 #include "attention/tpa.h"
 #include "attention/x_ecomla.h"
+#include "attention/yoco.h"
 #include "core/fields.h"
 
 namespace attnlab {
@@ -53,7 +55,9 @@ using VariantTable = std::tuple<  //
     Gqla,                         //
     Tpa,                          //
     NativeRecurrence,             //
-    XEcomla>;
+    XEcomla,                      //
+    Cla,                          //
+    Yoco>;
 
 namespace detail {
 template <class Table>
@@ -78,6 +82,8 @@ std::optional<VariantConfig> variant_defaults(const std::string& name);
 std::optional<BadInput> variant_problem(const AttentionShape& shape, const VariantConfig& config);
 // How wide the rotary tables are that the variant reads, where the base's would be `base_turning_dim`.
 int64_t variant_turning_dim(const AttentionShape& shape, const VariantConfig& config, int64_t base_turning_dim);
+// The layers of the base whose keys and values, on average, convert_from_gqa is to be given for this one.
+std::vector<int64_t> variant_kv_layers(const AttentionShape& shape, const VariantConfig& config);
 // Its options by their keys (core/fields.h).
 FlatFields variant_fields(const VariantConfig& config);
 // The facts that every row states (variant.h).

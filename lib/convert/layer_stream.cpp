@@ -71,6 +71,7 @@ LayerStream LayerStream::branch(const ModelForm& form) const {
   other.form_ = form;
   other.states_ = states_;
   other.valid_ = valid_;
+  other.boards_ = boards_;
   return other;
 }
 
@@ -89,18 +90,19 @@ void LayerStream::set_states(std::vector<torch::Tensor> states) {
 void LayerStream::each(int64_t layer, Precision precision, const VisitInput& visit) const {
   const Rotary rotary = layer_rotary(form_, layer);
   std::shared_ptr<const Sequence> sequence;
+  boards_.resize(states_.size());
   const PrecisionScope scope(precision, states_.empty() ? torch::Device(torch::kCPU) : states_[0].device());
   for (size_t i = 0; i < states_.size(); ++i) {
     const int64_t T = states_[i].size(1);
     if (!sequence || sequence->T() != T) {
       const auto options = torch::dtype(torch::kInt64).device(states_[i].device());
       SequenceParts parts{.T = T, .device = states_[i].device()};
-      if (form_.config.window > 0) parts.windows.push_back(form_.config.window);
+      if (const int64_t window = module.mixer()->shape().window; window > 0) parts.windows.push_back(window);
       parts.rotary.push_back(
           rotary.tables(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options), torch::kFloat32));
       sequence = std::make_shared<const Sequence>(std::move(parts));
     }
-    visit(i, {.x_BTD = {}, .sequence = sequence});
+    visit(i, {.x_BTD = {}, .sequence = sequence, .board = &boards_[i]});
   }
 }
 

@@ -62,8 +62,9 @@ class LayerStream {
   LayerStream() = default;
 
   ModelForm form_;
-  std::vector<torch::Tensor> states_;  // [B, T, D] of each batch, float32
-  std::vector<torch::Tensor> valid_;   // bool [B, T] of each batch, or none
+  std::vector<torch::Tensor> states_;    // [B, T, D] of each batch, float32
+  std::vector<torch::Tensor> valid_;     // bool [B, T] of each batch, or none
+  mutable std::vector<KvBoard> boards_;  // of each batch: what layers leave for those behind
 };
 
 // What one layer, as the stage before left it, does with the calibration tokens.

@@ -31,6 +31,7 @@ void check_one(const CaseFile& file, CaseCheck& check) {
   if (is_storage(file)) return check_storage(file, check);
   if (is_lazy(file)) return check_lazy(file, check);
   if (is_cross(file)) return check_cross(file, check);
+  if (is_layout(file)) return check_layout(file, check);
   check.not_checked(fmt::format("no check knows the method {}", file.facts.value("method", "(none)")));
 }
 

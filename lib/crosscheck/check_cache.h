@@ -33,6 +33,9 @@ void check_kvquant(const CaseFile& file, CaseCheck& check);
 // Whether the case is about caches that layers share; then what is merged, kept and read, and logits.
 bool is_cross(const CaseFile& file);
 void check_cross(const CaseFile& file, CaseCheck& check);
+// Whether it has a model of which some layers read the cache of another.
+bool is_layout(const CaseFile& file);
+void check_layout(const CaseFile& file, CaseCheck& check);
 
 // The case's "params"; a whole number among them. Throws InputError where it is missing.
 const nlohmann::json& params_of(const CaseFile& file);

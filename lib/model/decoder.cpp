@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <torch/nn/modules/container/modulelist.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/errors.h"
@@ -177,12 +178,12 @@ std::optional<BadInput> layers_problem(const CachePlan& plan, int64_t layers,
     if (auto problem = policy_problem(*plan.policy_of(layer), layout)) return problem;
     const auto own = plan.storage->of_layer(layer, static_cast<size_t>(layers));
     if (auto problem = storage_problem(own ? *own : *plan.storage, layout)) return problem;
-    if (plan.pruning && fixed_numbers(layout) > 0)
+    if (plan.pruning && (fixed_numbers(layout) > 0 || layout.empty()))
       return BadInput{.key = "policy",
                       .found = "lazyllm",
                       .expected =
                           "another policy: a layer keeps a state of fixed size, which takes all tokens in "
-                          "their order"};
+                          "their order, or reads what another layer keeps"};
   }
   return std::nullopt;
 }
@@ -225,10 +226,24 @@ Decoder::Decoder(const ModelForm& form, const MixerMaker& mixers) : form_(form) 
   }
   const FamilyTraits& traits = traits_of(config.family);
   const int64_t width = form_.width_after(config.n_layers - 1);
-  const double final_eps =
-      traits.layer_norms ? 1e-5 : form_.stream_eps(width);  // RWKV's last norm knows no other
+  // RWKV's last norm knows no other.
+  const double final_eps = traits.layer_norms ? 1e-5 : form_.stream_eps(width);
+  require_shared_layers();
   final_norm_ = model->register_module("norm", Norm(width, final_eps, norm_kind(traits)));
   if (!config.tie_embeddings) lm_head_ = weight_under(*this, "lm_head", {config.vocab_size, width});
+}
+
+void Decoder::require_shared_layers() const {
+  for (int64_t i = 0; i < std::ssize(layers_); ++i) {
+    const int64_t owner = layers_[static_cast<size_t>(i)]->mixer()->reads_layer();
+    if (owner < 0 || owner == i || layers_.at(static_cast<size_t>(owner))->mixer()->reads_layer() == owner)
+      continue;
+    throw InputError(
+        BadInput{.key = fmt::format("layer {}", i),
+                 .found = fmt::format("{}, which reads keys and values of layer {}, beside {} there",
+                                      variant_name(form_.of(i)), owner, variant_name(form_.of(owner))),
+                 .expected = "a variant that shares layers in both"});
+  }
 }
 
 std::shared_ptr<const Sequence> Decoder::make_sequence(const SequenceSpec& spec, int64_t T) {
@@ -239,7 +254,10 @@ std::shared_ptr<const Sequence> Decoder::make_sequence(const SequenceSpec& spec,
   ATTNLAB_CHECK(!rotary.empty() || !spec.padding_B1.defined());
   if (rotary.empty()) rotary = rotary_from_zero(spec.begin + T);
   std::vector<int64_t> windows;
-  if (form_.config.window > 0) windows.push_back(form_.config.window);
+  for (const auto& layer : layers_)
+    if (const int64_t window = layer->mixer()->shape().window;
+        window > 0 && std::find(windows.begin(), windows.end(), window) == windows.end())
+      windows.push_back(window);
   return std::make_shared<const Sequence>(SequenceParts{.begin = spec.begin,
                                                         .T = T,
                                                         .device = device(),
@@ -262,10 +280,12 @@ torch::Tensor Decoder::embed(const torch::Tensor& ids_BT) const {
 }
 
 torch::Tensor Decoder::run_layer(size_t layer, const torch::Tensor& x_BTD,
-                                 std::shared_ptr<const Sequence> sequence, LayerState* state,
+                                 std::shared_ptr<const Sequence> sequence, LayerState* state, KvBoard* board,
                                  torch::Tensor* mixed_BTD) {
-  const MixerInput input{.x_BTD = {}, .sequence = std::move(sequence), .rotary = ways_[layer], .state = state};
-  const bool recomputed = recompute_ && !state;
+  const MixerInput input{
+      .x_BTD = {}, .sequence = std::move(sequence), .rotary = ways_[layer], .state = state, .board = board};
+  // Gradients of what a layer leaves for others come from these, too: it is not computed anew by itself.
+  const bool recomputed = recompute_ && !state && layers_[layer]->mixer()->reads_layer() < 0;
   ATTNLAB_CHECK(!recomputed || !mixed_BTD);
   return recomputed ? forward_recomputed(layers_[layer], x_BTD, input)
                     : layers_[layer]->forward(x_BTD, input, mixed_BTD);
@@ -278,10 +298,11 @@ torch::Tensor Decoder::final_norm(const torch::Tensor& x) {
 torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext& context) {
   const auto sequence = make_sequence(context.sequence, ids_BT.size(1));
   auto x_BTD = embed(ids_BT);
+  KvBoard board;
   const bool of_mixers = context.taps && context.taps->of == LayerTaps::Of::mixers;
   for (size_t i = 0; i < layers_.size(); ++i) {
     torch::Tensor mixed_BTD;
-    x_BTD = run_layer(i, x_BTD, sequence, context.states ? &context.states->at(i) : nullptr,
+    x_BTD = run_layer(i, x_BTD, sequence, context.states ? &context.states->at(i) : nullptr, &board,
                       of_mixers ? &mixed_BTD : nullptr);
     if (context.taps) context.taps->outputs_BTD.push_back(of_mixers ? mixed_BTD : x_BTD);
   }

@@ -106,7 +106,7 @@ class Decoder : public torch::nn::Module {
   // layer; the final norm.
   torch::Tensor embed(const torch::Tensor& ids_BT) const;
   torch::Tensor run_layer(size_t layer, const torch::Tensor& x_BTD, std::shared_ptr<const Sequence> sequence,
-                          LayerState* state, torch::Tensor* mixed_BTD = nullptr);
+                          LayerState* state, KvBoard* board = nullptr, torch::Tensor* mixed_BTD = nullptr);
   torch::Tensor final_norm(const torch::Tensor& x);
   std::shared_ptr<const Sequence> make_sequence(const SequenceSpec& spec, int64_t T);
   // From now on what the masks say is multiplied in; empty ones end that. MLPs must be dense.
@@ -142,6 +142,8 @@ class Decoder : public torch::nn::Module {
   torch::Device device() const { return embedding_.device(); }
 
  private:
+  // Throws InputError where a layer reads keys and values of one that leaves none.
+  void require_shared_layers() const;
   std::vector<RotaryTables> rotary_from_zero(int64_t T);
 
   ModelForm form_;

@@ -38,7 +38,10 @@ TensorMap convert_weights(const TensorMap& base, const ModelForm& form) {
     if (form.of(i).index() == native_variant(form.config).index()) continue;
     ATTNLAB_CHECK(!form.config.mla);  // only GQA is converted
     const std::string prefix = fmt::format("model.layers.{}.self_attn.", i);
-    const auto gqa = gqa_weights(base, prefix);
+    std::vector<GqaWeights> layers;
+    for (const int64_t layer : variant_kv_layers(form.config.attention_shape(i), form.of(i)))
+      layers.push_back(gqa_weights(base, fmt::format("model.layers.{}.self_attn.", layer)));
+    const auto gqa = with_mean_kv(layers);
     std::erase_if(out, [&](const auto& entry) { return entry.first.starts_with(prefix); });
     for (auto& [name, tensor] : convert_from_gqa(form.config.attention_shape(i), form.of(i), gqa))
       out[prefix + name] = tensor;

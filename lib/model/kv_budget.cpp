@@ -99,7 +99,8 @@ std::vector<KvForm> forms_of_gqa(const DecoderConfig& c, const LatentRanks& rank
     if (name == Gqa::kName) continue;
     VariantConfig variant = *variant_defaults(name);
     if (share < 1 && fit_to_cache(variant, shape, numbers)) continue;
-    forms.push_back(form_of(c, name, shape, variant));
+    forms.push_back(kv_form({c, variant}));
+    forms.back().own = false;
   }
   // What TransMLA's conversion gives: each head keeps its width beside the rotary part, queries stay whole.
   forms.push_back(deepseek_form(c, {.kv_lora_rank = ranks.kv_lora_rank,

@@ -120,7 +120,11 @@ void LayerState::replace(size_t slot, const torch::Tensor& value) {
 
 void LayerState::settle(const Sequence& sequence) {
   // A layer without per-token slots counts columns here.
-  if (first_ == layout_.size() || scattered_) columns_ = sequence.S();
+  if (first_ == layout_.size()) {
+    columns_ = sequence.S();
+    return;
+  }
+  if (scattered_) columns_ = sequence.S();
   ATTNLAB_CHECK(columns_ == sequence.S());
   if (!plan_.policy->keeps_all()) choose(sequence);
   const SettledPass pass{.goes_on = sequence.goes_on(),
@@ -201,7 +205,7 @@ LayerState LayerState::joined(const LayerState& first, const LayerState& second,
     out.storages_.push_back(fixed ? nullptr : first.storages_[i]->joined(*second.storages_[i], held, capacity));
   }
   if (out.first_ < out.layout_.size()) out.kept_ = out.storages_[out.first_]->length();
-  if (all) return out;
+  if (all || out.first_ == out.layout_.size()) return out;
   // Columns count from the left, and both batches end in the same one now.
   out.held_ =
       HeldPlaces::joined(first.held_, length - first.columns_, second.held_, length - second.columns_, held);

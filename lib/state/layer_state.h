@@ -59,6 +59,7 @@ class LayerState {
   torch::Tensor new_positions() const { return renumbered() ? new_positions_BT_ : torch::Tensor(); }
   torch::Tensor positions() const { return renumbered() ? held_.slots(padding_B1_) : torch::Tensor(); }
   torch::Tensor turned() const { return renumbered() ? held_.turned() : torch::Tensor(); }
+  bool keeps_all() const { return plan_.policy->keeps_all(); }
   const TokenStorage& storage(size_t slot) const { return *storages_.at(slot); }
   // The slot takes keys before rotary.
   bool before_rotary(size_t slot) const;

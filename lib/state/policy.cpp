@@ -92,7 +92,8 @@ std::optional<BadInput> sharing_problem(const StorageForm& storage, const CacheP
 }
 
 std::optional<BadInput> policy_problem(const CachePolicy& policy, const StateLayout& layout) {
-  if (policy.keeps_all()) return std::nullopt;
+  // A layer that reads another's keeps nothing of its own.
+  if (policy.keeps_all() || layout.empty()) return std::nullopt;
   const auto bad = [](const char* key, const char* found, const char* expected) {
     return BadInput{.key = key, .found = found, .expected = expected};
   };

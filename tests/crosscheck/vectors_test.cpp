@@ -29,7 +29,7 @@ TEST_CASE("caches: codes, scales and what is read back are those of other softwa
 }
 
 TEST_CASE("caches: what layers share is what other software shares") {
-  check_folder(CrosscheckKind::cache, "cache/cross", 8);
+  check_folder(CrosscheckKind::cache, "cache/cross", 14);
 }
 
 TEST_CASE("distill: cases of other software agree") { check_folder(CrosscheckKind::distill, "distill", 72); }
