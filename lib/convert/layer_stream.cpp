@@ -87,7 +87,7 @@ void LayerStream::set_states(std::vector<torch::Tensor> states) {
   states_ = std::move(states);
 }
 
-void LayerStream::each(int64_t layer, Precision precision, const VisitInput& visit) const {
+void LayerStream::each(int64_t layer, int64_t window, Precision precision, const VisitInput& visit) const {
   const Rotary rotary = layer_rotary(form_, layer);
   std::shared_ptr<const Sequence> sequence;
   boards_.resize(states_.size());
@@ -97,7 +97,7 @@ void LayerStream::each(int64_t layer, Precision precision, const VisitInput& vis
     if (!sequence || sequence->T() != T) {
       const auto options = torch::dtype(torch::kInt64).device(states_[i].device());
       SequenceParts parts{.T = T, .device = states_[i].device()};
-      if (const int64_t window = module.mixer()->shape().window; window > 0) parts.windows.push_back(window);
+      if (window > 0) parts.windows.push_back(window);
       parts.rotary.push_back(
           rotary.tables(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options), torch::kFloat32));
       sequence = std::make_shared<const Sequence>(std::move(parts));
@@ -107,7 +107,7 @@ void LayerStream::each(int64_t layer, Precision precision, const VisitInput& vis
 }
 
 void LayerStream::run(DecoderLayer& module, int64_t layer, Precision precision, const Visit& visit) const {
-  each(layer, precision,
+  each(layer, module.mixer()->shape().window, precision,
        [&](size_t i, const MixerInput& input) { visit(i, module.forward(states_[i], input)); });
 }
 

@@ -163,7 +163,7 @@ class YocoModel {
       mixer = Gqa::make(shape(i), {});
     else
       mixer = std::make_shared<GatedRetention>(shape(i));
-    return std::make_shared<DecoderLayer>(config_, i, mixer);
+    return std::make_shared<DecoderLayer>(native_form(config_), i, mixer);
   }
 
   torch::Tensor weight(int64_t i, const std::string& name) const {
