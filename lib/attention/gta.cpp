@@ -115,10 +115,10 @@ TensorMap Gta::from_gqa(const AttentionShape& shape, const Config& config, const
 }
 
 TensorMap gta_from_moments(const AttentionShape& shape, const Gta::Config& config, const GqaWeights& gqa,
-                           const SecondMoment& moment) {
+                           const SecondMoment& moment, int64_t freqfold) {
   const int64_t D = shape.d_model, H = shape.head_dim, G = shape.n_kv_heads, M = shape.heads_per_kv();
   const int64_t r = rope_of(shape, config), collapse = turning_width(shape) / r;
-  const TurningApart apart = turning_apart(shape, gqa, collapse, collapse, moment);
+  const TurningApart apart = turning_apart(shape, gqa, freqfold > 0 ? freqfold : collapse, collapse, moment);
   const auto out_DNH = gqa.o_weight.to(torch::kFloat64).unflatten(1, {shape.n_heads, H});
   std::vector<torch::Tensor> kv, q, o;
   for (int64_t g = 0; g < G; ++g) {

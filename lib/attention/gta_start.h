@@ -6,8 +6,9 @@
 
 namespace attnlab {
 
-// Gta::from_gqa with principal directions over inputs of this second moment.
+// Gta::from_gqa with principal directions over inputs of this second moment. `freqfold`: neighbouring rotary
+// frequencies that are taken as one; 0: as few as the thinning needs.
 TensorMap gta_from_moments(const AttentionShape& shape, const Gta::Config& config, const GqaWeights& gqa,
-                           const SecondMoment& moment);
+                           const SecondMoment& moment, int64_t freqfold = 0);
 
 }  // namespace attnlab

@@ -9,8 +9,6 @@
 namespace attnlab {
 namespace {
 
-constexpr double kNormEps6 = 1e-5 * 8 * 8;  // times head_size_divisor²
-
 Rwkv6Form rwkv6_form(const AttentionShape& shape, const Rwkv6::Config& config) {
   const int64_t rank = config.lora_rank.value_or(default_lora_rank(shape));
   return {.mix_rank = rank, .decay_rank = rank};
@@ -18,7 +16,8 @@ Rwkv6Form rwkv6_form(const AttentionShape& shape, const Rwkv6::Config& config) {
 
 }  // namespace
 
-Rwkv6Mixer::Rwkv6Mixer(const AttentionShape& shape, const Rwkv6Form& form) : RwkvMixer(shape, kNormEps6) {
+Rwkv6Mixer::Rwkv6Mixer(const AttentionShape& shape, const Rwkv6Form& form)
+    : RwkvMixer(shape, 1e-5 * form.norm_divisor * form.norm_divisor) {
   const int64_t D = shape.d_model, W = shape.n_heads * shape.head_dim;
   gate_proj_ = register_module("gate_proj", Linear(D, W, form.gate_bias));
   for (const auto& [name, mu] : {std::pair{"mu_x", &mu_x_},

@@ -76,7 +76,8 @@ torch::Tensor Rwkv7Mixer::heads_of(const torch::Tensor& x_BTD, const torch::Tens
            .a_BNTK = -kappa_BNTH,
            .b_BNTK = kappa_BNTH * heads(alpha),
            .ids_BT = segments.ids_BT,
-           .state_BNKV = state};
+           .state_BNKV = state,
+           .mild = true};  // w ≥ -e^-0.5
   const auto out = wkv7(wkv);
   state = out.state_BNKV;
   const auto bonus_BTN1 = (r * k * in_full(r_k_)).unflatten(2, {shape_.n_heads, -1}).sum(-1, true);

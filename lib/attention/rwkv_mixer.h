@@ -40,6 +40,7 @@ class RwkvMixer : public Mixer {
 struct Rwkv6Form {
   int64_t mix_rank = 32, decay_rank = 64;
   bool gate_bias = true;
+  double norm_divisor = 8;  // head_size_divisor: the norm's epsilon is 1e-5 times its square
 };
 class Rwkv6Mixer final : public RwkvMixer {
  public:

@@ -28,6 +28,7 @@
 #include "attention/native_recurrence.h"
 #include "attention/rwkv6.h"
 #include "attention/rwkv7.h"
+#include "attention/torch_script.h"
 #include "attention/tpa.h"
 #include "attention/x_ecomla.h"
 #include "attention/yoco.h"
@@ -57,7 +58,8 @@ using VariantTable = std::tuple<  //
     NativeRecurrence,             //
     XEcomla,                      //
     Cla,                          //
-    Yoco>;
+    Yoco,                         //
+    TorchScript>;
 
 namespace detail {
 template <class Table>

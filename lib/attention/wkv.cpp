@@ -16,6 +16,17 @@ torch::Tensor decayed_pairs(const torch::Tensor& q_LK, const torch::Tensor& k_LK
   return torch::matmul(decay_LLK * k_LK.unsqueeze(-3), q_LK.unsqueeze(-1)).squeeze(-1);
 }
 
+// The same where no decay of a chunk is stronger than e^-L: q e^{a - m} · k e^{m - c} with m that of the
+// middle, so that neither factor leaves e^±L/2.
+torch::Tensor mildly_decayed_pairs(const torch::Tensor& q_LK, const torch::Tensor& k_LK,
+                                   const torch::Tensor& a_LK, const torch::Tensor& c_LK,
+                                   const torch::Tensor& sees_LL) {
+  const auto middle_1K = c_LK.narrow(-2, c_LK.size(-2) / 2, 1);
+  const auto pairs_LL =
+      torch::matmul(q_LK * (a_LK - middle_1K).exp(), (k_LK * (middle_1K - c_LK).exp()).transpose(-1, -2));
+  return pairs_LL.masked_fill(sees_LL.logical_not(), 0);
+}
+
 // What chunks have in common: [B, N, C, L, x] of [B, N, T, x].
 struct Chunks {
   int64_t T, L, C;
@@ -108,10 +119,9 @@ WkvOut wkv7(const Wkv7& wkv, int64_t length) {
   const auto sums = w.cumsum(3), sums_before = sums - w;
   const auto total_BNC1K = sums.narrow(3, L - 1, 1);
   const auto& strictly = chunks.sees_before_LL;
-  const auto ab = decayed_pairs(a, b, sums_before, sums, strictly),
-             ak = decayed_pairs(a, k, sums_before, sums, strictly),
-             rb = decayed_pairs(r, b, sums, sums, chunks.sees_LL),
-             rk = decayed_pairs(r, k, sums, sums, chunks.sees_LL);
+  const auto pairs = wkv.mild ? mildly_decayed_pairs : decayed_pairs;
+  const auto ab = pairs(a, b, sums_before, sums, strictly), ak = pairs(a, k, sums_before, sums, strictly),
+             rb = pairs(r, b, sums, sums, chunks.sees_LL), rk = pairs(r, k, sums, sums, chunks.sees_LL);
 
   // U = W S_before + Y.
   const auto reading = chunks.reading(a * sums_before.exp());

@@ -34,6 +34,9 @@ struct Wkv7 {
   torch::Tensor r_BNTK, w_BNTK, k_BNTK, v_BNTV, a_BNTK, b_BNTK;
   torch::Tensor ids_BT;
   torch::Tensor state_BNKV;
+  // w ≥ -1 everywhere, as in RWKV-7's layer: decays between two tokens of a chunk are taken apart at its
+  // middle, so that they are matrix products alone and no L × L × K numbers are made.
+  bool mild = false;
 };
 WkvOut wkv7(const Wkv7& wkv, int64_t L = 16);
 

@@ -168,6 +168,36 @@ json parse_json(std::string_view text, const std::string& file, const JsonLimits
   }
 }
 
+namespace {
+
+// Python writes infinite numbers as Infinity and -Infinity, which JSON lacks: as texts they are refused by the
+// key that wants a number, or understood.
+std::string with_texts_for_infinities(const std::string& text) {
+  std::string out;
+  bool in_string = false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (in_string && c == '\\' && at + 1 < text.size()) {
+      out.append(text, at++, 2);
+      continue;
+    }
+    if (c == '"') in_string = !in_string;
+    const std::string_view rest = std::string_view(text).substr(at);
+    std::string_view word;
+    for (const std::string_view name : {"-Infinity", "Infinity"})
+      if (!in_string && word.empty() && rest.starts_with(name)) word = name;
+    if (word.empty()) {
+      out += c;
+    } else {
+      out.append("\"").append(word).append("\"");
+      at += word.size() - 1;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
 json parse_json_map(const std::filesystem::path& path) {
   std::error_code ignored;  // reading it gives the reason
   const auto size = std::filesystem::file_size(path, ignored);
@@ -179,7 +209,7 @@ json parse_json_map(const std::filesystem::path& path) {
   refuse_foreign_content(path, text);
   if (text.find_first_not_of(" \t\r\n") == std::string::npos)
     throw InputError({.file = path.string(), .found = "an empty file", .expected = "a map of keys"});
-  json value = parse_json(text, path.string());
+  json value = parse_json(with_texts_for_infinities(text), path.string());
   if (!value.is_object())
     throw InputError({.file = path.string(), .found = value.type_name(), .expected = "a map of keys"});
   return value;

@@ -95,7 +95,7 @@ void check_tpa(const CaseFile& file, CaseCheck& check) {
   auto tables =
       rotary_tables(torch::arange(T).unsqueeze(0), H, file.facts.value("rope_theta", 10000.0), torch::kFloat64);
   tables.sin_BTH = -tables.sin_BTH;
-  const bool rounded = file.text("tables").find("bfloat16") != std::string::npos;
+  const bool rounded = file.facts.value("tables", "").find("bfloat16") != std::string::npos;
   for (auto* table : {&tables.cos_BTH, &tables.sin_BTH})
     if (rounded) *table = table->to(torch::kBFloat16).to(torch::kFloat64);
   if (file.facts.contains("cached_per_token"))

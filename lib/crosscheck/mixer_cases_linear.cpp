@@ -49,6 +49,10 @@ void check_lolcats(const CaseFile& file, CaseCheck& check) {
   const bool has_map = file.has("feature_map_q.mlp.layer");
   if (!map) return check.not_checked("no feature map here is known as " + file.text("feature_map"));
   if (has_map == (*map == FeatureMapKind::elu)) return check.not_checked("a map that this one has not");
+  const bool has_bias = file.has("feature_map_q.mlp.bias");
+  if (has_bias && *map != FeatureMapKind::t2r) return check.not_checked("a bias that this map has not");
+  if (has_map && file.facts.contains("kernel") && file.facts["kernel"].value("skip_connection", false))
+    return check.not_checked("a map of x + W x");
   const auto x = file.tensor("x_BTD").requires_grad_();
   const int64_t N = file.integer("n_heads"), H = file.integer("head_dim"), T = x.size(1);
   const AttentionShape shape{.d_model = x.size(2),
@@ -75,8 +79,13 @@ void check_lolcats(const CaseFile& file, CaseCheck& check) {
   };
   {
     const torch::NoGradGuard no_grad;
-    for (auto& item : mixer.named_parameters())
-      item.value().copy_(ours(item.key(), file.tensor(theirs(item.key()))));
+    for (auto& item : mixer.named_parameters()) {
+      const auto name = theirs(item.key());
+      if (file.has(name) || !name.ends_with("mlp.bias"))
+        item.value().copy_(ours(item.key(), file.tensor(name)));
+      else
+        item.value().zero_();
+    }
   }
   const auto out =
       mixer.forward({.x_BTD = x, .sequence = whole_sequence(T, H, file.facts.value("rope_theta", 10000.0))});

@@ -21,7 +21,7 @@ void check_ssd(const CaseFile& file, CaseCheck& check) {
                         .C_BNTS = heads("C_BTGS"),
                         .step_BTN = mamba_step(leaves["dt_BTN"].to(type), leaves["dt_bias_N"]),
                         .A_log_N = leaves["A_log_N"],
-                        .D_N = leaves["D_N"],
+                        .D_N = leaves.has("D_N") ? leaves["D_N"] : torch::Tensor(),
                         .state_BNSP = {}},
                        {}, L);
   };
@@ -39,17 +39,23 @@ void check_selective(const CaseFile& file, CaseCheck& check) {
   Leaves leaves(file);
   const auto run = [&](torch::ScalarType type, int64_t L) {
     const auto tokens = [&](const char* name) { return leaves[name].to(type).transpose(1, 2).unsqueeze(1); };
-    const auto step = torch::softplus(tokens("dt_BCT") + leaves["dt_bias_C"].to(type));
-    auto out = selective_scan({.x_BNTP = tokens("u_BCT"),
-                               .step_BNTP = step,
-                               .A_NPS = -leaves["A_log_CS"].to(type).exp().unsqueeze(0),
-                               .B_BNTS = tokens("B_BST"),
-                               .C_BNTS = tokens("C_BST"),
-                               .D_NP = leaves["D_C"].to(type).unsqueeze(0),
-                               .ids_BT = {},
-                               .state_BNPS = {}},
-                              L);
-    out.y_BNTP = (out.y_BNTP * torch::silu(tokens("z_BCT"))).squeeze(1).transpose(1, 2);
+    // Bias, skip and gate are options of theirs.
+    const auto optional = [&](const char* name) {
+      return leaves.has(name) ? leaves[name].to(type) : torch::Tensor();
+    };
+    const auto bias_C = optional("dt_bias_C"), D_C = optional("D_C");
+    auto out = selective_scan(
+        {.x_BNTP = tokens("u_BCT"),
+         .step_BNTP = torch::softplus(bias_C.defined() ? tokens("dt_BCT") + bias_C : tokens("dt_BCT")),
+         .A_NPS = -leaves["A_log_CS"].to(type).exp().unsqueeze(0),
+         .B_BNTS = tokens("B_BST"),
+         .C_BNTS = tokens("C_BST"),
+         .D_NP = D_C.defined() ? D_C.unsqueeze(0) : D_C,
+         .ids_BT = {},
+         .state_BNPS = {}},
+        L);
+    if (leaves.has("z_BCT")) out.y_BNTP = out.y_BNTP * torch::silu(tokens("z_BCT"));
+    out.y_BNTP = out.y_BNTP.squeeze(1).transpose(1, 2);
     return out;
   };
   const auto out = run(torch::kFloat64, 16);

@@ -54,6 +54,7 @@ void check_wkv6(const CaseFile& file, CaseCheck& check) {
 void check_wkv7(const CaseFile& file, CaseCheck& check) {
   Leaves leaves(file);
   const int64_t N = file.integer("n_heads");
+  const bool mild = leaves["w_BTC"].max().item<double>() <= 0;  // decays of at most e^-1 a token
   const auto run = [&](torch::ScalarType type, int64_t L) {
     const auto heads = [&](const char* name) {
       return heads_first(leaves[name].to(type).unflatten(2, {N, -1}));
@@ -65,7 +66,8 @@ void check_wkv7(const CaseFile& file, CaseCheck& check) {
                  .a_BNTK = heads("a_BTC"),
                  .b_BNTK = heads("b_BTC"),
                  .ids_BT = {},
-                 .state_BNKV = {}},
+                 .state_BNKV = {},
+                 .mild = mild},
                 L);
   };
   const auto flat = [](const WkvOut& out) { return heads_first(out.o_BNTV).flatten(2); };
@@ -113,9 +115,11 @@ AttentionShape rwkv_shape(const CaseFile& file, const std::string& prefix, const
 
 void check_time_mix6(const CaseFile& file, CaseCheck& check) {
   const auto x = file.tensor("x_BTD").requires_grad_();
-  Rwkv6Mixer mixer(rwkv_shape(file, "w/", "time_faaaa"), {.mix_rank = file.tensor("w/time_maa_w2").size(1),
-                                                          .decay_rank = file.tensor("w/time_decay_w2").size(0),
-                                                          .gate_bias = false});
+  Rwkv6Mixer mixer(rwkv_shape(file, "w/", "time_faaaa"),
+                   {.mix_rank = file.tensor("w/time_maa_w2").size(1),
+                    .decay_rank = file.tensor("w/time_decay_w2").size(0),
+                    .gate_bias = false,
+                    .norm_divisor = file.facts.value("head_size_divisor", 8.0)});
   const auto name_of = names_behind("w/");
   load_parameters(mixer, file, name_of);
   compare_module(check, mixer, file, name_of, x,

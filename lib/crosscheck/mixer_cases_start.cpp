@@ -155,7 +155,8 @@ void check_starts(const CaseFile& file, CaseCheck& check) {
   if (!file.has("gta/out")) return;
   const int64_t r = shared_fold(base.shape, 1, file.integer("collapse")).rope_dim();
   const Gta::Config config{.qk_rope_head_dim = r};
-  base.compare(check, "gta", config, gta_from_moments(base.shape, config, base.weights, base.moment()));
+  base.compare(check, "gta", config,
+               gta_from_moments(base.shape, config, base.weights, base.moment(), file.integer("freqfold")));
 }
 
 // A base that has GTA's form already: a part of each head turns, alike in all, and the rest of a key follows

@@ -4,6 +4,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/end_ids.h"
+#include "core/files.h"
 #include "core/json.h"
 #include "raw_file.h"
 
@@ -35,6 +36,16 @@ void check_own_words(const std::string& message) {
 
 void write_model(const fs::path& folder) {
   write_checkpoint(folder, nlohmann::ordered_json::object(), {{"w", torch::ones(2)}});
+}
+
+TEST_CASE("infinities, which Python writes and JSON lacks, are read as texts, and texts stay as they are") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "config.json";
+  write_file_atomic(path, R"({"limit": [0.0, Infinity], "least": -Infinity, "text": "a \" NaN Infinity"})");
+  const auto read = parse_json_map(path);
+  CHECK(read.at("limit") == nlohmann::json{0.0, "Infinity"});
+  CHECK(read.at("least") == "-Infinity");
+  CHECK(read.at("text") == "a \" NaN Infinity");
 }
 
 }  // namespace
