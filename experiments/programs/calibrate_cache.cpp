@@ -30,8 +30,9 @@ void check_options(const Options& o) {
   require_range("--tokens", o.rows.tokens, 1);
   require_range("--row-length", o.rows.row_length, o.fit.first + 2);
   if (!(o.outliers >= 0 && o.outliers < 0.5))
-    throw InputError(
-        BadInput{.file = "--outliers", .found = fmt::format("{}", o.outliers), .expected = "at least 0 and less than 0.5"});
+    throw InputError(BadInput{.file = "--outliers",
+                              .found = fmt::format("{}", o.outliers),
+                              .expected = "at least 0 and less than 0.5"});
 }
 
 void calibrate(Options o) {
