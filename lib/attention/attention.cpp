@@ -31,7 +31,8 @@ torch::Tensor Attention::mix(const MixerInput& input) {
 QkNorm::QkNorm(torch::nn::Module& parent, const AttentionShape& shape, bool keys) {
   if (!shape.qk_norm) return;
   for (const auto& [name, norm] : {std::pair{"q_norm", &q_norm_}, {"k_norm", &k_norm_}})
-    *norm = parent.register_module(name, RmsNorm(shape.head_dim, shape.norm_eps, shape.norm_plus_one));
+    if (keys || norm == &q_norm_)
+      *norm = parent.register_module(name, RmsNorm(shape.head_dim, shape.norm_eps, shape.norm_plus_one));
 }
 
 std::optional<BadInput> mla_base_problem(const AttentionShape& shape) {

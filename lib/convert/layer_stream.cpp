@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "attention/linear.h"
 #include "core/errors.h"
 
 namespace attnlab {
@@ -15,6 +16,12 @@ torch::Tensor outputs(const torch::Tensor& x_PD, const torch::Tensor& weight, co
   if (!weight.defined()) return x_PD;
   const auto as_input = [&](const torch::Tensor& t) { return t.defined() ? t.to(x_PD.options()) : t; };
   return torch::linear(x_PD, as_input(weight), as_input(bias));
+}
+
+// Tokens that the layer's mixer sees; 0: all.
+int64_t window_of(const ModelForm& form, int64_t layer) {
+  const ShapesOnly no_memory;
+  return make_mixer(form.attention_shape(layer), form.of(layer))->shape().window;
 }
 
 }  // namespace
@@ -91,6 +98,7 @@ void LayerStream::each(int64_t layer, int64_t window, Precision precision, const
   const Rotary rotary = layer_rotary(form_, layer);
   std::shared_ptr<const Sequence> sequence;
   boards_.resize(states_.size());
+  const int64_t window = window_of(form_, layer);
   const PrecisionScope scope(precision, states_.empty() ? torch::Device(torch::kCPU) : states_[0].device());
   for (size_t i = 0; i < states_.size(); ++i) {
     const int64_t T = states_[i].size(1);

@@ -83,7 +83,7 @@ std::optional<BadInput> storage_problem(const StorageForm& storage, const StateL
 }
 
 std::optional<BadInput> sharing_problem(const StorageForm& storage, const CachePlan& plan) {
-  const bool alike = plan.layer_policies.empty() && !plan.policy->wants_attention() &&
+  const bool alike = plan.layer_policies.empty() && !plan.pruning && !plan.policy->wants_attention() &&
                      (plan.keeps_all() || plan.policy->choice_of() == ChoiceOf::token);
   if (!storage.over_layers() || alike) return std::nullopt;
   return BadInput{.key = "policy",

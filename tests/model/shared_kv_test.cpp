@@ -46,6 +46,22 @@ TEST_CASE("decoding step by step gives what the whole pass gives where layers sh
   }
 }
 
+TEST_CASE("a base with norms of query and key heads gives layers without keys those of the queries alone") {
+  auto config = many_layers(3);
+  config.family = Family::qwen3;
+  const auto weights = test::lively_weights(config);
+  for (const auto& variant : sharing_forms()) {
+    if (variant_problem(config.attention_shape(1), variant)) continue;  // own_layers beyond the third
+    INFO(variant_name(variant));
+    const auto decoder = test::make_decoder(config, weights, variant);
+    CHECK(decoder->hidden(some_ids(1, 5)).isfinite().all().item<bool>());
+    const auto names = decoder->named_parameters();
+    CHECK(names.contains("model.layers.2.self_attn.q_norm.weight"));
+    CHECK(names.contains("model.layers.2.self_attn.k_norm.weight") ==
+          names.contains("model.layers.2.self_attn.k_proj.weight"));
+  }
+}
+
 TEST_CASE("cla of one layer a group is the base, and sharing changes it") {
   const torch::NoGradGuard no_grad;
   const auto base = of(Gqa::Config{}), alone = of(Cla::Config{.share = 1}), pairs = of(Cla::Config{});
