@@ -94,7 +94,7 @@ void LayerStream::set_states(std::vector<torch::Tensor> states) {
   states_ = std::move(states);
 }
 
-void LayerStream::each(int64_t layer, int64_t window, Precision precision, const VisitInput& visit) const {
+void LayerStream::each(int64_t layer, Precision precision, const VisitInput& visit) const {
   const Rotary rotary = layer_rotary(form_, layer);
   std::shared_ptr<const Sequence> sequence;
   boards_.resize(states_.size());
@@ -115,7 +115,7 @@ void LayerStream::each(int64_t layer, int64_t window, Precision precision, const
 }
 
 void LayerStream::run(DecoderLayer& module, int64_t layer, Precision precision, const Visit& visit) const {
-  each(layer, module.mixer()->shape().window, precision,
+  each(layer, precision,
        [&](size_t i, const MixerInput& input) { visit(i, module.forward(states_[i], input)); });
 }
 

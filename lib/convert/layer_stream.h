@@ -54,9 +54,9 @@ class LayerStream {
   // What the layer makes of each batch of states, [B, T, D]; the states stay. `layer` must be the next one.
   using Visit = std::function<void(size_t batch, const torch::Tensor& out_BTD)>;
   void run(DecoderLayer& module, int64_t layer, Precision precision, const Visit& visit) const;
-  // Calls with what the layer's mixer, which sees `window` tokens (0: all), reads beside each batch of states.
+  // Calls with what the layer's mixer reads beside each batch of states.
   using VisitInput = std::function<void(size_t batch, const MixerInput& input)>;
-  void each(int64_t layer, int64_t window, Precision precision, const VisitInput& visit) const;
+  void each(int64_t layer, Precision precision, const VisitInput& visit) const;
 
  private:
   LayerStream() = default;

@@ -190,11 +190,10 @@ class SliceTransform final : public Transform {
     const auto& stream = *task.result;
     std::vector<torch::Tensor> middle(stream.states().size());
     SignalMoment between, behind;
-    stream.each(task.layer, module->mixer()->shape().window, Precision::float32,
-                [&](size_t i, const MixerInput& input) {
-                  middle[i] = module->mix(stream.states()[i], input);
-                  between.add(middle[i], valid(stream, i));
-                });
+    stream.each(task.layer, Precision::float32, [&](size_t i, const MixerInput& input) {
+      middle[i] = module->mix(stream.states()[i], input);
+      between.add(middle[i], valid(stream, i));
+    });
     const auto middle_DD = basis_of(between, &facts, "energy kept in front of the MLP");
     const auto middle_Dd = middle_DD.slice(1, 0, width_);
     slice_readers(readers.mlp, mlp_gamma, middle_Dd, now);
