@@ -80,7 +80,7 @@ void check_lazy(const CaseFile& file, CaseCheck& check) {
        {std::pair{"used", touched.used}, {"computed", touched.computed}, {"aux_entries", touched.waiting}})
     if (file.has(name)) check.equal(name, ours, file.tensor(name, torch::kInt64));
   if (const auto entries = file.facts.find("kv_entries_per_layer"); entries != file.facts.end())
-    check.equal("kv_entries_per_layer", touched.computed.sum({0, 2}),
+    check.equal("kv_entries_per_layer", touched.computed.sum(std::vector<int64_t>{0, 2}),
                 torch::tensor(entries->get<std::vector<int64_t>>()));
   // Shares of 0 drop nothing.
   compare("full_cache_", run(std::vector<double>(static_cast<size_t>(n_layers)), nullptr));

@@ -14,7 +14,7 @@ std::vector<std::string> stage_names(const MemoryConversion& done) {
 }
 
 TEST_CASE(
-    "tpa: as many products as KV heads lose nothing and ask for no text; fewer keep most of the text's "
+    "tpa: as many products as KV heads lose nothing and ask for no text, fewer keep most of the text's "
     "energy") {
   const auto config = biased_config();
   const auto weights = biased_weights(config);

@@ -40,9 +40,7 @@ std::vector<PolicyConfig> short_policies() {
 }
 
 bool refused(const Decoder& decoder, const CachePlan& plan) {
-  for (const auto& layer : decoder.layers())
-    if (policy_problem(*plan.policy, layer->mixer()->state_layout())) return true;
-  return false;
+  return cache_problem(decoder.form(), plan).has_value();
 }
 
 Prompts one_prompt(int64_t T) {

@@ -24,12 +24,11 @@ struct SftCall {
   }
 };
 
-const std::string few_problems =
-    "--task word_problems --limit 12 --shots 0 --samples 3 --max-new-tokens 64 --batch 8 ";
+const std::string few_problems = "--task word_problems --limit 12 --shots 0 --samples 3 --max-new-tokens 64 ";
 
 TEST_CASE("generate_sft keeps right answers, tells where they come from, and training reads them") {
   const SftCall call;
-  const auto outcome = run_program(call.with(few_problems));
+  const auto outcome = run_program(call.with(few_problems + "--batch 8"));
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK_FALSE(fs::exists(call.out.string() + ".partial.jsonl"));
@@ -49,8 +48,8 @@ TEST_CASE("generate_sft keeps right answers, tells where they come from, and tra
       "run_ablation --config " + (source_dir() / "experiments/quickstart/exp.yaml").string() + " --out " +
       (call.folder.path() / "run").string() + " --set 'data={kind: chat_jsonl, path: " + call.out.string() +
       ", prompt_template: chatml, heldout_share: 0.2}' --set train.steps=1 --set eval.problems=0 "
-      "--set eval.heldout_examples=1 --set "
-      "eval.tasks=[] --dry-run");
+      "--set eval.heldout_examples=1 --set eval.tasks=[] --set base.path=" +
+      base() + " --dry-run");
   INFO(trained.err);
   CHECK(trained.code == 0);
 }
