@@ -50,8 +50,8 @@ std::optional<double> take_cache(Node& settings) {
 
 void fit(VariantConfig& variant, double share, const DecoderConfig& base, const char* option) {
   const AttentionShape shape = base.attention_shape();
-  const auto whole = static_cast<double>(variant_cache(shape, native_variant(base)));
-  if (auto problem = fit_to_cache(variant, shape, static_cast<int64_t>(share * whole + 1e-9))) {
+  const int64_t numbers = numbers_at(share, variant_cache(shape, native_variant(base)));
+  if (auto problem = fit_to_cache(variant, shape, numbers)) {
     problem->file = option;
     throw InputError(*problem);
   }

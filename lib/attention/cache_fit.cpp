@@ -2,20 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <any>
 
 #include "attention/linear.h"
 #include "attention/mixer.h"
+#include "core/find_field.h"
 
 namespace attnlab {
 namespace {
-
-std::optional<FieldValue> value_of(const FlatFields& fields, const std::string& key) {
-  const auto found =
-      std::find_if(fields.begin(), fields.end(), [&](const auto& field) { return field.first == key; });
-  return found == fields.end() ? std::nullopt : std::optional(found->second);
-}
 
 template <HasFields T>
 void take_field(T& into, const T& from, std::string_view key) {
@@ -43,6 +37,11 @@ int64_t least_cache(const VariantConfig& config, const AttentionShape& shape, in
 
 }  // namespace
 
+// A product that is a whole number may have been rounded to just below it.
+int64_t numbers_at(double share, int64_t whole) {
+  return static_cast<int64_t>(share * static_cast<double>(whole) + 1e-9);
+}
+
 int64_t variant_cache(const AttentionShape& shape, const VariantConfig& config) {
   const ShapesOnly no_memory;
   return numbers_per_token(make_mixer(shape, config)->state_layout());
@@ -53,10 +52,10 @@ std::optional<BadInput> fit_to_cache(VariantConfig& config, const AttentionShape
   if (const auto fitted = variant_with_cache(name, shape, numbers)) {
     const FlatFields given = variant_fields(config), plain = variant_fields(*variant_defaults(name));
     for (const auto& [key, value] : variant_fields(*fitted)) {
-      if (value_of(plain, key) == value) continue;
-      if (const auto own = value_of(given, key); own != value_of(plain, key))
-        return BadInput{
-            .key = key, .found = to_text(own.value()) + " beside cache", .expected = "one of the two"};
+      const FieldValue *standard = find_field(plain, key), *own = find_field(given, key);
+      if (standard && *standard == value) continue;
+      if (own && (!standard || *own != *standard))
+        return BadInput{.key = key, .found = to_text(*own) + " beside cache", .expected = "one of the two"};
       std::visit([&](auto& held) { take_field(held, std::get<std::decay_t<decltype(held)>>(*fitted), key); },
                  config);
     }

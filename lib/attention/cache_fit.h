@@ -14,6 +14,9 @@ namespace attnlab {
 // given, too.
 std::optional<BadInput> fit_to_cache(VariantConfig& config, const AttentionShape& shape, int64_t numbers);
 
+// Numbers that this share of `whole` numbers is, rounded down.
+int64_t numbers_at(double share, int64_t whole);
+
 // Numbers of a token that a layer of this variant keeps.
 int64_t variant_cache(const AttentionShape& shape, const VariantConfig& config);
 

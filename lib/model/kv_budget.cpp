@@ -94,7 +94,7 @@ std::vector<KvForm> forms_of_gqa(const DecoderConfig& c, const LatentRanks& rank
   for (const int64_t G : {c.n_heads, int64_t{1}})
     if (G != c.n_kv_heads) forms.push_back(reading(c, G));
   const AttentionShape shape = c.attention_shape();
-  const auto numbers = static_cast<int64_t>(share * static_cast<double>(forms.front().numbers) + 1e-9);
+  const int64_t numbers = numbers_at(share, forms.front().numbers);
   for (const auto& name : variant_names_for(shape)) {
     if (name == Gqa::kName) continue;
     VariantConfig variant = *variant_defaults(name);

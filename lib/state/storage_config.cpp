@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include "core/find_field.h"
 
 namespace attnlab {
 
@@ -22,7 +22,7 @@ std::optional<BadInput> storage_config_problem(const StorageConfig& config) {
 
 bool is_storage_key(const std::string& key) {
   const FlatFields fields = flatten(StorageConfig{});
-  return std::any_of(fields.begin(), fields.end(), [&](const auto& field) { return field.first == key; });
+  return find_field(fields, key) != nullptr;
 }
 
 std::string why_idle(const StorageConfig& config, const std::string& key) {

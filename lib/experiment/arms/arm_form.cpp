@@ -67,8 +67,7 @@ class FormBuilder {
   // Numbers of a token that a layer may keep, if the arm says so.
   std::optional<int64_t> share_of(int64_t layer, const std::optional<double>& cache) const {
     if (!cache) return std::nullopt;
-    const auto whole = variant_cache(base_.attention_shape(layer), native_variant(base_));
-    return static_cast<int64_t>(*cache * static_cast<double>(whole) + 1e-9);
+    return numbers_at(*cache, variant_cache(base_.attention_shape(layer), native_variant(base_)));
   }
 
   VariantConfig fitted(int64_t layer, VariantConfig variant, const std::optional<int64_t>& numbers,

@@ -41,7 +41,8 @@ void Reporter::show(const std::string& text, bool force, const std::string& left
 }
 
 void Reporter::tell_starvation() {
-  if (starved_ || elapsed() < 20) return;
+  if (starved_ || elapsed() - looked_at_ < 20) return;  // it reads a file of each thread
+  looked_at_ = elapsed();
   const std::string note = starvation_note(cpu_use());
   starved_ = !note.empty();
   if (starved_) line_.note("note: " + note);

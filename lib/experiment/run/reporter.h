@@ -41,6 +41,7 @@ class Reporter {
   ProgressLine line_;
   size_t runs_, place_ = 0;
   bool worker_ = false, starved_ = false;  // and told so
+  double looked_at_ = 0;                   // when starvation was looked for, seconds of elapsed()
   int64_t steps_left_ = 0, resumed_ = 0, at_ = 0, last_ = 0;
   std::string name_;
   Clock::time_point start_ = Clock::now(), shown_ = Clock::time_point::min();
