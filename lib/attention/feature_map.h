@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "core/names.h"
+#include "core/fields.h"
 
 namespace attnlab {
 
@@ -24,5 +24,16 @@ struct EnumNames<FeatureMapKind> {
 
 // Features of a head of `head_dim` numbers, W having `rows` rows.
 int64_t feature_count(FeatureMapKind kind, int64_t head_dim, int64_t rows);
+
+// The options that linear attention has, with and without a decay.
+template <class Self, class Visitor>
+void visit_linear_options(Self& self, Visitor& visit) {
+  visit(Key{"feature_map", "elu (elu + 1), t2r (relu), hedgehog (two softmaxes) or exp (a pair of them)"},
+        self.feature_map);
+  visit(Key{"by_query_head", "keys are mapped for each query head, with a state each; false: per KV head"},
+        self.by_query_head);
+  visit(Key{"rotary", "rotary position in front of the map"}, self.rotary);
+  visit(Key{"eps", "added to the sum of weights"}.above(0), self.eps);
+}
 
 }  // namespace attnlab

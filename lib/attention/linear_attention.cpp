@@ -4,27 +4,17 @@
 #include "attention/mixer_parts.h"
 
 namespace attnlab {
-namespace {
-
-LinearForm linear_form(const LinearAttention::Config& config) {
-  return {.map = config.feature_map,
-          .by_query_head = config.by_query_head,
-          .rotary = config.rotary,
-          .eps = config.eps};
-}
-
-}  // namespace
 
 std::optional<BadInput> LinearAttention::problem(const AttentionShape& shape, const Config&) {
   return state_base_problem(shape, true);
 }
 
 std::shared_ptr<Mixer> LinearAttention::make(const AttentionShape& shape, const Config& config) {
-  return std::make_shared<LinearMixer>(shape, linear_form(config));
+  return std::make_shared<LinearMixer>(shape, linear_form(config, false));
 }
 
 TensorMap LinearAttention::from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa) {
-  return linear_from_gqa(shape, linear_form(config), gqa);
+  return linear_from_gqa(shape, linear_form(config, false), gqa);
 }
 
 }  // namespace attnlab

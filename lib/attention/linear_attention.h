@@ -20,12 +20,7 @@ struct LinearAttention {
     double eps = 1e-12;
     template <class Self, class Visitor>
     static void fields(Self& self, Visitor&& visit) {
-      visit(Key{"feature_map", "elu (elu + 1), t2r (relu), hedgehog (two softmaxes) or exp (a pair of them)"},
-            self.feature_map);
-      visit(Key{"by_query_head", "keys are mapped for each query head, with a state each; false: per KV head"},
-            self.by_query_head);
-      visit(Key{"rotary", "rotary position in front of the map"}, self.rotary);
-      visit(Key{"eps", "added to the sum of weights"}.above(0), self.eps);
+      visit_linear_options(self, visit);
     }
   };
 

@@ -21,6 +21,16 @@ struct LinearForm {
   double eps = 1e-12;
 };
 
+// The form that a variant's options (visit_linear_options) ask for.
+template <class Config>
+LinearForm linear_form(const Config& config, bool decay) {
+  return {.map = config.feature_map,
+          .by_query_head = config.by_query_head,
+          .rotary = config.rotary,
+          .decay = decay,
+          .eps = config.eps};
+}
+
 // elu(x) + 1: x + 1 above 0, eˣ below.
 torch::Tensor elu_plus_one(const torch::Tensor& x);
 
