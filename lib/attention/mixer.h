@@ -46,6 +46,10 @@ class Mixer : public torch::nn::Module {
   // one.
   virtual bool set_absorb(bool /*absorb*/) { return false; }
 
+  // It takes the last of the columns that its state shows for those of the new tokens, so that rows must end in
+  // one column.
+  virtual bool wants_rows_to_end_alike() const { return false; }
+
   // The layer whose keys and values this one looks at, itself if others look at its own; -1: nobody shares.
   virtual int64_t reads_layer() const { return -1; }
 

@@ -51,6 +51,7 @@ class ScriptedMixer final : public Mixer {
   // Of its matrices: what it does between them is its own.
   double forward_flops_per_token(int64_t) const override { return matrix_flops(); }
   std::vector<std::string> query_and_output_parts() const override { return {"q_proj", "q_norm", "o_proj"}; }
+  bool wants_rows_to_end_alike() const override { return true; }
 
  protected:
   torch::Tensor mix(const MixerInput& input) override {

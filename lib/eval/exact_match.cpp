@@ -53,31 +53,31 @@ std::vector<Answered> answer_problems(Decoder& decoder, const Tokenizer& tokeniz
   std::vector<size_t> order(problems.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return prompts[a].ids.size() < prompts[b].ids.size(); });
+                   [&](size_t a, size_t b) { return prompts[a].ids.size() > prompts[b].ids.size(); });
   auto stops = options.stop_ids;
   stops.push_back(options.eos_id);
+  std::vector<std::vector<int64_t>> ids;
+  std::vector<size_t> contexts;
+  for (const size_t i : order) {
+    ids.push_back(prompts[i].ids);
+    if (options.cache.behind_context) contexts.push_back(prompts[i].context);
+  }
+  int64_t ended = 0;
+  const auto outputs = generate(decoder, ids,
+                                {.max_new_tokens = options.max_new_tokens,
+                                 .stop_tokens = stops,
+                                 .cache = options.cache,
+                                 .context_tokens = contexts,
+                                 .batch_rows = static_cast<size_t>(options.batch_size),
+                                 .on_end = [&](size_t) {
+                                   if (done) done(++ended);
+                                 }});
   std::vector<Answered> answers(problems.size());
-  const auto batch_size = static_cast<size_t>(options.batch_size);
-  for (size_t first = 0; first < order.size(); first += batch_size) {
-    const size_t end = std::min(order.size(), first + batch_size);
-    std::vector<std::vector<int64_t>> batch;
-    std::vector<size_t> contexts;
-    for (size_t i = first; i < end; ++i) {
-      batch.push_back(prompts[order[i]].ids);
-      if (options.cache.behind_context) contexts.push_back(prompts[order[i]].context);
-    }
-    const auto outputs = generate(decoder, batch,
-                                  {.max_new_tokens = options.max_new_tokens,
-                                   .stop_tokens = stops,
-                                   .cache = options.cache,
-                                   .context_tokens = contexts});
-    for (size_t i = first; i < end; ++i) {
-      auto& answer = answers[order[i]];
-      answer.output = tokenizer.decode(outputs[i - first]);
-      answer.extracted = extract_answer(answer.output);
-      answer.correct = exact_match(answer.extracted, problems[order[i]].gold);
-    }
-    if (done) done(static_cast<int64_t>(end));
+  for (size_t i = 0; i < order.size(); ++i) {
+    auto& answer = answers[order[i]];
+    answer.output = tokenizer.decode(outputs[i]);
+    answer.extracted = extract_answer(answer.output);
+    answer.correct = exact_match(answer.extracted, problems[order[i]].gold);
   }
   return answers;
 }

@@ -27,7 +27,8 @@ struct Answered {
   bool correct = false;
 };
 
-// Answers each problem, in order. `done` hears how many are finished after each batch and may throw to stop.
+// Answers each problem, in order. `done` hears how many are finished, each time another one is, and may throw
+// to stop.
 std::vector<Answered> answer_problems(Decoder& decoder, const Tokenizer& tokenizer,
                                       const std::vector<Example>& problems, const ExactMatchOptions& options,
                                       const std::function<void(int64_t)>& done = {});

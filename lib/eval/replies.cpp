@@ -95,7 +95,8 @@ void generate_replies(const TaskModel& model, const TaskData& data, const std::s
          .sampling = {.temperature = config.temperature, .top_p = config.top_p},
          .seed = static_cast<uint64_t>(config.seed),
          .cache = model.cache,
-         .batch_rows = static_cast<size_t>(model.batch_rows)},
+         .batch_rows = static_cast<size_t>(model.batch_rows),
+         .record_steps = model.record_steps},
         hear);
 }
 

@@ -21,6 +21,7 @@ struct TaskModel {
   Precision precision = Precision::float32;
   CachePlan cache = {};         // how states are kept
   int64_t batch_rows = 32;      // sequences that are generated at a time
+  bool record_steps = true;     // of generation, on a GPU (GenerateOptions)
   int64_t batch_tokens = 8192;  // tokens whose likelihood is computed at a time
 
   // Tokens that the model reads at once.

@@ -265,6 +265,7 @@ std::shared_ptr<const Sequence> Decoder::make_sequence(const SequenceSpec& spec,
                                                         .document_positions_BT = spec.document_positions_BT,
                                                         .mask_B1TS = {},
                                                         .scattered = spec.scattered,
+                                                        .ends = spec.ends,
                                                         .to_come = spec.to_come,
                                                         .windows = std::move(windows),
                                                         .rotary = std::move(rotary)});

@@ -36,6 +36,7 @@ struct SequenceSpec {
   // Tables of all columns so far, if the caller keeps them (Decoder::rotary_at); empty: made anew.
   std::vector<RotaryTables> rotary = {};
   ScatteredTokens scattered = {};
+  RowEnds ends = {};
 };
 
 // What the layers of a pass gave, one after the other: for losses between layers.

@@ -6,26 +6,23 @@
 #include <memory>
 
 #include "core/errors.h"
-#include "core/random.h"
 #include "model/decoding_batch.h"
+#include "model/generated_row.h"
+#include "model/row_generation.h"
 
 namespace attnlab {
 namespace {
 
-// Which prompt each row of the batch continues, its random numbers, and whether it has ended.
+// The rows of a batch.
 class Rows {
  public:
   explicit Rows(const GenerateOptions& options) : options_(options) {}
   size_t size() const { return rows_.size(); }
   size_t active() const {
     return static_cast<size_t>(
-        std::count_if(rows_.begin(), rows_.end(), [](const Row& r) { return !r.ended; }));
+        std::count_if(rows_.begin(), rows_.end(), [](const GeneratedRow& r) { return !r.ended(); }));
   }
-  void add(size_t prompt) {
-    const auto& streams = options_.streams;
-    const uint64_t stream = streams.empty() ? prompt : streams.at(prompt);
-    rows_.push_back({prompt, Random(options_.seed, stream), 0, false});
-  }
+  void add(size_t prompt) { rows_.emplace_back(options_, prompt); }
 
   // Chooses and takes the next token of the last rows, those that logits [rows, V] are of.
   torch::Tensor choose(const torch::Tensor& logits_BV, std::vector<std::vector<int64_t>>& outputs) {
@@ -33,15 +30,15 @@ class Rows {
     const auto tokens_B = choose_tokens(logits_BV, options_.sampling, uniforms(first, logits_BV.device()));
     const auto on_host_B = tokens_B.to(torch::kCPU);
     for (size_t i = first; i < size(); ++i)
-      if (!rows_[i].ended) take(rows_[i], on_host_B.const_data_ptr<int64_t>()[i - first], outputs);
+      if (!rows_[i].ended()) rows_[i].take(on_host_B.const_data_ptr<int64_t>()[i - first], options_, outputs);
     return tokens_B;
   }
   // Returns the rows that go on.
   std::vector<int64_t> drop_ended() {
     std::vector<int64_t> kept;
-    std::vector<Row> rows;
+    std::vector<GeneratedRow> rows;
     for (size_t i = 0; i < size(); ++i) {
-      if (rows_[i].ended) continue;
+      if (rows_[i].ended()) continue;
       kept.push_back(static_cast<int64_t>(i));
       rows.push_back(rows_[i]);
     }
@@ -50,32 +47,15 @@ class Rows {
   }
 
  private:
-  struct Row {
-    size_t prompt;
-    Random random;
-    int64_t produced;
-    bool ended;
-  };
-
   torch::Tensor uniforms(size_t first, torch::Device device) {
     if (options_.sampling.temperature <= 0) return {};
     std::vector<double> numbers;
-    for (size_t i = first; i < size(); ++i) numbers.push_back(rows_[i].random.uniform());
+    for (size_t i = first; i < size(); ++i) numbers.push_back(rows_[i].uniform());
     return torch::tensor(numbers, torch::kFloat64).to(device);
-  }
-  void take(Row& row, int64_t token, std::vector<std::vector<int64_t>>& outputs) const {
-    const auto& stops = options_.stop_tokens;
-    row.ended = std::find(stops.begin(), stops.end(), token) != stops.end();
-    if (!row.ended) {
-      outputs[row.prompt].push_back(token);
-      if (options_.on_token) row.ended = options_.on_token(row.prompt, token);
-      row.ended |= ++row.produced == options_.max_new_tokens;
-    }
-    if (row.ended && options_.on_end) options_.on_end(row.prompt);
   }
 
   const GenerateOptions& options_;
-  std::vector<Row> rows_;
+  std::vector<GeneratedRow> rows_;
 };
 
 // A prompt's context, then the rest of it.
@@ -90,14 +70,10 @@ torch::Tensor read_apart(Decoder& decoder, const std::vector<int64_t>& prompt, s
   return batch->extend(torch::tensor(rest).unsqueeze(0).to(decoder.device()));
 }
 
-}  // namespace
-
-std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts,
-                                           const GenerateOptions& options) {
-  ATTNLAB_CHECK(options.prefill_chunk > 0);
-  const c10::InferenceMode inference;  // views and versions are not kept track of
+std::vector<std::vector<int64_t>> generate_in_batches(Decoder& decoder,
+                                                      const std::vector<std::vector<int64_t>>& prompts,
+                                                      const GenerateOptions& options) {
   std::vector<std::vector<int64_t>> outputs(prompts.size());
-  if (options.max_new_tokens < 1) return outputs;
   const bool apart = !options.context_tokens.empty();
   const size_t most = apart ? 1 : options.batch_rows > 0 ? options.batch_rows : prompts.size();
   size_t next = 0;
@@ -143,6 +119,23 @@ std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<s
     tokens_B = rows.choose(batch->step(tokens_B), outputs);
   }
   return outputs;
+}
+
+}  // namespace
+
+std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts,
+                                           const GenerateOptions& options) {
+  ATTNLAB_CHECK(options.prefill_chunk > 0);
+  const c10::InferenceMode inference;  // views and versions are not kept track of
+  if (options.max_new_tokens < 1 || prompts.empty()) return std::vector<std::vector<int64_t>>(prompts.size());
+  std::string why_not = "not asked for";
+  if (options.in_rows.value_or(true)) {
+    const auto problem = rows_problem(decoder, prompts, options);
+    if (!problem) return generate_in_rows(decoder, prompts, options);
+    why_not = *problem;
+  }
+  if (options.report) *options.report = {.why_not = why_not};
+  return generate_in_batches(decoder, prompts, options);
 }
 
 }  // namespace attnlab

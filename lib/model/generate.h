@@ -3,12 +3,22 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "model/decoder.h"
 #include "model/sampling.h"
 
 namespace attnlab {
+
+// How a generation went.
+struct GenerateReport {
+  bool in_rows = false;       // row_batch.h; otherwise decoding_batch.h
+  std::string why_not = {};   // in rows, or not recorded
+  int64_t shared_tokens = 0;  // that all prompts begin with, computed once
+  int64_t steps = 0, recorded_steps = 0;
+};
 
 struct GenerateOptions {
   int64_t max_new_tokens = 256;
@@ -22,6 +32,13 @@ struct GenerateOptions {
   // and the rest follows. Then prompts go one by one. Empty: prompts are one.
   std::vector<size_t> context_tokens;
   size_t batch_rows = 0;  // sequences at a time, at most; 0: all
+  // Whether sequences grow in rows of fixed places, where they can; unset: yes.
+  std::optional<bool> in_rows;
+  // Of sequences in rows: a common beginning is computed once; steps are recorded on a GPU; steps before the
+  // host looks and columns by which the width grows (0: what suits the device).
+  bool share_beginning = true, record_steps = true;
+  int64_t steps_at_a_time = 0, width_step = 0;
+  GenerateReport* report = nullptr;  // filled at the end, if given
   // Hears of each token of each prompt (index, token), stop tokens excluded; true ends that sequence.
   std::function<bool(size_t prompt, int64_t token)> on_token;
   // Hears once of each prompt whose sequence has ended. May throw to stop.

@@ -124,7 +124,7 @@ void LayerState::settle(const Sequence& sequence) {
     columns_ = sequence.S();
     return;
   }
-  if (scattered_) columns_ = sequence.S();
+  if (scattered_ || plan_.storage->placed_by_pass()) columns_ = sequence.S();
   ATTNLAB_CHECK(columns_ == sequence.S());
   if (!plan_.policy->keeps_all()) choose(sequence);
   const SettledPass pass{.goes_on = sequence.goes_on(),

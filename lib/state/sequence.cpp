@@ -6,7 +6,9 @@ namespace attnlab {
 
 Sequence::Sequence(SequenceParts parts) : parts_(std::move(parts)) {
   ATTNLAB_CHECK(parts_.T > 0 && (parts_.begin == 0 || !parts_.document_positions_BT.defined()));
+  ATTNLAB_CHECK(!is_at_ends() || (parts_.T == 1 && !parts_.padding_B1.defined()));
   const auto of_new = [&](const torch::Tensor& table_BSH) {
+    if (is_at_ends()) return table_BSH.index_select(1, parts_.ends.columns_B).transpose(0, 1);
     return is_scattered() ? table_BSH.index_select(1, columns()) : table_BSH.narrow(1, begin(), T());
   };
   for (const auto& [cos, sin] : parts_.rotary) new_rotary_.push_back({of_new(cos), of_new(sin)});
@@ -16,7 +18,13 @@ Sequence::Sequence(SequenceParts parts) : parts_(std::move(parts)) {
     window_masks_.emplace_back(window, window_mask(full_B1TS_, window));
 }
 
+int64_t Sequence::S() const {
+  if (is_at_ends()) return parts_.ends.S;
+  return is_scattered() ? parts_.scattered.S : parts_.begin + parts_.T;
+}
+
 torch::Tensor Sequence::columns() const {
+  ATTNLAB_CHECK(!is_at_ends());  // each row has its own
   if (is_scattered()) return parts_.scattered.columns_T;
   return torch::arange(parts_.begin, S(), torch::dtype(torch::kInt64).device(parts_.device));
 }
@@ -24,6 +32,8 @@ torch::Tensor Sequence::columns() const {
 torch::Tensor Sequence::full_mask() const {
   if (parts_.mask_B1TS.defined()) return parts_.mask_B1TS;
   if (parts_.document_positions_BT.defined()) return document_mask(parts_.document_positions_BT);
+  if (is_at_ends())
+    return torch::arange(S(), parts_.ends.columns_B.options()) <= parts_.ends.columns_B.view({-1, 1, 1, 1});
   const auto bools = torch::dtype(torch::kBool).device(parts_.device);
   const bool plain = T() == 1 || begin() == 0;
   if (!parts_.padding_B1.defined())
@@ -39,7 +49,11 @@ torch::Tensor Sequence::full_mask() const {
 // A query in column c sees the columns c - window + 1 … c.
 torch::Tensor Sequence::window_mask(const torch::Tensor& full_B1TS, int64_t window) const {
   if (window == 0 || window >= S()) return full_B1TS;
-  // One new token: the state of a layer with a window holds what it may see and no more.
+  if (is_at_ends()) {
+    const auto columns_S = torch::arange(S(), parts_.ends.columns_B.options());
+    return full_B1TS.logical_and(columns_S > parts_.ends.columns_B.view({-1, 1, 1, 1}) - window);
+  }
+  // One new token: the state of a layer with a window mostly holds what it may see and no more (see `mask`).
   if (T() == 1 && !full_B1TS.defined()) return {};
   const auto bools = torch::dtype(torch::kBool).device(parts_.device);
   const auto base = full_B1TS.defined() ? full_B1TS : torch::ones({1, 1, T(), S()}, bools).tril(begin());
@@ -52,7 +66,13 @@ torch::Tensor Sequence::mask(int64_t window, int64_t kept) const {
   };
   if (window == 0) return last(full_B1TS_);
   for (const auto& [size, mask] : window_masks_)
-    if (size == window) return last(mask);
+    if (size == window) {
+      // A state may hold more than the window.
+      if (!mask.defined() && T() == 1 && kept > window)
+        return (torch::arange(kept, torch::dtype(torch::kInt64).device(parts_.device)) >= kept - window)
+            .view({1, 1, 1, kept});
+      return last(mask);
+    }
   ATTNLAB_CHECK(!"a window that the sequence was not made for");
 }
 

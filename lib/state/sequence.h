@@ -27,6 +27,13 @@ struct ScatteredTokens {
   int64_t S = 0;            // columns of the row
 };
 
+// One new token in each row, whose tokens stand in the row's first columns: rows differ in length, and none has
+// padding.
+struct RowEnds {
+  torch::Tensor columns_B;  // int64, of the new tokens
+  int64_t S = 0;            // columns of the batch; those behind a row's new token hold none
+};
+
 struct SequenceParts {
   int64_t begin = 0, T = 0;
   torch::Device device = torch::kCPU;
@@ -37,6 +44,7 @@ struct SequenceParts {
   // bool, true where a query may look: instead of what follows from the two above; undefined: that.
   torch::Tensor mask_B1TS;
   ScatteredTokens scattered;     // one row; instead of begin; undefined columns: none
+  RowEnds ends;                  // instead of begin, T = 1; undefined columns: none
   int64_t to_come = 0;           // tokens of the prompt that follow in the next passes
   std::vector<int64_t> windows;  // of the layers that have one
   std::vector<RotaryTables>
@@ -49,8 +57,9 @@ class Sequence {
 
   int64_t begin() const { return parts_.begin; }
   int64_t T() const { return parts_.T; }
-  int64_t S() const { return is_scattered() ? parts_.scattered.S : parts_.begin + parts_.T; }
+  int64_t S() const;
   bool is_scattered() const { return parts_.scattered.columns_T.defined(); }
+  bool is_at_ends() const { return parts_.ends.columns_B.defined(); }
   torch::Device device() const { return parts_.device; }
   torch::Tensor columns() const;  // int64 [T], of the new tokens
   int64_t to_come() const { return parts_.to_come; }

@@ -85,6 +85,8 @@ class StorageForm {
   }
   // Layers share what they keep of a token, so that they must keep the same tokens.
   virtual bool over_layers() const { return false; }
+  // A pass tells where its tokens stand, whatever came before (row_storage.h).
+  virtual bool placed_by_pass() const { return false; }
   // Keys come without rotary position and get it where they are read.
   virtual bool keys_before_rotary() const { return false; }
   // What is read is what was computed.

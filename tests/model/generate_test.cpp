@@ -35,6 +35,7 @@ TEST_CASE(
     std::vector<std::vector<int64_t>> alone;
     for (const auto& prompt : prompts) alone.push_back(generate_without_cache(*decoder, prompt, 20, -1));
     CHECK(generate(*decoder, prompts, {.max_new_tokens = 20}) == alone);
+    CHECK(generate(*decoder, prompts, {.max_new_tokens = 20, .in_rows = false}) == alone);
   }
 }
 
@@ -79,8 +80,10 @@ TEST_CASE("prompts that wait for a place get the tokens that they get alone, in 
     const Queue queue(*decoder, stop);
     for (const size_t rows : {1, 3, 4, 20}) {
       INFO("at most " << rows << " at a time");
-      CHECK(generate(*decoder, queue.prompts,
-                     {.max_new_tokens = 14, .stop_tokens = {stop}, .batch_rows = rows}) == queue.alone);
+      for (const bool in_rows : {false, true})
+        CHECK(generate(*decoder, queue.prompts,
+                       {.max_new_tokens = 14, .stop_tokens = {stop}, .batch_rows = rows, .in_rows = in_rows}) ==
+              queue.alone);
     }
   }
 }
@@ -92,7 +95,9 @@ TEST_CASE("prompts enter a batch whose layers keep a window only") {
   const auto decoder = make_decoder(config, lively_weights(config), Gqa::Config{});
   const Queue queue(*decoder, -1);
   for (const size_t rows : {2, 3})
-    CHECK(generate(*decoder, queue.prompts, {.max_new_tokens = 14, .batch_rows = rows}) == queue.alone);
+    for (const bool in_rows : {false, true})
+      CHECK(generate(*decoder, queue.prompts, {.max_new_tokens = 14, .batch_rows = rows, .in_rows = in_rows}) ==
+            queue.alone);
 }
 
 TEST_CASE("a prompt draws the same random numbers whenever it enters") {

@@ -29,7 +29,12 @@ inline std::vector<GenerateOptions> ways_to_generate(const CachePlan& plan) {
   std::vector<GenerateOptions> ways;
   for (const size_t rows : {0, 3})
     for (const int64_t chunk : {2, 512})
-      ways.push_back({.max_new_tokens = 9, .prefill_chunk = chunk, .cache = plan, .batch_rows = rows});
+      for (const bool in_rows : {false, true})
+        ways.push_back({.max_new_tokens = 9,
+                        .prefill_chunk = chunk,
+                        .cache = plan,
+                        .batch_rows = rows,
+                        .in_rows = in_rows});
   return ways;
 }
 

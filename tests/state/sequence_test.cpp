@@ -48,6 +48,9 @@ TEST_CASE("rows without padding need no mask for a whole sequence or one new tok
   CHECK_FALSE(Sequence({.T = 7}).mask(0, 7).defined());
   CHECK_FALSE(Sequence({.begin = 6, .T = 1}).mask(0, 7).defined());
   CHECK_FALSE(Sequence({.begin = 6, .T = 1, .windows = {3}}).mask(3, 3).defined());
+  // A state that holds more than the window.
+  const auto all = Sequence({.begin = 6, .T = 1, .windows = {3}}).mask(3, 7);
+  CHECK(torch::equal(all.flatten().to(torch::kInt64), numbers({0, 0, 0, 0, 1, 1, 1})));
   const auto piece = Sequence({.begin = 3, .T = 2}).mask(0, 5);
   CHECK(torch::equal(piece[0][0].to(torch::kInt64), numbers({1, 1, 1, 1, 0, 1, 1, 1, 1, 1}).view({2, 5})));
   // A layer that keeps less looks at the last columns.
