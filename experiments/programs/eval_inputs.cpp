@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "cache_option.h"
 #include "checkpoint/end_ids.h"
 #include "config/document.h"
@@ -11,6 +13,7 @@
 #include "model/cache_calibration.h"
 #include "model/decoder_weights.h"
 #include "results/run_reader.h"
+#include "text/chat.h"
 #include "torch_program.h"
 
 namespace attnlab {
@@ -68,6 +71,16 @@ std::string model_folder(const EvalOptions& o) {
   return folder.string();
 }
 
+// A prompt as its protocol words it, worked examples included, is the user's turn.
+void ask_in_chat(TaskData& data, ChatFormat format) {
+  if (data.prompts.empty())
+    throw InputError(BadInput{.file = "--chat",
+                              .found = "task " + data.config.label(),
+                              .expected = "tasks that are answered with a reply"});
+  for (auto& prompt : data.prompts)
+    prompt = format_chat(format, std::vector<ChatMessage>{{"user", prompt}}, /*generation_prompt=*/true);
+}
+
 }  // namespace
 
 void require_valid_sampling(const EvalOptions& o) {
@@ -102,7 +115,21 @@ TaskEvaluation read_evaluation_options(const EvalOptions& o) {
   TaskEvaluation evaluation{.sandbox = {.seconds = o.seconds, .workers = static_cast<int>(o.workers)}};
   for (size_t i = 0; i < tasks.size(); ++i)
     evaluation.tasks.push_back(load_task(tasks[i], fmt::format("--tasks.{}", i)));
+  if (!o.chat.empty())
+    for (auto& task : evaluation.tasks) ask_in_chat(task, parse_name<ChatFormat>("--chat", o.chat));
   return evaluation;
+}
+
+std::string prompt_lines(const TaskEvaluation& evaluation) {
+  std::string lines;
+  for (const auto& task : evaluation.tasks)
+    for (size_t i = 0; i < task.prompts.size(); ++i)
+      lines +=
+          nlohmann::ordered_json{
+              {"task", task.config.label()}, {"id", task.problems.at(i).id}, {"prompt", task.prompts[i]}}
+              .dump() +
+          "\n";
+  return lines;
 }
 
 EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
@@ -125,6 +152,9 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
                  .expected = fmt::format("at most the model's {}", decoder_->config().vocab_size)});
   auto stops = end_ids(checkpoint);
   if (const auto eos = tokenizer_->eos_id()) stops.push_back(*eos);
+  if (!o.chat.empty())
+    for (const auto& token : stop_tokens(parse_name<ChatFormat>("--chat", o.chat)))
+      if (const auto id = tokenizer_->token_id(token)) stops.push_back(*id);
   if (stops.empty())
     throw InputError(BadInput{
         .file = folder, .key = "eos_token_id", .found = "nothing", .expected = "a token that ends a text"});
@@ -140,13 +170,15 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
                            .eos_id = stops.front(),
                            .stop_ids = stops,
                            .cache = cache_plan_for(cache, *decoder_),
-                           .batch_rows = o.batch});
+                           .batch_rows = o.batch,
+                           .record_steps = !o.no_graph});
   auto facts = machine_facts(device);
   facts.emplace_back("model", folder);
   const std::string weights = checkpoint.weights_sha256(), tokens = Tokenizer::sha256_of(tokenizer_file);
   facts.emplace_back("weights_sha256", weights);
   facts.emplace_back("tokenizer_sha256", tokens);
   facts.emplace_back("dtype", o.dtype);
+  if (!o.chat.empty()) facts.emplace_back("chat", o.chat);
   for (auto& [key, value] : flatten(cache, "cache.")) facts.emplace_back(key, value);
   evaluation.provenance = facts;
   evaluation.identity = fmt::format("{} {} {} {} {}", weights, tokens, o.dtype, bos.value_or(-1),

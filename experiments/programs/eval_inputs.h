@@ -10,12 +10,13 @@
 namespace attnlab {
 
 struct EvalOptions {
-  std::string model, run, tokenizer, tasks, data, out, cache, dtype = "float32", device = "auto";
+  std::string model, run, tokenizer, tasks, data, out, cache, chat, prompts_out, dtype = "float32",
+                                                                                 device = "auto";
   std::vector<std::string> protocols;
   std::vector<int64_t> k;
   int64_t limit = 0, shots = -1, samples = 1, seed = 0, max_new_tokens = 0, batch = 32, workers = 0;
   double temperature = 0, top_p = 1, seconds = 3;
-  bool no_bos = false, dry_run = false;
+  bool no_bos = false, dry_run = false, no_graph = false;
 };
 
 // The options of how replies are sampled and programs run. Throws InputError.
@@ -25,6 +26,9 @@ void require_sandbox(const std::vector<TaskConfig>& tasks);
 
 // Checks all options and reads the tasks, before any model is loaded. Throws InputError.
 TaskEvaluation read_evaluation_options(const EvalOptions& options);
+
+// The prompts as they are asked, JSONL of {"task", "id", "prompt"}.
+std::string prompt_lines(const TaskEvaluation& evaluation);
 
 // A model with its tokenizer, ready to be asked. `evaluation` gets its identity and provenance.
 class EvalModel {

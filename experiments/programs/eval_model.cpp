@@ -4,10 +4,12 @@
 #include <chrono>
 
 #include "cache_option.h"
+#include "core/files.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "eval_inputs.h"
 #include "experiment/tasks/task_scores.h"
+#include "text/chat.h"
 #include "torch_program.h"
 
 namespace {
@@ -43,6 +45,7 @@ class Progress {
 
 void evaluate(const EvalOptions& o) {
   TaskEvaluation evaluation = read_evaluation_options(o);
+  if (!o.prompts_out.empty()) write_file_atomic(o.prompts_out, prompt_lines(evaluation));
   if (o.dry_run) {
     fmt::print("{}", describe_tasks(evaluation.tasks));
     return;
@@ -87,6 +90,11 @@ int main(int argc, char** argv) {
       .option("seconds", o.seconds, "S", "time that a program has")
       .option("workers", o.workers, "N", "programs at a time; 0: one a core")
       .flag("no-bos", o.no_bos, "do not put the tokenizer's first token before prompts (as lm_eval)")
+      .option("chat", o.chat, "FORMAT",
+              "prompts are a user's turn in this chat format: " + join(all_names<ChatFormat>()))
+      .option("prompts-out", o.prompts_out, "FILE",
+              "write the prompts here, JSONL of {task, id, prompt}, first")
+      .flag("no-graph", o.no_graph, "on a GPU: launch each kernel of a step by itself")
       .flag("dry-run", o.dry_run, "print the tasks and the smallest difference that they can show, ask nothing")
       .option("tokenizer", o.tokenizer, "PATH", "tokenizer file or folder (default: the model's)")
       .option("out", o.out, "FILE", "HDF5 file to write (required)");

@@ -28,7 +28,7 @@ struct Options {
   std::vector<std::string> stops;
   int64_t max_new_tokens = 128, top_k = 0, seed = 0, prefill_chunk = 512;
   double temperature = 0, top_p = 1;
-  bool no_bos = false, only_new = false;
+  bool no_bos = false, only_new = false, no_graph = false;
 };
 
 void require_valid(const Options& o) {
@@ -106,11 +106,20 @@ std::string speed(int64_t tokens, double seconds) {
 }
 
 // The first token comes with the prompt's last logits: its time is the prompt's.
-void print_times(int64_t prompt_tokens, double prefill_s, int64_t produced, double decode_s) {
+void print_times(int64_t prompt_tokens, double prefill_s, int64_t produced, double decode_s,
+                 const std::string& how) {
   const std::string decoding =
       produced > 1 ? fmt::format(" in {:.2f} s{}", decode_s, speed(produced - 1, decode_s)) : "";
-  fmt::print(stderr, "{} tokens of prompt in {:.2f} s{}, {} generated{}\n", prompt_tokens, prefill_s,
-             speed(prompt_tokens, prefill_s), produced, decoding);
+  fmt::print(stderr, "{} tokens of prompt in {:.2f} s{}, {} generated{}{}\n", prompt_tokens, prefill_s,
+             speed(prompt_tokens, prefill_s), produced, decoding, how);
+}
+
+// On a GPU: whether steps were CUDA graphs, or why not.
+std::string how_it_went(const GenerateReport& report, const Decoder& decoder) {
+  if (!decoder.device().is_cuda()) return "";
+  if (report.recorded_steps > 0)
+    return fmt::format(", {} of {} steps as CUDA graphs", report.recorded_steps, report.steps);
+  return report.why_not.empty() ? "" : ", without CUDA graphs: " + report.why_not;
 }
 
 void generate_text(const Options& o) {
@@ -143,6 +152,7 @@ void generate_text(const Options& o) {
     std::fflush(stdout);
     return stopped || interrupted();
   };
+  GenerateReport report;
   generate(*decoder, {prompt},
            {.max_new_tokens = o.max_new_tokens,
             .stop_tokens = ends,
@@ -150,11 +160,13 @@ void generate_text(const Options& o) {
             .seed = static_cast<uint64_t>(o.seed),
             .prefill_chunk = o.prefill_chunk,
             .cache = cache_plan_for(cache, *decoder),
+            .record_steps = !o.no_graph,
+            .report = &report,
             .on_token = hear});
   fmt::print("{}\n", stream.rest());
   const double all_s = seconds_since(start);
   if (produced == 0) prefill_s = all_s;  // a stop token came first
-  print_times(std::ssize(prompt), prefill_s, produced, all_s - prefill_s);
+  print_times(std::ssize(prompt), prefill_s, produced, all_s - prefill_s, how_it_went(report, *decoder));
   if (interrupted()) throw Interrupted{};
 }
 
@@ -182,6 +194,7 @@ int main(int argc, char** argv) {
       .option("system", o.system, "TEXT", "the system's turn before it (with --chat)")
       .option("stop", o.stops, "TEXT", "end before this text; may be repeated")
       .flag("no-bos", o.no_bos, "do not add the tokenizer's special tokens to the prompt")
+      .flag("no-graph", o.no_graph, "on a GPU: launch each kernel of a step by itself")
       .flag("only-new", o.only_new, "print the continuation without the prompt (with --chat it is so anyway)")
       .option("tokenizer", o.tokenizer, "PATH", "tokenizer file or folder (default: the model's)")
       .option("prefill-chunk", o.prefill_chunk, "N", "tokens of the prompt that are computed at a time");

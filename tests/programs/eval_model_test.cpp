@@ -1,5 +1,6 @@
 // eval_model as a user calls it.
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "results/evaluation_file.h"
@@ -42,6 +43,31 @@ TEST_CASE("eval_model asks, scores under each protocol, and keeps what the model
   REQUIRE(record.tasks[0].judgements.size() == 2);
   CHECK(record.tasks[0].judgements[0].first == "lm_eval_flexible");
   CHECK(record.scores[0].n == 3);
+}
+
+TEST_CASE("eval_model --chat makes prompts a user's turn, --prompts-out writes them as they are asked") {
+  const EvalCall call;
+  const auto prompts_of = [&](const std::string& options) {
+    const auto file = call.folder.path() / "prompts.jsonl";
+    const auto outcome = run_program(call.with(few + "--dry-run --prompts-out " + file.string() + options));
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    std::ifstream in(file);
+    std::vector<nlohmann::json> lines;
+    for (std::string line; std::getline(in, line);) lines.push_back(nlohmann::json::parse(line));
+    return lines;
+  };
+  const auto plain = prompts_of(""), chat = prompts_of(" --chat chatml");
+  REQUIRE(plain.size() == 3);
+  REQUIRE(chat.size() == 3);
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(chat[i]["id"] == plain[i]["id"]);
+    CHECK(chat[i]["task"] == "word_problems");
+    CHECK(chat[i]["prompt"] ==
+          "<|im_start|>user\n" + plain[i]["prompt"].get<std::string>() + "<|im_end|>\n<|im_start|>assistant\n");
+  }
+  std::filesystem::remove(call.folder.path() / "prompts.jsonl");
+  call.refused(few + "--chat chat_ml", "chatml");
 }
 
 TEST_CASE("eval_model asks through the cache that it is told, and says so in its file") {
