@@ -60,4 +60,25 @@ cudaError_t single_query(Format format, const SingleQueryLayout& layout, const v
 cudaError_t cross_entropy(Format format, void* logits, const int64_t* targets, float* losses, int64_t rows,
                           int64_t classes, float softcap, bool gradient, cudaStream_t stream);
 
+// A matrix [out, in] in the hub's packed layout (quantize/packed_matrix.h); qweight starts at a multiple of 16
+// bytes, scales are half precision.
+enum class PackedNumbers { float32, bfloat16, float16 };
+struct PackedPointers {
+  const void *qweight, *qzeros, *scales, *g_idx;
+};
+struct PackedLayout {
+  int rows, in, out;  // rows of x; in and out are multiples of 32
+  int bits;           // 2, 3, 4 or 8
+  int group;          // columns of a group, groups in order; 0: g_idx says
+  uint32_t zero_offset;
+};
+constexpr int kMostPackedRows = 16;
+// out [rows, out] = x [rows, in] Wᵀ for 1 to kMostPackedRows contiguous rows, x at a multiple of 16 bytes; not
+// in float32. Needs compute capability 8.0.
+cudaError_t packed_linear(PackedNumbers numbers, const PackedLayout& layout, const void* x,
+                          const PackedPointers& packed, void* out, int multiprocessors, cudaStream_t stream);
+// Wᵀ [in, out], scale · (q - zero) in float32, rounded once.
+cudaError_t packed_dequantise(PackedNumbers numbers, const PackedLayout& layout, const PackedPointers& packed,
+                              void* out, cudaStream_t stream);
+
 }  // namespace attnlab::cuda

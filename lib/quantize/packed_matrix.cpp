@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/errors.h"
+#include "kernels/packed.h"
 
 namespace attnlab {
 namespace {
@@ -44,10 +45,28 @@ void fill(const PieceOfWeight& p, int64_t begin, int64_t end, float* into) {
   }
 }
 
-// Calls with the first output of each piece and Wᵀ [I, outputs of the piece], float32. A piece of some million
-// numbers: small beside the matrices that are packed, large enough for the product.
+PackedTensors tensors_of(const PackedMatrix& packed, const MatrixPacking& packing) {
+  const bool ordered = !packing.desc_act || packing.group_size == -1;
+  return {.qweight = packed.qweight,
+          .qzeros = packed.qzeros,
+          .scales = packed.scales,
+          .g_idx = packed.g_idx,
+          .bits = packing.bits,
+          .group = ordered ? columns_of_group(packing.group_size, packed.g_idx.size(0)) : 0,
+          .zero_offset = packing.zero_offset()};
+}
+
+bool is_made_by_kernel(torch::ScalarType dtype) {
+  return dtype == torch::kFloat32 || dtype == torch::kBFloat16 || dtype == torch::kHalf;
+}
+
+// Calls with the first output of each piece and Wᵀ [I, outputs of the piece], in `dtype` or float32. A piece of
+// some million numbers: small beside the matrices that are packed, large enough for the product.
 template <class See>
-void for_pieces(const PackedMatrix& packed, const MatrixPacking& packing, const See& see) {
+void for_pieces(const PackedMatrix& packed, const MatrixPacking& packing, torch::ScalarType dtype,
+                const See& see) {
+  if (const auto tensors = tensors_of(packed, packing); has_packed_kernels(tensors))
+    return see(0, dequantise_packed(tensors, is_made_by_kernel(dtype) ? dtype : torch::kFloat32));
   constexpr int64_t numbers = int64_t{1} << 22;
   const int64_t in = packed.g_idx.size(0), out = packed.scales.size(1);
   const int64_t size = std::clamp<int64_t>(numbers / std::max<int64_t>(in, 1), 1, out);
@@ -143,8 +162,10 @@ QuantizedMatrix unpack(const PackedMatrix& packed, const MatrixPacking& packing)
 }
 
 torch::Tensor packed_linear(const torch::Tensor& x, const PackedMatrix& packed, const MatrixPacking& packing) {
+  if (const auto tensors = tensors_of(packed, packing); fits_multiply_packed(x, tensors))
+    return multiply_packed(x, tensors);
   std::vector<torch::Tensor> pieces;
-  for_pieces(packed, packing, [&](int64_t, const torch::Tensor& weight_IO) {
+  for_pieces(packed, packing, x.scalar_type(), [&](int64_t, const torch::Tensor& weight_IO) {
     pieces.push_back(torch::matmul(x, weight_IO.to(x.scalar_type())));
   });
   return pieces.size() == 1 ? pieces[0] : torch::cat(pieces, -1);
@@ -152,9 +173,9 @@ torch::Tensor packed_linear(const torch::Tensor& x, const PackedMatrix& packed, 
 
 torch::Tensor packed_weight(const PackedMatrix& packed, const MatrixPacking& packing, torch::ScalarType dtype) {
   std::vector<torch::Tensor> pieces;
-  for_pieces(packed, packing,
+  for_pieces(packed, packing, dtype,
              [&](int64_t, const torch::Tensor& weight_IO) { pieces.push_back(weight_IO.t().to(dtype)); });
-  return torch::cat(pieces, 0).contiguous();
+  return pieces.size() == 1 ? pieces[0].contiguous() : torch::cat(pieces, 0);
 }
 
 }  // namespace attnlab

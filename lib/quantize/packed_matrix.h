@@ -46,7 +46,8 @@ torch::Tensor packed_zeros(const PackedMatrix& packed, const MatrixPacking& pack
 PackedMatrix pack(const QuantizedMatrix& matrix, const MatrixPacking& packing);
 QuantizedMatrix unpack(const PackedMatrix& packed, const MatrixPacking& packing);
 
-// x Wᵀ for x [..., I], W dequantised in pieces of its outputs, in x's format; scales count in float32.
+// x Wᵀ for x [..., I], W dequantised in pieces of its outputs, in x's format; scales count in float32. On a GPU
+// with kernels (kernels/packed.h) products of few rows dequantise on the way.
 torch::Tensor packed_linear(const torch::Tensor& x, const PackedMatrix& packed, const MatrixPacking& packing);
 // W itself, [O, I].
 torch::Tensor packed_weight(const PackedMatrix& packed, const MatrixPacking& packing, torch::ScalarType dtype);

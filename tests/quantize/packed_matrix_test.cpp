@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "catch.h"
+#include "kernels/packed.h"
 #include "quantize/packed_checks.h"
+#include "reference/packed_twin.h"
 
 namespace attnlab::test {
 namespace {
@@ -65,6 +67,136 @@ TEST_CASE("a wide matrix is dequantised in pieces and multiplies the same") {
   const auto m = some_matrix(packing, 4096, 1056);  // more than the 4 million numbers of a piece
   const auto packed = pack(m, packing);
   CHECK(torch::equal(packed_weight(packed, packing, torch::kFloat32), dequantised(m)));
+}
+
+// Any bits, so any zero points; scales around 0.01.
+PackedMatrix random_bits(const MatrixPacking& packing, int64_t in, int64_t out) {
+  const auto words = [](at::IntArrayRef shape) {
+    return torch::randint(-(int64_t{1} << 31), int64_t{1} << 31, shape, torch::kInt64).to(torch::kInt32);
+  };
+  const int64_t groups = groups_of(packing.group_size, in), columns = columns_of_group(packing.group_size, in);
+  auto g_idx = torch::arange(in, torch::kInt32).floor_divide(columns).to(torch::kInt32);
+  if (packing.desc_act) g_idx = g_idx.index_select(0, torch::randperm(in));
+  return {.qweight = words({in * packing.bits / 32, out}),
+          .qzeros = words({groups, out * packing.bits / 32}),
+          .scales = (0.01 + 0.003 * torch::randn({groups, out})).to(torch::kHalf),
+          .g_idx = g_idx};
+}
+
+PackedMatrix on(const PackedMatrix& packed, torch::Device device) {
+  return {.qweight = packed.qweight.to(device),
+          .qzeros = packed.qzeros.to(device),
+          .scales = packed.scales.to(device),
+          .g_idx = packed.g_idx.to(device)};
+}
+
+// Half a unit in the last place, of a number.
+double half_unit_of(torch::ScalarType dtype) {
+  return dtype == torch::kHalf ? 1.0 / (1 << 11) : 1.0 / (1 << 8);
+}
+
+// What |x| |W|ᵀ is multiplied by for the greatest error of a product, beside half a unit of the result's last
+// place. Sums: float32, on a GPU of tensor cores, which cut what is below the 24th bit: 16 products at a time,
+// 16 times over a warp's eighth of the inputs at most, then over 16 warps. Weights rounded to x's format where
+// `rounded`.
+double error_of_products(torch::ScalarType dtype, int64_t in, bool rounded) {
+  const double sums = static_cast<double>(in) / 128 + 64;
+  return sums / (1 << 23) + (rounded ? half_unit_of(dtype) : 0);
+}
+
+void check_products(const MatrixPacking& packing, int64_t in, int64_t out, torch::Device device,
+                    torch::ScalarType dtype, const std::vector<int64_t>& rows) {
+  INFO("bits " << packing.bits << " group " << packing.group_size << " any order " << packing.desc_act
+               << " shape " << out << " x " << in << " " << torch::toString(dtype));
+  const auto packed = random_bits(packing, in, out), there = on(packed, device);
+  const auto exact = naive_packed_weight(packed, packing);
+  CHECK((packed_weight(there, packing, torch::kFloat32).cpu() - exact).abs().max().item<double>() <=
+        exact.abs().max().item<double>() / (1 << 24));
+  for (const int64_t B : rows) {
+    INFO("rows " << B);
+    const auto x = torch::randn({B, in}).to(dtype);
+    const auto found = packed_linear(x.to(device), there, packing).cpu().to(torch::kFloat64);
+    const auto wide = x.to(torch::kFloat64), expected = wide.matmul(exact.t());
+    const auto limit = expected.abs() * half_unit_of(dtype) + 1e-6 +
+                       wide.abs().matmul(exact.abs().t()) * error_of_products(dtype, in, true);
+    const auto excess = (found - expected).abs() - limit;
+    INFO("worst " << excess.max().item<double>());
+    CHECK(excess.max().item<double>() <= 0);
+    CHECK(found.isfinite().all().item<bool>());
+  }
+}
+
+TEST_CASE("packed matrices of any bits are those of the layout read bit by bit") {
+  torch::manual_seed(4);
+  for (const int64_t bits : {2, 3, 4, 8})
+    for (const auto format : {PackedFormat::gptq, PackedFormat::gptq_v2})
+      check_products({.bits = bits, .group_size = 24, .desc_act = true, .sym = false, .format = format}, 96, 64,
+                     torch::kCPU, torch::kBFloat16, {1, 3});
+}
+
+TEST_CASE("on a GPU a packed matrix multiplies few rows and many as in double precision") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  torch::manual_seed(5);
+  struct Case {
+    int64_t in, out, group;
+    bool anywhere;
+  };
+  for (const auto dtype : {torch::kBFloat16, torch::kHalf})
+    for (const int64_t bits : {2, 3, 4, 8})
+      for (const Case c : {Case{256, 4480, 128, false}, Case{96, 32, -1, false}, Case{1120, 64, 32, false},
+                           Case{416, 96, 24, false}, Case{640, 160, 128, true}, Case{96, 64, 32, true}})
+        check_products({.bits = bits, .group_size = c.group, .desc_act = c.anywhere, .sym = false}, c.in, c.out,
+                       torch::kCUDA, dtype, {1, 2, 7, 8, 9, 16, 17, 40});
+  for (const auto format : {PackedFormat::gptq, PackedFormat::gptq_v2})
+    check_products({.bits = 4, .group_size = 128, .sym = false, .format = format}, 4096, 512, torch::kCUDA,
+                   torch::kBFloat16, {1, 16});
+}
+
+// Whole numbers of 16 bits, scales in float32: errors are far below those of weights in bfloat16.
+TEST_CASE("on a GPU products with groups in order round nothing but the result") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  torch::manual_seed(6);
+  for (const int64_t bits : {2, 3, 4, 8}) {
+    INFO("bits " << bits);
+    const MatrixPacking packing{.bits = bits, .group_size = 128, .sym = false};
+    const auto packed = random_bits(packing, 1024, 256), there = on(packed, torch::kCUDA);
+    const auto exact = naive_packed_weight(packed, packing);
+    const auto x = torch::randn({5, 1024}).to(torch::kBFloat16);
+    const auto found = packed_linear(x.cuda(), there, packing);
+    const auto wide = x.to(torch::kFloat64), expected = wide.matmul(exact.t());
+    const auto limit = expected.abs() * half_unit_of(torch::kBFloat16) +
+                       wide.abs().matmul(exact.abs().t()) * error_of_products(torch::kBFloat16, 1024, false);
+    CHECK(((found.cpu().to(torch::kFloat64) - expected).abs() - limit).max().item<double>() <= 0);
+    CHECK(torch::equal(packed_linear(x.cuda(), there, packing), found));
+  }
+}
+
+TEST_CASE("on a GPU a product takes rows between others, asks no kernel for gradients, and gives them to x") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  torch::manual_seed(7);
+  const MatrixPacking packing{.bits = 4, .group_size = 32, .sym = false};
+  const auto packed = on(random_bits(packing, 64, 96), torch::kCUDA);
+  const auto wide = torch::randn({2, 5, 67}, torch::dtype(torch::kBFloat16).device(torch::kCUDA));
+  const auto x = wide.narrow(2, 3, 64).narrow(1, 4, 1);  // strided, and not at a multiple of 16 bytes
+  const auto found = packed_linear(x, packed, packing);
+  CHECK(found.sizes() == at::IntArrayRef({2, 1, 96}));
+  CHECK(torch::equal(found, packed_linear(x.contiguous().clone(), packed, packing)));
+  const PackedTensors tensors{.qweight = packed.qweight,
+                              .qzeros = packed.qzeros,
+                              .scales = packed.scales,
+                              .g_idx = packed.g_idx,
+                              .bits = 4,
+                              .group = 32,
+                              .zero_offset = 1};
+  CHECK(fits_multiply_packed(x, tensors));
+  CHECK_FALSE(fits_multiply_packed(wide.narrow(2, 0, 64).repeat({2, 1, 1}), tensors));  // 20 rows
+  CHECK_FALSE(fits_multiply_packed(x.to(torch::kFloat32), tensors));
+  const auto leaf = x.detach().clone().requires_grad_();
+  CHECK_FALSE(fits_multiply_packed(leaf, tensors));
+  packed_linear(leaf, packed, packing).to(torch::kFloat32).sum().backward();
+  const auto sums = packed_weight(packed, packing, torch::kFloat32).sum(0);
+  CHECK((leaf.grad().to(torch::kFloat32)[0][0] - sums).abs().max().item<double>() <
+        0.01 * sums.abs().max().item<double>());
 }
 
 std::string problem_of(const PackedMatrix& packed, const MatrixPacking& packing) {

@@ -1,0 +1,58 @@
+// What products with packed matrices and their dequantisation share.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <type_traits>
+
+#include "kernels/cuda_kernels.h"
+
+namespace attnlab::cuda {
+
+template <int bits>
+struct Words {
+  static constexpr int own = bits == 3 ? 8 : 32 / bits;  // inputs of a thread in one step
+  static constexpr int step = 4 * own;                   // inputs of a warp in one step
+  static constexpr int accesses = bits == 3 ? 2 : 1;
+  static constexpr uint32_t mask = (1u << bits) - 1, masks = mask << 16 | mask;
+};
+
+template <class To>
+__device__ inline To as(uint32_t bits) {
+  return *reinterpret_cast<To*>(&bits);
+}
+template <class From>
+__device__ inline uint32_t bits_of(From value) {
+  return *reinterpret_cast<uint32_t*>(&value);
+}
+
+struct Packed {
+  const uint32_t *qweight, *qzeros;
+  const __half* scales;
+  const int32_t* g_idx;
+};
+
+template <class T>
+__device__ inline T number_of(float value) {
+  if constexpr (std::is_same_v<T, __half>) return __float2half_rn(value);
+  if constexpr (std::is_same_v<T, __nv_bfloat16>) return __float2bfloat16_rn(value);
+  if constexpr (std::is_same_v<T, float>) return value;
+}
+
+// Calls action with std::integral_constant of the bits.
+template <class Action>
+bool with_bits(int bits, const Action& action) {
+  if (bits == 2) return action(std::integral_constant<int, 2>{}), true;
+  if (bits == 3) return action(std::integral_constant<int, 3>{}), true;
+  if (bits == 4) return action(std::integral_constant<int, 4>{}), true;
+  if (bits == 8) return action(std::integral_constant<int, 8>{}), true;
+  return false;
+}
+
+inline Packed packed_of(const PackedPointers& p) {
+  return {static_cast<const uint32_t*>(p.qweight), static_cast<const uint32_t*>(p.qzeros),
+          static_cast<const __half*>(p.scales), static_cast<const int32_t*>(p.g_idx)};
+}
+
+}  // namespace attnlab::cuda
