@@ -5,12 +5,15 @@
 #include <limits>
 
 #include "cache_option.h"
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/dtypes.h"
 #include "measure/bench_device.h"
+#include "measure/bench_models.h"
 #include "measure/decode_rows.h"
 #include "measure/decode_step.h"
 #include "measured_file.h"
 #include "model/cache_calibration.h"
+#include "model/decoder_weights.h"
 #include "torch_program.h"
 
 namespace {
@@ -18,14 +21,18 @@ namespace {
 using namespace attnlab;
 
 struct Options {
-  std::string form, shape, out, cache, dtype = "bfloat16", device = "auto";
+  std::string model, form, shape, out, cache, dtype = "bfloat16", device = "auto";
   std::vector<int64_t> contexts, batches;
-  int64_t steps = 20, kv_lora_rank = 512, qk_rope_head_dim = 64;
-  bool no_graph = false;
+  int64_t steps = 20, kv_lora_rank = 512, qk_rope_head_dim = 64, bits = 0, group_size = 128;
+  bool no_graph = false, any_order = false;
   CacheConfig kept;  // what `cache` says
 
   // What a row calls the form.
-  std::string title() const { return cache.empty() ? form : form + " " + cache; }
+  std::string title() const {
+    std::string text = form;
+    if (bits > 0) text += fmt::format(" {} bits{}", bits, any_order ? " any order" : "");
+    return cache.empty() ? text : text + " " + cache;
+  }
 };
 
 // Bytes per millisecond, read and written, of a copy that no cache holds.
@@ -82,9 +89,46 @@ DecodeRow row_of(Decoder& decoder, int64_t B, int64_t context, const Options& o,
   return row;
 }
 
-void bench(Options o, int argc, char** argv) {
+void require_form(const Options& o) {
+  if (!o.model.empty()) {
+    if (!o.form.empty() || !o.shape.empty() || o.bits != 0)
+      throw InputError(BadInput{.file = "--model",
+                                .found = "a folder beside --form, --shape or --bits",
+                                .expected = "the folder alone: it says what it is"});
+    return;
+  }
   require_name("--form", o.form, decode_form_names());
-  const auto shape = parse_name<DecodeShape>("--shape", o.shape);
+  parse_name<DecodeShape>("--shape", o.shape);
+}
+
+ModelForm form_of(const Options& o) {
+  auto form = decode_form(parse_name<DecodeShape>("--shape", o.shape), o.form,
+                          {.kv_lora_rank = o.kv_lora_rank, .qk_rope_head_dim = o.qk_rope_head_dim});
+  if (o.bits == 0) return form;
+  if (auto problem = quantize_problem(o.bits, o.group_size)) {
+    problem->file = problem->key == "bits" ? "--bits" : "--group-size";
+    problem->key.clear();
+    throw InputError(*problem);
+  }
+  pack_form(form, {.bits = o.bits, .group_size = o.group_size, .desc_act = o.any_order, .sym = false});
+  return form;
+}
+
+// With the folder's name for the form and its family's for the shape.
+std::shared_ptr<Decoder> model_decoder(Options& o, torch::ScalarType dtype, torch::Device device) {
+  const auto checkpoint = Checkpoint::open(o.model);
+  auto decoder = load_decoder(checkpoint, dtype, device);
+  print_notes(checkpoint.notes());
+  for (auto& parameter : decoder->parameters()) parameter.requires_grad_(false);
+  decoder->eval();
+  const auto folder = std::filesystem::path(o.model).lexically_normal();
+  o.form = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+  o.shape = name_of(decoder->config().family);
+  return decoder;
+}
+
+void bench(Options o, int argc, char** argv) {
+  require_form(o);
   if (o.contexts.empty()) o.contexts.push_back(1024);
   if (o.batches.empty()) o.batches.push_back(1);
   for (const int64_t context : o.contexts) require_range("--context", context, 1, int64_t{1} << 24);
@@ -100,8 +144,8 @@ void bench(Options o, int argc, char** argv) {
   const auto device = parse_device(o.device);
   o.kept = read_cache_option(o.cache);
   note_idle_cache_keys(o.kept);
-  const auto form =
-      decode_form(shape, o.form, {.kv_lora_rank = o.kv_lora_rank, .qk_rope_head_dim = o.qk_rope_head_dim});
+  auto decoder = o.model.empty() ? nullptr : model_decoder(o, dtype, device);
+  const auto form = decoder ? decoder->form() : form_of(o);
   require_cache_for(form, o.kept);
   if (o.kept.policy.policy == CachePolicyName::lazyllm)
     throw InputError(BadInput{.file = "--cache",
@@ -112,7 +156,7 @@ void bench(Options o, int argc, char** argv) {
   if (!o.out.empty()) require_measured_name(o.out);
   DecodeFile kept(o.out, measured_facts(argc, argv, device));
   const double bytes_per_ms = copy_bandwidth(device);
-  const auto decoder = random_decoder(form, dtype, device);
+  if (!decoder) decoder = random_decoder(form, dtype, device);
   fmt::print("{}, torch {}, {}; a copy moves {:.1f} GB/s\n\n", device_title(device), TORCH_VERSION,
              dtype_name(dtype), bytes_per_ms / 1e6);
   fmt::print("{}", decode_table_head());
@@ -132,19 +176,24 @@ int main(int argc, char** argv) {
   Options o;
   TorchProgram program(
       {.name = "bench_decode",
-       .usage = "--form FORM --shape SHAPE [options]",
+       .usage = "--form FORM --shape SHAPE [options] | --model DIR [options]",
        .about =
            "Times one step of generation (embedding, layers, logits, greedy choice) at a fixed context, with\n"
            "random weights and caches full of random numbers, on a GPU as a CUDA graph.\n"
            "GB/step = (weights, of the embedding only the rows that are looked up + batch · (context + 1) ·\n"
            "cached numbers per token) · bytes per number; with --cache, what the policy keeps. The floor is "
            "that over the bandwidth of a large\n"
-           "copy in this run, bytes read and written counted.",
+           "copy in this run, bytes read and written counted. --model takes a folder's weights instead, and\n"
+           "--bits packs the form's matrices as GPTQ's layout does.",
        .example = "bench_decode --form mla_absorbed --shape small --context 128 --context 256 --batch 2"});
   program
       .option("form", o.form, "FORM",
               "mla_materialised or mla_absorbed (DeepSeek's form), gqa (the shape's own) or another variant")
       .option("shape", o.shape, "SHAPE", "llama2-7b, qwen2.5-7b, qwen2.5-0.5b, small")
+      .option("model", o.model, "DIR", "a model's folder, in place of a form and a shape")
+      .option("bits", o.bits, "N", "matrices of N bits (2, 3, 4, 8), packed (default: whole)")
+      .option("group-size", o.group_size, "N", "columns that share a scale, with --bits; -1: all")
+      .flag("any-order", o.any_order, "columns of a group lie anywhere, as act_order leaves them")
       .option("context", o.contexts, "N", "tokens in the caches; may be repeated (default 1024)")
       .option("batch", o.batches, "N", "sequences; may be repeated (default 1)")
       .option("steps", o.steps, "N", "steps that are measured")

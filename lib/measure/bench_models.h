@@ -18,6 +18,12 @@ constexpr ShapeNumbers kQwen2_5_7b{Family::qwen2, 152064, 3584, 28, 28, 4, 128, 
 
 DecoderConfig shape_config(const ShapeNumbers& numbers);
 
+// Packs each matrix that has a place in the layout. Throws InputError (key: group_size) where groups don't
+// divide its inputs.
+void pack_form(ModelForm& form, MatrixPacking packing);
+// A matrix of random numbers that its scales make as large as those of fill_randomly.
+PackedMatrix random_packed(const MatrixPacking& packing, int64_t in, int64_t out, torch::Device device);
+
 // Random weights that need no gradient; memory is taken on the device alone. Weights of norms lie around 1 with
 // this deviation.
 void fill_randomly(Decoder& decoder, torch::ScalarType dtype, torch::Device device, int64_t seed,

@@ -57,13 +57,12 @@ std::shared_ptr<Decoder> random_decoder(const ModelForm& form, torch::ScalarType
 
 double decode_bytes(const Decoder& decoder, int64_t B, int64_t context, const CacheConfig& cache) {
   const DecoderConfig& config = decoder.config();
-  int64_t numbers = 0;
-  for (const auto& parameter : decoder.parameters()) numbers += parameter.numel();
-  if (!config.tie_embeddings) numbers -= config.vocab_size * config.d_model;
-  numbers += B * config.d_model;
+  int64_t weights = 0;  // bytes
+  for (const auto& parameter : decoder.parameters()) weights += static_cast<int64_t>(parameter.nbytes());
   const int64_t bytes = decoder.output_weight().element_size();
-  return static_cast<double>(numbers) * static_cast<double>(bytes) +
-         static_cast<double>(B) * decoder.state_bytes(cache, context + 1, bytes);
+  if (!config.tie_embeddings) weights -= config.vocab_size * config.d_model * bytes;
+  weights += B * config.d_model * bytes;
+  return static_cast<double>(weights) + static_cast<double>(B) * decoder.state_bytes(cache, context + 1, bytes);
 }
 
 DecodeStep::DecodeStep(Decoder& decoder, int64_t B, int64_t context, const CachePlan& plan, int64_t most_calls)

@@ -63,6 +63,50 @@ TEST_CASE("bench_decode counts what a step reads") {
   CHECK(std::stod(rows[0][8]) == Approx(2 * numbers / 1e9).margin(0.0005));
 }
 
+TEST_CASE("bench_decode packs a form's matrices, and counts their words, scales, zeros and groups") {
+  // Two layers of 90112 + 8192 numbers in matrices; a word of group for each input, and for each 32 of them a
+  // half-precision scale and 4 bits of zero point for each output.
+  const double numbers = 2.0 * (2 * 128 * 128 + 2 * 128 * 32 + 3 * 128 * 256), inputs = 2.0 * (6 * 128 + 256);
+  const double packed = numbers / 2 + numbers / 32 * 2.5 + 4 * inputs;
+  const double rest = 2 * (2 * 2 * 128 + 513.0 * 128 + 1000.0 * 128 + 1000.0 * 501 * 2 * 2 * 32);
+  for (const std::string order : {"", " --any-order"}) {
+    const Ran outcome =
+        run_program(kSmall + ("--form gqa --context 500 --batch 1000 --bits 4 --group-size 32" + order));
+    INFO(outcome.err);
+    const auto rows = rows_of(outcome.out);
+    REQUIRE(rows.size() == 1);
+    CHECK(std::stod(rows[0][8]) == Approx((packed + rest) / 1e9).margin(0.0005));
+    CHECK_THAT(outcome.out, ContainsSubstring(order.empty() ? "| gqa 4 bits | small" : "gqa 4 bits any order"));
+  }
+  check_refused(std::string(kSmall) + "--form gqa --bits 5", "--bits: found 5, expected 2, 3, 4 or 8");
+  check_refused(std::string(kSmall) + "--form gqa --bits 4 --group-size 0", "--group-size: found 0");
+  check_refused(std::string(kSmall) + "--form gqa --bits 4 --group-size 48",
+                "group_size: found 48, expected a divisor of 128");
+}
+
+TEST_CASE("bench_decode times a model's folder, by its name and family") {
+  const std::string model = (test::source_dir() / "data" / "base_small").string();
+  const Ran outcome = run_program("bench_decode --device cpu --steps 3 --context 16 --model " + model + "/");
+  INFO(outcome.err);
+  CHECK_THAT(outcome.out, ContainsSubstring("| base_small | llama | 16 | 1 |"));
+  check_refused("bench_decode --shape small --model " + model,
+                "--model: found a folder beside --form, --shape or --bits");
+}
+
+TEST_CASE("bench_packed times packed matrices and whole ones, and refuses shapes that have no place") {
+  const Ran outcome = run_program(
+      "bench_packed --device cpu --shape 96x64 --bits 3 --bits 8 --group-size 32 --batch 1 --batch 3 --steps "
+      "3");
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  for (const char* row : {"| 96x64 | 1 | 3 |", "| 96x64 | 1 | 8 |", "| 96x64 | 3 | 3 |", "| 96x64 | 3 | 8 |"})
+    CHECK_THAT(outcome.out, ContainsSubstring(row));
+  check_refused("bench_packed --shape 96", "--shape: found 96, expected OUTxIN");
+  check_refused("bench_packed --shape 96x60", "--shape: found 96x60, expected multiples of 32");
+  check_refused("bench_packed --bits 5", "--bits: found 5, expected 2, 3, 4 or 8");
+  check_refused("bench_packed --batch 0", "--batch: found 0");
+}
+
 TEST_CASE("bench_decode counts and times what a policy keeps") {
   const std::string options = "--context 500 --batch 1000 --dtype float32 --form ";
   const auto gigabytes = [&](const std::string& form) {

@@ -86,8 +86,8 @@ TEST_CASE("threads wait passively for each other, unless the environment says ho
 
 TEST_CASE("every program that computes takes a number of threads") {
   for (const char* name :
-       {"bench_decode", "bench_load", "bench_train", "check_reference", "convert_model", "eval_model",
-        "fit_teacher", "generate_text", "measure_conversion", "model_logits", "run_ablation"}) {
+       {"bench_decode", "bench_load", "bench_packed", "bench_train", "check_reference", "convert_model",
+        "eval_model", "fit_teacher", "generate_text", "measure_conversion", "model_logits", "run_ablation"}) {
     INFO(name);
     CHECK_THAT(run_program(std::string(name) + " --help").out, ContainsSubstring("--threads N"));
   }
