@@ -54,7 +54,7 @@ void add_cache_option(Program& program, std::string& cache) {
                  "how caches are kept, in the keys of eval.cache (CONFIG.md): policy=h2o,share=0.2");
 }
 
-CacheConfig read_cache_option(const std::string& text) {
+CacheConfig read_cache_option(const std::string& text, bool contexts) {
   if (text.empty()) return {};
   Node root{.kind = Node::Kind::map, .file = kOption};
   for (const auto& part : parts_of(text)) {
@@ -64,7 +64,7 @@ CacheConfig read_cache_option(const std::string& text) {
   }
   const auto config = read_config<CacheConfig>(root);
   if (const auto problem = cache_config_problem(config)) refuse(*problem);
-  if (config.policy.behind == ActsBehind::context)
+  if (!contexts && config.policy.behind == ActsBehind::context)
     refuse({.key = "behind", .found = "context", .expected = "prompt: nothing here says where a context ends"});
   return config;
 }

@@ -13,9 +13,9 @@ struct ModelForm;
 // Adds --cache.
 void add_cache_option(Program& program, std::string& cache);
 
-// What the option's text says; "" is the default. Values are YAML: lists stand in brackets. Throws InputError,
-// worded as for eval.cache.
-CacheConfig read_cache_option(const std::string& text);
+// What the option's text says; "" is the default. Values are YAML: lists stand in brackets. `contexts`: what is
+// asked may have a context that stands apart (behind: context). Throws InputError, worded as for eval.cache.
+CacheConfig read_cache_option(const std::string& text, bool contexts = false);
 // Notes keys without effect on standard error.
 void note_idle_cache_keys(const CacheConfig& config);
 

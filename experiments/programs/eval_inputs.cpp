@@ -90,7 +90,7 @@ void require_valid_sampling(const EvalOptions& o) {
   require_range("--max-new-tokens", o.max_new_tokens, 0);
   require_range("--batch", o.batch, 1);
   require_range("--workers", o.workers, 0, 1024);
-  read_cache_option(o.cache);
+  read_cache_option(o.cache, true);
   const auto refuse = [](const char* option, double found, const char* expected) {
     throw InputError(BadInput{.file = option, .found = fmt::format("{}", found), .expected = expected});
   };
@@ -117,6 +117,12 @@ TaskEvaluation read_evaluation_options(const EvalOptions& o) {
     evaluation.tasks.push_back(load_task(tasks[i], fmt::format("--tasks.{}", i)));
   if (!o.chat.empty())
     for (auto& task : evaluation.tasks) ask_in_chat(task, parse_name<ChatFormat>("--chat", o.chat));
+  if (read_cache_option(o.cache, true).policy.behind == ActsBehind::context)
+    for (const TaskData& task : evaluation.tasks)
+      if (auto problem = context_problem(task)) {
+        problem->file = "--cache";
+        throw InputError(*problem);
+      }
   return evaluation;
 }
 
@@ -136,7 +142,7 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
   const auto device = parse_device(o.device);
   const std::string folder = model_folder(o);
   const auto checkpoint = Checkpoint::open(folder);
-  const CacheConfig cache = read_cache_option(o.cache);
+  const CacheConfig cache = read_cache_option(o.cache, true);
   note_idle_cache_keys(cache);
   require_cache_for(read_checkpoint_form(checkpoint), cache);
   const auto tokenizer_file = Tokenizer::file_of(o.tokenizer.empty() ? folder : o.tokenizer);

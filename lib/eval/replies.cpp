@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/errors.h"
 #include "model/generate.h"
 #include "tasks/text_pair.h"
 #include "text/text_stream.h"
@@ -48,7 +49,32 @@ class Growing {
 struct Asked {
   ReplyPlace place;
   std::vector<int64_t> prompt;
+  size_t context = 0;  // of its tokens, if it stands apart
 };
+
+// Where a cache acts behind contexts, context and question are encoded apart. What a prompt loses from the left
+// is the context's.
+Asked prompt_of(const TaskModel& model, const TaskData& data, ReplyPlace place, int64_t max_new_tokens) {
+  const auto at = static_cast<size_t>(place.first);
+  const std::string& text = data.prompts[at];
+  if (!model.cache.behind_context)
+    return {place, truncate_prompt(model.encode_prompt(text), model.window(), max_new_tokens)};
+  const size_t bytes = data.context_bytes[at];
+  ATTNLAB_CHECK(bytes > 0);
+  auto ids = model.encode_prompt(text.substr(0, bytes));
+  const size_t context = ids.size();
+  const auto rest = model.tokenizer.encode(text.substr(bytes));
+  ids.insert(ids.end(), rest.begin(), rest.end());
+  const size_t whole = ids.size();
+  Asked asked{place, truncate_prompt(std::move(ids), model.window(), max_new_tokens)};
+  const size_t lost = whole - asked.prompt.size();
+  if (lost >= context)
+    throw InputError(BadInput{.key = data.config.label(),
+                              .found = "a question that leaves no room for its context",
+                              .expected = "a model that reads more tokens at once, or shorter replies"});
+  asked.context = context - lost;
+  return asked;
+}
 
 // Longest first: the batch never needs more memory than at its start.
 std::vector<Asked> prompts_to_ask(const TaskModel& model, const TaskData& data,
@@ -56,8 +82,7 @@ std::vector<Asked> prompts_to_ask(const TaskModel& model, const TaskData& data,
   std::vector<Asked> asked;
   for (int64_t p = 0; p < data.size(); ++p) {
     if (have.count({p, sample})) continue;
-    auto ids = model.encode_prompt(data.prompts[static_cast<size_t>(p)]);
-    asked.push_back({{p, sample}, truncate_prompt(std::move(ids), model.window(), max_new_tokens)});
+    asked.push_back(prompt_of(model, data, {p, sample}, max_new_tokens));
   }
   std::stable_sort(asked.begin(), asked.end(),
                    [](const Asked& a, const Asked& b) { return a.prompt.size() > b.prompt.size(); });
@@ -70,6 +95,7 @@ void ask(const TaskModel& model, const TaskData& data, const std::vector<Asked>&
   std::vector<Growing> growing;
   for (const auto& one : asked) {
     prompts.push_back(one.prompt);
+    if (model.cache.behind_context) options.context_tokens.push_back(one.context);
     options.streams.push_back((static_cast<uint64_t>(one.place.second) << 32) +
                               static_cast<uint64_t>(one.place.first));
     growing.emplace_back(model, data, one.prompt);
@@ -87,6 +113,8 @@ void generate_replies(const TaskModel& model, const TaskData& data, const std::s
   const TaskConfig& config = data.config;
   auto stops = model.stop_ids;
   stops.push_back(model.eos_id);
+  if (model.cache.behind_context)
+    if (const auto problem = context_problem(data)) throw InputError(*problem);
   const int64_t longest = std::min(data.max_new_tokens(), model.window() - 1);
   for (int64_t sample = 0; sample < config.samples; ++sample)
     ask(model, data, prompts_to_ask(model, data, have, sample, longest),

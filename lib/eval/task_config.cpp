@@ -13,8 +13,6 @@ namespace {
       BadInput{.key = key + "." + member, .found = found, .expected = expected, .nearest = nearest});
 }
 
-bool is_generated_task(Task task) { return task == Task::word_problems || task == Task::code_functions; }
-
 void require_protocols(const TaskConfig& config, const std::string& key) {
   const auto known = protocols_of(config.task);
   std::vector<std::string> names;
@@ -43,6 +41,10 @@ std::vector<Protocol> default_protocols(Task task) {
     case Task::mbpp:
     case Task::code_functions:
       return {Protocol::lm_eval};
+    case Task::passkey:
+    case Task::key_values:
+    case Task::variable_trace:
+      return {Protocol::numbers};
     default:
       return {};
   }
@@ -50,16 +52,18 @@ std::vector<Protocol> default_protocols(Task task) {
 
 std::string why_idle(const TaskConfig& config, const std::string& key) {
   const std::string task(name_of(config.task));
-  const bool of_generated = key == "difficulty_min" || key == "difficulty_max" || key == "size";
-  if (of_generated && !is_generated_task(config.task)) return task + " is read from a file";
+  const bool of_generated =
+      key == "difficulty_min" || key == "difficulty_max" || key == "size" || key == "words";
+  if (of_generated && !is_generated(config.task)) return task + " is read from a file";
   if (of_generated && !config.path.empty()) return "path has the problems";
+  if (key == "words" && !is_retrieval(config.task)) return task + " has no context of so many words";
   if (key == "top_p" && config.temperature == 0) return "at temperature 0 the likeliest token is taken";
   return "";
 }
 
 void require_valid(const TaskConfig& config, const std::string& key) {
   require_protocols(config, key);
-  if (config.path.empty() && !is_generated_task(config.task))
+  if (config.path.empty() && !is_generated(config.task))
     refuse(key, "path", "nothing", "the file with the problems of " + std::string(name_of(config.task)));
   for (const int64_t k : config.k)
     if (k < 1 || k > config.samples)

@@ -24,7 +24,7 @@ struct TaskConfig {
   double temperature = 0, top_p = 1;
   int64_t seed = 0;
   int64_t max_new_tokens = 0;  // 0: the protocol's own
-  int64_t difficulty_min = 1, difficulty_max = 3, size = 100;
+  int64_t difficulty_min = 1, difficulty_max = 3, size = 100, words = 200;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
@@ -53,6 +53,9 @@ struct TaskConfig {
     visit(Key{"difficulty_max", "generated tasks: hardest problems"}.at_least(1).at_most(5),
           self.difficulty_max);
     visit(Key{"size", "generated tasks: number of problems"}.at_least(1), self.size);
+    visit(
+        Key{"words", "passkey, key_values, variable_trace: words of a context, about"}.at_least(8).at_most(1e6),
+        self.words);
   }
 
   std::string label() const { return name.empty() ? std::string(name_of(task)) : name; }

@@ -8,6 +8,7 @@
 #include "core/json.h"
 #include "core/jsonl.h"
 #include "data/code_functions.h"
+#include "data/retrieval.h"
 #include "data/word_problems.h"
 #include "tasks/choice_readers.h"
 #include "tasks/prompts.h"
@@ -19,7 +20,21 @@ int64_t difficulty_of(const TaskConfig& config, int64_t index) {
   return config.difficulty_min + index % (config.difficulty_max - config.difficulty_min + 1);
 }
 
+// Answers end with "#### N"; data kinds have the tasks' names.
+Problem retrieval_problem(const TaskConfig& config, Split split, int64_t index) {
+  const auto kind = *from_name<DataKind>(name_of(config.task));
+  const auto made = retrieval(kind, static_cast<uint64_t>(config.seed), split, index,
+                              difficulty_of(config, index), config.words);
+  const std::string mark = "#### ";
+  return {.id = std::to_string(index),
+          .question = made.question,
+          .context = made.context,
+          .answer = made.answer,
+          .gold = made.answer.substr(made.answer.find(mark) + mark.size())};
+}
+
 Problem generated_problem(const TaskConfig& config, Split split, int64_t index) {
+  if (is_retrieval(config.task)) return retrieval_problem(config, split, index);
   const auto seed = static_cast<uint64_t>(config.seed);
   Problem problem{.id = std::to_string(index)};
   if (config.task == Task::word_problems) {
@@ -94,6 +109,19 @@ void make_training_prompts(TaskData& data, const Preset& asks, const std::string
   data.prompts.erase(data.prompts.begin(), data.prompts.begin() + shown);
 }
 
+// The problem stands at the prompt's end, behind the worked examples; its own context is a part of it.
+std::vector<size_t> context_bytes_of(const Preset& asks, const std::vector<Problem>& problems,
+                                     const std::vector<std::string>& prompts) {
+  std::vector<size_t> bytes;
+  for (size_t i = 0; i < problems.size(); ++i) {
+    const std::string asked = asks.question(problems[i]);
+    const std::string& context = problems[i].context;
+    bytes.push_back(prompts[i].size() - asked.size() +
+                    (context.empty() ? 0 : asked.find(context) + context.size()));
+  }
+  return bytes;
+}
+
 void load_problems(TaskData& data, const std::string& key, Split asked) {
   const TaskConfig& config = data.config;
   data.problems = problems_of(config, asked);
@@ -108,6 +136,7 @@ void load_problems(TaskData& data, const std::string& key, Split asked) {
         make_prompts(asks, data.problems, pool_of(config, asks, key, nullptr), {.count = config.shots});
   cut_to(data.problems, config.limit);
   cut_to(data.prompts, config.limit);
+  data.context_bytes = context_bytes_of(asks, data.problems, data.prompts);
 }
 
 std::vector<std::string> read_texts(const std::string& path) {
@@ -134,6 +163,16 @@ int64_t TaskData::max_new_tokens() const {
   for (const Protocol protocol : protocols)
     most = std::max(most, preset_of(config.task, protocol).max_new_tokens);
   return most;
+}
+
+std::optional<BadInput> context_problem(const TaskData& data) {
+  const auto& bytes = data.context_bytes;
+  if (!bytes.empty() && std::find(bytes.begin(), bytes.end(), size_t{0}) == bytes.end()) return std::nullopt;
+  return BadInput{.key = data.config.label(),
+                  .found = "prompts that are one, under a cache with behind: context",
+                  .expected =
+                      "a task with a context before its question (passkey, key_values, variable_trace, "
+                      "worked examples), or behind: prompt"};
 }
 
 TaskData load_task(const TaskConfig& config, const std::string& key, Split asked) {

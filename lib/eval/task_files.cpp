@@ -41,6 +41,9 @@ Files files_of(Task task) {
       return {{"wikitext2/test.jsonl", "wikitext2/test.txt"}, ""};
     case Task::word_problems:
     case Task::code_functions:
+    case Task::passkey:
+    case Task::key_values:
+    case Task::variable_trace:
       break;
   }
   return {};

@@ -49,6 +49,17 @@ std::string answer_after_hashes(std::string_view reply) {
   return std::string(kNoAnswer);
 }
 
+std::string numbers_of_reply(std::string_view reply) {
+  std::string numbers;
+  for (size_t at = reply.find_first_of(kDigits); at < reply.size(); at = reply.find_first_of(kDigits, at)) {
+    const size_t length = run_length(reply, at, kDigits);
+    if (!numbers.empty()) numbers += ",";
+    numbers += reply.substr(at, length);
+    at += length;
+  }
+  return numbers.empty() ? std::string(kNoAnswer) : numbers;
+}
+
 std::string answer_before_any_character(std::string_view reply) {
   const std::string_view mark = "The answer is ";
   for (size_t at = reply.find(mark); at != std::string_view::npos; at = reply.find(mark, at + 1)) {

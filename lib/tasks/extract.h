@@ -20,6 +20,9 @@ std::string answer_before_any_character(std::string_view reply);
 // flexible-extract: the last of "(-?[$0-9.,]{2,})|(-?[0-9]+)". Dots and dollars without a digit count.
 std::string last_number(std::string_view reply);
 
+// The reply's runs of digits, with commas between them: "1,234 and 5" gives "1,234,5".
+std::string numbers_of_reply(std::string_view reply);
+
 // exact_match: equal after both lose every "," and "$", all up to the last "#### ", and one "." at the end.
 bool same_number_text(std::string_view answer, std::string_view gold);
 

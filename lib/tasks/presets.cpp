@@ -27,6 +27,9 @@ std::string boxed_answer(std::string_view reply) {
 bool same_as_answer(const std::string& answer, const Problem& p) { return same_number_text(answer, p.answer); }
 bool same_as_gold(const std::string& answer, const Problem& p) { return same_number_text(answer, p.gold); }
 bool same_rounded(const std::string& answer, const Problem& p) { return same_rounded_number(answer, p.gold); }
+bool begins_with_gold(const std::string& answer, const Problem& p) {
+  return answer == p.gold || answer.starts_with(p.gold + ",");
+}
 bool same_math(const std::string& answer, const Problem& p) {
   return answer != kNoAnswer && math_equivalent(answer, p.gold);
 }
@@ -173,6 +176,15 @@ void add_mbpp(Table& table) {
       {.question = instruction_question, .max_new_tokens = 1024, .extract = code_of_reply, .program = alone});
 }
 
+void add_retrieval(Table& table) {
+  for (const Task task : {Task::passkey, Task::key_values, Task::variable_trace})
+    table[{task, Protocol::numbers}] = {.question = retrieval_question,
+                                        .max_new_tokens = 32,
+                                        .stops = with_end({"\n", "</s>", "<|im_end|>"}),
+                                        .extract = numbers_of_reply,
+                                        .matches = begins_with_gold};
+}
+
 const Table& presets() {
   static const Table table = [] {
     Table made;
@@ -180,6 +192,7 @@ const Table& presets() {
     add_math(made);
     add_humaneval(made);
     add_mbpp(made);
+    add_retrieval(made);
     return made;
   }();
   return table;

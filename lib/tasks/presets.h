@@ -25,12 +25,13 @@ enum class Protocol {
   evalplus,              // sanitised; a reply that is indented continues the prompt, others are chat replies
   evalplus_base,         // sanitised; every reply continues the prompt
   boxed,                 // math: the last \boxed of the reply
+  numbers,               // retrieval: the first numbers of the reply, as many as are asked for
   transmla_v1            // the first version of the TransMLA paper: transmla_answers.h
 };
 
 template <>
 struct EnumNames<Protocol> {
-  static constexpr std::array<std::pair<std::string_view, Protocol>, 12> rows{
+  static constexpr std::array<std::pair<std::string_view, Protocol>, 13> rows{
       {{"lm_eval_strict", Protocol::lm_eval_strict},
        {"lm_eval_flexible", Protocol::lm_eval_flexible},
        {"lm_eval_cot", Protocol::lm_eval_cot},
@@ -42,6 +43,7 @@ struct EnumNames<Protocol> {
        {"evalplus", Protocol::evalplus},
        {"evalplus_base", Protocol::evalplus_base},
        {"boxed", Protocol::boxed},
+       {"numbers", Protocol::numbers},
        {"transmla_v1", Protocol::transmla_v1}}};
 };
 

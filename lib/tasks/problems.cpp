@@ -41,6 +41,17 @@ Problem read_gsm8k_problem(const Record& record) {
   return problem;
 }
 
+// As generate_data writes them: the question is the last line of what is asked.
+Problem read_retrieval_problem(const Record& record) {
+  Problem problem = read_gsm8k_problem(record);
+  const size_t line = problem.question.rfind('\n');
+  if (line == std::string::npos)
+    record.fail("question", "one line", "a context, and a question in a line below it");
+  problem.context = problem.question.substr(0, line);
+  problem.question.erase(0, line + 1);
+  return problem;
+}
+
 Problem read_math_problem(const Record& record) {
   Problem problem{.question = record.text("problem"), .answer = record.text("solution")};
   const auto boxed = last_boxed(problem.answer);
@@ -113,6 +124,10 @@ Problem read_problem(Task task, const Record& record) {
       return read_mbpp_problem(record);
     case Task::code_functions:
       return read_code_function(record);
+    case Task::passkey:
+    case Task::key_values:
+    case Task::variable_trace:
+      return read_retrieval_problem(record);
     default:
       return read_gsm8k_problem(record);
   }

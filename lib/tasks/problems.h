@@ -13,8 +13,10 @@ namespace attnlab {
 struct Problem {
   std::string id;        // task_id; where the data have none, the index in the file, from 0
   std::string question;  // GSM8K's question, MATH's problem, MBPP's text
+  std::string context;   // what the question is about, where it stands apart (retrieval)
   std::string answer;    // GSM8K's worked answer, MATH's solution
-  std::string gold;      // its final answer: behind the last "####", stripped; inside the last \boxed
+  std::string gold;      // its final answer: behind the last "####", stripped; inside the last \boxed; numbers
+                         // with commas between them (retrieval)
   std::string prompt;    // the program's beginning, which the reply continues (HumanEval)
   std::string code;      // a right program (MBPP), or the rest of one (HumanEval)
   std::vector<std::string> assertions;  // MBPP's test_list
@@ -30,6 +32,7 @@ struct Problem {
 //   mbpp                   {task_id, text or prompt, code, test_list, test_imports}. test_setup_code is not
 //   run,
 //                          as in lm_eval and bigcode.
+//   passkey, key_values, variable_trace  {question, answer} as generate_data writes them
 //   code_functions         {task_id, prompt, entry_point, test_list, canonical_solution}
 // Throws InputError with file, line and key; also for an id that repeats.
 std::vector<Problem> read_problems(Task task, const std::filesystem::path& path);

@@ -36,6 +36,10 @@ std::string math_question(const Problem& problem) { return "Problem: " + problem
 std::string math_solution(const Problem& problem) { return " " + problem.gold; }
 std::string worked_math_solution(const Problem& problem) { return " " + problem.answer; }
 
+std::string retrieval_question(const Problem& problem) {
+  return "Question: " + problem.context + "\n" + problem.question + "\nAnswer: ";
+}
+
 std::string code_prompt(const Problem& problem) { return problem.prompt; }
 std::string humaneval_instruct_question(const Problem& problem) {
   return "Write a solution to the following problem and make sure that it passes the tests:\n```python\n" +

@@ -18,6 +18,9 @@ std::string math_question(const Problem& problem);
 std::string math_solution(const Problem& problem);
 std::string worked_math_solution(const Problem& problem);  // the whole solution, with its \boxed answer
 
+// A context and the question about it, in the words that training uses (data template `plain`).
+std::string retrieval_question(const Problem& problem);
+
 // HumanEval's prompt as it is, and inside lm_eval's humaneval_instruct (request and opened reply in one text).
 std::string code_prompt(const Problem& problem);
 std::string humaneval_instruct_question(const Problem& problem);

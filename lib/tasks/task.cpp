@@ -11,6 +11,9 @@ TaskKind kind_of(Task task) {
     case Task::gsm8k_cot_zeroshot:
     case Task::word_problems:
     case Task::math:
+    case Task::passkey:
+    case Task::key_values:
+    case Task::variable_trace:
       return TaskKind::answer;
     case Task::humaneval:
     case Task::mbpp:
@@ -28,6 +31,14 @@ TaskKind kind_of(Task task) {
       return TaskKind::perplexity;
   }
   ATTNLAB_CHECK(false);
+}
+
+bool is_retrieval(Task task) {
+  return task == Task::passkey || task == Task::key_values || task == Task::variable_trace;
+}
+
+bool is_generated(Task task) {
+  return task == Task::word_problems || task == Task::code_functions || is_retrieval(task);
 }
 
 }  // namespace attnlab

@@ -14,6 +14,10 @@ enum class Task {
   humaneval,
   mbpp,
   code_functions,  // the project's own, prompts as HumanEval's, tests as MBPP's
+  // The project's own, of contexts that hold what is asked (data/retrieval.h).
+  passkey,
+  key_values,
+  variable_trace,
   mmlu,
   arc_easy,
   arc_challenge,
@@ -26,7 +30,7 @@ enum class Task {
 
 template <>
 struct EnumNames<Task> {
-  static constexpr std::array<std::pair<std::string_view, Task>, 16> rows{
+  static constexpr std::array<std::pair<std::string_view, Task>, 19> rows{
       {{"gsm8k", Task::gsm8k},
        {"gsm8k_cot", Task::gsm8k_cot},
        {"gsm8k_cot_zeroshot", Task::gsm8k_cot_zeroshot},
@@ -35,6 +39,9 @@ struct EnumNames<Task> {
        {"humaneval", Task::humaneval},
        {"mbpp", Task::mbpp},
        {"code_functions", Task::code_functions},
+       {"passkey", Task::passkey},
+       {"key_values", Task::key_values},
+       {"variable_trace", Task::variable_trace},
        {"mmlu", Task::mmlu},
        {"arc_easy", Task::arc_easy},
        {"arc_challenge", Task::arc_challenge},
@@ -50,5 +57,9 @@ struct EnumNames<Task> {
 enum class TaskKind { answer, code, choice, perplexity };
 
 TaskKind kind_of(Task task);
+// The project's own: made without a file.
+bool is_generated(Task task);
+// Those of a context and a question about it.
+bool is_retrieval(Task task);
 
 }  // namespace attnlab

@@ -4,6 +4,7 @@
 #include "catch.h"
 #include "core/errors.h"
 #include "core/files.h"
+#include "data/retrieval.h"
 #include "support.h"
 
 namespace attnlab {
@@ -58,6 +59,51 @@ TEST_CASE("generated tasks are the same each time, and those of the test split")
   const auto prompt = load_task(shots, "t").prompts[1];
   CHECK(prompt.ends_with("\n\n" + data.prompts[1]));
   CHECK(prompt.find("#### ") != std::string::npos);
+}
+
+TEST_CASE("contexts with what is asked are those that training reads, of the test split") {
+  for (const Task task : {Task::passkey, Task::key_values, Task::variable_trace}) {
+    const TaskConfig config{.task = task, .seed = 3, .difficulty_max = 2, .size = 5, .words = 20};
+    const TaskData data = load_task(config, "t");
+    REQUIRE(data.size() == 5);
+    CHECK((data.protocols == std::vector{Protocol::numbers}));
+    for (int64_t i = 0; i < 5; ++i) {
+      const auto at = static_cast<size_t>(i);
+      const auto made = retrieval(*from_name<DataKind>(name_of(task)), 3, Split::test, i, 1 + i % 2, 20);
+      const std::string question = made.context + "\n" + made.question;
+      CHECK(data.prompts[at] == apply_template(PromptTemplate::plain, question));
+      CHECK(data.prompts[at].substr(0, data.context_bytes[at]) == "Question: " + made.context);
+      CHECK(score(preset_of(task, Protocol::numbers), data.problems, {{.problem = at, .text = made.answer}},
+                  nullptr)[0]
+                .correct);
+    }
+  }
+}
+
+TEST_CASE("a cache that acts behind contexts splits prompts there, and refuses those that are one") {
+  const Asked asked;
+  const TaskConfig config{.task = Task::passkey, .max_new_tokens = 6, .size = 4, .words = 12};
+  const auto replies = [&](const TaskConfig& task, const CachePlan& plan) {
+    TaskModel model = asked.model();
+    model.cache = plan;
+    std::vector<std::string> texts(4);
+    generate_replies(model, load_task(task, "t"), {}, [&](ReplyPlace place, const std::string& text) {
+      texts[static_cast<size_t>(place.first)] = text;
+    });
+    return texts;
+  };
+  CachePlan all, half = make_cache_plan({.policy = {.policy = CachePolicyName::window, .share = 0.3}});
+  const auto whole = replies(config, all), window = replies(config, half);
+  all.behind_context = half.behind_context = true;
+  CHECK(replies(config, all) == whole);    // nothing is dropped
+  CHECK(replies(config, half) != window);  // the question stays
+  TaskConfig shots = problems(4);
+  shots.max_new_tokens = 6;
+  CHECK_THROWS_WITH(replies(shots, all), ContainsSubstring("prompts that are one"));
+  shots.shots = 1;
+  const TaskData data = load_task(shots, "t");
+  CHECK(data.prompts[0].substr(data.context_bytes[0]) ==
+        "Question: " + data.problems[0].question + "\nAnswer:");
 }
 
 TEST_CASE("settings that a task cannot have are refused by their keys") {

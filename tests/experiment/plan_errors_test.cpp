@@ -117,8 +117,13 @@ TEST_CASE("how caches are kept") {
              ContainsSubstring("found more than one of budget, share"));
   CHECK_THAT(with("eval.cache={policy: h2o, source: official}"),
              ContainsSubstring("eval.cache.source: found official, expected one of paper, kvpress"));
-  CHECK_THAT(with("eval.cache={policy: snapkv, behind: context}"),
-             ContainsSubstring("eval.cache.behind: found context, expected prompt, or data of kind passkey"));
+  CHECK_THAT(
+      with("eval.cache={policy: snapkv, behind: context}"),
+      ContainsSubstring("eval.cache.behind: found context, expected prompt, or data (with eval.problems) and"));
+  const std::string retrieval =
+      "eval={problems: 0, cache: {policy: snapkv, behind: context}, tasks: [{task: passkey}, {task: ";
+  CHECK_THAT(with(retrieval + "word_problems}]}"), ContainsSubstring("eval.cache.behind: found context"));
+  CHECK_THAT(with(retrieval + "word_problems, shots: 3}]}"), !ContainsSubstring("eval.cache.behind"));
   CHECK_THAT(with("eval.cache={policy: snapkv, kernel: 4}"), ContainsSubstring("an odd number"));
   CHECK_THAT(with("eval.cache={policy: a2sf, alpha: 2}"), ContainsSubstring("eval.cache.alpha"));
   CHECK_THAT(with("eval.cache.storage=int9"), ContainsSubstring("found 'int9' (did you mean 'int8'?)"));

@@ -81,6 +81,18 @@ TEST_CASE("eval_model asks through the cache that it is told, and says so in its
                   FlatFields::value_type{"cache.policy", std::string("streaming")}) != facts.end());
 }
 
+TEST_CASE("eval_model compresses a context before its question is read, where there is one") {
+  const EvalCall call;
+  const std::string cache =
+      " --limit 2 --max-new-tokens 8 --cache policy=snapkv,window=4,share=0.5,behind=context";
+  const auto outcome = run_program(call.with("--tasks passkey,key_values" + cache));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.out, ContainsSubstring("passkey") && ContainsSubstring("numbers"));
+  const EvalCall other;
+  other.refused("--tasks passkey,word_problems --shots 0" + cache, "word_problems: found prompts that are one");
+}
+
 TEST_CASE("eval_model that was killed goes on, and gives what an undisturbed call gives") {
   const EvalCall call, undisturbed;
   const std::string options = "--tasks word_problems --limit 12 --shots 0 --max-new-tokens 40 --batch 1";

@@ -18,6 +18,14 @@ TEST_CASE("the strict answer stands behind four hashes and one space") {
     CHECK(answer_after_hashes(text) == none);
 }
 
+TEST_CASE("the numbers of a reply are its runs of digits") {
+  CHECK(numbers_of_reply("#### 12,34") == "12,34");
+  CHECK(numbers_of_reply("They are 12 and 34.") == "12,34");
+  CHECK(numbers_of_reply("kipo: 42, -7") == "42,7");
+  CHECK(numbers_of_reply("12345") == "12345");
+  CHECK(numbers_of_reply("none") == none);
+}
+
 TEST_CASE("the chain of thought's answer needs one character more") {
   CHECK(answer_before_any_character("The answer is 72.") == "72");
   CHECK(answer_before_any_character("The answer is 72") == "7");

@@ -32,6 +32,19 @@ TEST_CASE("every task with replies has protocols, and every preset can ask and s
   }
 }
 
+TEST_CASE("a retrieval's reply begins with the numbers that were asked for") {
+  const Preset& preset = preset_of(Task::key_values, Protocol::numbers);
+  const Problem problem{.question = "What?", .context = "a: 12\nb: 34", .gold = "12,34"};
+  CHECK(preset.question(problem) == "Question: a: 12\nb: 34\nWhat?\nAnswer: ");
+  const auto right = [&](const char* reply) { return preset.matches(preset.extract(reply), problem); };
+  CHECK(right("#### 12,34"));
+  CHECK(right("12 and 34. Then 56"));
+  CHECK_FALSE(right("34 and 12"));
+  CHECK_FALSE(right("12,345"));
+  CHECK_FALSE(right("12"));
+  CHECK_FALSE(right("I don't know"));
+}
+
 TEST_CASE("the project's own tasks are scored as the public ones of their form") {
   CHECK(protocols_of(Task::word_problems) == protocols_of(Task::gsm8k));
   CHECK(protocols_of(Task::code_functions) == protocols_of(Task::humaneval));

@@ -120,6 +120,19 @@ TEST_CASE("the project's own functions are HumanEval prompts with assertions") {
              ContainsSubstring("test_list: found an empty list"));
 }
 
+TEST_CASE("contexts with a question in the last line, as generate_data writes them") {
+  DataFile file;
+  const auto problems =
+      file.read(Task::key_values, R"({"question": "a: 12\nb: 34\nWhat are a and b?", "answer": "#### 12,34"})");
+  CHECK(problems[0].context == "a: 12\nb: 34");
+  CHECK(problems[0].question == "What are a and b?");
+  CHECK(problems[0].gold == "12,34");
+  CHECK_THAT(file.refused(Task::passkey, R"({"question": "What?", "answer": "#### 1"})"),
+             ContainsSubstring("question: found one line"));
+  CHECK_THAT(file.refused(Task::passkey, R"({"question": "a\nWhat?", "answer": "1"})"),
+             ContainsSubstring("answer: found no final answer"));
+}
+
 TEST_CASE("the public data sets are read whole") {
   const auto humaneval = test::data_set("humaneval/HumanEval.jsonl.gz"),
              mbpp = test::data_set("mbpp/mbpp.jsonl");

@@ -52,13 +52,22 @@ ArmConfig read_arm(const Node& node, const std::string& prefix) {
 // Where a cache is to act behind contexts, all that is asked must have one.
 std::optional<BadInput> context_problem(const RunConfig& config) {
   if (config.eval.cache.policy.behind != ActsBehind::context) return std::nullopt;
-  const bool of_kind = config.data.mixture.empty() && is_retrieval(config.data.kind);
-  if (of_kind && config.eval.tasks.empty()) return std::nullopt;
+  std::vector<DataKind> kinds{config.data.kind};
+  for (const MixturePart& part : config.data.mixture) kinds.push_back(part.source.kind);
+  if (!config.data.mixture.empty()) kinds.erase(kinds.begin());
+  const bool data = config.eval.problems == 0 ||
+                    std::all_of(kinds.begin(), kinds.end(), [](DataKind kind) { return is_retrieval(kind); });
+  const auto& tasks = config.eval.tasks;
+  if (data && std::all_of(tasks.begin(), tasks.end(), [](const TaskConfig& task) {
+        return is_retrieval(task.task) ||
+               (kind_of(task.task) == TaskKind::answer && task.shots.value_or(0) > 0);
+      }))
+    return std::nullopt;
   return BadInput{.key = "eval.cache.behind",
                   .found = "context",
                   .expected =
-                      "prompt, or data of kind passkey, key_values or variable_trace and no eval.tasks: others "
-                      "don't say where a context ends"};
+                      "prompt, or data (with eval.problems) and eval.tasks of kind passkey, key_values or "
+                      "variable_trace, or tasks with shots: others don't say where a context ends"};
 }
 
 }  // namespace
