@@ -22,6 +22,7 @@ void append(Measurements& all, Measurements&& more) {
   append(all.grams, std::move(more.grams));
   append(all.decode_steps, std::move(more.decode_steps));
   append(all.fits, std::move(more.fits));
+  append(all.caches, std::move(more.caches));
 }
 
 // Names that differ only in what plain_name replaces are told apart by a number.

@@ -19,6 +19,8 @@ constexpr const char* measure_conversion =
     "build/bin/measure_conversion --model data/base_small --calibration FILE --out results/base.measured.h5";
 constexpr const char* bench_decode =
     "build/bin/bench_decode --form gqa --shape small --out results/decode.measured.h5, and the other forms";
+constexpr const char* measure_caches =
+    "experiments/cache_methods/run.sh --size small --out results/cache_methods";
 constexpr const char* fit_teacher = "build/bin/fit_teacher --out results/fit.measured.h5";
 
 constexpr auto rows = std::to_array<FigureRow>({
@@ -37,6 +39,7 @@ constexpr auto rows = std::to_array<FigureRow>({
     {"rank_perplexity", rank_perplexity, measure_conversion},
     {"decode_speedup", decode_speedup, bench_decode},
     {"expressiveness", expressiveness, fit_teacher},
+    {"cache_methods", cache_methods, measure_caches},
     {"table_1", table_1, instruction},
     {"table_3", table_3, instruction},
     {"table_4", table_4, bench_decode},

@@ -26,6 +26,9 @@ Figure decode_speedup(const Measurements& measured);
 // Error of forms that are fitted to a random teacher, by step.
 Figure expressiveness(const Measurements& measured);
 
+// Quality against bytes per token of every way of keeping a cache, and the table of all.
+Figure cache_methods(const Measurements& measured);
+
 // Rows that one drawing is of, in the order in which they appear; `label` says what of.
 template <class Row, class Label>
 std::vector<std::pair<std::string, std::vector<Row>>> grouped(const std::vector<Row>& rows, Label label) {

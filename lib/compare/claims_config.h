@@ -73,13 +73,14 @@ struct ConversionTest {
   }
 };
 
-enum class MeasuredTable { conversions, decode_steps, fits };
+enum class MeasuredTable { conversions, decode_steps, fits, caches };
 template <>
 struct EnumNames<MeasuredTable> {
-  static constexpr std::array<std::pair<std::string_view, MeasuredTable>, 3> rows{
+  static constexpr std::array<std::pair<std::string_view, MeasuredTable>, 4> rows{
       {{"conversions", MeasuredTable::conversions},
        {"decode_steps", MeasuredTable::decode_steps},
-       {"fits", MeasuredTable::fits}}};
+       {"fits", MeasuredTable::fits},
+       {"caches", MeasuredTable::caches}}};
 };
 
 enum class Compare { nothing, ratio, difference };
@@ -117,7 +118,7 @@ struct MeasuredTest {
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
-    visit(Key{"table", "conversions, decode_steps or fits"}.must_be_given(), self.table);
+    visit(Key{"table", "conversions, decode_steps, fits or caches"}.must_be_given(), self.table);
     visit(Key{"value", "column of numbers"}.must_be_given(), self.value);
     visit(Key{"compare", "where over against, where less against, or nothing"}, self.compare);
     visit(Key{"expect", "on which side of the bound the number is claimed to lie"}.must_be_given(),

@@ -1,6 +1,6 @@
 #include "compare/claims_measured.h"
 
-// Claims about what is measured without training: conversions, decoding steps, fits to a teacher.
+// Claims about what is measured without training: conversions, decoding steps, fits to a teacher, caches.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,11 +18,15 @@ namespace {
 std::vector<std::string> identity_of(MeasuredTable table) {
   if (table == MeasuredTable::conversions) return {"base", "form", "stage", "freqfold", "collapse", "rank"};
   if (table == MeasuredTable::decode_steps) return {"shape", "dtype", "device", "form", "context", "batch"};
+  if (table == MeasuredTable::caches)
+    return {"study", "measure", "behind", "dtype", "device", "arm", "policy", "share", "storage", "settings"};
   return {"teacher", "student", "start", "seed", "step"};
 }
 
-// What makes a part of its own, of these: a model, a device, a teacher with its student.
-size_t place_columns(MeasuredTable table) { return table == MeasuredTable::conversions ? 1 : 3; }
+// What makes a part of its own, of these: a model, a device, a teacher with its student, a task.
+size_t place_columns(MeasuredTable table) {
+  return table == MeasuredTable::conversions ? 1 : table == MeasuredTable::caches ? 2 : 3;
+}
 
 bool names(const std::vector<ColumnFilter>& filters, const std::string& column) {
   return std::any_of(filters.begin(), filters.end(),
@@ -49,6 +53,17 @@ struct Observation {
   double value = not_known, low = not_known, high = not_known;
 };
 
+// Of a difference a - b the ends that those of a and b make, as far as they are independent (MOVER: Zou and
+// Donner 2008; of two proportions Newcombe's): a - b - √((a - low a)² + (high b - b)²), and the same upwards.
+// Scores on the same problems go together, so that this is wide rather than narrow.
+void add_ends(Observation& seen, const MeasuredRow& row, const MeasuredRow* other) {
+  const auto distance = [](const MeasuredRow* of, const char* end) {
+    return of ? std::abs(of->number(end) - of->number("value")) : 0.0;
+  };
+  seen.low = seen.value - std::hypot(distance(&row, "low"), distance(other, "high"));
+  seen.high = seen.value + std::hypot(distance(&row, "high"), distance(other, "low"));
+}
+
 Observation observe(const MeasuredTest& test, const MeasuredRow& row, const MeasuredRow* other) {
   const auto combine = [&](const std::string& ours, const std::string& theirs) {
     const double a = row.number(ours), b = other ? other->number(theirs) : 0;
@@ -59,6 +74,8 @@ Observation observe(const MeasuredTest& test, const MeasuredRow& row, const Meas
     seen.low = combine("ms_min", "ms_max");
     seen.high = combine("ms_max", "ms_min");
   }
+  if (test.table == MeasuredTable::caches && test.value == "value" && test.compare != Compare::ratio)
+    add_ends(seen, row, other);
   return seen;
 }
 
@@ -80,6 +97,7 @@ std::string scale_of(const MeasuredRow& row, MeasuredTable table) {
   if (table == MeasuredTable::fits)
     return fmt::format("one layer, {} parameters, {} cached numbers per token",
                        format_count(row.number("parameters")), row.number("cached"));
+  if (table == MeasuredTable::caches) return row.text("arm") + ", " + row.text("device");
   return table == MeasuredTable::conversions ? row.text("base") : row.text("shape") + ", " + row.text("device");
 }
 
@@ -183,7 +201,9 @@ void judge_single(ClaimResult& part, const MeasuredTest& test, const Observation
   const std::string told = "the interval";
   if (part.why.starts_with(told))
     part.why.replace(0, told.size(),
-                     range ? "the range between the fastest and the slowest steps" : "the number");
+                     test.table == MeasuredTable::caches ? "the interval"
+                     : range                             ? "the range between the fastest and the slowest steps"
+                                                         : "the number");
 }
 
 // All on the claimed side, all on the other, or some.

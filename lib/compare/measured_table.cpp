@@ -45,6 +45,7 @@ std::vector<MeasuredRow> as_measured(const std::vector<Row>& rows) {
 
 MeasuredRow empty_row(MeasuredTable table) {
   if (table == MeasuredTable::conversions) return as_measured(ConversionRow{});
+  if (table == MeasuredTable::caches) return as_measured(CacheRow{});
   return table == MeasuredTable::decode_steps ? as_measured(DecodeRow{}) : as_measured(FitRow{});
 }
 
@@ -102,6 +103,7 @@ std::string MeasuredRow::shown(const std::string& column) const {
 std::vector<MeasuredRow> rows_of(const Measurements& file, MeasuredTable table, bool all_steps) {
   if (table == MeasuredTable::conversions) return as_measured(file.conversions);
   if (table == MeasuredTable::decode_steps) return as_measured(file.decode_steps);
+  if (table == MeasuredTable::caches) return as_measured(file.caches);
   return as_measured(all_steps ? file.fits : last_steps(file.fits));
 }
 

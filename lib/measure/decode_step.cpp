@@ -1,5 +1,7 @@
 #include "measure/decode_step.h"
 
+#include <algorithm>
+
 #include "core/errors.h"
 #include "measure/bench_models.h"
 
@@ -66,14 +68,15 @@ double decode_bytes(const Decoder& decoder, int64_t B, int64_t context, const Ca
 }
 
 DecodeStep::DecodeStep(Decoder& decoder, int64_t B, int64_t context, const CachePlan& plan, int64_t most_calls)
-    : decoder_(decoder), context_(context), goes_on_(!plan.keeps_all()) {
+    : decoder_(decoder), context_(context) {
   const torch::NoGradGuard no_grad;
-  const int64_t columns = context + (goes_on_ ? most_calls : 1);
+  const int64_t columns = context + most_calls;
   states_ = decoder.make_states(B, columns, plan);
   const auto options = torch::dtype(torch::kInt64).device(decoder.device());
   rotary_ = decoder.rotary_at(torch::arange(columns, options).unsqueeze(0), torch::full({1}, columns, options));
   tokens_B1_ = torch::zeros({B, 1}, options);
   for (size_t i = 0; i < states_.size(); ++i) fill(states_[i], *decoder.layers()[i]->mixer(), B);
+  goes_on_ = std::any_of(states_.begin(), states_.end(), [](const auto& state) { return !state.can_rewind(); });
 }
 
 // With random numbers; a policy that judges by attention is told that every token had the same.
@@ -83,6 +86,7 @@ void DecodeStep::fill(LayerState& state, const Mixer& mixer, int64_t B) const {
   state.begin(sequence);
   for (size_t slot = 0; slot < state.layout().size(); ++slot) {
     const StateSlot& of = state.layout()[slot];
+    if (of.extent == Extent::fixed) continue;  // begins as for an empty sequence
     state.remember(slot, torch::randn({B, of.heads, context_, of.width / of.heads}, numbers));
   }
   const int64_t N = mixer.shape().n_heads, S = context_;

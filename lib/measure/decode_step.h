@@ -38,8 +38,8 @@ double decode_bytes(const Decoder& decoder, int64_t B, int64_t context, const Ca
 
 // One token for each of B sequences behind caches of `context` random tokens: embedding, layers, logits,
 // argmax. Each call takes the token that the last one gave. It stands at the same place, but where a policy
-// drops tokens: these do not come back, so that it stands behind the call before, of `most_calls` calls at
-// most.
+// drops tokens, a storage codes several at once or a state goes on: what was before does not come back, so that
+// it stands behind the call before, of `most_calls` calls at most.
 class DecodeStep {
  public:
   DecodeStep(Decoder& decoder, int64_t B, int64_t context, const CachePlan& plan = {}, int64_t most_calls = 1);
@@ -50,7 +50,7 @@ class DecodeStep {
 
   Decoder& decoder_;
   int64_t context_;
-  bool goes_on_;  // behind the call before
+  bool goes_on_ = false;  // behind the call before
   std::vector<LayerState> states_;
   std::vector<RotaryTables> rotary_;
   torch::Tensor tokens_B1_;

@@ -20,6 +20,7 @@ void each_table(Self& self, Each&& each) {
   each("grams", self.grams);
   each("decode_steps", self.decode_steps);
   each("fits", self.fits);
+  each("caches", self.caches);
 }
 
 bool is_measured(const fs::path& path) { return path.string().ends_with(measurements_ending); }

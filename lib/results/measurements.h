@@ -1,5 +1,5 @@
 // The store of what is measured without a training run: conversions, norms, Gram matrices, decoding steps, fits
-// to a teacher. One HDF5 file per measuring, NAME.measured.h5. results/README.md describes the layout.
+// to a teacher, caches. One HDF5 file per measuring, NAME.measured.h5. results/README.md describes the layout.
 #pragma once
 
 #include <cstdint>
@@ -119,6 +119,38 @@ struct FitRow {
   }
 };
 
+// One model under one way of keeping its cache: a score of a task, or the likelihood of text (measure_caches).
+struct CacheRow {
+  int64_t n = 0;
+  double share = 1, value = 0, low = 0, high = 0, bytes_1k = 0, bytes_4k = 0, bytes_16k = 0, held_ratio = 0,
+         ms_per_token = 0;
+  std::string study, arm, policy, storage, behind, measure, settings, dtype, device;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"n", "problems, or texts"}, self.n);
+    visit(Key{"share", "of a prompt's tokens that the policy keeps"}, self.share);
+    visit(Key{"value", "share of problems solved; of the measure log_perplexity nats per token"}, self.value);
+    visit(Key{"low", "lower end of its 95 % interval"}, self.low);
+    visit(Key{"high", "upper end"}, self.high);
+    visit(Key{"bytes_1k", "of one sequence of 1,024 tokens, two for a number as computed"}, self.bytes_1k);
+    visit(Key{"bytes_4k", "of 4,096 tokens"}, self.bytes_4k);
+    visit(Key{"bytes_16k", "of 16,384 tokens"}, self.bytes_16k);
+    visit(Key{"held_ratio", "bytes that the tensors took behind a text, over those counted for its length"},
+          self.held_ratio);
+    visit(Key{"ms_per_token", "median of single steps; NaN: not measured"}, self.ms_per_token);
+    visit(Key{"study", "what was laid out together"}, self.study);
+    visit(Key{"arm", "the model"}, self.arm);
+    visit(Key{"policy", "which tokens stay"}, self.policy);
+    visit(Key{"storage", "in what form"}, self.storage);
+    visit(Key{"behind", "prompt or context: when tokens leave first"}, self.behind);
+    visit(Key{"measure", "a task's label, or log_perplexity"}, self.measure);
+    visit(Key{"settings", "keys of eval.cache that are not at their defaults"}, self.settings);
+    visit(Key{"dtype", "of weights and computation"}, self.dtype);
+    visit(Key{"device", "where"}, self.device);
+  }
+};
+
 struct Measurements {
   FlatFields provenance;  // group /provenance: command, versions, hardware
   std::vector<ConversionRow> conversions;
@@ -126,6 +158,7 @@ struct Measurements {
   std::vector<GramRow> grams;
   std::vector<DecodeRow> decode_steps;
   std::vector<FitRow> fits;
+  std::vector<CacheRow> caches;
   std::filesystem::path path;
 };
 

@@ -230,11 +230,15 @@ void LayerState::mark() {
   mark_ = std::move(mark);
 }
 
+bool LayerState::can_rewind() const {
+  return !drops(plan_, storages_) &&
+         std::none_of(fixed_.begin(), fixed_.end(), [](const auto& value) { return value.defined(); });
+}
+
 void LayerState::rewind(int64_t length) {
   ATTNLAB_CHECK(length >= 0 && length <= columns_);
-  const bool has_fixed = std::any_of(fixed_.begin(), fixed_.end(), [](const auto& t) { return t.defined(); });
   if (length == columns_) return;
-  if (has_fixed || drops(plan_, storages_)) {
+  if (!can_rewind()) {
     ATTNLAB_CHECK(mark_ && mark_->columns == length);
     fixed_ = mark_->fixed;
     for (size_t i = 0; i < mark_->storages.size(); ++i)

@@ -79,6 +79,8 @@ class LayerState {
   // Forgets the newest tokens, so that `length` columns are left. Without a mark at that length only where
   // nothing can have been lost: no window, no dropping policy, no fixed slots.
   void rewind(int64_t length);
+  // Whether that is so.
+  bool can_rewind() const;
   // Bytes that what is held takes.
   int64_t bytes() const;
   // The policy's numbers of the held tokens, [B, h, S], and forgets them.

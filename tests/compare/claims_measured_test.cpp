@@ -198,5 +198,45 @@ TEST_CASE("fits of two students are paired by seed") {
   CHECK(result.why == "one seed tells nothing of the scatter over seeds");
 }
 
+// A latent against two policies that keep as many bytes, in the share of problems solved.
+std::vector<Measurements> kept_caches(double latent) {
+  auto file = file_of();
+  const auto add = [&](const std::string& arm, const std::string& policy, double share, double value) {
+    file.caches.push_back({.n = 100,
+                           .share = share,
+                           .value = value,
+                           .low = value - 0.03,
+                           .high = value + 0.04,
+                           .study = "s",
+                           .arm = arm,
+                           .policy = policy,
+                           .storage = "dense",
+                           .behind = "prompt",
+                           .measure = "passkey",
+                           .settings = policy});
+  };
+  add("gqa", "h2o", 0.25, 0.6);
+  add("gqa", "tova", 0.25, 0.5);
+  add("gqa", "tova", 0.5, 0.99);
+  add("mla", "all", 1, latent);
+  return {file};
+}
+
+TEST_CASE(
+    "a way of keeping a cache is compared with the best of several, with the ends that two intervals make") {
+  const std::string test =
+      "- measured: {table: caches, value: value, where: {arm: mla, policy: all}, compare: difference, against: "
+      "{arm: gqa, policy: \"h2o, tova\", share: 0.25}, match: [study, measure, behind], expect: above, bound: "
+      "0}";
+  const auto holds = judge_tests(test, {}, kept_caches(0.7));
+  CHECK(holds.verdict == ClaimVerdict::holds);
+  CHECK(holds.experiment == "small, s, passkey");
+  CHECK(holds.effect.value == Approx(0.1));  // over h2o, the better one
+  CHECK(holds.effect.low == Approx(0.1 - std::hypot(0.03, 0.04)));
+  CHECK(holds.effect.high == Approx(0.1 + std::hypot(0.04, 0.03)));
+  CHECK(judge_tests(test, {}, kept_caches(0.64)).verdict == ClaimVerdict::not_shown);
+  CHECK(judge_tests(test, {}, kept_caches(0.5)).verdict == ClaimVerdict::does_not_hold);
+}
+
 }  // namespace
 }  // namespace attnlab

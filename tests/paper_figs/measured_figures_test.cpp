@@ -56,8 +56,9 @@ TEST_CASE("every figure of measurements comes in every format, and again with th
   const test::TemporaryFolder folder;
   write_measurements(folder.path() / "x.measured.h5", test::sample_measurements());
   std::string only;
-  const std::vector<std::string> names{
-      "gram", "key_norms", "rope_removal", "kv_balance", "rank_perplexity", "decode_speedup", "expressiveness"};
+  const std::vector<std::string> names{"gram",           "key_norms",       "rope_removal",
+                                       "kv_balance",     "rank_perplexity", "decode_speedup",
+                                       "expressiveness", "cache_methods"};
   for (const auto& name : names) only += " --only " + name;
   REQUIRE(make_figures(folder.path().string() + only).status == 0);
   std::map<std::string, std::string> bytes;
@@ -72,6 +73,24 @@ TEST_CASE("every figure of measurements comes in every format, and again with th
     CHECK(content.size() > 100);
     CHECK(read_file(path) == content);
   }
+}
+
+TEST_CASE("ways of keeping a cache: all are told, and those that no other beats are marked") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const Drawn drawn(test::sample_measurements(), "cache_methods");
+  const auto rows = drawn.rows("cache_methods");
+  CHECK(rows.size() == 16);
+  for (const std::string measure : {"passkey", "log_perplexity"}) {
+    std::set<std::string> front;
+    for (const CsvRow& row : where(rows, {{"measure", measure}, {"front", "1"}}))
+      front.insert(row.at("arm") + " " + row.at("policy") + " " + row.at("storage") + " " + row.at("share"));
+    CHECK(front == std::set<std::string>{"gqa all dense 1", "gqa h2o dense 0.5", "gqa h2o int8 0.5",
+                                         "mla all dense 1", "mla h2o dense 0.5"});
+  }
+  const std::string table = read_file(drawn.file("cache_methods.md"));
+  CHECK_THAT(table, ContainsSubstring("| gqa | h2o | 25 % | dense | 400.0 | 400.0 | 400.0 | 2.50 | 60.0 |"));
+  CHECK_THAT(table, ContainsSubstring("80.0* |"));
+  CHECK_FALSE(read_file(drawn.file("cache_methods.tex")).empty());
 }
 
 TEST_CASE("norms of keys are means over layers, and the rotary part is marked with its share") {

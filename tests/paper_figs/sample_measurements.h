@@ -151,6 +151,43 @@ inline void add_fits(Measurements& measured) {
   add("gqa", "mla", "random", 32, [](double step) { return 1e-5 + std::exp(-step / 120); });
 }
 
+// A base with two policies and a storage, and another arm. Half of the bytes cost a point, a quarter ten.
+inline void add_caches(Measurements& measured) {
+  const auto add = [&](const std::string& arm, const std::string& policy, double share,
+                       const std::string& storage, double bytes, double score) {
+    for (const std::string measure : {"passkey", "log_perplexity"}) {
+      const double value = measure == "passkey" ? score : 2 - score;
+      measured.caches.push_back({.n = 100,
+                                 .share = share,
+                                 .value = value,
+                                 .low = value - 0.05,
+                                 .high = value + 0.05,
+                                 .bytes_1k = 1024 * bytes,
+                                 .bytes_4k = 4096 * bytes,
+                                 .bytes_16k = 16384 * bytes,
+                                 .held_ratio = 1,
+                                 .ms_per_token = 2.5,
+                                 .study = "sample",
+                                 .arm = arm,
+                                 .policy = policy,
+                                 .storage = storage,
+                                 .behind = "prompt",
+                                 .measure = measure,
+                                 .settings = policy + storage + std::to_string(share),
+                                 .dtype = "float32",
+                                 .device = "cpu"});
+    }
+  };
+  add("gqa", "all", 1, "dense", 1536, 0.9);
+  add("gqa", "h2o", 0.5, "dense", 780, 0.89);
+  add("gqa", "h2o", 0.25, "dense", 400, 0.6);
+  add("gqa", "tova", 0.25, "dense", 400, 0.4);
+  add("gqa", "all", 1, "int8", 800, 0.88);
+  add("gqa", "h2o", 0.5, "int8", 420, 0.85);
+  add("mla", "all", 1, "dense", 384, 0.8);
+  add("mla", "h2o", 0.5, "dense", 200, 0.7);
+}
+
 inline Measurements sample_measurements() {
   Measurements measured;
   add_norms(measured);
@@ -158,6 +195,7 @@ inline Measurements sample_measurements() {
   add_grams(measured);
   add_decode_steps(measured);
   add_fits(measured);
+  add_caches(measured);
   return measured;
 }
 
