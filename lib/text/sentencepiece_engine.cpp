@@ -11,6 +11,14 @@
 #include "text/bpe.h"
 #include "text/utf8.h"
 
+// libsentencepiece and libc10 (torch) each have a global of this name, of 32 and of 4 bytes. The dynamic linker
+// gives both the first one that it finds: where that was libc10's, sentencepiece's constructor wrote over the
+// 28 bytes behind it before main, a mutex among them, on which every call of a TorchScript method then waited
+// for ever. A program's own comes before both. What torch reads of it is which of its messages it writes.
+extern "C++" {
+[[gnu::used, gnu::visibility("default")]] alignas(16) unsigned char FLAGS_minloglevel[64] = {};
+}
+
 namespace attnlab::text {
 namespace {
 
