@@ -15,11 +15,10 @@ Scanned scan_step(const GatedScan& scan) {
   return {.o_BGMTP = torch::matmul(scan.q_BGMTF, state.unsqueeze(2)), .state_BGFP = state};
 }
 
-// [B, G, T, x] → [B, G, C, L, x], zeros behind the last token.
-torch::Tensor chunked(const torch::Tensor& x_BGTx, int64_t C, int64_t L) {
-  const int64_t missing = C * L - x_BGTx.size(2);
-  const auto padded = missing > 0 ? torch::constant_pad_nd(x_BGTx, {0, 0, 0, missing}, 0) : x_BGTx;
-  return padded.unflatten(2, {C, L});
+// [.., T, x] → [.., C, L, x], zeros behind the last token.
+torch::Tensor chunked(const torch::Tensor& x_Tx, int64_t C, int64_t L) {
+  const int64_t dim = x_Tx.dim() - 2;
+  return padded_behind(x_Tx, dim, C * L - x_Tx.size(dim)).unflatten(dim, {C, L});
 }
 
 // Document numbers of a chunk's tokens [B, 1, C, L], those behind the last token as the last has it, and of the
@@ -46,12 +45,13 @@ Scanned gated_scan(const GatedScan& scan, int64_t L) {
   if (T == 1) return scan_step(scan);
   L = std::min(L, T);
   const int64_t M = scan.q_BGMTF.size(2), C = (T + L - 1) / L, P = scan.v_BGTP.size(3);
-  // The M query heads of a state stand below each other: [B, G, C, M, L, F].
-  const auto q = chunked(scan.q_BGMTF.transpose(2, 3).flatten(3), C, L).unflatten(4, {M, -1}).transpose(3, 4);
-  const auto k_BGCLF = chunked(scan.k_BGTF, C, L), v_BGCLP = chunked(scan.v_BGTP, C, L);
+  // The M query heads of a state stand below each other: [B, G, C, M·L, F].
+  const auto q_rows = chunked(scan.q_BGMTF, C, L).transpose(2, 3).flatten(3, 4);
+  const auto k_BGCLF = chunked(scan.k_BGTF, C, L).contiguous(),
+             v_BGCLP = chunked(scan.v_BGTP, C, L).contiguous();
   const ChunkIds ids = chunk_ids(scan.ids_BT, C, L);
 
-  auto sees = causal_mask(L, ids.own_B1CL, q.device()).to(q.dtype());
+  auto sees = causal_mask(L, ids.own_B1CL, k_BGCLF.device()).to(k_BGCLF.dtype());
   torch::Tensor sums_BGCL, reads_BGCL, writes_BGCL, total_BGC;
   if (scan.log_decay_BGT.defined()) {
     const auto g_BGCL = chunked(scan.log_decay_BGT.unsqueeze(-1), C, L).squeeze(-1);
@@ -62,8 +62,8 @@ Scanned gated_scan(const GatedScan& scan, int64_t L) {
     writes_BGCL = (total_BGC.unsqueeze(-1) - sums_BGCL).exp();
   }
   if (ids.own_B1CL.defined()) {
-    const auto of_before = (ids.own_B1CL == ids.before_B1C1).to(q.dtype());
-    const auto of_end = (ids.own_B1CL == ids.own_B1CL.narrow(-1, L - 1, 1)).to(q.dtype());
+    const auto of_before = (ids.own_B1CL == ids.before_B1C1).to(k_BGCLF.dtype());
+    const auto of_end = (ids.own_B1CL == ids.own_B1CL.narrow(-1, L - 1, 1)).to(k_BGCLF.dtype());
     reads_BGCL = reads_BGCL.defined() ? reads_BGCL * of_before : of_before;
     writes_BGCL = writes_BGCL.defined() ? writes_BGCL * of_end : of_end;
   }
@@ -76,11 +76,12 @@ Scanned gated_scan(const GatedScan& scan, int64_t L) {
       ids.own_B1CL.defined() ? ids.own_B1CL.select(-1, L - 1).squeeze(1) : ids.own_B1CL, before_BG1Z);
   const auto before_BGCFP = carried.before_BGYCZ.squeeze(2).unflatten(3, {-1, P});
 
-  const auto rows = [](const torch::Tensor& x_BGCMLx) { return x_BGCMLx.flatten(3, 4); };
-  const auto scores = torch::matmul(rows(q), k_BGCLF.transpose(3, 4)).unflatten(3, {M, L}) * sees.unsqueeze(-3);
-  const auto reading = reads_BGCL.defined() ? q * reads_BGCL.unsqueeze(-1).unsqueeze(-3) : q;
-  const auto o = torch::matmul(rows(scores), v_BGCLP) + torch::matmul(rows(reading), before_BGCFP);
-  const auto o_BGMTP = o.unflatten(3, {M, L}).permute({0, 1, 3, 2, 4, 5}).flatten(3, 4).narrow(3, 0, T);
+  const auto by_head = [&](const torch::Tensor& x_rows) { return x_rows.unflatten(3, {M, L}); };
+  const auto scores = by_head(torch::matmul(q_rows, k_BGCLF.transpose(3, 4))) * sees.unsqueeze(-3);
+  auto from_before = by_head(torch::matmul(q_rows, before_BGCFP));
+  if (reads_BGCL.defined()) from_before = from_before * reads_BGCL.unsqueeze(-1).unsqueeze(-3);
+  const auto o = by_head(torch::matmul(scores.flatten(3, 4), v_BGCLP)) + from_before;
+  const auto o_BGMTP = o.transpose(2, 3).flatten(3, 4).narrow(3, 0, T);
   return {.o_BGMTP = o_BGMTP, .state_BGFP = carried.last_BGYZ.squeeze(2).unflatten(2, {-1, P})};
 }
 

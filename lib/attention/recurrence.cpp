@@ -1,5 +1,7 @@
 #include "attention/recurrence.h"
 
+#include <ATen/autocast_mode.h>
+
 #include <algorithm>
 #include <limits>
 #include <vector>
@@ -15,6 +17,11 @@ constexpr double kNever = -std::numeric_limits<double>::infinity();
 }  // namespace
 
 FullPrecision::FullPrecision() : no_autocast_(c10::autocast_dispatch_keyset) {}
+
+torch::ScalarType product_type(const torch::Tensor& x) {
+  const auto device = x.device().type();
+  return at::autocast::is_autocast_enabled(device) ? at::autocast::get_autocast_dtype(device) : x.scalar_type();
+}
 
 torch::Tensor in_full(const torch::Tensor& x) {
   return x.scalar_type() == torch::kFloat64 ? x : x.to(torch::kFloat32);
@@ -34,6 +41,13 @@ torch::Tensor Segments::only_valid(const torch::Tensor& x, int64_t dim) const {
   return x.masked_fill(counts.logical_not(), 0);
 }
 
+torch::Tensor padded_behind(const torch::Tensor& x, int64_t dim, int64_t missing) {
+  if (missing == 0) return x;
+  std::vector<int64_t> pads(static_cast<size_t>(2 * (x.dim() - dim)), 0);
+  pads.back() = missing;
+  return torch::constant_pad_nd(x, pads);
+}
+
 torch::Tensor causal_mask(int64_t L, const torch::Tensor& ids_L, torch::Device device, bool strict) {
   const auto causal_LL = torch::ones({L, L}, torch::dtype(torch::kBool).device(device)).tril(strict ? -1 : 0);
   if (!ids_L.defined()) return causal_LL;
@@ -49,30 +63,58 @@ torch::Tensor decay_matrix(const torch::Tensor& log_decay_L) {
 
 CarriedStates carry_states(const torch::Tensor& X_BGYCZ, const torch::Tensor& a_BGYC,
                            const torch::Tensor& ids_BC, const torch::Tensor& before_BGYZ) {
-  const auto& X = X_BGYCZ;
-  const int64_t C = X.size(3);
-  auto state_BGYZ = before_BGYZ.defined() ? before_BGYZ : torch::zeros_like(X.select(3, 0));
-  torch::Tensor id_B1;  // the document that the state is of
-  if (ids_BC.defined()) id_B1 = torch::zeros_like(ids_BC.narrow(1, 0, 1));
-  std::vector<torch::Tensor> before;
-  for (int64_t first = 0; first < C; first += kChunksAtOnce) {
-    const int64_t n = std::min(kChunksAtOnce, C - first);
-    const auto X_n = X.narrow(3, first, n);
-    const auto a_n = a_BGYC.defined() ? a_BGYC.narrow(3, first, n) : torch::Tensor();
-    auto among_nn = a_n.defined() ? decay_matrix(a_n) : torch::ones({n, n}, X.options()).tril();
-    auto carried_n = a_n.defined() ? a_n.cumsum(3).exp() : torch::ones({n}, X.options());
-    if (ids_BC.defined()) {
-      const auto ids_Bn = ids_BC.narrow(1, first, n);
-      among_nn = among_nn * causal_mask(n, ids_Bn, X.device()).view({-1, 1, 1, n, n});
-      carried_n = carried_n * (ids_Bn == id_B1).view({-1, 1, 1, n});
-      id_B1 = ids_Bn.narrow(1, n - 1, 1);
-    }
-    const auto states_BGYnZ = torch::matmul(among_nn, X_n) + carried_n.unsqueeze(-1) * state_BGYZ.unsqueeze(3);
-    before.push_back(state_BGYZ.unsqueeze(3));
-    if (n > 1) before.push_back(states_BGYnZ.narrow(3, 0, n - 1));
-    state_BGYZ = states_BGYnZ.select(3, n - 1);
+  const int64_t C = X_BGYCZ.size(3), n = std::min(kChunksAtOnce, C), groups = (C + n - 1) / n;
+  const int64_t missing = groups * n - C;
+  const auto X = padded_behind(X_BGYCZ, 3, missing).unflatten(3, {groups, n});
+  torch::Tensor a, ids_Bgn;
+  auto among_nn = torch::ones({n, n}, X.options()).tril();
+  if (a_BGYC.defined()) {
+    a = padded_behind(a_BGYC, 3, missing).unflatten(3, {groups, n});
+    among_nn = decay_matrix(a);
   }
-  return {.before_BGYCZ = torch::cat(before, 3), .last_BGYZ = state_BGYZ};
+  if (ids_BC.defined()) {
+    const auto last = ids_BC.narrow(1, C - 1, 1).expand({-1, missing});
+    ids_Bgn = torch::cat({ids_BC, last}, 1).unflatten(1, {groups, n});
+    among_nn = among_nn * causal_mask(n, ids_Bgn, X.device()).view({-1, 1, 1, groups, n, n});
+  }
+  // States at each chunk's end, as if each group began with none: [B, G, Y, groups, n, Z].
+  auto states = torch::matmul(among_nn, X);
+  const auto ends = states.select(4, n - 1);
+  const auto first_BGYZ = before_BGYZ.defined() ? before_BGYZ : torch::zeros_like(ends.select(3, 0));
+  CarriedStates of_groups{.before_BGYCZ = first_BGYZ.unsqueeze(3), .last_BGYZ = {}};
+  if (groups > 1)
+    of_groups = carry_states(ends, a.defined() ? a.sum(-1) : a,
+                             ids_Bgn.defined() ? ids_Bgn.select(2, n - 1) : ids_Bgn, first_BGYZ);
+  auto carried = a.defined() ? a.cumsum(-1).exp() : torch::ones({n}, X.options());
+  if (ids_Bgn.defined()) {
+    const auto entering_Bg = torch::constant_pad_nd(ids_Bgn.select(2, n - 1).narrow(1, 0, groups - 1), {1, 0});
+    carried = carried * (ids_Bgn == entering_Bg.unsqueeze(2)).view({-1, 1, 1, groups, n});
+  }
+  const auto entering = of_groups.before_BGYCZ.unsqueeze(4);
+  states = states + carried.unsqueeze(-1) * entering;
+  const auto before = torch::cat({entering, states.narrow(4, 0, n - 1)}, 4).flatten(3, 4).narrow(3, 0, C);
+  return {.before_BGYCZ = before, .last_BGYZ = states.select(3, groups - 1).select(3, n - 1)};
+}
+
+CarriedMaps carry_maps(const torch::Tensor& M_BNCKK, const torch::Tensor& X_BNCKV,
+                       const torch::Tensor& before_BNKV) {
+  const auto S_BN1KV = before_BNKV.unsqueeze(2);
+  const int64_t C = X_BNCKV.size(2), pairs = C / 2;
+  if (C == 1) return {S_BN1KV, (torch::matmul(M_BNCKK, S_BN1KV) + X_BNCKV).squeeze(2)};
+  const auto of_pairs = [&](const torch::Tensor& x, int64_t i) {
+    return x.narrow(2, 0, 2 * pairs).unflatten(2, {pairs, 2}).select(3, i);
+  };
+  const auto M0 = of_pairs(M_BNCKK, 0), M1 = of_pairs(M_BNCKK, 1), X0 = of_pairs(X_BNCKV, 0),
+             X1 = of_pairs(X_BNCKV, 1);
+  const auto joined = carry_maps(torch::matmul(M1, M0), torch::matmul(M1, X0) + X1, before_BNKV);
+  const auto between = torch::matmul(M0, joined.before_BNCKV) + X0;
+  CarriedMaps out{torch::stack({joined.before_BNCKV, between}, 3).flatten(2, 3), joined.last_BNKV};
+  if (C % 2 == 0) return out;
+  const auto last_BN1KV = out.last_BNKV.unsqueeze(2);
+  out.before_BNCKV = torch::cat({out.before_BNCKV, last_BN1KV}, 2);
+  out.last_BNKV =
+      (torch::matmul(M_BNCKK.narrow(2, C - 1, 1), last_BN1KV) + X_BNCKV.narrow(2, C - 1, 1)).squeeze(2);
+  return out;
 }
 
 Convolved short_convolution(const torch::Tensor& x_BTC, const torch::Tensor& weight_CK,

@@ -22,6 +22,8 @@ class FullPrecision {
  private:
   c10::impl::ExcludeDispatchKeyGuard no_autocast_;
 };
+// The format of matrix products with x as one factor: autocast's, or that of x.
+torch::ScalarType product_type(const torch::Tensor& x);
 // float32, or float64 where x has that.
 torch::Tensor in_full(const torch::Tensor& x);
 
@@ -37,6 +39,9 @@ struct Segments {
   torch::Tensor only_valid(const torch::Tensor& x, int64_t dim = 1) const;
 };
 
+// x with `missing` zeros behind the last in `dim`; x itself where none are missing.
+torch::Tensor padded_behind(const torch::Tensor& x, int64_t dim, int64_t missing);
+
 // log decays [.., L] → exp(Σ_{j<l≤i} g_l) for j ≤ i, else 0: [.., L, L]. What is masked is masked before the
 // exponential, where it would overflow and poison gradients.
 torch::Tensor decay_matrix(const torch::Tensor& log_decay_L);
@@ -46,12 +51,21 @@ torch::Tensor causal_mask(int64_t L, const torch::Tensor& ids_L, torch::Device d
 // S_c = exp(a_c) S_{c-1} + X_c over chunks, with S_{-1} given: all S_{c-1} (before each chunk), and the last.
 //   X [B, G, Y, C, Z], a [B, G, Y, C] (undefined: nothing decays), before [B, G, Y, Z] (undefined: 0)
 // `ids_BC`: the document number at each chunk's end; what has another number does not pass. In groups of
-// chunks, each one matrix product, so that the loop is short and no C × C matrix is made.
+// chunks, all at once as matrix products; then groups as chunks are, so that nothing waits for C steps and no
+// C × C matrix is made.
 struct CarriedStates {
   torch::Tensor before_BGYCZ, last_BGYZ;
 };
 CarriedStates carry_states(const torch::Tensor& X_BGYCZ, const torch::Tensor& a_BGYC,
                            const torch::Tensor& ids_BC, const torch::Tensor& before_BGYZ);
+
+// S_{c+1} = M_c S_c + X_c over chunks, S_0 given: S_0 … S_{C-1}, and S_C. Two neighbouring chunks are one, M_1
+// M_0 and M_1 X_0 + X_1; so again, until one is left: 2 log₂ C steps, each a product of all chunks at once.
+struct CarriedMaps {
+  torch::Tensor before_BNCKV, last_BNKV;
+};
+CarriedMaps carry_maps(const torch::Tensor& M_BNCKK, const torch::Tensor& X_BNCKV,
+                       const torch::Tensor& before_BNKV);
 
 // y_t = Σ_j w_j x_{t-K+1+j} + b for each channel (w [C, K]): the causal convolution of Mamba. `last` [B, K-1,
 // C]: inputs before the first (undefined: 0). Inputs before a document's start count as 0.

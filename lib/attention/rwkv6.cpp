@@ -38,26 +38,29 @@ Rwkv6Mixer::Rwkv6Mixer(const AttentionShape& shape, const Rwkv6Form& form)
 torch::Tensor Rwkv6Mixer::heads_of(const torch::Tensor& x_BTD, const torch::Tensor& before_BTD,
                                    const Segments& segments, torch::Tensor& state) {
   const auto back = before_BTD - x_BTD;
-  const auto pieces_BT5R =
-      torch::tanh(torch::matmul(x_BTD + back * in_full(mu_x_), in_full(mix_in_))).unflatten(2, {5, -1});
-  const auto m_5BTD = torch::einsum("btyr,yrd->ybtd", {pieces_BT5R, in_full(mix_out_)});
-  const auto mixed = [&](int64_t y, const torch::Tensor& mu) {
-    return x_BTD + back * (in_full(mu) + m_5BTD[y]);
+  const auto pieces_BT5R = torch::tanh(torch::matmul(mixed(x_BTD, back, mu_x_), mix_in_)).unflatten(2, {5, -1});
+  // [5, B·T, rank] [5, rank, D].
+  const auto m_5BTD = torch::matmul(pieces_BT5R.flatten(0, 1).transpose(0, 1), mix_out_)
+                          .unflatten(1, {x_BTD.size(0), x_BTD.size(1)});
+  const auto of = [&](int64_t y, const torch::Tensor& mu) {
+    return mixed(x_BTD, back, mu.to(x_BTD.scalar_type()) + m_5BTD[y]);
   };
-  const auto x_w = mixed(0, mu_w_);
-  const auto w_BTW =
-      -torch::exp(in_full(decay_) +
-                  torch::matmul(torch::tanh(torch::matmul(x_w, in_full(decay_in_))), in_full(decay_out_)));
-  Wkv6 wkv{.r_BNTK = by_head(projected(q_proj_, mixed(3, mu_r_)), segments),
-           .k_BNTK = by_head(projected(k_proj_, mixed(1, mu_k_)), segments),
-           .v_BNTV = by_head(projected(v_proj_, mixed(2, mu_v_)), segments),
+  const auto w_lora_BTW =
+      through(of(0, mu_w_), decay_in_, decay_out_, [](const auto& y) { return torch::tanh(y); });
+  const auto k = projected(k_proj_, of(1, mu_k_)), v = projected(v_proj_, of(2, mu_v_)),
+             r = projected(q_proj_, of(3, mu_r_)), gate = projected(gate_proj_, of(4, mu_g_));
+  const FullPrecision full;
+  const auto w_BTW = -torch::exp(in_full(decay_) + w_lora_BTW);
+  Wkv6 wkv{.r_BNTK = by_head(r, segments),
+           .k_BNTK = by_head(k, segments),
+           .v_BNTV = by_head(v, segments),
            .w_BNTK = by_head(w_BTW, segments),
            .u_NK = in_full(u_).view({shape_.n_heads, -1}),
            .ids_BT = segments.ids_BT,
            .state_BNKV = state};
   const auto out = wkv6(wkv);
   state = out.state_BNKV;
-  return normed(out.o_BNTV) * torch::silu(projected(gate_proj_, mixed(4, mu_g_)));
+  return normed(out.o_BNTV) * torch::silu(in_full(gate));
 }
 
 std::optional<BadInput> Rwkv6::problem(const AttentionShape& shape, const Config&) {

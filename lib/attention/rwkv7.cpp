@@ -48,29 +48,30 @@ Rwkv7Mixer::Rwkv7Mixer(const AttentionShape& shape, const Rwkv7Form& form) : Rwk
 torch::Tensor Rwkv7Mixer::heads_of(const torch::Tensor& x_BTD, const torch::Tensor& before_BTD,
                                    const Segments& segments, torch::Tensor& state) {
   const auto back = before_BTD - x_BTD;
-  const auto mixed = [&](const torch::Tensor& mu) { return x_BTD + back * in_full(mu); };
-  const auto through = [](const torch::Tensor& x, const torch::Tensor& in, const torch::Tensor& out,
-                          auto between) {
-    return torch::matmul(between(torch::matmul(x, in_full(in))), in_full(out));
-  };
+  const auto of = [&](const torch::Tensor& mu) { return mixed(x_BTD, back, mu); };
   const auto as_is = [](const torch::Tensor& x) { return x; };
-  const auto r = projected(q_proj_, mixed(x_r_));
-  const auto x_v = mixed(x_v_);
-  auto k = projected(k_proj_, mixed(x_k_)), v = projected(v_proj_, x_v);
+  const auto x_v = of(x_v_);
+  const auto r = projected(q_proj_, of(x_r_)), own_k = projected(k_proj_, of(x_k_));
+  auto v = projected(v_proj_, x_v);
+  const auto w_lora = through(of(x_w_), w1_, w2_, [](const auto& y) { return torch::tanh(y); });
+  const auto a_lora = through(of(x_a_), a1_, a2_, as_is);
+  const auto gate = through(of(x_g_), g1_, g2_, [](const auto& y) { return torch::sigmoid(y); });
   values_BTW_ = v;
-  if (v1_.defined() && first_BTW_.defined())
-    v = v + (first_BTW_ - v) * torch::sigmoid(in_full(v0_) + through(x_v, v1_, v2_, as_is));
-  const auto w = -torch::softplus(-(in_full(w0_) + through(mixed(x_w_), w1_, w2_,
-                                                           [](const auto& y) { return torch::tanh(y); }))) -
-                 0.5;
-  const auto alpha = torch::sigmoid(in_full(a0_) + through(mixed(x_a_), a1_, a2_, as_is));
-  const auto gate = through(mixed(x_g_), g1_, g2_, [](const auto& y) { return torch::sigmoid(y); });
+  const bool mixes_values = v1_.defined() && first_BTW_.defined();
+  const auto v_lora = mixes_values ? through(x_v, v1_, v2_, as_is) : torch::Tensor();
+
+  const FullPrecision full;
+  if (mixes_values) v = v + (first_BTW_ - v) * torch::sigmoid(in_full(v0_) + v_lora);
+  // exp(-softplus(-y) - 0.5) = e^-0.5 σ(y).
+  const auto w = torch::sigmoid(in_full(w0_) + w_lora) * -std::exp(-0.5);
+  const auto alpha = torch::sigmoid(in_full(a0_) + a_lora);
   const auto heads = [&](const torch::Tensor& x_BTW) { return by_head(x_BTW, segments); };
-  const auto k_BNTH = heads(k * in_full(k_k_));
+  const auto k_BNTH = heads(own_k * in_full(k_k_));
   const auto kappa_BNTH = k_BNTH / k_BNTH.norm(2, -1, true).clamp_min(1e-12);
-  k = k * (1 + (alpha - 1) * in_full(k_a_));
+  // k (1 + (α - 1) k_a).
+  const auto k = own_k * torch::addcmul(1 - in_full(k_a_), alpha, in_full(k_a_));
   Wkv7 wkv{.r_BNTK = heads(r),
-           .w_BNTK = heads(-torch::exp(w)),
+           .w_BNTK = heads(w),
            .k_BNTK = heads(k),
            .v_BNTV = heads(v),
            .a_BNTK = -kappa_BNTH,

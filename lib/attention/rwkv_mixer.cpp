@@ -23,42 +23,36 @@ StateLayout RwkvMixer::state_layout() const {
 
 double RwkvMixer::forward_flops_per_token(int64_t T) const {
   const int64_t H = shape_.head_dim;
-  return matrix_flops() + static_cast<double>(shape_.n_heads) * scan_flops(H, H, T, 16);
+  return matrix_flops() + static_cast<double>(shape_.n_heads) * scan_flops(H, H, T, kWkvChunk);
 }
 
 torch::Tensor RwkvMixer::mix(const MixerInput& input) {
   const auto segments = Segments::of(*input.sequence);
   const int64_t H = shape_.head_dim;
-  torch::Tensor y_BTW;
-  {
-    // Small matrices between exponentials: all of the layer but W_O is computed in full.
-    const FullPrecision full;
-    const auto x_BTD = in_full(input.x_BTD);
-    torch::Tensor state, last;
-    if (input.state) {
-      state = input.state->fixed(0).unflatten(2, {H, H});
-      last = input.state->fixed(1);
-    }
-    const auto before_BTD = shifted(x_BTD, last, segments);
-    y_BTW = heads_of(x_BTD, before_BTD, segments, state);
-    if (input.state) {
-      input.state->replace(0, state.flatten(2));
-      input.state->replace(1, x_BTD.narrow(1, x_BTD.size(1) - 1, 1));
-    }
+  const auto& kept_BTD = input.x_BTD;
+  const auto x_BTD = kept_BTD.to(product_type(kept_BTD));
+  torch::Tensor state, last;
+  if (input.state) {
+    state = input.state->fixed(0).unflatten(2, {H, H});
+    last = input.state->fixed(1);
+  }
+  const auto y_BTW = heads_of(x_BTD, shifted(x_BTD, last, segments), segments, state);
+  if (input.state) {
+    input.state->replace(0, state.flatten(2));
+    input.state->replace(1, in_full(kept_BTD.narrow(1, kept_BTD.size(1) - 1, 1)));
   }
   return o_proj_(y_BTW.to(o_proj_->weight.scalar_type()));
 }
 
 torch::Tensor RwkvMixer::projected(Linear& projection, const torch::Tensor& x_BTD) {
-  const auto type = projection->weight.scalar_type();
-  const auto y = in_full(projection(x_BTD.to(type)));
+  const auto y = projection(x_BTD);
   const int64_t W = shape_.n_heads * shape_.head_dim;
   if (y.size(2) == W) return y;
   return y.unflatten(2, {shape_.n_kv_heads, -1}).repeat_interleave(shape_.heads_per_kv(), 2).flatten(2);
 }
 
 torch::Tensor RwkvMixer::by_head(const torch::Tensor& x_BTW, const Segments& segments) const {
-  return segments.only_valid(split_heads(x_BTW, shape_.n_heads), 2);
+  return segments.only_valid(in_full(split_heads(x_BTW, shape_.n_heads)).contiguous(), 2);
 }
 
 torch::Tensor RwkvMixer::normed(const torch::Tensor& o_BNTH) {

@@ -15,14 +15,26 @@ class RwkvMixer : public Mixer {
 
  protected:
   torch::Tensor mix(const MixerInput& input) override;
-  // The pass on x in full precision: [B, T, N·H] in front of W_O. `state` [B, N, H, H] is replaced.
+  // The pass on x, in the format of its products: [B, T, N·H] in front of W_O, in full precision. `state` [B,
+  // N, H, H] is replaced.
   virtual torch::Tensor heads_of(const torch::Tensor& x_BTD, const torch::Tensor& before_BTD,
                                  const Segments& segments, torch::Tensor& state) = 0;
+  // x + back ⊙ μ, in the format of x.
+  static torch::Tensor mixed(const torch::Tensor& x_BTD, const torch::Tensor& back_BTD,
+                             const torch::Tensor& mu) {
+    return torch::addcmul(x_BTD, back_BTD, mu.to(x_BTD.scalar_type()));
+  }
+  // f(x W_in) W_out.
+  template <class Between>
+  static torch::Tensor through(const torch::Tensor& x_BTD, const torch::Tensor& in, const torch::Tensor& out,
+                               const Between& between) {
+    return torch::matmul(between(torch::matmul(x_BTD, in)), out);
+  }
   // W x of one projection, repeated to query heads: [B, T, N·H].
   torch::Tensor projected(Linear& projection, const torch::Tensor& x_BTD);
-  torch::Tensor by_head(const torch::Tensor& x_BTW,
-                        const Segments& segments) const;  // [B, N, T, H], valid ones
-  torch::Tensor normed(const torch::Tensor& o_BNTH);      // [B, T, N·H]
+  // [B, N, T, H] in full precision, each head's numbers side by side; zeros at padded places.
+  torch::Tensor by_head(const torch::Tensor& x_BTW, const Segments& segments) const;
+  torch::Tensor normed(const torch::Tensor& o_BNTH);  // [B, T, N·H]
   torch::Tensor vector(const char* name, int64_t width) {
     return register_parameter(name, empty_parameter({width}));
   }

@@ -11,34 +11,37 @@
 
 namespace attnlab {
 
+// Tokens of a chunk, unless a caller wants others.
+inline constexpr int64_t kWkvChunk = 64;
+
 struct WkvOut {
   torch::Tensor o_BNTV, state_BNKV;
 };
 
 // o_t = (S_{t-1} + (u ⊙ k_t) v_tᵀ)ᵀ r_t,  S_t = diag(e^{w_t}) S_{t-1} + k_t v_tᵀ, with w the log decay < 0 and
-// S [K, V]. Chunks of L tokens: within one, decays are exponentials of differences w_cum,i - w_cum,j, never of
-// -w_cum alone.
+// S [K, V]. Chunks of L tokens, L rounded up to a power of 2: within one, decays are exponentials of
+// differences w_cum,i - w_cum,j, never of -w_cum alone, taken apart where neither part is above 1.
 struct Wkv6 {
   torch::Tensor r_BNTK, k_BNTK, v_BNTV, w_BNTK, u_NK;
   torch::Tensor ids_BT;      // Segments
   torch::Tensor state_BNKV;  // before the first token; undefined: 0
 };
-WkvOut wkv6(const Wkv6& wkv, int64_t L = 16);
+WkvOut wkv6(const Wkv6& wkv, int64_t L = kWkvChunk);
 
 // S_t = S_{t-1} diag(e^{w_t}) + (S_{t-1} a_t) b_tᵀ + v_t k_tᵀ,  o_t = S_t r_t, with S [V, K], kept as its
 // transpose [K, V]. In chunks, with u_t = S_{t-1} a_t the rows of U:
 //   (I - tril(a bᵀ, -1)) U = a S_before + tril(a kᵀ, -1) V
-// where products carry the decay between their tokens: one triangular system for all chunks, and a loop over
-// chunks that carries S.
+// where products carry the decay between their tokens: one triangular system for all chunks, whose solution
+// makes the state behind a chunk a linear map of the one before (carry_maps).
 struct Wkv7 {
   torch::Tensor r_BNTK, w_BNTK, k_BNTK, v_BNTV, a_BNTK, b_BNTK;
   torch::Tensor ids_BT;
   torch::Tensor state_BNKV;
-  // w ≥ -1 everywhere, as in RWKV-7's layer: decays between two tokens of a chunk are taken apart at its
-  // middle, so that they are matrix products alone and no L × L × K numbers are made.
+  // w ≥ -1 everywhere, as in RWKV-7's layer: decays between two tokens of a chunk, of 64 at most, are taken
+  // apart at its middle, so that all of its pairs are one product.
   bool mild = false;
 };
-WkvOut wkv7(const Wkv7& wkv, int64_t L = 16);
+WkvOut wkv7(const Wkv7& wkv, int64_t L = kWkvChunk);
 
 // wkv_t = (Σ_{i<t} e^{-(t-1-i) d + k_i} v_i + e^{u + k_t} v_t) / (the same without v), d = exp(time_decay), u =
 // time_first, both [C]. The state is the two sums over e^p and p, a maximum that keeps all exponentials

@@ -120,6 +120,16 @@ TEST_CASE("many chunks are carried on as few are") {
   CHECK(close(found.state_BGFP, expected.state_BGFP, bound));
 }
 
+TEST_CASE("groups of groups of chunks are carried on, documents apart") {
+  // 1100 chunks: 35 groups, which are two groups themselves.
+  const GatedScan scan = random_scan(1100, true, true, true);
+  const auto expected = in_steps(scan);
+  const auto found = gated_scan(scan, 1);
+  const double bound = 2.2e-16 * 11000 * expected.o_BGMTP.abs().max().item<double>();
+  CHECK(close(found.o_BGMTP, expected.o_BGMTP, bound));
+  CHECK(close(found.state_BGFP, expected.state_BGFP, bound));
+}
+
 TEST_CASE("a decay that forgets all poisons neither outputs nor gradients") {
   GatedScan scan = random_scan(63, true, true, true);
   scan.log_decay_BGT = torch::full_like(scan.log_decay_BGT, -200).to(torch::kFloat32).requires_grad_();
