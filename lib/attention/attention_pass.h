@@ -18,6 +18,8 @@ class AttentionPass {
   AttentionPass(const MixerInput& input, int64_t window);
 
   const torch::Tensor& x_BTD() const { return input_.x_BTD; }
+  // Slots of the state; 0 without one.
+  size_t slots() const { return input_.state ? input_.state->layout().size() : 0; }
   // One new token behind a state: where a latent can be read as it lies.
   bool decodes() const { return input_.state && input_.x_BTD.size(1) == 1; }
 

@@ -6,29 +6,26 @@
 #pragma once
 
 #include "attention/feature_map.h"
-#include "attention/variant.h"
+#include "attention/state_variant.h"
 
 namespace attnlab {
 
-struct GatedLinear {
+struct GatedLinearOptions {
+  FeatureMapKind feature_map = FeatureMapKind::hedgehog;
+  bool by_query_head = false;
+  bool rotary = true;
+  double eps = 1e-12;
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit_linear_options(self, visit);
+  }
+};
+
+struct GatedLinear : StateVariant<GatedLinearOptions> {
   static constexpr std::string_view kName = "gated_linear";
-  static constexpr MadeBy kMadeBy = MadeBy::weights;
-  struct Config {
-    FeatureMapKind feature_map = FeatureMapKind::hedgehog;
-    bool by_query_head = false;
-    bool rotary = true;
-    double eps = 1e-12;
-    template <class Self, class Visitor>
-    static void fields(Self& self, Visitor&& visit) {
-      visit_linear_options(self, visit);
-    }
-  };
 
   // A base whose attention is MLA already, with windows or with capped scores.
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config& config);
-  static bool is_exact(const AttentionShape&, const Config&) { return false; }
-  static int64_t latent_rank(const AttentionShape&, const Config&) { return 0; }
-  static std::optional<Config> with_cache(const AttentionShape&, int64_t) { return std::nullopt; }
   static std::shared_ptr<Mixer> make(const AttentionShape& shape, const Config& config);
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
 };

@@ -21,7 +21,7 @@ int64_t whole_width(const AttentionShape& shape, const Gla::Config& config) {
 GroupedLatentForm gla_form(const AttentionShape& shape, const Gla::Config& config) {
   return {.latents = latents_of(shape, config),
           .width = config.latent_width.value_or(whole_width(shape, config)),
-          .rope = shared_fold(shape, 1, config.collapse).rope_dim(),
+          .rope = gathered_width(shape, gathered_rotary(config)),
           .up_heads = shape.n_kv_heads,
           .q_bias = shape.qkv_bias,
           .kv_a_bias = shape.qkv_bias,
@@ -31,8 +31,7 @@ GroupedLatentForm gla_form(const AttentionShape& shape, const Gla::Config& confi
 }  // namespace
 
 std::optional<BadInput> Gla::problem(const AttentionShape& shape, const Config& config) {
-  if (auto rotary = shared_rotary_problem(shape, config.freqfold.value_or(config.collapse), config.collapse))
-    return rotary;
+  if (auto rotary = shared_rotary_problem(shape, gathered_rotary(config))) return rotary;
   const int64_t latents = latents_of(shape, config);
   if (shape.n_kv_heads % latents != 0)
     return BadInput{.key = "latent_heads",
@@ -45,12 +44,8 @@ std::optional<BadInput> Gla::problem(const AttentionShape& shape, const Config& 
                   .expected = fmt::format("at most {}, all of its heads' keys and values", whole)};
 }
 
-int64_t Gla::turning_dim(const AttentionShape& shape, const Config& config, int64_t) {
-  return shared_fold(shape, 1, config.collapse).rope_dim();
-}
-
 bool Gla::is_exact(const AttentionShape& shape, const Config& config) {
-  return shape.n_kv_heads == 1 && config.collapse == 1 && config.freqfold.value_or(1) == 1 &&
+  return keeps_rotary(shape, gathered_rotary(config)) &&
          latent_rank(shape, config) == whole_width(shape, config);
 }
 
@@ -76,8 +71,7 @@ TensorMap Gla::from_gqa(const AttentionShape& shape, const Config& config, const
 
 GroupedLatents gla_from_moments(const AttentionShape& shape, const Gla::Config& config, const GqaWeights& gqa,
                                 const SecondMoment& moment) {
-  return grouped_latents(shape, gla_form(shape, config), gqa, config.freqfold.value_or(config.collapse),
-                         config.collapse, moment);
+  return grouped_latents(shape, gla_form(shape, config), gqa, gathered_rotary(config), moment);
 }
 
 }  // namespace attnlab

@@ -14,32 +14,26 @@ int64_t whole_rank(const AttentionShape& shape) { return 2 * shape.n_kv_heads * 
 GroupedLatentForm gqla_form(const AttentionShape& shape, const Gqla::Config& config) {
   return {.latents = 1,
           .width = config.kv_lora_rank.value_or(whole_rank(shape)),
-          .rope = shared_fold(shape, 1, config.collapse).rope_dim(),
+          .rope = gathered_width(shape, gathered_rotary(config)),
           .up_heads = shape.n_kv_heads,
           .q_bias = shape.qkv_bias,
           .kv_a_bias = shape.qkv_bias,
           .o_bias = shape.o_bias,
-          .keeps_groups = config.decode == GqlaDecode::groups};
+          .keeps = config.decode};
 }
 
 }  // namespace
 
 std::optional<BadInput> Gqla::problem(const AttentionShape& shape, const Config& config) {
-  if (auto rotary = shared_rotary_problem(shape, config.freqfold.value_or(config.collapse), config.collapse))
-    return rotary;
+  if (auto rotary = shared_rotary_problem(shape, gathered_rotary(config))) return rotary;
   if (latent_rank(shape, config) <= whole_rank(shape)) return std::nullopt;
   return BadInput{.key = "kv_lora_rank",
                   .found = fmt::format("{}", *config.kv_lora_rank),
                   .expected = fmt::format("at most {}, all keys and values", whole_rank(shape))};
 }
 
-int64_t Gqla::turning_dim(const AttentionShape& shape, const Config& config, int64_t) {
-  return shared_fold(shape, 1, config.collapse).rope_dim();
-}
-
 bool Gqla::is_exact(const AttentionShape& shape, const Config& config) {
-  return shape.n_kv_heads == 1 && config.collapse == 1 && config.freqfold.value_or(1) == 1 &&
-         latent_rank(shape, config) == whole_rank(shape);
+  return keeps_rotary(shape, gathered_rotary(config)) && latent_rank(shape, config) == whole_rank(shape);
 }
 
 int64_t Gqla::latent_rank(const AttentionShape& shape, const Config& config) {
@@ -54,6 +48,12 @@ std::optional<Gqla::Config> Gqla::with_cache(const AttentionShape& shape, int64_
   return config;
 }
 
+GqlaDecode faster_decode(const AttentionShape& shape, const GroupedLatentForm& form, bool on_gpu) {
+  const int64_t of_latent = form.width + form.rope,
+                of_groups = 2 * shape.n_kv_heads * shape.head_dim + form.rope;
+  return on_gpu && of_latent < of_groups ? GqlaDecode::latent : GqlaDecode::groups;
+}
+
 std::shared_ptr<Mixer> Gqla::make(const AttentionShape& shape, const Config& config) {
   return std::make_shared<GroupedLatentAttention>(shape, gqla_form(shape, config), config.absorb);
 }
@@ -64,8 +64,7 @@ TensorMap Gqla::from_gqa(const AttentionShape& shape, const Config& config, cons
 
 GroupedLatents gqla_from_moments(const AttentionShape& shape, const Gqla::Config& config, const GqaWeights& gqa,
                                  const SecondMoment& moment) {
-  return grouped_latents(shape, gqla_form(shape, config), gqa, config.freqfold.value_or(config.collapse),
-                         config.collapse, moment);
+  return grouped_latents(shape, gqla_form(shape, config), gqa, gathered_rotary(config), moment);
 }
 
 }  // namespace attnlab

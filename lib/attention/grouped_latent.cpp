@@ -8,6 +8,7 @@ namespace attnlab {
 namespace {
 
 constexpr double kGroupNormEps = 1e-6;
+constexpr size_t kGroupSlots = 3;  // of keys, values and what turns
 
 }  // namespace
 
@@ -32,18 +33,29 @@ GroupedLatentAttention::GroupedLatentAttention(const AttentionShape& shape, cons
   o_proj_ = register_module("o_proj", Linear(N * H, D, form.o_bias));
 }
 
-StateLayout GroupedLatentAttention::state_layout() const {
+StateLayout GroupedLatentAttention::layout_of(GqlaDecode keeps) const {
   const StateSlot rope{.name = "k_rope",
                        .width = form_.rope,
                        .rotated = form_.rope,
                        .serves = Serves::keys,
                        .rotary_apart = true};
   const int64_t U = form_.up_heads, kv = U * shape_.head_dim;
-  if (form_.keeps_groups)
+  if (keeps == GqlaDecode::groups)
     return {{.name = "k", .width = kv, .heads = U, .serves = Serves::keys},
             {.name = "v", .width = kv, .heads = U, .serves = Serves::values},
             rope};
-  return {{.name = "kv_latent", .width = form_.latents * form_.width}, rope};
+  if (form_.latents > 1) return {{.name = "kv_latent", .width = form_.latents * form_.width}, rope};
+  // Side by side, so that the queries read both as they lie.
+  return {{.name = "kv_latent_and_k_rope",
+           .width = form_.width + form_.rope,
+           .rotated_from = form_.width,
+           .rotated = form_.rope,
+           .rotary_apart = true}};
+}
+
+StateLayout GroupedLatentAttention::state_layout_on(torch::Device device) const {
+  if (form_.keeps != GqlaDecode::automatic) return state_layout();
+  return layout_of(faster_decode(shape_, form_, device.is_cuda()));
 }
 
 torch::Tensor GroupedLatentAttention::queries(const torch::Tensor& x_BTD) {
@@ -81,22 +93,36 @@ torch::Tensor GroupedLatentAttention::attend(AttentionPass& pass) {
   const auto kv = kv_a_proj_(pass.x_BTD()).split_with_sizes({form_.latents * form_.width, r}, -1);
   const auto c_BTW = latents(kv[0]);
   const auto k_rope_B1Tr = pass.turn(kv[1].unsqueeze(1));
-  torch::Tensor context_BNTH;
-  if (form_.keeps_groups) {
-    const auto heads = up(c_BTW);
-    const auto k_BUSH = pass.remember(0, heads[0]), v_BUSH = pass.remember(1, heads[1]);
-    context_BNTH = attend_heads(pass, torch::cat(q, -1), k_BUSH, v_BUSH, pass.remember(2, k_rope_B1Tr));
+  return o_proj_(merge_heads(pass.slots() == kGroupSlots ? attend_groups(pass, q, c_BTW, k_rope_B1Tr)
+                                                         : attend_latents(pass, q, c_BTW, k_rope_B1Tr)));
+}
+
+torch::Tensor GroupedLatentAttention::attend_groups(AttentionPass& pass,
+                                                    const std::vector<torch::Tensor>& q_BNTx,
+                                                    const torch::Tensor& c_BTW,
+                                                    const torch::Tensor& k_rope_B1Tr) {
+  const auto heads = up(c_BTW);
+  const auto k_BUSH = pass.remember(0, heads[0]), v_BUSH = pass.remember(1, heads[1]);
+  return attend_heads(pass, torch::cat(q_BNTx, -1), k_BUSH, v_BUSH, pass.remember(2, k_rope_B1Tr));
+}
+
+torch::Tensor GroupedLatentAttention::attend_latents(AttentionPass& pass,
+                                                     const std::vector<torch::Tensor>& q_BNTx,
+                                                     const torch::Tensor& c_BTW,
+                                                     const torch::Tensor& k_rope_B1Tr) {
+  torch::Tensor c_BSW, k_rope_B1Sr;
+  if (form_.latents == 1) {
+    const auto both_BSW =
+        pass.remember(0, torch::cat({c_BTW.to(k_rope_B1Tr.scalar_type()), k_rope_B1Tr.squeeze(1)}, -1));
+    c_BSW = both_BSW.narrow(-1, 0, form_.width);
+    k_rope_B1Sr = both_BSW.narrow(-1, form_.width, form_.rope).unsqueeze(1);
   } else {
-    const auto c_BSW = pass.remember(0, c_BTW);
-    const auto k_rope_B1Sr = pass.remember(1, k_rope_B1Tr);
-    if (absorbs(pass)) {
-      context_BNTH = attend_absorbed(pass, q, c_BSW, k_rope_B1Sr);
-    } else {
-      const auto heads = up(c_BSW);
-      context_BNTH = attend_heads(pass, torch::cat(q, -1), heads[0], heads[1], k_rope_B1Sr);
-    }
+    c_BSW = pass.remember(0, c_BTW);
+    k_rope_B1Sr = pass.remember(1, k_rope_B1Tr);
   }
-  return o_proj_(merge_heads(context_BNTH));
+  if (absorbs(pass)) return attend_absorbed(pass, q_BNTx, c_BSW, k_rope_B1Sr);
+  const auto heads = up(c_BSW);
+  return attend_heads(pass, torch::cat(q_BNTx, -1), heads[0], heads[1], k_rope_B1Sr);
 }
 
 torch::Tensor GroupedLatentAttention::attend_heads(const AttentionPass& pass, const torch::Tensor& q_BNTH,
@@ -116,25 +142,33 @@ torch::Tensor GroupedLatentAttention::attend_absorbed(const AttentionPass& pass,
                                                       const std::vector<torch::Tensor>& q_BN1x,
                                                       const torch::Tensor& c_BSW,
                                                       const torch::Tensor& k_rope_B1Sr) {
-  const int64_t h = form_.latents, H = shape_.head_dim, copies = shape_.n_heads / form_.up_heads;
-  const auto up = kv_b_proj_->weight.unflatten(0, {form_.up_heads, 2 * H}).repeat_interleave(copies, 0);
-  const auto q_BN1w = torch::matmul(q_BN1x[0], up.narrow(1, 0, H).to(q_BN1x[0].dtype()));
-  const auto c_BhSw = split_heads(c_BSW, h);
-  const auto key_BhSx = torch::cat({c_BhSw, k_rope_B1Sr.expand({-1, h, -1, -1})}, -1);
-  const auto query_BN1x = torch::cat({q_BN1w, q_BN1x[1]}, -1);
-  const auto context_BN1w = pass.attend(query_BN1x, key_BhSx, c_BhSw, score_);
-  const auto values = up.narrow(1, H, H).transpose(1, 2).to(context_BN1w.dtype());  // [N, w, H]
-  const auto out = torch::matmul(context_BN1w, values);
-  if (!kv_b_proj_->bias.defined()) return out;
-  const auto bias_UH = kv_b_proj_->bias.view({form_.up_heads, 2 * H}).narrow(1, H, H);
-  return out + bias_UH.repeat_interleave(copies, 0).unsqueeze(1);
+  const int64_t h = form_.latents, H = shape_.head_dim, U = form_.up_heads, N = shape_.n_heads;
+  const auto up =
+      kv_b_proj_->matrix(q_BN1x[0].scalar_type()).unflatten(0, {U, 2 * H}).split_with_sizes({H, H}, 1);
+  const auto by_up_head = [&](const torch::Tensor& x_BN1y) {
+    return x_BN1y.squeeze(2).unflatten(1, {U, N / U});
+  };
+  const auto q_BNw = torch::einsum("buch,uhw->bucw", {by_up_head(q_BN1x[0]), up[0]}).flatten(1, 2);
+  const auto query_BNy = torch::cat({q_BNw, q_BN1x[1].squeeze(2)}, -1);
+  torch::Tensor context_BN1w;
+  if (h == 1) {
+    context_BN1w = pass.attend_latent(query_BNy, 0, form_.width, score_).unsqueeze(2);
+  } else {
+    const auto c_BhSw = split_heads(c_BSW, h);
+    const auto key_BhSx = torch::cat({c_BhSw, k_rope_B1Sr.expand({-1, h, -1, -1})}, -1);
+    context_BN1w = pass.attend(query_BNy.unsqueeze(2), key_BhSx, c_BhSw, score_);
+  }
+  auto out_BUcH = torch::einsum("bucw,uhw->buch", {by_up_head(context_BN1w), up[1]});
+  if (kv_b_proj_->bias.defined())
+    out_BUcH = out_BUcH + kv_b_proj_->bias.view({U, 2 * H}).narrow(1, H, H).unsqueeze(1);
+  return out_BUcH.flatten(1, 2).unsqueeze(2);
 }
 
 GroupedLatents grouped_latents(const AttentionShape& shape, const GroupedLatentForm& form,
-                               const GqaWeights& gqa, int64_t freqfold, int64_t collapse,
+                               const GqaWeights& gqa, const GatheredRotary& rotary,
                                const SecondMoment& moment) {
   const int64_t D = shape.d_model, H = shape.head_dim, heads = shape.n_kv_heads / form.latents;
-  const TurningApart apart = turning_apart(shape, gqa, freqfold, collapse, moment);
+  const TurningApart apart = turning_apart(shape, gqa, rotary, moment);
   GroupedLatents out{.rope_energy = apart.rope_energy};
   std::vector<torch::Tensor> down, up;
   for (int64_t j = 0; j < form.latents; ++j) {

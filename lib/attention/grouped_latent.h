@@ -7,7 +7,7 @@
 //   o_n = softmax(scale (q_nope k_uᵀ + RoPE(q_rope) RoPE(k_r)ᵀ)) v_u,   u = ⌊n U / N⌋
 //
 // With `absorb`, decoding moves W_KVB into query and output, and a latent is read as one KV head of w + r
-// numbers. Where `keeps_groups`, k_u and v_u are cached in place of the latents.
+// numbers. Where groups are kept, k_u and v_u are cached in place of the latents.
 #pragma once
 
 #include "attention/attention.h"
@@ -23,28 +23,38 @@ struct GroupedLatentForm {
   int64_t q_lora_rank = 0;  // 0: queries are not compressed
   bool norms = false;       // RMS norm of each latent by itself, and of the queries'
   bool q_a_bias = false, q_bias = false, kv_a_bias = false, kv_b_bias = false, o_bias = false;
-  bool keeps_groups = false;
+  GqlaDecode keeps = GqlaDecode::latent;
 };
+
+// What decodes faster, latent or groups (never automatic): see gqla.cpp for the measurements.
+GqlaDecode faster_decode(const AttentionShape& shape, const GroupedLatentForm& form, bool on_gpu);
 
 class GroupedLatentAttention final : public Attention {
  public:
   GroupedLatentAttention(const AttentionShape& shape, const GroupedLatentForm& form, bool absorb);
 
-  StateLayout state_layout() const override;
+  // Where the choice is left open, as the latent, which is smaller.
+  StateLayout state_layout() const override { return layout_of(form_.keeps); }
+  StateLayout state_layout_on(torch::Device device) const override;
   std::vector<std::string> query_and_output_parts() const override {
     return {"q_proj", "q_a_proj", "q_a_layernorm", "q_b_proj", "o_proj"};
   }
 
  protected:
   torch::Tensor attend(AttentionPass& pass) override;
-  bool can_absorb() const override { return !form_.keeps_groups; }
+  bool can_absorb() const override { return form_.keeps != GqlaDecode::groups; }
   int64_t pair_width() const override { return shape_.n_heads * (2 * shape_.head_dim + form_.rope); }
 
  private:
+  StateLayout layout_of(GqlaDecode keeps) const;
   torch::Tensor queries(const torch::Tensor& x_BTD);
   torch::Tensor latents(const torch::Tensor& c_BTW);
   // Keys and values of the up-projected heads, [B, U, S, H] each.
   std::vector<torch::Tensor> up(const torch::Tensor& c_BSW);
+  torch::Tensor attend_groups(AttentionPass& pass, const std::vector<torch::Tensor>& q_BNTx,
+                              const torch::Tensor& c_BTW, const torch::Tensor& k_rope_B1Tr);
+  torch::Tensor attend_latents(AttentionPass& pass, const std::vector<torch::Tensor>& q_BNTx,
+                               const torch::Tensor& c_BTW, const torch::Tensor& k_rope_B1Tr);
   torch::Tensor attend_heads(const AttentionPass& pass, const torch::Tensor& q_BNTH,
                              const torch::Tensor& k_BUSH, const torch::Tensor& v_BUSH,
                              const torch::Tensor& k_rope_B1Sr);
@@ -67,8 +77,7 @@ struct GroupedLatents {
   double rope_energy = 0;
 };
 GroupedLatents grouped_latents(const AttentionShape& shape, const GroupedLatentForm& form,
-                               const GqaWeights& gqa, int64_t freqfold, int64_t collapse,
-                               const SecondMoment& moment);
+                               const GqaWeights& gqa, const GatheredRotary& rotary, const SecondMoment& moment);
 
 GroupedLatents gla_from_moments(const AttentionShape& shape, const Gla::Config& config, const GqaWeights& gqa,
                                 const SecondMoment& moment);

@@ -24,6 +24,12 @@ int64_t rope_of(const AttentionShape& shape, const Gta::Config& config) {
   return config.qk_rope_head_dim.value_or(turning / least_collapse(turning / 2));
 }
 
+// The base's frequencies are thinned to r / 2.
+GatheredRotary rotary_of(const AttentionShape& shape, const Gta::Config& config) {
+  const int64_t collapse = turning_width(shape) / rope_of(shape, config);
+  return {.freqfold = collapse, .collapse = collapse};
+}
+
 class GroupedTiedAttention final : public Attention {
  public:
   GroupedTiedAttention(const AttentionShape& shape, const Gta::Config& config)
@@ -79,7 +85,7 @@ TiedHead tie(const torch::Tensor& both, const torch::Tensor& of_both) {
 }  // namespace
 
 std::optional<BadInput> Gta::problem(const AttentionShape& shape, const Config& config) {
-  if (auto rotary = shared_rotary_problem(shape, 1, 1)) return rotary;
+  if (auto rotary = shared_rotary_problem(shape, {})) return rotary;
   const int64_t r = rope_of(shape, config), half = turning_width(shape) / 2;
   if (r >= 2 && r % 2 == 0 && half % (r / 2) == 0) return std::nullopt;
   const bool part = turning_width(shape) < shape.head_dim;
@@ -94,7 +100,7 @@ int64_t Gta::turning_dim(const AttentionShape& shape, const Config& config, int6
 }
 
 bool Gta::is_exact(const AttentionShape& shape, const Config& config) {
-  return shape.n_kv_heads == 1 && rope_of(shape, config) == shape.head_dim;
+  return keeps_rotary(shape, rotary_of(shape, config)) && turning_width(shape) == shape.head_dim;
 }
 
 int64_t Gta::latent_rank(const AttentionShape& shape, const Config&) { return shape.head_dim; }
@@ -117,8 +123,10 @@ TensorMap Gta::from_gqa(const AttentionShape& shape, const Config& config, const
 TensorMap gta_from_moments(const AttentionShape& shape, const Gta::Config& config, const GqaWeights& gqa,
                            const SecondMoment& moment, int64_t freqfold) {
   const int64_t D = shape.d_model, H = shape.head_dim, G = shape.n_kv_heads, M = shape.heads_per_kv();
-  const int64_t r = rope_of(shape, config), collapse = turning_width(shape) / r;
-  const TurningApart apart = turning_apart(shape, gqa, freqfold > 0 ? freqfold : collapse, collapse, moment);
+  const int64_t r = rope_of(shape, config);
+  GatheredRotary rotary = rotary_of(shape, config);
+  if (freqfold > 0) rotary.freqfold = freqfold;
+  const TurningApart apart = turning_apart(shape, gqa, rotary, moment);
   const auto out_DNH = gqa.o_weight.to(torch::kFloat64).unflatten(1, {shape.n_heads, H});
   std::vector<torch::Tensor> kv, q, o;
   for (int64_t g = 0; g < G; ++g) {

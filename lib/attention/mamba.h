@@ -12,30 +12,28 @@
 // Kept: N·H·H numbers of h and (K - 1)·G·H inputs of the convolution, whatever the length.
 #pragma once
 
-#include "attention/variant.h"
+#include "attention/state_variant.h"
 
 namespace attnlab {
 
-struct Mamba {
+struct MambaOptions {
+  int64_t conv_kernel = 4;
+  std::optional<int64_t> dt_rank;
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"conv_kernel", "tokens that the short convolution sees"}.at_least(1), self.conv_kernel);
+    visit(
+        Key{"dt_rank", "width between the two matrices of the step; absent: d_model / 16, rounded up"}.at_least(
+            1),
+        self.dt_rank);
+  }
+};
+
+struct Mamba : StateVariant<MambaOptions> {
   static constexpr std::string_view kName = "mamba";
-  static constexpr MadeBy kMadeBy = MadeBy::weights;
-  struct Config {
-    int64_t conv_kernel = 4;
-    std::optional<int64_t> dt_rank;
-    template <class Self, class Visitor>
-    static void fields(Self& self, Visitor&& visit) {
-      visit(Key{"conv_kernel", "tokens that the short convolution sees"}.at_least(1), self.conv_kernel);
-      visit(Key{"dt_rank", "width between the two matrices of the step; absent: d_model / 16, rounded up"}
-                .at_least(1),
-            self.dt_rank);
-    }
-  };
 
   // A base whose attention is MLA already, with windows, capped scores or norms of query and key heads.
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config& config);
-  static bool is_exact(const AttentionShape&, const Config&) { return false; }
-  static int64_t latent_rank(const AttentionShape&, const Config&) { return 0; }
-  static std::optional<Config> with_cache(const AttentionShape&, int64_t) { return std::nullopt; }
   static std::shared_ptr<Mixer> make(const AttentionShape& shape, const Config& config);
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
 };

@@ -13,7 +13,7 @@
 // Kept: N·H·H numbers of h and (K - 1) inputs of the convolution, whatever the length.
 #pragma once
 
-#include "attention/variant.h"
+#include "attention/state_variant.h"
 
 namespace attnlab {
 
@@ -24,27 +24,24 @@ struct EnumNames<Mamba2Start> {
       {{"opened", Mamba2Start::opened}, {"mamba_in_the_llama", Mamba2Start::mamba_in_the_llama}}};
 };
 
-struct Mamba2 {
+struct Mamba2Options {
+  Mamba2Start start = Mamba2Start::opened;
+  std::optional<bool> rotary;
+  int64_t conv_kernel = 4;
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"start", "opened (linear attention with a decay) or mamba_in_the_llama"}, self.start);
+    visit(Key{"rotary", "rotary position on B and C; absent: where the start is opened"}, self.rotary);
+    visit(Key{"conv_kernel", "tokens that the short convolution sees"}.at_least(1), self.conv_kernel);
+  }
+  bool turns() const { return rotary.value_or(start == Mamba2Start::opened); }
+};
+
+struct Mamba2 : StateVariant<Mamba2Options> {
   static constexpr std::string_view kName = "mamba2";
-  static constexpr MadeBy kMadeBy = MadeBy::weights;
-  struct Config {
-    Mamba2Start start = Mamba2Start::opened;
-    std::optional<bool> rotary;
-    int64_t conv_kernel = 4;
-    template <class Self, class Visitor>
-    static void fields(Self& self, Visitor&& visit) {
-      visit(Key{"start", "opened (linear attention with a decay) or mamba_in_the_llama"}, self.start);
-      visit(Key{"rotary", "rotary position on B and C; absent: where the start is opened"}, self.rotary);
-      visit(Key{"conv_kernel", "tokens that the short convolution sees"}.at_least(1), self.conv_kernel);
-    }
-    bool turns() const { return rotary.value_or(start == Mamba2Start::opened); }
-  };
 
   // A base whose attention is MLA already, with windows or with capped scores.
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config& config);
-  static bool is_exact(const AttentionShape&, const Config&) { return false; }
-  static int64_t latent_rank(const AttentionShape&, const Config&) { return 0; }
-  static std::optional<Config> with_cache(const AttentionShape&, int64_t) { return std::nullopt; }
   static std::shared_ptr<Mixer> make(const AttentionShape& shape, const Config& config);
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
 };

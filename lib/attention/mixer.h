@@ -35,6 +35,8 @@ class Mixer : public torch::nn::Module {
 
   // What a state keeps of each token, in the order in which `mix` remembers it, and whatever the length.
   virtual StateLayout state_layout() const = 0;
+  // What new states are made of on a device, where the mixer has a choice that its results don't depend on.
+  virtual StateLayout state_layout_on(torch::Device /*device*/) const { return state_layout(); }
   // Multiply-adds × 2 of one token's forward pass in training, averaged over a causal sequence of T tokens.
   virtual double forward_flops_per_token(int64_t T) const = 0;
   // The parts, by their names in the module ("q_proj"), that make queries and the output. The rest makes what

@@ -14,28 +14,26 @@
 // Kept: N·H² numbers of S and the token before, D, whatever the length.
 #pragma once
 
-#include "attention/variant.h"
+#include "attention/state_variant.h"
 
 namespace attnlab {
 
-struct Rwkv7 {
+struct Rwkv7Options {
+  std::optional<int64_t> lora_rank;
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(
+        Key{"lora_rank", "width between the two matrices of w, α and g; absent: √d_model, at least 8"}.at_least(
+            1),
+        self.lora_rank);
+  }
+};
+
+struct Rwkv7 : StateVariant<Rwkv7Options> {
   static constexpr std::string_view kName = "rwkv7";
-  static constexpr MadeBy kMadeBy = MadeBy::weights;
-  struct Config {
-    std::optional<int64_t> lora_rank;
-    template <class Self, class Visitor>
-    static void fields(Self& self, Visitor&& visit) {
-      visit(Key{"lora_rank", "width between the two matrices of w, α and g; absent: √d_model, at least 8"}
-                .at_least(1),
-            self.lora_rank);
-    }
-  };
 
   // A base whose attention is MLA already, with windows, capped scores or norms of query and key heads.
   static std::optional<BadInput> problem(const AttentionShape& shape, const Config& config);
-  static bool is_exact(const AttentionShape&, const Config&) { return false; }
-  static int64_t latent_rank(const AttentionShape&, const Config&) { return 0; }
-  static std::optional<Config> with_cache(const AttentionShape&, int64_t) { return std::nullopt; }
   static std::shared_ptr<Mixer> make(const AttentionShape& shape, const Config& config);
   static TensorMap from_gqa(const AttentionShape& shape, const Config& config, const GqaWeights& gqa);
 };

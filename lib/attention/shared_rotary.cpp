@@ -13,16 +13,26 @@ torch::Tensor halves_of_rows(const torch::Tensor& rows_rx) {
   return pairs_to_halves(rows_rx.transpose(-1, -2)).transpose(-1, -2);
 }
 
-}  // namespace
-
-RopeFold shared_fold(const AttentionShape& shape, int64_t freqfold, int64_t collapse) {
+// Numbers of a KV head that turn in the base, as RoRoPE's fold. A part of the base's heads may turn only.
+RopeFold shared_fold(const AttentionShape& shape, const GatheredRotary& rotary) {
   return {.n_kv_heads = shape.n_kv_heads,
           .head_dim = turning_width(shape),
-          .freqfold = freqfold,
-          .collapse = collapse};
+          .freqfold = rotary.freqfold,
+          .collapse = rotary.collapse};
 }
 
-std::optional<BadInput> shared_rotary_problem(const AttentionShape& shape, int64_t freqfold, int64_t collapse) {
+}  // namespace
+
+int64_t gathered_width(const AttentionShape& shape, const GatheredRotary& rotary) {
+  return shared_fold(shape, rotary).rope_dim();
+}
+
+bool keeps_rotary(const AttentionShape& shape, const GatheredRotary& rotary) {
+  return shape.n_kv_heads == 1 && rotary.collapse == 1 && rotary.freqfold == 1;
+}
+
+std::optional<BadInput> shared_rotary_problem(const AttentionShape& shape, const GatheredRotary& rotary) {
+  const auto [freqfold, collapse] = rotary;
   AttentionShape whole = shape;
   whole.rotary_dim = 0;  // a part may turn
   if (auto removal = rope_removal_problem(whole)) return removal;
@@ -49,9 +59,9 @@ torch::Tensor moment_of_rows(const torch::Tensor& rows_nx, int64_t D, const Seco
   return moment(rows_nx.narrow(1, 0, D), rows_nx.size(1) > D ? rows_nx.select(1, D) : torch::Tensor());
 }
 
-TurningApart turning_apart(const AttentionShape& shape, const GqaWeights& gqa, int64_t freqfold,
-                           int64_t collapse, const SecondMoment& moment) {
-  const RopeFold fold = shared_fold(shape, freqfold, collapse);
+TurningApart turning_apart(const AttentionShape& shape, const GqaWeights& gqa, const GatheredRotary& rotary,
+                           const SecondMoment& moment) {
+  const RopeFold fold = shared_fold(shape, rotary);
   const int64_t N = shape.n_heads, G = shape.n_kv_heads, H = shape.head_dim, M = shape.heads_per_kv();
   const int64_t turning = fold.head_dim, r = fold.rope_dim();
   const auto k_GHx = rows_with_bias(gqa.k_weight, gqa.k_bias).unflatten(0, {G, H});

@@ -8,17 +8,15 @@
 #include <optional>
 
 #include "attention/deepseek_stages.h"
+#include "attention/gathered_rotary.h"
 #include "attention/gqa_weights.h"
 #include "attention/rorope.h"
 
 namespace attnlab {
 
-// Numbers of a KV head that turn in the base, as RoRoPE's fold: freqfold m, collapse c, r = turning / c. A part
-// of the base's heads may turn only.
-RopeFold shared_fold(const AttentionShape& shape, int64_t freqfold, int64_t collapse);
 // Why a base can't be taken apart so, if so: MLA already, norms of query and key heads, longrope; freqfold or
 // collapse that don't divide.
-std::optional<BadInput> shared_rotary_problem(const AttentionShape& shape, int64_t freqfold, int64_t collapse);
+std::optional<BadInput> shared_rotary_problem(const AttentionShape& shape, const GatheredRotary& rotary);
 
 // [W | b] in float64; W alone without b.
 torch::Tensor rows_with_bias(const torch::Tensor& weight, const torch::Tensor& bias);
@@ -34,8 +32,8 @@ struct TurningApart {
   torch::Tensor k_rope_rx;  // halves apart
   double rope_energy = 0;   // share of the turning keys' energy in k_rope
 };
-TurningApart turning_apart(const AttentionShape& shape, const GqaWeights& gqa, int64_t freqfold,
-                           int64_t collapse, const SecondMoment& moment);
+TurningApart turning_apart(const AttentionShape& shape, const GqaWeights& gqa, const GatheredRotary& rotary,
+                           const SecondMoment& moment);
 
 // Puts rows [n, x] under a name as weight and, if `with_bias`, bias, in the type of `like`.
 void store_rows(TensorMap& out, const std::string& name, const torch::Tensor& rows_nx, int64_t D,

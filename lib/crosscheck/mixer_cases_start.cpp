@@ -108,17 +108,17 @@ void check_tpa_start(const Base& base, CaseCheck& check) {
 
 void check_latent_start(const Base& base, CaseCheck& check, const std::string& word) {
   const auto& file = base.file;
-  const int64_t freqfold = file.integer("freqfold"), collapse = file.integer("collapse");
+  const GatheredRotary rotary{.freqfold = file.integer("freqfold"), .collapse = file.integer("collapse")};
   for (const auto& [name, width] : numbered(file, word)) {
     const auto expected = file.tensor(name + "/down");  // [latents, width, x]
     const int64_t latents = expected.size(0);
     const GroupedLatentForm form{.latents = latents,
                                  .width = width,
-                                 .rope = shared_fold(base.shape, freqfold, collapse).rope_dim(),
+                                 .rope = gathered_width(base.shape, rotary),
                                  .up_heads = base.shape.n_kv_heads,
                                  .q_bias = base.shape.qkv_bias,
                                  .kv_a_bias = base.shape.qkv_bias};
-    const auto start = grouped_latents(base.shape, form, base.weights, freqfold, collapse, base.moment());
+    const auto start = grouped_latents(base.shape, form, base.weights, rotary, base.moment());
     const auto lost = file.facts.at(name).at("lost_energy").get<std::vector<double>>();
     for (int64_t j = 0; j < latents; ++j) {
       // Theirs is of the moment with 0.01 · mean(diagonal) on the diagonal.
@@ -138,10 +138,12 @@ void check_latent_start(const Base& base, CaseCheck& check, const std::string& w
       check.compare(name + " up·down", torch::matmul(up, rows), theirs, kProducts);
     }
     const VariantConfig config =
-        latents == 1
-            ? VariantConfig(Gqla::Config{.kv_lora_rank = width, .freqfold = freqfold, .collapse = collapse})
-            : VariantConfig(Gla::Config{
-                  .latent_heads = latents, .latent_width = width, .freqfold = freqfold, .collapse = collapse});
+        latents == 1 ? VariantConfig(Gqla::Config{
+                           .kv_lora_rank = width, .freqfold = rotary.freqfold, .collapse = rotary.collapse})
+                     : VariantConfig(Gla::Config{.latent_heads = latents,
+                                                 .latent_width = width,
+                                                 .freqfold = rotary.freqfold,
+                                                 .collapse = rotary.collapse});
     base.compare(check, name, config, start.tensors);
   }
 }
@@ -153,7 +155,7 @@ void check_starts(const CaseFile& file, CaseCheck& check) {
   check_latent_start(base, check, "gla_width");
   check_latent_start(base, check, "gqla_width");
   if (!file.has("gta/out")) return;
-  const int64_t r = shared_fold(base.shape, 1, file.integer("collapse")).rope_dim();
+  const int64_t r = gathered_width(base.shape, {.collapse = file.integer("collapse")});
   const Gta::Config config{.qk_rope_head_dim = r};
   base.compare(check, "gta", config,
                gta_from_moments(base.shape, config, base.weights, base.moment(), file.integer("freqfold")));

@@ -365,7 +365,9 @@ std::vector<LayerState> Decoder::make_states(int64_t B, int64_t capacity, const 
   auto options = embedding_.options().requires_grad(false);
   if (at::autocast::is_autocast_enabled(device().type()))
     options = options.dtype(at::autocast::get_autocast_dtype(device().type()));
-  const auto layout_of = [&](int64_t i) { return layers_[static_cast<size_t>(i)]->mixer()->state_layout(); };
+  const auto layout_of = [&](int64_t i) {
+    return layers_[static_cast<size_t>(i)]->mixer()->state_layout_on(device());
+  };
   if (auto problem = layers_problem(plan, std::ssize(layers_), layout_of)) {
     problem->key = "eval.cache." + problem->key;
     throw InputError(*problem);
@@ -379,7 +381,7 @@ std::vector<LayerState> Decoder::make_states(int64_t B, int64_t capacity, const 
     of_layer.storage = storage;
     if (auto own = storage->of_layer(states.size(), layers_.size())) of_layer.storage = std::move(own);
     const AttentionShape& shape = layer->mixer()->shape();
-    states.emplace_back(layer->mixer()->state_layout(), B, capacity, options, shape.window, of_layer,
+    states.emplace_back(layer->mixer()->state_layout_on(device()), B, capacity, options, shape.window, of_layer,
                         shape.n_heads);
   }
   return states;

@@ -22,6 +22,8 @@ std::vector<VariantConfig> cached_variants() {
   configs.push_back(Mamba::Config{.conv_kernel = 1});
   configs.push_back(Gla::Config{.latent_width = 5});
   configs.push_back(Gqla::Config{.kv_lora_rank = 7, .decode = GqlaDecode::groups});
+  configs.push_back(Gqla::Config{.kv_lora_rank = 7, .decode = GqlaDecode::automatic});
+  configs.push_back(Gla::Config{.latent_heads = 1, .latent_width = 5});
   configs.push_back(Tpa::Config{.rank = 1, .contextual = true});
   return configs;
 }
@@ -29,7 +31,7 @@ std::vector<VariantConfig> cached_variants() {
 // The prompt in one pass, then one token at a time.
 torch::Tensor decode(Mixer& module, const Tokens& all, int64_t prompt) {
   const int64_t B = all.x_BTD.size(0), T = all.x_BTD.size(1);
-  LayerState state(module.state_layout(), B, T, all.x_BTD.options());
+  LayerState state(module.state_layout_on(torch::kCPU), B, T, all.x_BTD.options());
   std::vector<torch::Tensor> outputs{module.forward(all.pass(0, prompt, &state))};
   for (int64_t t = prompt; t < T; ++t) outputs.push_back(module.forward(all.pass(t, 1, &state)));
   CHECK(state.length() == T);

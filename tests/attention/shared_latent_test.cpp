@@ -83,7 +83,7 @@ TEST_CASE("rotary that all heads share already is gathered whole, also where a p
   // The rest of a key follows from its value.
   for (int64_t g = 0; g < 2; ++g)
     k[g].narrow(0, 4, 4).copy_(torch::matmul(torch::randn({4, 8}, kDouble), v[g]));
-  const auto apart = turning_apart(shape, gqa_weights(*base), 1, 1, white_moment);
+  const auto apart = turning_apart(shape, gqa_weights(*base), {}, white_moment);
   CHECK(apart.rope_energy == Approx(1).epsilon(1e-12));
   auto input = random_input(size, kDouble, 22);
   input.tables() = rotary_tables(torch::arange(17).unsqueeze(0), 4, 10000.0, kDouble);
@@ -119,6 +119,19 @@ TEST_CASE("GLA, GQLA and TPA: ranges are told by their keys, and what they keep 
   CHECK(cached(Gqla::Config{.kv_lora_rank = 48, .decode = GqlaDecode::groups}) == 2 * 4 * 12 + 12);
   CHECK(cached(Tpa::Config{.rank = 2}) == 2 * 2 * 12);
   CHECK(cached(Tpa::Config{.rank = 2, .contextual = true}) == 2 * 2 * (8 + 12));
+}
+
+TEST_CASE("GQLA keeps what its rule says where the choice is left to it, and tells sizes of the latent") {
+  const AttentionShape shape{.d_model = 8, .n_heads = 8, .n_kv_heads = 4, .head_dim = 12};
+  const auto chosen = make_mixer(shape, Gqla::Config{.kv_lora_rank = 48, .decode = GqlaDecode::automatic});
+  const auto groups = make_mixer(shape, Gqla::Config{.kv_lora_rank = 48, .decode = GqlaDecode::groups});
+  const auto latent = make_mixer(shape, Gqla::Config{.kv_lora_rank = 48});
+  CHECK(numbers_per_token(chosen->state_layout()) == numbers_per_token(latent->state_layout()));
+  CHECK(numbers_per_token(chosen->state_layout_on(torch::kCPU)) == numbers_per_token(groups->state_layout()));
+  CHECK(numbers_per_token(chosen->state_layout_on(torch::kCUDA)) == numbers_per_token(latent->state_layout()));
+  // A latent of all numbers is no smaller than what it stands for.
+  const auto whole = make_mixer(shape, Gqla::Config{.decode = GqlaDecode::automatic});
+  CHECK(numbers_per_token(whole->state_layout_on(torch::kCUDA)) == numbers_per_token(groups->state_layout()));
 }
 
 }  // namespace
