@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/scan.h"
+
 namespace attnlab {
 namespace {
 
 // [B, N, T, x] → [B, N, C, L, x], zeros behind the last token.
 torch::Tensor in_chunks(const torch::Tensor& x_BNTx, int64_t C, int64_t L) {
-  return torch::constant_pad_nd(x_BNTx, {0, 0, 0, C * L - x_BNTx.size(2)}, 0).unflatten(2, {C, L});
+  return padded_behind(x_BNTx, 2, C * L - x_BNTx.size(2)).unflatten(2, {C, L});
 }
 
 // Σ_s h_ps c_s.
@@ -16,9 +18,62 @@ torch::Tensor read(const torch::Tensor& h_BNCPS, const torch::Tensor& c_BNCS) {
   return torch::matmul(h_BNCPS, c_BNCS.unsqueeze(-1)).squeeze(-1);
 }
 
+// Parts of a sequence that a kernel takes at once, so that few sequences keep a GPU busy: each is a row to it.
+int64_t parts_of(int64_t B, int64_t T) {
+  constexpr int64_t kRows = 8, kLeast = 512;  // rows at least, tokens of a part at least
+  return std::max<int64_t>(1, std::min(kRows / B, T / kLeast));
+}
+
+// Where documents begin.
+torch::Tensor beginnings(const torch::Tensor& ids_BT) {
+  const auto before = torch::constant_pad_nd(ids_BT.narrow(1, 0, ids_BT.size(1) - 1), {1, 0});
+  return ids_BT != before;
+}
+
+// With a kernel: from states 0 to each part's end, these carried on, and all parts at once from what they begin
+// with.
+SelectiveScanned scan_with_kernel(const SelectiveScan& scan) {
+  const int64_t B = scan.x_BNTP.size(0), P = scan.A_NPS.size(1), S = scan.A_NPS.size(2);
+  const int64_t T = scan.x_BNTP.size(2), parts = parts_of(B, T), L = (T + parts - 1) / parts,
+                missing = parts * L - T;
+  ScanParts of{.parts = parts,
+               .x_BNTP = padded_behind(scan.x_BNTP, 2, missing),
+               .step_BNTP = padded_behind(scan.step_BNTP, 2, missing),
+               .A_NPS = scan.A_NPS,
+               .B_BNTS = padded_behind(scan.B_BNTS, 2, missing),
+               .C_BNTS = padded_behind(scan.C_BNTS, 2, missing),
+               .begins_BT = {},
+               .first_BNpPS = {},
+               .wants_y = parts == 1};
+  torch::Tensor ends_Bp;
+  if (scan.ids_BT.defined()) {
+    const auto ids_BT = torch::cat({scan.ids_BT, scan.ids_BT.narrow(1, T - 1, 1).expand({-1, missing})}, 1);
+    of.begins_BT = beginnings(ids_BT);
+    ends_Bp = ids_BT.unflatten(1, {parts, L}).select(2, L - 1);
+  }
+  if (parts == 1 && scan.state_BNPS.defined()) of.first_BNpPS = scan.state_BNPS.unsqueeze(2);
+  auto out = scan_parts(of);
+  auto last_BNPS = out.last_BNpPS.select(2, parts - 1);
+  if (parts > 1) {
+    const auto total_BNpP1 = of.step_BNTP.unflatten(2, {parts, L}).sum(3).unsqueeze(-1);
+    const auto by_number = [](const torch::Tensor& x_BNpPS) { return x_BNpPS.flatten(3).transpose(2, 3); };
+    const auto carried = carry_states(
+        by_number(out.last_BNpPS).unsqueeze(-1), by_number(total_BNpP1 * scan.A_NPS.unsqueeze(1)), ends_Bp,
+        scan.state_BNPS.defined() ? scan.state_BNPS.flatten(2).unsqueeze(-1) : torch::Tensor());
+    of.first_BNpPS = carried.before_BGYCZ.squeeze(-1).transpose(2, 3).unflatten(3, {P, S});
+    of.wants_y = true;
+    out = scan_parts(of);
+    last_BNPS = carried.last_BGYZ.squeeze(-1).unflatten(2, {P, S});
+  }
+  auto y_BNTP = out.y_BNTP.narrow(2, 0, T);
+  if (scan.D_NP.defined()) y_BNTP = y_BNTP + scan.D_NP.unsqueeze(1) * scan.x_BNTP;
+  return {.y_BNTP = y_BNTP, .state_BNPS = last_BNPS};
+}
+
 }  // namespace
 
 SelectiveScanned selective_scan(const SelectiveScan& scan, int64_t length) {
+  if (fits_scan(scan.x_BNTP, scan.A_NPS)) return scan_with_kernel(scan);
   const int64_t T = scan.x_BNTP.size(2), L = std::min(length, T), C = (T + L - 1) / L;
   const auto x = in_chunks(scan.x_BNTP, C, L), step = in_chunks(scan.step_BNTP, C, L),
              B = in_chunks(scan.B_BNTS, C, L), C_ = in_chunks(scan.C_BNTS, C, L);

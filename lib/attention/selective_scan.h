@@ -22,8 +22,8 @@ struct SelectiveScanned {
   torch::Tensor y_BNTP, state_BNPS;
 };
 
-// In chunks of L tokens: L steps, each for all chunks at once, from states 0; then the chunks' own states
-// carried on (recurrence.h), and what they add.
+// On a GPU, in float32, with a kernel (kernels/scan.h). Else in chunks of L tokens: L steps, each for all
+// chunks at once, from states 0; then the chunks' own states carried on (recurrence.h), and what they add.
 SelectiveScanned selective_scan(const SelectiveScan& scan, int64_t L = 32);
 
 }  // namespace attnlab
