@@ -7,6 +7,7 @@
 #include "cache_option.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/dtypes.h"
+#include "config/node.h"
 #include "measure/bench_device.h"
 #include "measure/bench_models.h"
 #include "measure/decode_rows.h"
@@ -23,6 +24,7 @@ using namespace attnlab;
 struct Options {
   std::string model, form, shape, out, cache, dtype = "bfloat16", device = "auto";
   std::vector<int64_t> contexts, batches;
+  std::vector<std::string> settings;
   int64_t steps = 20, kv_lora_rank = 512, qk_rope_head_dim = 64, bits = 0, group_size = 128;
   bool no_graph = false, any_order = false;
   CacheConfig kept;  // what `cache` says
@@ -30,6 +32,7 @@ struct Options {
   // What a row calls the form.
   std::string title() const {
     std::string text = form;
+    for (const auto& setting : settings) text += " " + setting;
     if (bits > 0) text += fmt::format(" {} bits{}", bits, any_order ? " any order" : "");
     return cache.empty() ? text : text + " " + cache;
   }
@@ -91,9 +94,9 @@ DecodeRow row_of(Decoder& decoder, int64_t B, int64_t context, const Options& o,
 
 void require_form(const Options& o) {
   if (!o.model.empty()) {
-    if (!o.form.empty() || !o.shape.empty() || o.bits != 0)
+    if (!o.form.empty() || !o.shape.empty() || o.bits != 0 || !o.settings.empty())
       throw InputError(BadInput{.file = "--model",
-                                .found = "a folder beside --form, --shape or --bits",
+                                .found = "a folder beside --form, --shape, --set or --bits",
                                 .expected = "the folder alone: it says what it is"});
     return;
   }
@@ -102,8 +105,13 @@ void require_form(const Options& o) {
 }
 
 ModelForm form_of(const Options& o) {
+  Node options{.kind = Node::Kind::map, .file = "--set"};
+  for (const auto& setting : o.settings) {
+    const auto [path, value] = parse_setting("--set", setting);
+    set_path(options, path, value);
+  }
   auto form = decode_form(parse_name<DecodeShape>("--shape", o.shape), o.form,
-                          {.kv_lora_rank = o.kv_lora_rank, .qk_rope_head_dim = o.qk_rope_head_dim});
+                          {.kv_lora_rank = o.kv_lora_rank, .qk_rope_head_dim = o.qk_rope_head_dim}, options);
   if (o.bits == 0) return form;
   if (auto problem = quantize_problem(o.bits, o.group_size)) {
     problem->file = problem->key == "bits" ? "--bits" : "--group-size";
@@ -189,7 +197,8 @@ int main(int argc, char** argv) {
   program
       .option("form", o.form, "FORM",
               "mla_materialised or mla_absorbed (DeepSeek's form), gqa (the shape's own) or another variant")
-      .option("shape", o.shape, "SHAPE", "llama2-7b, qwen2.5-7b, qwen2.5-0.5b, small")
+      .option("shape", o.shape, "SHAPE", join(all_names<DecodeShape>()))
+      .option("set", o.settings, "KEY=VALUE", "an option of the variant; may be repeated")
       .option("model", o.model, "DIR", "a model's folder, in place of a form and a shape")
       .option("bits", o.bits, "N", "matrices of N bits (2, 3, 4, 8), packed (default: whole)")
       .option("group-size", o.group_size, "N", "columns that share a scale, with --bits; -1: all")

@@ -18,7 +18,7 @@ struct Options {
   std::string shape, arm = "gqa", precision = "float32", device = "auto", trainable = "all";
   int64_t batch = 8, length = 256, shortest = 0, steps = 20, warmup = 5, seed = 0;
   double peak_tflops = 0;
-  bool no_graph = false;
+  bool no_graph = false, recompute = false;
 };
 
 // FLOP per millisecond of a large matrix product in the format of the step's products.
@@ -61,6 +61,7 @@ void bench(const Options& o) {
                            .schedule = Schedule::constant,
                            .trainable = {o.trainable},
                            .precision = precision,
+                           .activation_checkpointing = o.recompute,
                            .cuda_graph = !o.no_graph};
   const auto decoder = random_arm(train_config(shape, o.length), o.arm, config, device, o.seed);
   const double peak = o.peak_tflops > 0 ? o.peak_tflops * 1e9 : product_speed(precision, device);
@@ -130,6 +131,7 @@ int main(int argc, char** argv) {
       .option("warmup", o.warmup, "N", "steps before those")
       .option("peak-tflops", o.peak_tflops, "X", "what MFU is a share of")
       .option("seed", o.seed, "N", "of weights and tokens")
+      .flag("recompute", o.recompute, "keep each layer's input alone and run the layer again (less memory)")
       .flag("no-graph", o.no_graph, "on a GPU: launch each kernel of a step")
       .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto");
   return program.run(argc, argv, [&] { bench(o); });

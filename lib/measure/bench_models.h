@@ -12,6 +12,7 @@ struct ShapeNumbers {
 };
 // As released.
 constexpr ShapeNumbers kLlama2_7b{Family::llama, 32000, 4096, 32, 32, 32, 128, 11008};
+constexpr ShapeNumbers kSmolLm2_135m{Family::llama, 49152, 576, 30, 9, 3, 64, 1536, true};
 constexpr ShapeNumbers kQwen2_5_0_5b{Family::qwen2, 151936, 896, 24, 14, 2, 64, 4864, true};
 constexpr ShapeNumbers kQwen2_5_1_5b{Family::qwen2, 151936, 1536, 28, 12, 2, 128, 8960, true};
 constexpr ShapeNumbers kQwen2_5_7b{Family::qwen2, 152064, 3584, 28, 28, 4, 128, 18944};

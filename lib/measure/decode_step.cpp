@@ -19,6 +19,8 @@ ShapeNumbers numbers_of(DecodeShape shape) {
       return kQwen2_5_7b;
     case DecodeShape::qwen2_5_0_5b:
       return kQwen2_5_0_5b;
+    case DecodeShape::smollm2_135m:
+      return kSmolLm2_135m;
     case DecodeShape::small:
       break;
   }
@@ -34,13 +36,19 @@ std::vector<std::string> decode_form_names() {
   return names;
 }
 
-ModelForm decode_form(DecodeShape shape, const std::string& form, const MlaWidths& widths) {
+ModelForm decode_form(DecodeShape shape, const std::string& form, const MlaWidths& widths,
+                      const Node& options) {
   DecoderConfig config = shape_config(numbers_of(shape));
   if (form != kMaterialised && form != kAbsorbed) {
-    const VariantConfig variant = *variant_defaults(form);
+    const VariantConfig variant = with_options(*variant_defaults(form), options);
     if (const auto problem = variant_problem(config.attention_shape(), variant)) throw InputError(*problem);
     return {config, variant};
   }
+  if (!options.entries.empty())
+    throw InputError(BadInput{.file = options.file,
+                              .key = options.entries.front().key,
+                              .found = "an option",
+                              .expected = "a variant: " + form + " has --kv-lora-rank and --qk-rope-head-dim"});
   config.family = Family::deepseek_v3;
   config.n_kv_heads = config.n_heads;
   config.mla = MlaShape{.kv_lora_rank = widths.kv_lora_rank,
@@ -79,14 +87,18 @@ DecodeStep::DecodeStep(Decoder& decoder, int64_t B, int64_t context, const Cache
   goes_on_ = std::any_of(states_.begin(), states_.end(), [](const auto& state) { return !state.can_rewind(); });
 }
 
-// With random numbers; a policy that judges by attention is told that every token had the same.
+// With small random numbers where slots have a fixed size, else any; a policy that judges by attention is told
+// that every token had the same.
 void DecodeStep::fill(LayerState& state, const Mixer& mixer, int64_t B) const {
   const auto numbers = decoder_.output_weight().options();
   const Sequence sequence({.T = context_, .device = decoder_.device()});
   state.begin(sequence);
   for (size_t slot = 0; slot < state.layout().size(); ++slot) {
     const StateSlot& of = state.layout()[slot];
-    if (of.extent == Extent::fixed) continue;  // begins as for an empty sequence
+    if (of.extent == Extent::fixed) {
+      state.replace(slot, 0.01 * torch::randn_like(state.fixed(slot)));
+      continue;
+    }
     state.remember(slot, torch::randn({B, of.heads, context_, of.width / of.heads}, numbers));
   }
   const int64_t N = mixer.shape().n_heads, S = context_;

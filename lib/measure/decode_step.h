@@ -5,17 +5,21 @@
 #include <string>
 #include <vector>
 
+#include "config/node.h"
 #include "model/decoder.h"
 #include "tensor/torch.h"
 
 namespace attnlab {
 
-enum class DecodeShape { llama2_7b, qwen2_5_7b, qwen2_5_0_5b, small };
+enum class DecodeShape { llama2_7b, qwen2_5_7b, qwen2_5_0_5b, smollm2_135m, small };
 template <>
 struct EnumNames<DecodeShape> {
   using enum DecodeShape;
-  static constexpr std::array<std::pair<std::string_view, DecodeShape>, 4> rows{
-      {{"llama2-7b", llama2_7b}, {"qwen2.5-7b", qwen2_5_7b}, {"qwen2.5-0.5b", qwen2_5_0_5b}, {"small", small}}};
+  static constexpr std::array<std::pair<std::string_view, DecodeShape>, 5> rows{{{"llama2-7b", llama2_7b},
+                                                                                 {"qwen2.5-7b", qwen2_5_7b},
+                                                                                 {"qwen2.5-0.5b", qwen2_5_0_5b},
+                                                                                 {"smollm2-135m", smollm2_135m},
+                                                                                 {"small", small}}};
 };
 
 struct MlaWidths {
@@ -25,9 +29,9 @@ struct MlaWidths {
 // mla_materialised and mla_absorbed, which are MLA in DeepSeek's form with as many heads as the shape has,
 // q_nope and v as wide as a head was; and every variant that is made from GQA, at its defaults.
 std::vector<std::string> decode_form_names();
-// The shape as released in one of these forms. Throws InputError (key: the form's) where the shape can't have
-// it.
-ModelForm decode_form(DecodeShape shape, const std::string& form, const MlaWidths& widths);
+// The shape as released in one of these forms, a variant with these options. Throws InputError (key: the
+// form's, or an option's) where the shape can't have it.
+ModelForm decode_form(DecodeShape shape, const std::string& form, const MlaWidths& widths, const Node& options);
 
 // With random weights.
 std::shared_ptr<Decoder> random_decoder(const ModelForm& form, torch::ScalarType dtype, torch::Device device);

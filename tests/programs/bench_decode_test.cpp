@@ -53,6 +53,28 @@ TEST_CASE("bench_decode prints a row for each batch and context, in each form") 
   }
 }
 
+TEST_CASE("bench_decode times forms that keep a state, whatever the context, and a variant's options") {
+  const auto bytes = [](const std::string& form) {
+    const Ran outcome = run_program(kSmall + ("--context 16 --context 400 --batch 2 --form " + form));
+    INFO(form << outcome.out << outcome.err);
+    REQUIRE(outcome.code == 0);
+    const auto rows = rows_of(outcome.out);
+    REQUIRE(rows.size() == 2);
+    return std::pair{rows[0][8], rows[1][8]};
+  };
+  for (const std::string form : {"linear_attention", "gated_linear", "mamba2", "mamba", "rwkv6", "rwkv7"}) {
+    const auto [few, many] = bytes(form);
+    CHECK(few == many);
+  }
+  const Ran outcome =
+      run_program(kSmall + std::string("--form gqla --set kv_lora_rank=32 --set decode=groups --context 16"));
+  INFO(outcome.err);
+  CHECK_THAT(outcome.out, ContainsSubstring("| gqla kv_lora_rank=32 decode=groups |"));
+  check_refused(kSmall + std::string("--form gqla --set kv_lora_rank=99"), "kv_lora_rank: found 99");
+  check_refused(kSmall + std::string("--form gqla --set rank=9"), "rank");
+  check_refused(kSmall + std::string("--form mla_absorbed --set kv_lora_rank=9"), "--kv-lora-rank");
+}
+
 TEST_CASE("bench_decode counts what a step reads") {
   // bfloat16; Llama's 2 layers of 2 norms, q and o of 128², k and v of 128 · 32, and an MLP of 3 · 128 · 256,
   // the output matrix and the last norm; 1000 rows of the embedding; 1000 · 501 tokens of 2 · 2 · 32 numbers.
@@ -90,7 +112,7 @@ TEST_CASE("bench_decode times a model's folder, by its name and family") {
   INFO(outcome.err);
   CHECK_THAT(outcome.out, ContainsSubstring("| base_small | llama | 16 | 1 |"));
   check_refused("bench_decode --shape small --model " + model,
-                "--model: found a folder beside --form, --shape or --bits");
+                "--model: found a folder beside --form, --shape, --set or --bits");
 }
 
 TEST_CASE("bench_packed times packed matrices and whole ones, and refuses shapes that have no place") {
