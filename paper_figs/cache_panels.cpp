@@ -46,13 +46,15 @@ CacheAxis axis_of(const std::vector<CachePanel>& panels) {
   return axis;
 }
 
+std::string tic_label(double bytes) { return fmt::format(bytes < 100 ? "{:.2g}" : "{:.0f}", bytes); }
+
 // A tic at each size, if its label does not touch the one before.
 std::string x_tics(const CacheAxis& axis, bool labels) {
   std::vector<std::string> tics;
   double last = -1;
   for (const auto& [bytes, arms] : axis.arms) {
     const bool fits = labels && axis.share(bytes) - last > 0.13;
-    tics.push_back(fmt::format("'{}' {}", fits ? fmt::format("{:.0f}", bytes) : "", bytes));
+    tics.push_back(fmt::format("'{}' {}", fits ? tic_label(bytes) : "", bytes));
     if (fits) last = axis.share(bytes);
   }
   return fmt::format("set xtics ({})\n", fmt::join(tics, ", "));
@@ -181,7 +183,7 @@ std::string y_axis(const CachePanel& panel, double middle) {
 }  // namespace
 
 Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& panels, const std::string& title,
-                          const std::string& caption) {
+                          const std::string& caption, const std::string& x_name) {
   Drawing drawing;
   const double panel_in = 1.0, name_in = 0.17, gap_in = 0.09;
   const CacheAxis axis = axis_of(panels);
@@ -202,7 +204,7 @@ Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& pan
     const double bottom = top - style::from_bottom(frame, panel_in);
     script += data_blocks(runs, panels[i]);
     script += fmt::format("set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n", top, bottom);
-    script += x_tics(axis, last) + (last ? style::x_name("cached bytes per token") : "");
+    script += x_tics(axis, last) + (last ? style::x_name(x_name) : "");
     script += fmt::format("set label 4 {} at screen {:.4f}, screen {:.4f} left font '{},{}'\n",
                           style::quoted(panels[i].measure), style::left_margin(),
                           top + style::from_bottom(frame, 0.08), style::font, style::small_font_pt);

@@ -1,4 +1,4 @@
-// Panels over one axis of cached bytes per token.
+// Panels over one axis of what is kept: cached bytes per token, or what the caller says.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace attnlab {
 struct CachePoint {
   size_t arm = 0, point = 0;
   int64_t seeds = 0, problems = 0;
-  double bytes = 0;  // per token
+  double bytes = 0;  // on the x axis
   Interval value;
 };
 
@@ -26,6 +26,6 @@ struct CachePanel {
 // the best mean that is reached with at most so many bytes (Pareto front). The drawing has no name and no CSV
 // yet.
 Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& panels, const std::string& title,
-                          const std::string& caption);
+                          const std::string& caption, const std::string& x_name = "cached bytes per token");
 
 }  // namespace attnlab

@@ -43,6 +43,7 @@ Figure accuracy(const RunSet& runs);
 Figure tasks(const RunSet& runs);
 Figure ablation(const RunSet& runs);
 Figure accuracy_cache(const RunSet& runs);
+Figure kept_bytes(const RunSet& runs);
 Figure loss_flops(const RunSet& runs);
 Figure learning_rate(const RunSet& runs);
 

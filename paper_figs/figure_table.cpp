@@ -30,6 +30,7 @@ constexpr auto rows = std::to_array<FigureRow>({
     {"tasks", tasks, instruction},
     {"ablation", ablation, identity_ablation},
     {"accuracy_cache", accuracy_cache, cache},
+    {"kept_bytes", kept_bytes, cache},
     {"loss_flops", loss_flops, instruction},
     {"learning_rate", learning_rate, instruction},
     {"gram", gram, measure_conversion},

@@ -24,6 +24,7 @@ struct SampleRun {
   int64_t problems = 200;
   RunState state = RunState::complete;
   int64_t cached = 128;                            // numbers per token
+  std::optional<double> cache_bytes = {};          // of 8192 tokens
   FlatFields config = {};                          // of the file
   bool with_tasks = false;                         // an evaluation of two tasks beside the file
   std::vector<std::string> protocols = {"plain"};  // of the tasks; all but the first find no reply right
@@ -39,6 +40,8 @@ inline RunHeader header_of(const SampleRun& run) {
           .parameters_total = 2'000'000,
           .parameters_trainable = 100'000,
           .cached_numbers_per_token = run.cached,
+          .cache_context = run.cache_bytes ? std::optional<int64_t>(8192) : std::nullopt,
+          .cache_bytes = run.cache_bytes,
           .flops_per_token = 4e6,
           .config = run.config};
 }

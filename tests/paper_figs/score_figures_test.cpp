@@ -177,6 +177,39 @@ TEST_CASE("scores and loss are shown against the bytes that a token takes in the
              ContainsSubstring("2 bytes a number, float32"));
 }
 
+TEST_CASE("loss is shown against what a sequence keeps at three lengths, states of fixed size too") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  const test::TemporaryFolder folder;
+  for (int64_t seed = 0; seed < 3; ++seed) {
+    test::write_run(folder.path(), {.seed = seed, .cached = 100, .cache_bytes = 2.0 * 100 * 8192});
+    test::write_run(folder.path(), {.arm = "rwkv7",
+                                    .arm_index = 1,
+                                    .seed = seed,
+                                    .cached = 0,
+                                    .cache_bytes = 3e6,
+                                    .config = float32_words});
+    test::write_run(folder.path(), {.arm = "hybrid",
+                                    .arm_index = 2,
+                                    .seed = seed,
+                                    .cached = 50,
+                                    .cache_bytes = 1e6 + 4.0 * 50 * 8192,
+                                    .config = float32_words});
+  }
+  REQUIRE(make_figures(folder.path().string() + " --only kept_bytes").status == 0);
+  const auto csv = folder.path() / "figures" / "kept_bytes.csv";
+  CHECK(test::read_csv(csv).size() == 3 * 3);
+  const auto kept = [&](const char* context, const char* arm) {
+    return number(test::row_of(rows_of(csv, "context", context), arm), "kept_megabytes");
+  };
+  CHECK(kept("1024", "gqa") == Approx(2.0 * 100 * 1024 / 1e6));
+  CHECK(kept("65536", "gqa") == Approx(2.0 * 100 * 65536 / 1e6));
+  CHECK(kept("1024", "rwkv7") == Approx(3));
+  CHECK(kept("65536", "rwkv7") == Approx(3));
+  CHECK(kept("65536", "hybrid") == Approx((1e6 + 4.0 * 50 * 65536) / 1e6));
+  check_interval(test::row_of(rows_of(csv, "context", "8192"), "rwkv7"), {"heldout_loss", "low", "high"},
+                 mean_interval(last_values(folder.path() / "rwkv7", &EvaluationRow::heldout_loss)));
+}
+
 TEST_CASE("points stand at their own number of bytes, and a form's sizes and the best ones are joined") {
   if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
   const test::TemporaryFolder folder;

@@ -1,0 +1,79 @@
+// What is reached for what is kept: held-out loss after training against the bytes that a sequence of 1K, 8K
+// and 64K tokens keeps, states of fixed size and caches side by side, a point per arm with its 95 % interval.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <optional>
+
+#include "cache_panels.h"
+#include "final_values.h"
+
+namespace attnlab {
+namespace {
+
+constexpr int64_t contexts[] = {1024, 8192, 65536};
+constexpr double megabyte = 1e6;
+
+// A run tells the bytes at one length. Where nothing is dropped, what grows does so with the numbers per token,
+// and the rest is fixed; nullopt where that does not hold (a policy, a storage, a window).
+std::optional<double> bytes_at(const RunRecord& run, int64_t context) {
+  const RunHeader& header = run.header;
+  const auto is = [&](const char* key, const char* value) {
+    const std::string text = config_text(run, key);
+    return text.empty() || text == value;
+  };
+  if (!header.cache_bytes || !header.cache_context || !is("eval.cache.policy", "all") ||
+      !is("eval.cache.storage", "dense"))
+    return std::nullopt;
+  const double number = config_text(run, "train.precision") == "float32" ? 4 : 2;
+  const double each = number * static_cast<double>(header.cached_numbers_per_token);
+  const double fixed = *header.cache_bytes - each * static_cast<double>(*header.cache_context);
+  if (fixed < 0) return std::nullopt;
+  return fixed + each * static_cast<double>(context);
+}
+
+CachePanel panel_of(const RunSet& runs, size_t point, int64_t context) {
+  CachePanel panel{.measure = fmt::format("{}K tokens", context / 1024),
+                   .y_label = "loss (nats/token)",
+                   .points = {},
+                   .lower_is_better = true};
+  for (const RunCell* cell : runs.cells_at(point)) {
+    const Interval value = final_loss(*cell);
+    const auto bytes = bytes_at(*cell->runs.front(), context);
+    if (std::isnan(value.value) || !bytes) continue;
+    panel.points.push_back({.arm = cell->arm,
+                            .point = point,
+                            .seeds = std::ssize(cell->runs),
+                            .bytes = *bytes / megabyte,
+                            .value = value});
+  }
+  return panel;
+}
+
+std::string kept_csv(const RunSet& runs, const std::vector<CachePanel>& panels) {
+  std::string csv = "context,arm,seeds,kept_megabytes,heldout_loss,low,high\n";
+  for (size_t i = 0; i < panels.size(); ++i)
+    for (const CachePoint& point : panels[i].points)
+      csv += fmt::format("{},{},{},{},{}\n", contexts[i], csv_text(runs.arms[point.arm]), point.seeds,
+                         point.bytes, csv_fields(point.value));
+  return csv;
+}
+
+}  // namespace
+
+Figure kept_bytes(const RunSet& runs) {
+  Figure figure{.missing = "no run tells a held-out loss and the bytes that it keeps of all tokens"};
+  for (size_t point = 0; point < runs.points.size(); ++point) {
+    std::vector<CachePanel> panels;
+    for (const int64_t context : contexts) panels.push_back(panel_of(runs, point, context));
+    if (panels.front().points.empty()) continue;
+    Drawing& drawing = figure.drawings.emplace_back(draw_cache_panels(
+        runs, panels, title_of("Held-out loss by what is kept", runs, runs.points[point]),
+        count_seeds(runs.cells_at(point)) + "; 95 % intervals", "megabytes kept of a sequence"));
+    drawing.name = file_name("kept_bytes", runs, point);
+    drawing.csv = kept_csv(runs, panels);
+  }
+  return figure;
+}
+
+}  // namespace attnlab
