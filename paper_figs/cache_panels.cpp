@@ -46,7 +46,9 @@ CacheAxis axis_of(const std::vector<CachePanel>& panels) {
   return axis;
 }
 
-std::string tic_label(double bytes) { return fmt::format(bytes < 100 ? "{:.2g}" : "{:.0f}", bytes); }
+std::string tic_label(double bytes) {
+  return bytes < 100 ? fmt::format("{:.2g}", bytes) : fmt::format("{:.0f}", bytes);
+}
 
 // A tic at each size, if its label does not touch the one before.
 std::string x_tics(const CacheAxis& axis, bool labels) {
