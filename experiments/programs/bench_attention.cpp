@@ -126,7 +126,7 @@ void bench(Options o) {
   fmt::print("\n");
   for (const auto& name : o.shapes) {
     const auto shape =
-        decode_form(parse_name<DecodeShape>("--shape", name), "gqa", {}).config.attention_shape();
+        decode_form(parse_name<DecodeShape>("--shape", name), "gqa", {}, {}).config.attention_shape();
     for (const int64_t B : o.batches)
       for (const int64_t S : o.lengths) {
         const Case of = make_case(shape, B, S, !o.no_mask, options);

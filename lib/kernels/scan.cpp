@@ -94,7 +94,7 @@ class Scan : public torch::autograd::Function<Scan> {
   }
 };
 
-Tensor side_by_side(const Tensor& x) { return x.defined() ? x.contiguous() : x; }
+Tensor whole(const Tensor& x) { return x.defined() ? x.contiguous() : x; }
 
 }  // namespace
 
@@ -105,9 +105,8 @@ ScannedParts scan_parts(const ScanParts& scan) {
               scan.B_BNTS.size(3) == scan.A_NPS.size(2) && scan.A_NPS.size(1) == x.size(3));
   // torch's functions take undefined tensors as they are.
   const auto out =
-      Scan::apply(side_by_side(x), side_by_side(scan.step_BNTP), side_by_side(scan.A_NPS),
-                  side_by_side(scan.B_BNTS), side_by_side(scan.C_BNTS), side_by_side(scan.begins_BT),
-                  side_by_side(scan.first_BNpPS), scan.parts, scan.wants_y);
+      Scan::apply(whole(x), whole(scan.step_BNTP), whole(scan.A_NPS), whole(scan.B_BNTS), whole(scan.C_BNTS),
+                  whole(scan.begins_BT), whole(scan.first_BNpPS), scan.parts, scan.wants_y);
   return {.y_BNTP = scan.wants_y ? out[0] : Tensor(), .last_BNpPS = out.back()};
 }
 
