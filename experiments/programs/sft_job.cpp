@@ -27,7 +27,7 @@ TaskConfig sampled_task(const SftOptions& o) {
 }
 
 // In a chat the problem is all that the teacher is told.
-void ask_in_chat(TaskData& data, ChatFormat format) {
+void ask_question_alone(TaskData& data, ChatFormat format) {
   for (size_t i = 0; i < data.problems.size(); ++i) {
     const std::vector<ChatMessage> messages{{"user", question_of(data, i)}};
     data.prompts[i] = format_chat(format, messages, /*generation_prompt=*/true);
@@ -50,7 +50,7 @@ SftJob read_sft_job(const SftOptions& o) {
         BadInput{.file = "--task", .found = "'" + o.task + "'", .expected = "a task with replies or programs"});
   require_sandbox({config});
   job.data = load_task(config, "--task", Split::train);
-  if (job.chat) ask_in_chat(job.data, *job.chat);
+  if (job.chat) ask_question_alone(job.data, *job.chat);
   return job;
 }
 
