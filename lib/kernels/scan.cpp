@@ -1,5 +1,7 @@
 #include "kernels/scan.h"
 
+#include <optional>
+
 #include "kernels/fused.h"
 
 #ifdef ATTNLAB_CUDA
@@ -49,9 +51,10 @@ cuda::ScanInputs inputs_of(const variable_list& in) {
 class Scan : public torch::autograd::Function<Scan> {
  public:
   static variable_list forward(AutogradContext* context, const Tensor& x, const Tensor& step, const Tensor& A,
-                               const Tensor& B, const Tensor& C, const Tensor& begins, const Tensor& first,
-                               int64_t parts, bool wants_y) {
+                               const Tensor& B, const Tensor& C, const std::optional<Tensor>& where_begins,
+                               const std::optional<Tensor>& at_first, int64_t parts, bool wants_y) {
     const c10::cuda::CUDAGuard guard(x.device());
+    const Tensor begins = where_begins.value_or(Tensor()), first = at_first.value_or(Tensor());
     const variable_list in{x, step, A, B, C, begins, first};
     const auto sizes = sizes_of(in, parts);
     const bool backward = x.requires_grad() || step.requires_grad() || A.requires_grad() || B.requires_grad() ||
@@ -94,8 +97,6 @@ class Scan : public torch::autograd::Function<Scan> {
   }
 };
 
-Tensor whole(const Tensor& x) { return x.defined() ? x.contiguous() : x; }
-
 }  // namespace
 
 ScannedParts scan_parts(const ScanParts& scan) {
@@ -103,10 +104,13 @@ ScannedParts scan_parts(const ScanParts& scan) {
   TORCH_CHECK(fits_scan(x, scan.A_NPS) && x.size(2) % scan.parts == 0 && scan.step_BNTP.sizes() == x.sizes() &&
               scan.B_BNTS.sizes() == scan.C_BNTS.sizes() && scan.B_BNTS.size(2) == x.size(2) &&
               scan.B_BNTS.size(3) == scan.A_NPS.size(2) && scan.A_NPS.size(1) == x.size(3));
-  // torch's functions take undefined tensors as they are.
-  const auto out =
-      Scan::apply(whole(x), whole(scan.step_BNTP), whole(scan.A_NPS), whole(scan.B_BNTS), whole(scan.C_BNTS),
-                  whole(scan.begins_BT), whole(scan.first_BNpPS), scan.parts, scan.wants_y);
+  // Undefined tensors are not arguments of a torch function, absent ones are.
+  const auto given = [](const Tensor& x) {
+    return x.defined() ? std::optional<Tensor>(x.contiguous()) : std::nullopt;
+  };
+  const auto out = Scan::apply(x.contiguous(), scan.step_BNTP.contiguous(), scan.A_NPS.contiguous(),
+                               scan.B_BNTS.contiguous(), scan.C_BNTS.contiguous(), given(scan.begins_BT),
+                               given(scan.first_BNpPS), scan.parts, scan.wants_y);
   return {.y_BNTP = scan.wants_y ? out[0] : Tensor(), .last_BNpPS = out.back()};
 }
 
