@@ -3,15 +3,21 @@
 
 Usage: scripts/bench_peers.py --shape SHAPE [--batch 8] [--length 256] [--precision float32] [--trainable all]
            [--steps 20] [--modes eager,compile] [--program build/bin/bench_train] [--peak-tflops X]
+           [--ranks N [--shard optimizer]] [--activation-checkpointing]
 
 Same shape, batch, precision and optimizer (fused AdamW, clipping at 1), random weights and tokens; in bf16_mixed
-transformers runs under autocast, in bf16 weights and moments are bfloat16. Needs a Python with torch and
+transformers runs under autocast, in bf16 weights and moments are bfloat16. With several ranks (GPUs of this machine,
+--batch sequences at each) transformers runs under PyTorch's FSDP2 (fully_shard of each layer and of the model, sums
+in float32): mode reshard frees a layer's parameters behind its forward pass, keep does not. Needs a Python with torch and
 transformers: the one that runs this.
 """
 import argparse
+import json
+import os
 import re
 import statistics
 import subprocess
+import sys
 import time
 
 import torch
@@ -40,21 +46,34 @@ def make_model(options, device):
         model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
     torch.set_default_dtype(torch.float32)
     model.train()
+    if options.activation_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(bool(re.search(TRAINED[options.trainable], name)))
     return model
 
 
+def shard(model, options, mode):
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+    mixed = options.precision == "bf16_mixed"
+    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if mixed else None, reduce_dtype=torch.float32)
+    for part in [*model.model.layers, model]:
+        fully_shard(part, mp_policy=policy, reshard_after_forward=mode == "reshard")
+
+
 def time_steps(options, mode, device):
     """Milliseconds a step, and GB of tensors at most (GPU)."""
     model = make_model(options, device)
+    if options.ranks > 1:
+        shard(model, options, mode)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=3e-4, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
     forward = torch.compile(model) if mode == "compile" else model
     ids = torch.randint(0, model.config.vocab_size, (options.batch, options.length), device=device)
 
     def step():
-        with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16_mixed"):
+        with torch.autocast(device.type, torch.bfloat16, 
+                            enabled=options.precision == "bf16_mixed" and options.ranks == 1):
             loss = forward(input_ids=ids, labels=ids, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -80,8 +99,34 @@ def time_steps(options, mode, device):
     return statistics.median(times), peak
 
 
+def time_as_rank(options):
+    """One of torchrun's processes; rank 0 prints what it measured."""
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(device)
+    torch.distributed.init_process_group("nccl", device_id=device)
+    measured = time_steps(options, options.modes[0], device)
+    if torch.distributed.get_rank() == 0:
+        print("MEASURED " + json.dumps(measured), flush=True)
+    torch.distributed.destroy_process_group()
+
+
+def time_ranks(options, mode):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(options.ranks), "--standalone",
+               __file__, "--as-rank", "--modes", mode]
+    for name in ("shape", "batch", "length", "precision", "trainable", "steps", "warmup", "ranks"):
+        command += ["--" + name, str(getattr(options, name))]
+    if options.activation_checkpointing:
+        command.append("--activation-checkpointing")
+    text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(next(line for line in text.splitlines() if line.startswith("MEASURED "))[9:])
+
+
 def ours(options):
     command = [options.program, "--shape", options.shape]
+    if options.ranks > 1:
+        command += ["--ranks", str(options.ranks), "--shard", options.shard]
+    if options.activation_checkpointing:
+        command.append("--recompute")
     for name in ("batch", "length", "precision", "trainable", "steps", "warmup", "peak_tflops"):
         if getattr(options, name) is not None:
             command += ["--" + name.replace("_", "-"), str(getattr(options, name))]
@@ -101,16 +146,26 @@ def main():
     parser.add_argument("--trainable", choices=TRAINED, default="all")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--warmup", type=int, default=5)
-    parser.add_argument("--modes", type=lambda text: text.split(","), default=["eager", "compile"])
+    parser.add_argument("--modes", type=lambda text: text.split(","), default=None)
     parser.add_argument("--program", default="build/bin/bench_train")
     parser.add_argument("--peak-tflops", type=float)
+    parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--shard", choices=["none", "optimizer"], default="none")
+    parser.add_argument("--activation-checkpointing", action="store_true")
+    parser.add_argument("--as-rank", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if not options.modes:
+        options.modes = ["reshard", "keep"] if options.ranks > 1 else ["eager", "compile"]
+    if options.as_rank:
+        return time_as_rank(options)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tokens = options.batch * options.length
+    tokens = options.batch * options.length * options.ranks
     ms, peak = ours(options)
     rows = [("attnlab", ms, peak)]
     for mode in options.modes:
-        rows.append((f"transformers {transformers.__version__}, {mode}", *time_steps(options, mode, device)))
+        timed = time_ranks(options, mode) if options.ranks > 1 else time_steps(options, mode, device)
+        peer = f"transformers {transformers.__version__}, {'FSDP2 ' if options.ranks > 1 else ''}{mode}"
+        rows.append((peer, *timed))
         torch._dynamo.reset()
         if device.type == "cuda":
             torch.cuda.empty_cache()

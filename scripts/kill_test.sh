@@ -1,20 +1,27 @@
 #!/usr/bin/env bash
 # Kills run_ablation with kill -9 at random instants and starts it again, until its plan is complete; compares
 # the run files with those of an undisturbed run, bit for bit; and again with a fresh folder, for N kills.
-# Usage: scripts/kill_test.sh N [--seed S]
+# Usage: scripts/kill_test.sh N [--seed S] [--ranks R]
+# With --ranks R each run is made by R processes, one of which, drawn anew, is killed: all must end, with one line
+# that names it.
 # Every other kill falls anywhere in the program's life, the others while it trains, where it saves its state
 # after each step. Exit code 1 at the first difference; the folder with all files is then kept.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=small_plan.sh
 source "$root/scripts/small_plan.sh"
 
-wanted="" seed=1
+wanted="" seed=1 ranks=1
 while (($#)); do
   case $1 in
     --help | -h) usage ;;
     --seed)
       (($# >= 2)) || reject "--seed needs a value"
       seed=$2
+      shift
+      ;;
+    --ranks)
+      (($# >= 2)) || reject "--ranks needs a value"
+      ranks=$2
       shift
       ;;
     *[!0-9]* | '') reject "found '$1', expected how many kills" ;;
@@ -26,7 +33,8 @@ done
 need_programs
 folder=$(mktemp -d "${TMPDIR:-/tmp}/attnlab-kill-XXXXXX")
 write_small_plan "$folder/exp.yaml" 30
-command=("$programs/run_ablation" --config "$folder/exp.yaml" --threads 1)
+command=("$programs/run_ablation" --config "$folder/exp.yaml" --threads 1 --ranks "$ranks")
+export ATTNLAB_RANK_SILENCE=${ATTNLAB_RANK_SILENCE:-10}
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 start=$(now_ms)
@@ -40,6 +48,21 @@ pause() { sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"; }
 draw() {
   anywhere=$(((RANDOM * 32768 + RANDOM) % whole))
   training=$(((RANDOM * 32768 + RANDOM) % 400))
+  victim=$((RANDOM % ranks))
+}
+
+# The process itself, or the drawn rank of those that it started.
+victim_of() {
+  local children
+  ((ranks > 1)) || { echo "$1" && return; }
+  mapfile -t children < <(ps --no-headers --format pid --ppid "$1" | tr -d ' ')
+  echo "${children[victim]:-}"
+}
+# After a rank's death: one line that names it, and nobody left.
+check_ended() {
+  (($(grep -c 'killed by signal 9' "$folder/killed.log") == 1)) ||
+    fail "after kill $kills (seed $seed): $(tail -3 "$folder/killed.log"); kept: $folder"
+  [[ -z $(pgrep -f -- "--config $folder/exp.yaml") ]] || fail "after kill $kills (seed $seed): a rank is left"
 }
 
 # Whether the process that was started last made a file of that name.
@@ -79,9 +102,12 @@ while ((kills < wanted)); do
     wait_for_training "$process"
     pause "$training"
   fi
-  kill -9 "$process" 2> /dev/null || true
+  target=$(victim_of "$process")
+  killed=0
+  if [[ -n $target ]] && kill -9 "$target" 2> /dev/null; then killed=1; fi
   code=0
   wait "$process" 2> /dev/null || code=$?
+  ((ranks == 1 || killed == 0 || code != 1)) || { check_ended && code=137; }
   case $code in
     137)
       kills=$((kills + 1))

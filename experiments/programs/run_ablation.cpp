@@ -17,6 +17,7 @@
 #include "experiment/run/workers.h"
 #include "experiment/tasks/run_tasks.h"
 #include "program.h"
+#include "ranks_program.h"
 #include "torch_program.h"
 
 namespace {
@@ -25,14 +26,13 @@ using namespace attnlab;
 struct Options {
   PlanOptions plan;
   std::string config, shard = "1/1";
-  int64_t jobs = 1, threads = 0;
+  int64_t jobs = 1, threads = 0, ranks = 0;
   bool dry_run = false, range_test = false, help_config = false, worker = false;
 };
 
 std::vector<std::string> worker_arguments(const Options& o, int64_t threads) {
-  std::vector<std::string> out{"--worker", "--config",     o.config,
-                               "--out",    o.plan.results, "--shard",
-                               o.shard,    "--threads",    fmt::format("{}", threads)};
+  std::vector<std::string> out{"--worker", "--config", o.config, "--out", o.plan.results, "--shard", o.shard};
+  out.insert(out.end(), {"--threads", fmt::format("{}", threads), "--ranks", fmt::format("{}", o.ranks)});
   for (const auto& text : o.plan.overrides) out.insert(out.end(), {"--set", text});
   return out;
 }
@@ -48,14 +48,14 @@ int report_failures(const std::vector<RunFailure>& failures) {
 }
 
 // On a terminal it says at once that something is done.
-std::vector<std::string> validate(const Plan& plan) {
+std::vector<std::string> validate(const Plan& plan, int64_t ranks) {
   ProgressLine line;
   if (line.on_terminal())
     line.update(fmt::format("checking {} runs: base, data, device", plan.runs.size()), true);
-  return validate_plan(plan);
+  return validate_plan(plan, ranks);
 }
 
-int execute(Options o) {
+int execute(Options o, World& world) {
   if (o.help_config) {
     fmt::print("{}", config_reference());
     return 0;
@@ -65,23 +65,36 @@ int execute(Options o) {
   if (o.dry_run && o.range_test)
     throw InputError(
         BadInput{.file = "--dry-run", .found = "--lr-range-test beside it", .expected = "one of the two"});
+  const bool several = !world.is_alone();
+  const int64_t together = std::max(o.ranks, world.size());  // on a run
+  if (several && (o.jobs > 1 || o.range_test))
+    throw InputError(
+        BadInput{.file = o.jobs > 1 ? "--jobs" : "--lr-range-test",
+                 .found = fmt::format("it in one of {} ranks", world.size()),
+                 .expected = o.jobs > 1 ? "--jobs J --ranks N, started by neither torchrun, srun nor mpirun"
+                                        : "one process: --ranks 1"});
   o.plan.config = o.config;
   const Shard shard = parse_shard(o.shard);
   const Plan plan = make_plan(o.plan);
   const int64_t cores = usable_cores();
   // The same number of threads adds in the same order.
   const int64_t before = plan.repeats ? threads_in(plan.repeats->provenance) : 0;
-  const int64_t threads = o.threads > 0 ? o.threads
-                          : before > 0  ? before
-                                        : std::max<int64_t>(1, cores / o.jobs);
+  const int64_t threads =
+      o.threads > 0 ? o.threads
+      : before > 0
+          ? before
+          : std::max<int64_t>(1, cores / (o.jobs * std::max(world.local_size(), o.jobs > 1 ? o.ranks : 1)));
   at::set_num_threads(static_cast<int>(threads));
-  if (!o.worker) {
-    const auto warnings = validate(plan);
+  std::vector<std::string> warnings;
+  if (!o.worker) world.first_does([&] { warnings = validate(plan, together); });
+  if (!o.worker && world.is_first()) {
     if (o.dry_run)
-      fmt::print("{}{}{}", format_costs(plan, count_runs(plan)), describe_data(plan),
+      fmt::print("{}{}{}", format_costs(plan, count_runs(plan), together), describe_data(plan),
                  describe_plan_tasks(plan));
     for (const auto& warning : warnings) fmt::print(stderr, "warning: {}\n", warning);
-    if (o.dry_run) return 0;
+  }
+  if (o.dry_run) return 0;
+  if (!o.worker) {
     if (o.range_test) {
       fmt::print("{}", test_rate_ranges(plan));
       return 0;
@@ -90,15 +103,16 @@ int execute(Options o) {
   int code = 0;
   if (o.jobs > 1) {
     o.plan.results = plan.results.string();
-    code = run_workers(o.jobs, worker_arguments(o, threads), steps_to_do(plan, shard));
+    code = run_workers(o.jobs, worker_arguments(o, threads), steps_to_do(plan, shard), o.ranks);
     if (code > 2) return code;
   } else {
-    const RunnerReport report = run_plan(plan, shard, o.worker);
+    const RunnerReport report = run_plan(plan, shard, o.worker, world);
+    if (!world.is_first()) return report.failures.empty() ? 0 : 1;
     code = report_failures(report.failures);
     if (!report.left_to_others.empty() && !o.worker)
       fmt::print(stderr, "left to other processes: {}\n", fmt::join(report.left_to_others, ", "));
   }
-  if (!o.worker) fmt::print("{}", verdict_of_plan(plan));
+  if (!o.worker && world.is_first()) fmt::print("{}", verdict_of_plan(plan));
   return code;
 }
 
@@ -134,5 +148,10 @@ int main(int argc, char** argv) {
           "threads", o.threads, "N",
           "CPU threads of each process; 0: cores that it may use / jobs, or those of the run that is repeated")
       .hidden_flag("worker", o.worker);
-  return program.run(argc, argv, [&] { return execute(o); });
+  add_ranks_option(program, o.ranks);
+  return program.run(argc, argv, [&] {
+    const bool starts_none = o.dry_run || (o.jobs > 1 && o.ranks > 1);  // or workers, which start their ranks
+    return in_world("run_ablation", starts_none ? 1 : o.ranks, argv,
+                    [&](World& world) { return execute(o, world); });
+  });
 }

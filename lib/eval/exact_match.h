@@ -9,6 +9,7 @@
 #include "data/dataset.h"
 #include "model/decoder.h"
 #include "model/precision.h"
+#include "ranks/world.h"
 #include "text/tokenizer.h"
 
 namespace attnlab {
@@ -28,9 +29,10 @@ struct Answered {
 };
 
 // Answers each problem, in order. `done` hears how many are finished, each time another one is, and may throw
-// to stop.
+// to stop. Ranks of `world` share the problems, and all get all answers.
 std::vector<Answered> answer_problems(Decoder& decoder, const Tokenizer& tokenizer,
                                       const std::vector<Example>& problems, const ExactMatchOptions& options,
-                                      const std::function<void(int64_t)>& done = {});
+                                      const std::function<void(int64_t)>& done = {},
+                                      World& world = World::alone());
 
 }  // namespace attnlab

@@ -6,6 +6,7 @@
 #include "data/batch.h"
 #include "model/decoder.h"
 #include "model/precision.h"
+#include "ranks/world.h"
 
 namespace attnlab {
 
@@ -15,7 +16,9 @@ struct HeldoutLoss {
 };
 
 // The loss of all batches' targets together, whatever the batches' shapes: each target counts once. Without any
-// target, 0 of 0 tokens. Leaves no gradients; one host-device sync, at the end.
-HeldoutLoss heldout_loss(Decoder& decoder, const std::vector<Batch>& batches, Precision precision);
+// target, 0 of 0 tokens. Leaves no gradients; one host-device sync, at the end. Ranks of `world` share the
+// batches, and all get the same bits as one would.
+HeldoutLoss heldout_loss(Decoder& decoder, const std::vector<Batch>& batches, Precision precision,
+                         World& world = World::alone());
 
 }  // namespace attnlab

@@ -191,8 +191,9 @@ RunWriter RunWriter::create(const fs::path& path, const RunHeader& header) {
   return RunWriter(std::move(impl));
 }
 
-RunWriter RunWriter::resume(const fs::path& path) {
+RunWriter RunWriter::resume(const fs::path& path, const std::function<void(RunHeader&)>& amend) {
   RunRecord record = read_run(path);
+  if (amend) amend(record.header);
   write_published(path, record);
   auto impl = std::make_unique<Impl>();
   impl->path = path;

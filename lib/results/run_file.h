@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,7 +73,8 @@ class RunWriter {
   // Goes on with a run that stopped in any way: copies its header and its whole rows to a fresh file, which
   // replaces it. Problems whose evaluation was not committed are dropped. The state becomes running.
   // Throws InputError if `path` is no run file.
-  static RunWriter resume(const std::filesystem::path& path);
+  // `amend` may add to what the header says.
+  static RunWriter resume(const std::filesystem::path& path, const std::function<void(RunHeader&)>& amend = {});
   RunWriter(RunWriter&&) noexcept;
   RunWriter& operator=(RunWriter&&) noexcept;
   // Closes the file in good order (or, if the disk lacks room for that, as a kill would) and leaves its state.

@@ -8,21 +8,35 @@ AdamW::AdamW(const std::vector<std::pair<std::string, torch::Tensor>>& parameter
     slots_.push_back({.name = name,
                       .parameter = parameter,
                       .first_moment = torch::zeros_like(parameter).detach(),
-                      .second_moment = torch::zeros_like(parameter).detach()});
+                      .second_moment = torch::zeros_like(parameter).detach(),
+                      .matrix = parameter.dim() >= 2});
+}
+
+const torch::Tensor& AdamW::gradient_of(const Slot& slot) {
+  return slot.gradient.defined() ? slot.gradient : slot.parameter.grad();
+}
+
+std::vector<torch::Tensor> AdamW::gradients() const {
+  std::vector<torch::Tensor> out;
+  for (const auto& slot : slots_)
+    if (gradient_of(slot).defined()) out.push_back(gradient_of(slot));
+  return out;
 }
 
 torch::Tensor AdamW::clip_gradients() {
-  std::vector<torch::Tensor> gradients;
-  for (const auto& slot : slots_)
-    if (slot.parameter.grad().defined()) gradients.push_back(slot.parameter.grad());
-  if (gradients.empty()) return torch::zeros({});
-  const auto norm = torch::stack(at::_foreach_norm(gradients, 2, torch::kFloat32)).norm();
-  if (config_.clip_norm <= 0) return norm;
+  const auto all = gradients();
+  if (all.empty()) return torch::zeros({});
+  const auto norm = torch::stack(at::_foreach_norm(all, 2, torch::kFloat32)).norm();
+  clip_to(norm);
+  return norm;
+}
+
+void AdamW::clip_to(const torch::Tensor& norm) {
+  if (config_.clip_norm <= 0) return;
   if (norm.is_cuda())
     clip_divisor_ = (norm / config_.clip_norm).clamp_min(1.0);
-  else
-    at::_foreach_mul_(gradients, (config_.clip_norm / norm.clamp_min(1e-12)).clamp_max(1.0));
-  return norm;
+  else if (const auto all = gradients(); !all.empty())
+    at::_foreach_mul_(all, (config_.clip_norm / norm.clamp_min(1e-12)).clamp_max(1.0));
 }
 
 void AdamW::set_step(int64_t step, double learning_rate) {
@@ -37,20 +51,26 @@ void AdamW::set_step(int64_t step, double learning_rate) {
   if (device.is_cuda()) set(rate_on_device_, learning_rate);
 }
 
-void AdamW::update(const torch::Tensor& skip) {
+void AdamW::update(const torch::Tensor& skip) { update_slots(0, slots_.size(), skip); }
+
+void AdamW::update_slots(size_t first, size_t end, const torch::Tensor& skip) {
   const torch::NoGradGuard no_grad;
-  update_group(true, skip);
-  update_group(false, skip);
-  for (auto& slot : slots_) slot.parameter.mutable_grad().reset();
-  clip_divisor_.reset();
+  const std::span slots(slots_.data() + first, end - first);
+  update_group(slots, true, skip);
+  update_group(slots, false, skip);
+  for (auto& slot : slots) {
+    slot.gradient.reset();
+    slot.parameter.mutable_grad().reset();
+  }
+  if (end == slots_.size()) clip_divisor_.reset();
 }
 
-void AdamW::update_group(bool matrices, const torch::Tensor& skip) {
+void AdamW::update_group(std::span<Slot> slots, bool matrices, const torch::Tensor& skip) {
   std::vector<torch::Tensor> parameters, gradients, first, second;
-  for (auto& slot : slots_) {
-    if ((slot.parameter.dim() >= 2) != matrices || !slot.parameter.grad().defined()) continue;
+  for (auto& slot : slots) {
+    if (slot.matrix != matrices || !gradient_of(slot).defined()) continue;
     parameters.push_back(slot.parameter);
-    gradients.push_back(slot.parameter.grad());
+    gradients.push_back(gradient_of(slot));
     first.push_back(slot.first_moment);
     second.push_back(slot.second_moment);
   }

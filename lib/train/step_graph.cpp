@@ -44,7 +44,7 @@ void copy_into(const LossInput& to, const LossInput& from) {
 
 StepTensors copy_of(const StepTensors& step) {
   const auto copy = [](const torch::Tensor& tensor) { return tensor.defined() ? tensor.clone() : tensor; };
-  return {copy(step.loss),       copy(step.gradient_norm),  copy(step.nonfinite),
+  return {copy(step.loss),       copy(step.gradient_norm),  copy(step.nonfinite), copy(step.stop),
           copy(step.divergence), copy(step.layer_distance), copy(step.objective)};
 }
 
@@ -57,10 +57,12 @@ void wait_for(const c10::cuda::CUDAStream& first, const c10::cuda::CUDAStream& t
 }  // namespace
 
 struct StepGraph::Impl {
-  explicit Impl(torch::Device device)
-      : stream(at::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index())) {}
+  Impl(torch::Device device, bool ranks)
+      : stream(at::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index())),
+        mode(ranks ? cudaStreamCaptureModeThreadLocal : cudaStreamCaptureModeGlobal) {}
 
   c10::cuda::CUDAStream stream;
+  cudaStreamCaptureMode mode;
   Shapes last, recorded;
   int64_t seen = 0, replayed = 0;
   std::unique_ptr<at::cuda::CUDAGraph> graph;
@@ -71,7 +73,7 @@ struct StepGraph::Impl {
 
 bool StepGraph::available(torch::Device device) { return device.is_cuda(); }
 
-StepGraph::StepGraph(torch::Device device) : impl_(std::make_unique<Impl>(device)) {
+StepGraph::StepGraph(torch::Device device, bool ranks) : impl_(std::make_unique<Impl>(device, ranks)) {
   ATTNLAB_CHECK(available(device));
 }
 
@@ -96,7 +98,7 @@ StepTensors StepGraph::run(int64_t targets, const std::function<std::vector<Loss
       // What the steps before it left cached is of no use to the record, which has memory of its own.
       c10::cuda::CUDACachingAllocator::emptyCache();
       s.graph = std::make_unique<at::cuda::CUDAGraph>();
-      s.graph->capture_begin();
+      s.graph->capture_begin({0, 0}, s.mode);
       s.outputs = compute(s.inputs);
       s.graph->capture_end();
       s.alive = alive();
@@ -123,7 +125,7 @@ struct StepGraph::Impl {
 
 bool StepGraph::available(torch::Device) { return false; }
 
-StepGraph::StepGraph(torch::Device) { ATTNLAB_CHECK(false); }
+StepGraph::StepGraph(torch::Device, bool) { ATTNLAB_CHECK(false); }
 
 StepTensors StepGraph::run(int64_t, const std::function<std::vector<LossInput>()>& upload,
                            const std::function<StepTensors(const std::vector<LossInput>&)>& compute,

@@ -15,6 +15,7 @@ struct StepTensors {
   torch::Tensor loss;           // the cross-entropy: mean over the step's targets, nats
   torch::Tensor gradient_norm;  // before clipping
   torch::Tensor nonfinite;      // float32: 1 if what was trained on or the norm is not finite
+  torch::Tensor stop;           // of ranks: how many were interrupted; otherwise undefined
   // Of a step with a teacher, means over the targets (distillation.h); otherwise undefined.
   torch::Tensor divergence, layer_distance, objective;
 };
@@ -27,7 +28,8 @@ class StepGraph {
   // Whether this build and this device have graphs.
   static bool available(torch::Device device);
 
-  explicit StepGraph(torch::Device device);
+  // `ranks`: the step has collectives, whose threads look at the device while it is recorded.
+  explicit StepGraph(torch::Device device, bool ranks = false);
   ~StepGraph();
 
   // The step on what `upload` brings to the device, `targets` in all. Once steps of the same shapes have come,

@@ -33,6 +33,14 @@ struct EnumNames<OnNonfinite> {
       {{"stop", OnNonfinite::stop}, {"skip", OnNonfinite::skip}}};
 };
 
+// What ranks keep a part of, instead of all of it.
+enum class Sharded { none, optimizer };
+template <>
+struct EnumNames<Sharded> {
+  static constexpr std::array<std::pair<std::string_view, Sharded>, 2> rows{
+      {{"none", Sharded::none}, {"optimizer", Sharded::optimizer}}};
+};
+
 // Whether a run keeps its trained weights. automatic: where they take at most small_model_bytes.
 enum class KeepWeights { automatic, yes, no };
 template <>
@@ -52,6 +60,10 @@ inline constexpr std::string_view kPackingHelp =
 inline constexpr std::string_view kCudaGraphHelp =
     "on a GPU: a step whose shapes stay the same (packed rows, loss_on_prompt: true) is recorded as a CUDA "
     "graph and launched as one. The same bits; small models train several times as fast";
+inline constexpr std::string_view kShardHelp =
+    "with several ranks. none: each has all of the optimizer's state. optimizer: each keeps and updates an "
+    "equal part, "
+    "and all gather the parameters behind it: less memory, the same bits";
 inline constexpr std::string_view kOnNonfiniteHelp =
     "a step whose loss or gradient is not finite changes no parameter. stop: it ends the run; other runs go "
     "on. skip: the run goes on with the next step";
@@ -71,6 +83,7 @@ struct TrainConfig {
   std::vector<std::string> trainable{"all"};
   Precision precision = Precision::float32;
   bool activation_checkpointing = false, deterministic = false, cuda_graph = true;
+  Sharded shard = Sharded::none;
   OnNonfinite on_nonfinite = OnNonfinite::stop;
   int64_t log_every = 1, checkpoint_every = 100, keep_checkpoints = 1;
   KeepWeights save_model = KeepWeights::automatic;
@@ -120,6 +133,7 @@ struct TrainConfig {
               "on a GPU: only operations that give the same bits each time (slower); the CPU always does"},
           self.deterministic);
     visit(Key{"cuda_graph", detail::kCudaGraphHelp}, self.cuda_graph);
+    visit(Key{"shard", detail::kShardHelp}, self.shard);
     visit(Key{"on_nonfinite", detail::kOnNonfiniteHelp}, self.on_nonfinite);
     visit(Key{"log_every", "steps between two rows of the loss curve"}.at_least(1), self.log_every);
     visit(Key{"checkpoint_every", "steps between two saved states"}.at_least(1), self.checkpoint_every);

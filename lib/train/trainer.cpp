@@ -2,30 +2,26 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <sstream>
+
 #include "core/errors.h"
+#include "core/interrupt.h"
 #include "core/numbers.h"
 #include "model/loss.h"
 #include "train/generators.h"
+#include "train/rank_share.h"
 #include "train/schedule.h"
 
 namespace attnlab {
 namespace {
 
-std::vector<std::pair<std::string, torch::Tensor>> trained_parameters(const Decoder& decoder) {
-  std::vector<std::pair<std::string, torch::Tensor>> out;
+NamedTensors trained_parameters(const Decoder& decoder) {
+  NamedTensors out;
   for (const auto& parameter : decoder.named_parameters())
     if (parameter.value().requires_grad()) out.emplace_back(parameter.key(), parameter.value());
   return out;
-}
-
-// The three tensors of each parameter, by their names in the file.
-template <class Action>
-void for_each_tensor(const std::vector<AdamW::Slot>& slots, const Action& action) {
-  for (const auto& slot : slots) {
-    action("parameter/" + slot.name, slot.parameter);
-    action("first_moment/" + slot.name, slot.first_moment);
-    action("second_moment/" + slot.name, slot.second_moment);
-  }
 }
 
 double number_in(const SafetensorsFile& state, const char* key) {
@@ -49,17 +45,57 @@ TrainProgress read_progress(const SafetensorsFile& state) {
   return progress;
 }
 
+// What rank 0 read, to the others.
+std::string text_of(const TrainProgress& progress) {
+  return fmt::format("{} {} {:a} {:a} {}", progress.step, progress.tokens, progress.seconds,
+                     progress.best_heldout_loss.value_or(0),
+                     progress.best_heldout_loss ? 1 + progress.best_heldout_step : 0);
+}
+
+TrainProgress progress_of(const std::string& text) {
+  std::istringstream in(text);
+  std::string seconds, loss;
+  TrainProgress progress;
+  int64_t best = 0;
+  in >> progress.step >> progress.tokens >> seconds >> loss >> best;
+  progress.seconds = std::strtod(seconds.c_str(), nullptr);
+  if (best == 0) return progress;
+  progress.best_heldout_loss = std::strtod(loss.c_str(), nullptr);
+  progress.best_heldout_step = best - 1;
+  return progress;
+}
+
+std::unique_ptr<ShardedState> make_sharded(const NamedTensors& trained, const TrainConfig& config,
+                                           World& world) {
+  if (world.is_alone() || config.shard == Sharded::none) return nullptr;
+  return std::make_unique<ShardedState>(trained, world);
+}
+
+// The names of a parameter's three tensors in a state.
+constexpr std::array<const char*, 3> kKinds{"parameter/", "first_moment/", "second_moment/"};
+
 }  // namespace
 
-Trainer::Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<Decoder> teacher)
-    : decoder_(decoder), config_(config), optimizer_(trained_parameters(decoder), config) {
+Trainer::Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<Decoder> teacher, World& world)
+    : decoder_(decoder),
+      config_(config),
+      world_(world),
+      trained_(trained_parameters(decoder)),
+      sharded_(make_sharded(trained_, config, world)),
+      optimizer_(sharded_ ? AdamW(sharded_->parts(), config) : AdamW(trained_, config)) {
   ATTNLAB_CHECK(config.distill.has_value() == (teacher != nullptr));
   decoder.recompute_layers(config.activation_checkpointing);
   // A mixture of experts asks the device for its shares.
   const bool recordable = !decoder.config().moe && !(teacher && teacher->config().moe);
   if (teacher) distillation_.emplace(std::move(teacher), *config.distill);
   if (config.cuda_graph && recordable && !config.prune && StepGraph::available(decoder.device()))
-    graph_.emplace(decoder.device());
+    graph_.emplace(decoder.device(), !world.is_alone());
+  if (world.is_alone()) return;
+  for (const auto& parameter : decoder.parameters()) world.share(parameter);  // sharded or not, they are whole
+  std::vector<torch::Tensor> trained;
+  for (const auto& [name, parameter] : trained_) trained.push_back(parameter);
+  sums_.emplace(trained, world, sharded_ ? GradientSums::To::slices : GradientSums::To::parameters);
+  stop_ = torch::zeros({}, torch::dtype(torch::kFloat32).device(decoder.device()));
 }
 
 StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches, std::optional<double> rate) {
@@ -71,18 +107,25 @@ StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches, 
     targets += batch.loss_tokens;
     result.tokens += batch.tokens;
   }
+  const auto share =
+      world_.is_alone() ? std::vector<Batch>() : share_of(micro_batches, world_.rank(), world_.size());
+  const auto& own = world_.is_alone() ? micro_batches : share;
+  const bool computed =
+      std::any_of(own.begin(), own.end(), [](const auto& batch) { return batch.loss_tokens > 0; });
   const auto upload = [&] {
     optimizer_.set_step(step, result.learning_rate);
+    if (stop_.defined()) stop_.fill_(interrupted() ? 1 : 0);
     std::vector<LossInput> inputs;
-    for (const auto& batch : micro_batches)
+    for (const auto& batch : own)
       if (batch.loss_tokens > 0)
         inputs.push_back(make_loss_input(batch.input_ids, batch.targets, batch.rows, batch.columns,
                                          decoder_.device(), batch.positions));
     return inputs;
   };
   const auto run = [&](const std::vector<LossInput>& inputs) { return compute(inputs, targets); };
-  static_cast<StepTensors&>(result) =
-      graph_ ? graph_->run(targets, upload, run, [&] { return kept_tables(); }) : run(upload());
+  static_cast<StepTensors&>(result) = graph_ && (computed || world_.is_alone())
+                                          ? graph_->run(targets, upload, run, [&] { return kept_tables(); })
+                                          : run(upload());
   return result;
 }
 
@@ -99,14 +142,47 @@ StepTensors Trainer::compute(const std::vector<LossInput>& inputs, int64_t targe
   if (pruner_) pruner_->draw(step_);
   for (const auto& input : inputs) {
     if (pruner_) pruner_->mask();
+    if (sums_ && &input == &inputs.back()) sums_->expect_last();
     add_losses(input, targets, result);
   }
-  result.gradient_norm = optimizer_.clip_gradients();
+  if (sums_)
+    spread(result, !inputs.empty());
+  else
+    result.gradient_norm = optimizer_.clip_gradients();
   const auto trained_on = distillation_ ? result.objective : result.loss;
   result.nonfinite = torch::isfinite(trained_on + result.gradient_norm).logical_not().to(torch::kFloat32);
-  optimizer_.update(result.nonfinite);
+  if (sharded_)
+    sharded_->update(optimizer_, result.nonfinite);
+  else
+    optimizer_.update(result.nonfinite);
+  if (sums_) sums_->forget();
   if (pruner_) pruner_->update(step_, result.nonfinite.item<float>() == 0);
   return result;
+}
+
+// One small sum for all that is measured. A record holds for steps in which the same parameters have gradients
+// at all ranks, so that it need not ask.
+void Trainer::spread(StepTensors& step, bool computed) {
+  const torch::NoGradGuard no_grad;
+  sums_->finish();
+  std::vector<torch::Tensor> measured{step.loss, sums_->own_squares(), stop_};
+  if (distillation_)
+    for (const auto& value : {step.divergence, step.layer_distance, step.objective}) measured.push_back(value);
+  const bool ask = !(graph_ && computed);
+  auto numbers = torch::stack(measured);
+  if (ask) numbers = torch::cat({numbers, sums_->used()});
+  numbers = world_.sum_small(numbers);
+  step.loss = numbers[0];
+  step.gradient_norm = numbers[1].sqrt();
+  step.stop = numbers[2];
+  if (distillation_) {
+    step.divergence = numbers[3];
+    step.layer_distance = numbers[4];
+    step.objective = numbers[5];
+  }
+  sums_->drop_unused(ask ? numbers.slice(0, static_cast<int64_t>(measured.size())) : torch::Tensor());
+  if (sharded_) sharded_->give_gradients(*sums_, optimizer_.slots());
+  optimizer_.clip_to(step.gradient_norm);
 }
 
 void Trainer::add_losses(const LossInput& input, int64_t targets, StepTensors& step) {
@@ -137,13 +213,25 @@ std::vector<torch::Tensor> Trainer::kept_tables() const {
   return tables;
 }
 
-void Trainer::save(const std::filesystem::path& path, const TrainProgress& progress) const {
+TensorList Trainer::state_tensors() const {
   TensorList tensors = generator_states(decoder_.device());
-  for_each_tensor(optimizer_.slots(), [&](const std::string& name, const torch::Tensor& tensor) {
-    tensors[name] = tensor.detach().to(torch::kCPU);
-  });
+  for (const auto& [name, parameter] : trained_)
+    if (world_.is_first()) tensors[kKinds[0] + name] = parameter.detach().to(torch::kCPU);
+  for (int64_t which = 0; which < 2; ++which) {
+    std::vector<torch::Tensor> moments;
+    if (sharded_) moments = sharded_->whole_moments(which);
+    for (const auto& slot : optimizer_.slots())
+      if (!sharded_) moments.push_back((which == 0 ? slot.first_moment : slot.second_moment).to(torch::kCPU));
+    for (size_t i = 0; i < trained_.size() && world_.is_first(); ++i)
+      tensors[kKinds[static_cast<size_t>(1 + which)] + trained_[i].first] = moments[i];
+  }
   if (pruner_)
     for (const auto& [name, tensor] : pruner_->tensors()) tensors[name] = tensor.detach().to(torch::kCPU);
+  return tensors;
+}
+
+void Trainer::save(const std::filesystem::path& path, const TrainProgress& progress) const {
+  const TensorList tensors = world_.is_first() || sharded_ ? state_tensors() : TensorList();
   std::map<std::string, std::string> texts{{"step", fmt::format("{}", progress.step)},
                                            {"tokens", fmt::format("{}", progress.tokens)},
                                            {"seconds", fmt::format("{}", progress.seconds)},
@@ -152,19 +240,20 @@ void Trainer::save(const std::filesystem::path& path, const TrainProgress& progr
     texts["best_heldout_loss"] = fmt::format("{}", *progress.best_heldout_loss);
     texts["best_heldout_step"] = fmt::format("{}", progress.best_heldout_step);
   }
-  write_state(path, tensors, texts, config_.keep_checkpoints);
+  world_.first_does([&] { write_state(path, tensors, texts, config_.keep_checkpoints); });
 }
 
-TrainProgress Trainer::load(const SafetensorsFile& state) {
+void Trainer::check_state(const SafetensorsFile& state) const {
   const std::string path = state.path().string();
-  for_each_tensor(optimizer_.slots(), [&](const std::string& name, const torch::Tensor& tensor) {
-    const auto saved = state.shape(name);
-    if (tensor.sizes() != torch::IntArrayRef(saved))
-      throw InputError(BadInput{.file = path,
-                                .key = name,
-                                .found = fmt::format("shape [{}]", fmt::join(saved, ", ")),
-                                .expected = fmt::format("[{}]", fmt::join(tensor.sizes().vec(), ", "))});
-  });
+  for (const auto& [name, parameter] : trained_)
+    for (const char* kind : kKinds) {
+      const auto saved = state.shape(kind + name);
+      if (parameter.sizes() != torch::IntArrayRef(saved))
+        throw InputError(BadInput{.file = path,
+                                  .key = kind + name,
+                                  .found = fmt::format("shape [{}]", fmt::join(saved, ", ")),
+                                  .expected = fmt::format("[{}]", fmt::join(parameter.sizes().vec(), ", "))});
+    }
   const TrainProgress progress = read_progress(state);
   if (const auto rows = static_cast<int64_t>(number_in(state, "data_rows"));
       rows != progress.step * rows_per_step())
@@ -173,12 +262,37 @@ TrainProgress Trainer::load(const SafetensorsFile& state) {
                  .key = "data_rows",
                  .found = fmt::format("{} rows of the data", rows),
                  .expected = fmt::format("{}: {} a step", progress.step * rows_per_step(), rows_per_step())});
+}
+
+TrainProgress Trainer::load(const SafetensorsFile* state) {
+  const TrainProgress progress = progress_of(world_.first_says([&] {
+    check_state(*state);
+    return text_of(read_progress(*state));
+  }));
   const torch::NoGradGuard no_grad;
-  for_each_tensor(optimizer_.slots(),
-                  [&](const std::string& name, const torch::Tensor& tensor) { state.copy_to(name, tensor); });
+  const auto take = [&](const std::string& name, const torch::Tensor& tensor) {
+    if (state) state->copy_to(name, tensor);
+    world_.share(tensor);
+  };
+  for (size_t i = 0; i < trained_.size(); ++i) {
+    const auto& [name, parameter] = trained_[i];
+    take(kKinds[0] + name, parameter);
+    for (int64_t which = 0; which < 2; ++which) {
+      const std::string moment = kKinds[static_cast<size_t>(1 + which)] + name;
+      if (sharded_) {
+        const auto whole = torch::empty_like(parameter, parameter.options().requires_grad(false));
+        take(moment, whole);
+        sharded_->set_moment(which, i, whole);
+      } else {
+        const auto& slot = optimizer_.slots()[i];
+        take(moment, which == 0 ? slot.first_moment : slot.second_moment);
+      }
+    }
+  }
+  if (!state) return progress;
   if (pruner_)
-    for (const auto& [name, tensor] : pruner_->tensors()) state.copy_to(name, tensor);
-  restore_generators(state, decoder_.device());
+    for (const auto& [name, tensor] : pruner_->tensors()) state->copy_to(name, tensor);
+  restore_generators(*state, decoder_.device());
   return progress;
 }
 

@@ -9,9 +9,12 @@
 
 #include "data/batch.h"
 #include "model/decoder.h"
+#include "ranks/world.h"
 #include "train/adamw.h"
 #include "train/distillation.h"
+#include "train/gradient_sums.h"
 #include "train/pruner.h"
+#include "train/sharded_state.h"
 #include "train/state_file.h"
 #include "train/step_graph.h"
 #include "train/train_config.h"
@@ -37,10 +40,13 @@ struct TrainProgress {
 class Trainer {
  public:
   // Trains the parameters that require a gradient. `teacher`: given exactly if config.distill is
-  // (distillation.h).
-  Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<Decoder> teacher = nullptr);
+  // (distillation.h). `world`: the ranks that make each step together, from the parameters that rank 0 has; all
+  // of them call the same. share_problem must have been empty.
+  Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<Decoder> teacher = nullptr,
+          World& world = World::alone());
 
   // The step-th step (from 1) on its micro-batches. The loss is normalised by the targets of all of them.
+  // Each rank is given all of them and computes its share (rank_share.h).
   // `rate`: instead of the schedule's. On a GPU, steps of one shape become a CUDA graph (config.cuda_graph).
   StepResult step(int64_t step, const std::vector<Batch>& micro_batches, std::optional<double> rate = {});
 
@@ -52,22 +58,34 @@ class Trainer {
   int64_t replayed_steps() const { return graph_ ? graph_->replayed() : 0; }
 
   // Trained parameters, both moments, those of masks, the generators and the place in the data, in one file
-  // (state_file.h); the last `keep_checkpoints` stay. Throws RunError.
+  // (state_file.h); the last `keep_checkpoints` stay. All ranks call it, rank 0 writes. Throws RunError.
   void save(const std::filesystem::path& path, const TrainProgress& progress) const;
   // Puts back what `save` wrote. Throws InputError if it is of another model or another order of the data.
-  TrainProgress load(const SafetensorsFile& state);
+  // `state`: null at other ranks than the first, which get what that one reads.
+  TrainProgress load(const SafetensorsFile* state);
+  TrainProgress load(const SafetensorsFile& state) { return load(&state); }
 
  private:
   int64_t rows_per_step() const { return config_.batch_size * config_.micro_batches; }
   StepTensors compute(const std::vector<LossInput>& inputs, int64_t targets);
   // One micro-batch: its gradients, and its share of the step's means.
   void add_losses(const LossInput& input, int64_t targets, StepTensors& step);
+  // Sums over ranks: gradients, and what the step measured.
+  void spread(StepTensors& step, bool computed);
+  void check_state(const SafetensorsFile& state) const;
+  // What is saved, whole; of ranks at the first alone, but all call it.
+  TensorList state_tensors() const;
   // What a recorded step refers to.
   std::vector<torch::Tensor> kept_tables() const;
 
   Decoder& decoder_;
   TrainConfig config_;
+  World& world_;
+  NamedTensors trained_;
+  std::unique_ptr<ShardedState> sharded_;  // train.shard
   AdamW optimizer_;
+  std::optional<GradientSums> sums_;  // with several ranks
+  torch::Tensor stop_;                // on the device: 1 if this rank was interrupted
   std::optional<Distillation> distillation_;
   std::optional<StepGraph> graph_;
   Pruner* pruner_ = nullptr;

@@ -3,8 +3,8 @@
 # Usage: srun -n 8 scripts/cluster/run_shard.sh --config EXP.yaml [RUN_ABLATION ARGUMENTS]
 #        mpirun -n 8 scripts/cluster/run_shard.sh --config EXP.yaml [RUN_ABLATION ARGUMENTS]
 # In a Slurm array the tasks of all its elements are counted. Started by neither, it runs the whole plan.
-# Several GPUs of a machine are dealt to its ranks. Without --threads a process gets the cores that Slurm gave
-# its task, or its part of the machine's. ATTNLAB_BIN names another folder of programs than build/bin.
+# Several GPUs of a machine are dealt to its ranks, N to each with --ranks N. Without --threads a process gets the
+# cores that Slurm gave its task, or its part of the machine's. ATTNLAB_BIN names another folder of programs than build/bin.
 # shellcheck source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 
@@ -32,20 +32,36 @@ if [[ -n ${SLURM_ARRAY_TASK_ID:-} ]]; then
   rank=$(((SLURM_ARRAY_TASK_ID - 1) * ranks + rank)) ranks=$((elements * ranks))
 fi
 
-pick_gpu() {
+# --ranks N: each of these processes starts N, which make each run together on N GPUs of its machine.
+group=1
+for ((i = 1; i < $#; ++i)); do
+  next=$((i + 1))
+  if [[ ${!i} == --ranks ]]; then group=${!next}; fi
+done
+[[ " $* " =~ \ --ranks=([0-9]+)\  ]] && group=${BASH_REMATCH[1]}
+((group > 0)) || reject "found --ranks 0, expected a number: the ranks that started this script are shards"
+
+pick_gpus() {
   local visible=${CUDA_VISIBLE_DEVICES-unset} gpus
   if [[ $visible == unset ]] && has nvidia-smi; then
     visible=$(nvidia-smi --query-gpu=index --format=csv,noheader | paste -sd,)
   fi
   IFS=, read -r -a gpus <<< "$visible"
-  if ((${#gpus[@]} > 1)); then export CUDA_VISIBLE_DEVICES=${gpus[local_rank % ${#gpus[@]}]}; fi
+  ((${#gpus[@]} > 1)) || return 0
+  local sets=$((${#gpus[@]} / group))
+  ((sets > 0)) || reject "found ${#gpus[@]} GPUs, expected at least $group: --ranks $group"
+  export CUDA_VISIBLE_DEVICES
+  CUDA_VISIBLE_DEVICES=$(IFS=, && echo "${gpus[*]:local_rank % sets * group:group}")
 }
-pick_gpu
+pick_gpus
 
 threads=()
 if [[ " $* " != *" --threads"[\ =]* ]]; then
   share=${SLURM_CPUS_PER_TASK:-$(($(nproc) / local_ranks))}
+  share=$((share / group))
   threads=(--threads "$((share > 0 ? share : 1))")
 fi
 
-exec "${ATTNLAB_BIN:-$root/build/bin}/run_ablation" "$@" "${threads[@]}" --shard "$((rank + 1))/$ranks"
+ranks_option=()
+[[ " $* " == *" --ranks"[\ =]* ]] || ranks_option=(--ranks 1)
+exec "${ATTNLAB_BIN:-$root/build/bin}/run_ablation" "$@" "${ranks_option[@]}" "${threads[@]}" --shard "$((rank + 1))/$ranks"

@@ -116,8 +116,9 @@ field() { scontrol show job "$1" -o | grep -o "$2=[^ ]*" | cut -d= -f2; }
 restarted() { [[ $(field "$1" Restarts) -ge 1 ]]; }
 
 checks=0
+# check FOLDER WHAT [EXPECTED FOLDER]
 check() {
-  compare "$folder/plain" "$folder/$1" > "$folder/comparison" || fail "$1: $(< "$folder/comparison")"
+  compare "$folder/${3:-plain}" "$folder/$1" > "$folder/comparison" || fail "$1: $(< "$folder/comparison")"
   checks=$((checks + 1))
   echo "$2: $(< "$folder/comparison")"
 }
@@ -179,4 +180,15 @@ mpirun --allow-run-as-root --oversubscribe -n 3 --bind-to none --mca orte_abort_
   --mca odls_base_sigkill_timeout 60 scripts/cluster/run_shard.sh --config "$plan" --threads 1 \
   --out "$folder/mpirun" > "$folder/mpirun.log" 2>&1 || fail "mpirun: $(tail -1 "$folder/mpirun.log")"
 check mpirun "mpirun -n 3"
-echo "try_slurm: $checks ways, all run files equal to the plain run's; $((SECONDS - begin)) s"
+# Ranks that make each run together: the bits of as many that --ranks starts.
+together=(--config "$plan" --threads 1)
+"$programs/run_ablation" "${together[@]}" --ranks 2 --out "$folder/ranks" > "$folder/ranks.log" 2>&1 ||
+  fail "--ranks 2: $(tail -1 "$folder/ranks.log")"
+srun --quiet --ntasks=2 --cpus-per-task=1 "$programs/run_ablation" "${together[@]}" --out "$folder/srun_ranks" \
+  > "$folder/srun_ranks.log" 2>&1 || fail "ranks of srun: $(tail -1 "$folder/srun_ranks.log")"
+check srun_ranks "srun -n 2, two ranks of each run" ranks
+mpirun --allow-run-as-root --oversubscribe -n 2 --bind-to none "$programs/run_ablation" "${together[@]}" \
+  --out "$folder/mpirun_ranks" > "$folder/mpirun_ranks.log" 2>&1 ||
+  fail "ranks of mpirun: $(tail -1 "$folder/mpirun_ranks.log")"
+check mpirun_ranks "mpirun -n 2, two ranks of each run" ranks
+echo "try_slurm: $checks ways, all run files equal to the plain run's (ranks' to those of --ranks); $((SECONDS - begin)) s"

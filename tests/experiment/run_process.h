@@ -45,6 +45,7 @@ class RunProcess {
   RunProcess(const RunProcess&) = delete;
   RunProcess& operator=(const RunProcess&) = delete;
 
+  pid_t id() const { return child_; }
   void kill(int signal) const { ::kill(child_, signal); }
   // The exit code, or minus the signal that ended it.
   int wait() {

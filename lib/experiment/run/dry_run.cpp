@@ -12,7 +12,9 @@
 #include "experiment/rates/rate_selection.h"
 #include "experiment/run/evaluation.h"
 #include "experiment/run/run_state.h"
+#include "ranks/device.h"
 #include "results/rows.h"
+#include "train/rank_share.h"
 
 namespace attnlab {
 namespace {
@@ -151,9 +153,30 @@ std::string describe_weights(const std::vector<RunCost>& costs) {
       kept, reported, size);
 }
 
+// What training takes of each rank's memory, and which runs can't fit. `memory`: of the GPU; 0: not known.
+std::string describe_memory(const std::vector<RunCost>& costs, int64_t ranks, int64_t memory) {
+  int64_t most = 0;
+  std::string too_large;
+  for (const auto& cost : costs) {
+    const int64_t held =
+        held_bytes(cost.run->config.train, cost.parameters_total, cost.parameters_trainable, ranks);
+    most = std::max(most, held);
+    if (memory > 0 && held > memory && cost.run->config.device != DeviceChoice::cpu)
+      too_large += fmt::format(
+          "does not fit: {} needs {}B of the GPU's {}B{}\n", cost.run->file.string(),
+          format_count(static_cast<double>(held)), format_count(static_cast<double>(memory)),
+          cost.run->config.train.shard == Sharded::none ? "; more --ranks with train.shard: optimizer need less"
+                                                        : "");
+  }
+  return fmt::format("memory{}: {}B of parameters, gradients and optimizer; activations beside them\n",
+                     ranks > 1 ? fmt::format(" of each of {} ranks", ranks) : "",
+                     format_count(static_cast<double>(most))) +
+         too_large;
+}
+
 }  // namespace
 
-std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs) {
+std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs, int64_t ranks) {
   std::string text =
       fmt::format("{}: {} runs into {}\n", plan.experiment, plan.runs.size(), plan.results.string());
   size_t width = 4;
@@ -176,7 +199,7 @@ std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs) {
                                                                   : "to do");
   }
   return text + fmt::format("disk at most: {}B\n", format_count(static_cast<double>(disk))) +
-         describe_weights(costs);
+         describe_memory(costs, ranks, gpu_bytes()) + describe_weights(costs);
 }
 
 }  // namespace attnlab

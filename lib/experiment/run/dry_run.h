@@ -28,6 +28,7 @@ std::vector<std::string> parameter_warnings(const std::vector<RunCost>& costs);
 // of it. Tokenises them (and writes nothing).
 std::string describe_data(const Plan& plan);
 
-std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs);
+// `ranks`: that make each run together.
+std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs, int64_t ranks = 1);
 
 }  // namespace attnlab

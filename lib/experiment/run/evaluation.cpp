@@ -24,10 +24,10 @@ Evaluator::Evaluator(const RunConfig& config, std::shared_ptr<const Base> base, 
   }
 }
 
-Evaluator::Result Evaluator::evaluate(Decoder& decoder, int64_t step,
-                                      const std::function<void(int64_t)>& done) const {
+Evaluator::Result Evaluator::evaluate(Decoder& decoder, int64_t step, const std::function<void(int64_t)>& done,
+                                      World& world) const {
   const auto start = std::chrono::steady_clock::now();
-  const HeldoutLoss heldout = heldout_loss(decoder, heldout_, precision_);
+  const HeldoutLoss heldout = heldout_loss(decoder, heldout_, precision_, world);
   const auto answers = answer_problems(decoder, *base_->tokenizer, problems_,
                                        {.max_new_tokens = config_.max_new_tokens,
                                         .batch_size = config_.batch_size,
@@ -36,7 +36,7 @@ Evaluator::Result Evaluator::evaluate(Decoder& decoder, int64_t step,
                                         .stop_ids = base_->stop_ids,
                                         .cache = cache_plan_for(config_.cache, decoder),
                                         .precision = precision_},
-                                       done);
+                                       done, world);
   Result result{.row = {.step = step,
                         .heldout_loss = heldout.loss,
                         .heldout_tokens = heldout.tokens,

@@ -6,6 +6,7 @@
 
 #include "experiment/inputs/inputs.h"
 #include "model/decoder.h"
+#include "ranks/world.h"
 #include "results/rows.h"
 
 namespace attnlab {
@@ -18,8 +19,10 @@ class Evaluator {
     EvaluationRow row;
     std::vector<ProblemRow> problems;
   };
-  // `done` hears how many problems are answered and may throw to stop.
-  Result evaluate(Decoder& decoder, int64_t step, const std::function<void(int64_t)>& done) const;
+  // `done` hears how many problems are answered and may throw to stop. Ranks of `world` share the work and get
+  // the same.
+  Result evaluate(Decoder& decoder, int64_t step, const std::function<void(int64_t)>& done,
+                  World& world = World::alone()) const;
 
   int64_t problem_count() const { return static_cast<int64_t>(problems_.size()); }
   // Longest texts, for the columns of the run file.

@@ -23,7 +23,7 @@ void Reporter::begin(size_t place, const PlannedRun& run, int64_t step) {
   steps_left_ -= step;
   resumed_ += step;
   time_.begin(elapsed(), step);
-  if (step > 0) line_.note(fmt::format("{}: going on at step {} of {}", prefix(), step, last_));
+  if (step > 0) note(fmt::format("{}: going on at step {} of {}", prefix(), step, last_));
 }
 
 std::string Reporter::prefix() const { return fmt::format("[{}/{}] {}", place_ + 1, runs_, name_); }
@@ -31,6 +31,7 @@ std::string Reporter::prefix() const { return fmt::format("[{}/{}] {}", place_ +
 double Reporter::elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
 void Reporter::show(const std::string& text, bool force, const std::string& left) {
+  if (silent_) return;
   if (!worker_) return line_.update(text + (left.empty() ? "" : ", all " + left), force);
   const auto now = Clock::now();
   const bool recent =
@@ -41,7 +42,7 @@ void Reporter::show(const std::string& text, bool force, const std::string& left
 }
 
 void Reporter::tell_starvation() {
-  if (starved_ || elapsed() - looked_at_ < 20) return;  // it reads a file of each thread
+  if (silent_ || starved_ || elapsed() - looked_at_ < 20) return;  // it reads a file of each thread
   looked_at_ = elapsed();
   const std::string note = starvation_note(cpu_use());
   starved_ = !note.empty();
@@ -73,7 +74,7 @@ void Reporter::asking(int64_t step, const std::string& task, const std::string& 
 void Reporter::evaluated(int64_t step, double heldout_loss, double accuracy, int64_t problems) {
   std::string text = fmt::format("{}: step {}/{}, held-out loss {:.4f}", prefix(), step, last_, heldout_loss);
   if (problems > 0) text += fmt::format(", accuracy {:.1f} % of {}", 100 * accuracy, problems);
-  line_.note(text);
+  note(text);
 }
 
 }  // namespace attnlab

@@ -13,9 +13,9 @@ namespace attnlab {
 class Reporter {
  public:
   // `total_steps`: of all runs that this process may have to do. `worker`: what is live is written for the
-  // process that started this one (worker_screen.h).
-  Reporter(size_t runs, int64_t total_steps, bool worker = false)
-      : runs_(runs), worker_(worker), steps_left_(total_steps) {}
+  // process that started this one (worker_screen.h). `silent`: another rank says it all.
+  Reporter(size_t runs, int64_t total_steps, bool worker = false, bool silent = false)
+      : runs_(runs), worker_(worker), silent_(silent), steps_left_(total_steps) {}
 
   // The run with this place (from 0) begins or goes on at `step`.
   void begin(size_t place, const PlannedRun& run, int64_t step);
@@ -26,7 +26,9 @@ class Reporter {
   void asking(int64_t step, const std::string& task, const std::string& what, int64_t done, int64_t total);
   void evaluated(int64_t step, double heldout_loss, double accuracy, int64_t problems);
   // A line that stays.
-  void note(const std::string& text) { line_.note(text); }
+  void note(const std::string& text) {
+    if (!silent_) line_.note(text);
+  }
   // Steps that need not be done: finished runs, or those of other processes.
   void skip(int64_t steps) { steps_left_ -= steps; }
 
@@ -40,8 +42,9 @@ class Reporter {
 
   ProgressLine line_;
   size_t runs_, place_ = 0;
-  bool worker_ = false, starved_ = false;  // and told so
-  double looked_at_ = 0;                   // when starvation was looked for, seconds of elapsed()
+  bool worker_ = false, silent_ = false;
+  bool starved_ = false;  // and told so
+  double looked_at_ = 0;  // when starvation was looked for, seconds of elapsed()
   int64_t steps_left_ = 0, resumed_ = 0, at_ = 0, last_ = 0;
   std::string name_;
   Clock::time_point start_ = Clock::now(), shown_ = Clock::time_point::min();

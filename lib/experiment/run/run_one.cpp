@@ -7,6 +7,8 @@
 #include <chrono>
 #include <future>
 
+#include "config/document.h"
+#include "core/files.h"
 #include "core/interrupt.h"
 #include "core/numbers.h"
 #include "experiment/arms/arm_model.h"
@@ -14,6 +16,7 @@
 #include "experiment/run/evaluation.h"
 #include "experiment/run/failure_message.h"
 #include "experiment/run/run_header.h"
+#include "experiment/run/run_ranks.h"
 #include "experiment/run/run_state.h"
 #include "experiment/tasks/run_tasks.h"
 #include "model/decoder_weights.h"
@@ -39,8 +42,9 @@ double seconds_since(Clock::time_point start) {
 class RunSession {
  public:
   RunSession(const Plan& plan, const PlannedRun& run, Inputs& inputs, Teachers& teachers, torch::Device device,
-             Reporter& reporter)
-      : plan_(plan),
+             Reporter& reporter, World& world)
+      : world_(world),
+        plan_(plan),
         run_(run),
         config_(run.config),
         files_(files_of(run)),
@@ -96,31 +100,60 @@ class RunSession {
                              [&](const std::string& text) { reporter_.note(text); });
   }
 
+  // Ranks that read other files than the others would train on them unnoticed.
+  void require_same_inputs() {
+    if (world_.is_alone()) return;
+    world_.require_same("config of the run", sha256(to_yaml(flatten(config_))));
+    world_.require_same("base.path (SHA-256 of the weights)", base_->weights_sha256);
+    world_.require_same("tokenizer (SHA-256)", base_->tokenizer_sha256);
+    world_.require_same("data (SHA-256)", data_->sha256);
+    if (teacher_.decoder) world_.require_same("teacher (SHA-256)", teacher_.sha256);
+  }
+
   static Decoder& in_precision(Decoder& decoder, Precision precision) {
     decoder.to(weight_type(precision));
     return decoder;
   }
 
   std::optional<RunWriter> open_writer(torch::Device device) {
+    require_same_inputs();
+    std::optional<RunWriter> writer;
+    world_.first_does([&] { writer.emplace(open_file(device)); });
+    return writer;
+  }
+
+  RunWriter open_file(torch::Device device) {
     if (std::filesystem::exists(files_.results)) {
       // The same number of threads adds in the same order.
       const auto provenance = read_run(files_.results, false).header.provenance;
       if (const int64_t threads = threads_in(provenance); threads > 0 && device.is_cpu())
         at::set_num_threads(static_cast<int>(threads));
-      return RunWriter::resume(files_.results);
+      return RunWriter::resume(files_.results, [&](RunHeader& header) { note_ranks(header.provenance); });
     }
     remove_states(files_.state);  // of a run whose file was deleted
     remove_tasks_files(files_.results);
     auto header = make_run_header(run_, *base_, *data_, *stream_, model_, evaluator_, device, reporter_);
     if (teacher_.decoder) header.provenance.emplace_back("teacher_sha256", teacher_.sha256);
+    note_ranks(header.provenance);
     if (plan_.repeats)
       for (const auto& line : changed_inputs(plan_.repeats->provenance, header.provenance))
         reporter_.note(run_name(run_) + ": " + line);
     return RunWriter::create(files_.results, header);
   }
 
+  // Which ranks make the steps from here on. A run of one rank, as long as it was never of several, says
+  // nothing.
+  void note_ranks(FlatFields& provenance) const {
+    const auto state = files_.state;
+    int64_t step = 0;
+    std::error_code none;
+    if (std::filesystem::exists(state, none)) step = step_of(SafetensorsFile::open(state));
+    add_ranks(provenance, step + 1, world_.hosts());
+  }
+
   void start_training() {
-    trainer_.emplace(in_precision(*model_.decoder, config_.train.precision), config_.train, teacher_.decoder);
+    trainer_.emplace(in_precision(*model_.decoder, config_.train.precision), config_.train, teacher_.decoder,
+                     world_);
   }
 
   // From here on the smaller model trains. `weights`: its own, or none where a state has them.
@@ -157,8 +190,16 @@ class RunSession {
   }
 
   void resume() {
-    const auto state = find_state(files_.state);
-    if (!state) return;
+    std::optional<FoundState> state;
+    const auto found = world_.first_says([&] {
+      state = find_state(files_.state);
+      return std::string(state ? "yes" : "no");
+    });
+    if (found == "no") return;
+    if (!state) {
+      progress_ = trainer_->load(nullptr);
+      return;
+    }
     const bool is_cut = pruner_ && step_of(state->file) >= config_.train.prune->steps;
     if (is_cut) become(pruned_config(model_.decoder->config(), *config_.train.prune), nullptr);
     progress_ = trainer_->load(state->file);
@@ -168,6 +209,7 @@ class RunSession {
   }
 
   void open_logs() {
+    if (!world_.is_first()) return;
     for (const RunLog log : plan_.log)
       if (log == RunLog::tensorboard)
         events_.emplace(plan_.results / "tensorboard", read_run(files_.results, false), progress_.step);
@@ -175,18 +217,26 @@ class RunSession {
 
   void save_state() {
     settle_nonfinite();
+    if (writer_) note_best();
+    trainer_->save(files_.state, progress_);
+  }
+
+  void note_best() {
     for (const auto& row : writer_->evaluations()) {
       const bool better = !progress_.best_heldout_loss || row.heldout_loss < *progress_.best_heldout_loss;
       if (row.step > progress_.step || row.heldout_tokens == 0 || !better) continue;
       progress_.best_heldout_loss = row.heldout_loss;
       progress_.best_heldout_step = row.step;
     }
-    trainer_->save(files_.state, progress_);
   }
 
   void finish() {
     settle_nonfinite();
     evaluate_tasks();
+    world_.first_does([&] { close_files(); });
+  }
+
+  void close_files() {
     if (keeps_weights(config_.train, model_.parameters_total)) {
       save_arm_model(files_.model, *model_.decoder, *base_);
       reporter_.note(run_name(run_) + ": trained weights in " + files_.model.string());
@@ -195,7 +245,9 @@ class RunSession {
     remove_states(files_.state);
   }
 
-  void fail(const std::string& message) { writer_->set_status(RunState::failed, progress_.step, message); }
+  void fail(const std::string& message) {
+    if (writer_) writer_->set_status(RunState::failed, progress_.step, message);
+  }
 
   // Asks which steps were not finite, records them and, unless they are to be skipped, ends the run at the
   // first. True if the last step is one of them.
@@ -204,7 +256,8 @@ class RunSession {
     for (const auto& bad : steps) {
       const auto what = fmt::format("{}: step {}: the loss is {:.4g}, the gradient's norm {:.4g}",
                                     run_name(run_), bad.step, bad.loss, bad.gradient_norm);
-      writer_->put_nonfinite({.step = bad.step, .loss = bad.loss, .gradient_norm = bad.gradient_norm});
+      if (writer_)
+        writer_->put_nonfinite({.step = bad.step, .loss = bad.loss, .gradient_norm = bad.gradient_norm});
       if (config_.train.on_nonfinite == OnNonfinite::skip) {
         reporter_.note(what + ": skipped");
         continue;
@@ -234,7 +287,7 @@ class RunSession {
           progress_.step % config_.train.checkpoint_every == 0 && progress_.step < config_.train.steps;
       if (save) save_state();
       if (evaluated || save) reporter_.training();
-      if (interrupted()) throw Interrupted{};
+      if (world_.is_alone() ? interrupted() : stop_) throw Interrupted{};
     }
   }
 
@@ -242,9 +295,16 @@ class RunSession {
     const auto start = Clock::now();
     const int64_t step = progress_.step + 1;
     const StepResult result = trainer_->step(step, batches);
+    world_.progress();
     watch_.add(step, result);
     const bool log = step % config_.train.log_every == 0 || step == config_.train.steps;
-    const double loss = log ? result.loss.item<double>() : 0;
+    double loss = 0;
+    if (log) {
+      const World::Waiting waiting(world_);
+      loss = result.loss.item<double>();
+      // All ranks look at the same steps, and so leave together.
+      stop_ = result.stop.defined() && result.stop.item<float>() > 0;
+    }
     progress_.step = step;
     progress_.tokens += result.tokens;
     progress_.seconds += seconds_since(start);
@@ -263,7 +323,7 @@ class RunSession {
                          .tokens_per_second = speed,
                          .seconds = progress_.seconds};
       log_teacher(result);
-      writer_->put_train(row);
+      if (writer_) writer_->put_train(row);
       if (events_) events_->put(row.step, row.seconds, event_scalars(row));
     }
     logged_ = progress_;
@@ -276,7 +336,7 @@ class RunSession {
                               .divergence = result.divergence.item<double>(),
                               .layer_distance = result.layer_distance.item<double>(),
                               .objective = result.objective.item<double>()};
-    writer_->put_distillation(row);
+    if (writer_) writer_->put_distillation(row);
     if (events_) events_->put(row.step, progress_.seconds, event_scalars(row));
   }
 
@@ -284,8 +344,11 @@ class RunSession {
     const int64_t step = progress_.step, every = config_.eval.every;
     const bool due =
         step == 0 ? config_.eval.before : step == config_.train.steps || (every > 0 && step % every == 0);
-    const auto& rows = writer_->evaluations();
-    return due && std::none_of(rows.begin(), rows.end(), [&](const auto& row) { return row.step == step; });
+    const auto is_missing = [&] {
+      const auto& rows = writer_->evaluations();
+      return std::none_of(rows.begin(), rows.end(), [&](const auto& row) { return row.step == step; });
+    };
+    return due && world_.first_says([&] { return is_missing() ? "yes" : "no"; }) == "yes";
   }
 
   // Whether it was.
@@ -293,11 +356,15 @@ class RunSession {
     if (!evaluation_is_due()) return false;
     settle_nonfinite();
     if (pruner_ && progress_.step > 0) pruner_->show_cut();
-    const auto result = evaluator_.evaluate(*model_.decoder, progress_.step, [&](int64_t answered) {
-      reporter_.evaluating(progress_.step, answered, evaluator_.problem_count());
-      if (interrupted()) throw Interrupted{};
-    });
-    writer_->put_evaluation(result.row, result.problems);
+    const auto result = evaluator_.evaluate(
+        *model_.decoder, progress_.step,
+        [&](int64_t answered) {
+          reporter_.evaluating(progress_.step, answered, evaluator_.problem_count());
+          world_.progress();
+          if (interrupted()) throw Interrupted{};
+        },
+        world_);
+    if (writer_) writer_->put_evaluation(result.row, result.problems);
     if (events_) events_->put(progress_.step, progress_.seconds, event_scalars(result.row));
     reporter_.evaluated(progress_.step, result.row.heldout_loss, result.row.accuracy, result.row.problems);
     return true;
@@ -308,8 +375,13 @@ class RunSession {
   void evaluate_tasks() {
     if (config_.eval.tasks.empty() || run_.selects) return;
     if (progress_.step == config_.train.steps) save_state();
+    world_.first_does([&] { ask_tasks(); });
+  }
+
+  void ask_tasks() {
     const std::string scores = tasks_.evaluate(*model_.decoder, progress_.step, [&](const TaskProgress& now) {
       reporter_.asking(progress_.step, now.label, now.what, now.done, now.total);
+      world_.progress();
       if (interrupted()) throw Interrupted{};
     });
     if (scores.empty()) return;
@@ -319,6 +391,7 @@ class RunSession {
                    event_scalars_of_tasks(tasks_file(files_.results, progress_.step)));
   }
 
+  World& world_;
   const Plan& plan_;
   const PlannedRun& run_;
   const RunConfig& config_;
@@ -337,15 +410,16 @@ class RunSession {
   std::optional<Trainer> trainer_;
   std::optional<Pruner> pruner_;  // until the model is cut
   FiniteWatch watch_;
+  bool stop_ = false;  // a rank was interrupted
   TrainProgress progress_, logged_;
 };
 
 }  // namespace
 
 void run_one(const Plan& plan, const PlannedRun& run, Inputs& inputs, Teachers& teachers, torch::Device device,
-             Reporter& reporter) {
+             Reporter& reporter, World& world) {
   const auto place = static_cast<size_t>(&run - plan.runs.data());
-  RunSession session(plan, run, inputs, teachers, device, reporter);
+  RunSession session(plan, run, inputs, teachers, device, reporter, world);
   for (const auto& note : inputs.take_notes()) reporter.note(note);
   session.execute(place);
 }

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "core/files.h"
 #include "core/interrupt.h"
@@ -44,11 +46,12 @@ bool wants_determinism(const PlannedRun& run) { return run.config.train.determin
 // One process's work on a plan.
 class PlanWorker {
  public:
-  PlanWorker(const Plan& plan, const Shard& shard, bool worker)
-      : plan_(plan),
+  PlanWorker(const Plan& plan, const Shard& shard, bool worker, World& world)
+      : world_(world),
+        plan_(plan),
         inputs_(plan_, token_folder()),
         teachers_(plan_),
-        reporter_(plan.runs.size(), steps_of(plan, shard), worker) {
+        reporter_(plan.runs.size(), steps_of(plan, shard), worker, !world.is_first()) {
     for (size_t i = 0; i < plan.runs.size(); ++i)
       if (shard.holds(i)) todo_.push_back(i);
     if (std::any_of(plan.runs.begin(), plan.runs.end(), wants_determinism)) prepare_determinism();
@@ -60,6 +63,20 @@ class PlanWorker {
   // What others work on is looked at again once there is nothing else to do, as long as something was done in
   // between: who held a run may have been killed meanwhile.
   RunnerReport work() {
+    if (!world_.is_first()) return follow();
+    try {
+      const RunnerReport report = lead();
+      world_.first_says([] { return "end"; });
+      return report;
+    } catch (const Interrupted&) {
+      // Ranks that wait for the next run hear of it; those that were in one know.
+      if (!in_run_) world_.first_says([]() -> std::string { return "interrupted"; });
+      throw;
+    }
+  }
+
+ private:
+  RunnerReport lead() {
     std::vector<size_t> taken;
     for (bool first = true; !todo_.empty(); first = false) {
       std::vector<size_t> waiting;
@@ -83,7 +100,35 @@ class PlanWorker {
     return report_;
   }
 
- private:
+  // Of another rank than the first: joins that one in its runs.
+  RunnerReport follow() {
+    for (;;) {
+      const std::string said = world_.first_says({});
+      if (said == "interrupted") throw Interrupted{};
+      if (said == "end") return report_;
+      std::istringstream in(said);
+      size_t place = 0;
+      std::string rate;
+      in >> place >> rate;
+      PlannedRun& run = plan_.runs[place];
+      run.config.train.lr = std::strtod(rate.c_str(), nullptr);
+      run.rate_is_open = false;
+      const auto failure = execute(place);
+      if (failure && failure->bad_input) report_.failures.push_back(*failure);
+    }
+  }
+
+  // A run with all ranks. What all of them failed in does not keep them from the next one.
+  std::optional<RunFailure> execute(size_t place) {
+    PlannedRun& run = plan_.runs[place];
+    in_run_ = true;
+    auto failure = failure_of(
+        [&] { run_one(plan_, run, inputs_, teachers_, find_device(run.config.device), reporter_, world_); });
+    in_run_ = false;
+    if (failure) world_.settle(run_name(run) + ": " + failure->message);
+    return failure;
+  }
+
   enum class Outcome { complete_before, taken, waiting, finished, failed };
 
   static int64_t steps_of(const Plan& plan, const Shard& shard) {
@@ -114,10 +159,13 @@ class PlanWorker {
     FileLock lock(files_of(run).lock);
     if (!lock.try_lock()) return Outcome::taken;
     if (is_settled(run)) return complete(run);  // by another process, just now
-    const auto failure = failure_of([&] {
+    auto failure = failure_of([&] {
       if (run.selection) check_same_config(run);
-      run_one(plan_, run, inputs_, teachers_, find_device(run.config.device), reporter_);
     });
+    if (!failure) {
+      world_.first_says([&] { return fmt::format("{} {:a}", place, run.config.train.lr); });
+      failure = execute(place);
+    }
     if (failure && is_settled(run)) {
       reporter_.note(failure->message);  // a rate that is too high
     } else if (failure) {
@@ -161,6 +209,8 @@ class PlanWorker {
     return progress;
   }
 
+  World& world_;
+  bool in_run_ = false;
   Plan plan_;
   Inputs inputs_;
   Teachers teachers_;
@@ -172,8 +222,8 @@ class PlanWorker {
 
 }  // namespace
 
-RunnerReport run_plan(const Plan& plan, const Shard& shard, bool worker) {
-  return PlanWorker(plan, shard, worker).work();
+RunnerReport run_plan(const Plan& plan, const Shard& shard, bool worker, World& world) {
+  return PlanWorker(plan, shard, worker, world).work();
 }
 
 int64_t steps_to_do(const Plan& plan, const Shard& shard) {

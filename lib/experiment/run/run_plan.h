@@ -7,6 +7,7 @@
 
 #include "experiment/plan/plan.h"
 #include "experiment/run/shard.h"
+#include "ranks/world.h"
 
 namespace attnlab {
 
@@ -26,7 +27,8 @@ struct RunnerReport {
 // looked at again at the end. A run that fails does not keep the others from theirs. One whose learning rate is
 // still being chosen waits for that, and helps. Throws Interrupted.
 // `worker`: Reporter's.
-RunnerReport run_plan(const Plan& plan, const Shard& shard, bool worker = false);
+// All ranks of `world` call the same: rank 0 goes through the plan, the others join it in each run.
+RunnerReport run_plan(const Plan& plan, const Shard& shard, bool worker = false, World& world = World::alone());
 
 // Steps that the plan's runs, but for those that are complete, have in all.
 int64_t steps_to_do(const Plan& plan, const Shard& shard);

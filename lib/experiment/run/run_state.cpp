@@ -21,8 +21,8 @@ void check_same_config(const PlannedRun& run) {
   FlatFields there = read_run_header(run.file).header.config, here = flatten(run.config);
   for (auto* fields : {&there, &here})
     std::erase_if(*fields, [&](const auto& field) {
-      // Neither changes a result.
-      return field.first == "device" || field.first == "train.save_model" ||
+      // None of them changes a result.
+      return field.first == "device" || field.first == "train.save_model" || field.first == "train.shard" ||
              (run.rate_is_open && field.first == "train.lr");
     });
   const auto different = differences(there, here);

@@ -15,8 +15,8 @@ struct RunFiles {
 };
 RunFiles files_of(const PlannedRun& run);
 
-// Throws InputError if the run's file was written for another config, naming the keys that differ. `device` and
-// `train.save_model` may differ. No file: nothing to check.
+// Throws InputError if the run's file was written for another config, naming the keys that differ. `device`,
+// `train.shard` and `train.save_model` may differ. No file: nothing to check.
 void check_same_config(const PlannedRun& run);
 
 // Bytes of the trained weights in their file, and whether train.save_model keeps them.

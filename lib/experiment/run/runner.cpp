@@ -12,16 +12,21 @@
 #include "experiment/run/dry_run.h"
 #include "experiment/run/run_state.h"
 #include "experiment/tasks/run_tasks.h"
+#include "train/rank_share.h"
 
 namespace attnlab {
 
-std::vector<std::string> validate_plan(const Plan& plan) {
+std::vector<std::string> validate_plan(const Plan& plan, int64_t ranks) {
   try {
     Plan resolved = plan;
     resolve_rates(resolved);
     for (const auto& run : resolved.runs) {
       find_device(run.config.device);
       check_same_config(run);
+      if (auto problem = share_problem(run.config.train, ranks)) {
+        problem->key = "train." + problem->key;
+        throw InputError(*problem);
+      }
     }
     auto warnings = plan.warnings;
     for (auto& line : parameter_warnings(count_runs(plan))) warnings.push_back(std::move(line));

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/errors.h"
@@ -71,10 +72,13 @@ int exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128
 // Polls instead of sleeping in waitpid, which a signal would not wake. A signal may have reached this process
 // alone and must be passed on, or the whole group (Ctrl-C, a scheduler): then the children must not get it
 // twice, which would end them at once. So they get the other of the two.
-int run_workers(int64_t count, const std::vector<std::string>& arguments, int64_t steps) {
+int run_workers(int64_t count, const std::vector<std::string>& arguments, int64_t steps, int64_t ranks) {
   std::vector<Worker> workers;
   WorkerScreen screen(static_cast<size_t>(count), steps);
-  for (int64_t i = 0; i < count; ++i) workers.push_back(start(arguments));
+  for (int64_t i = 0; i < count; ++i) {
+    if (ranks > 1) setenv("ATTNLAB_FIRST_GPU", std::to_string(i * ranks).c_str(), 1);
+    workers.push_back(start(arguments));
+  }
   int worst = 0;
   bool passed_on = false;
   const auto lives = [](const Worker& worker) { return worker.process > 0 || worker.errors >= 0; };

@@ -1,0 +1,130 @@
+// Runs that several processes make together, started by --ranks.
+#include <signal.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "catch.h"
+#include "core/random.h"
+#include "results/run_reader.h"
+#include "run_process.h"
+#include "tiny_experiment.h"
+
+namespace attnlab {
+namespace {
+
+using test::check_equal, test::RunProcess, test::TinyExperiment, test::wait_until;
+
+// Micro-batches of which each rank takes its own, so that sums have the bits of one process; gradients are not
+// cut.
+std::string shared_yaml(int64_t steps = 6) {
+  std::string yaml = test::tiny_yaml();
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    yaml.replace(yaml.find(from), from.size(), to);
+  };
+  replace("steps: 6, batch_size: 4",
+          "steps: " + std::to_string(steps) + ", batch_size: 2, micro_batches: 2, clip_norm: 0");
+  return yaml;
+}
+
+// Processes of this program whose parent is `parent`.
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream file(entry.path() / "stat");
+    std::string line;
+    if (!std::getline(file, line) || line.find("run_ablation") == std::string::npos) continue;
+    std::istringstream rest(line.substr(line.rfind(')') + 1));
+    char state = 0;
+    pid_t of = 0;
+    rest >> state >> of;
+    if (of == parent && state != 'Z')
+      found.push_back(static_cast<pid_t>(std::stol(entry.path().filename().string())));
+  }
+  return found;
+}
+
+struct Deadlines {
+  Deadlines() { setenv("ATTNLAB_RANK_SILENCE", "5", 1); }
+  ~Deadlines() { unsetenv("ATTNLAB_RANK_SILENCE"); }
+};
+
+TEST_CASE("two ranks make the run that one makes, bit for bit, with one file and one verdict") {
+  const Deadlines deadlines;
+  const TinyExperiment alone(shared_yaml()), two(shared_yaml()), sharded(shared_yaml());
+  REQUIRE(alone.run().code == 0);
+  const auto ran = two.run("--ranks 2");
+  INFO(ran.output);
+  REQUIRE(ran.code == 0);
+  REQUIRE(sharded.run("--ranks 2 --set train.shard=optimizer").code == 0);
+  for (const std::string arm : {"gqa", "orthogonal"}) {
+    const auto expected = read_run(alone.file(arm));
+    for (const auto* other : {&two, &sharded}) {
+      const auto run = read_run(other->file(arm));
+      REQUIRE(run.train.size() == expected.train.size());
+      for (size_t i = 0; i < run.train.size(); ++i) {
+        CHECK(run.train[i].loss == Approx(expected.train[i].loss).epsilon(1e-6));
+        CHECK(run.train[i].gradient_norm == Approx(expected.train[i].gradient_norm).epsilon(1e-5));
+        CHECK(run.train[i].tokens == expected.train[i].tokens);
+      }
+      CHECK(run.evaluations.back().heldout_loss == expected.evaluations.back().heldout_loss);
+    }
+  }
+  CHECK(ran.output.find("Interval") == ran.output.rfind("Interval"));
+}
+
+TEST_CASE("a rank that is killed ends all with one line, and the same command goes on") {
+  const Deadlines deadlines;
+  const TinyExperiment plain(shared_yaml(400)), killed(shared_yaml(400));
+  REQUIRE(plain.run("--ranks 2").code == 0);
+  Random random(1, 1);
+  for (int64_t i = 0; i < 2; ++i) {
+    RunProcess process(killed, {"--ranks", "2"});
+    REQUIRE(wait_until([&] { return test::has_rows(killed.file("gqa"), static_cast<size_t>(3 + 20 * i)); }));
+    const auto ranks = children_of(process.id());
+    REQUIRE(ranks.size() == 2);
+    ::kill(ranks[static_cast<size_t>(random.between(0, 1))], SIGKILL);
+    CHECK(process.wait() == 1);
+    const std::string output = process.output();
+    INFO(output);
+    CHECK(output.find("killed by signal 9") != std::string::npos);
+    CHECK(output.find("killed by signal 9") == output.rfind("killed by signal 9"));
+    for (const pid_t rank : ranks) CHECK(::kill(rank, 0) != 0);
+  }
+  REQUIRE(killed.run("--ranks 2").code == 0);
+  for (const std::string arm : {"gqa", "orthogonal"})
+    check_equal(read_run(plain.file(arm)), read_run(killed.file(arm)));
+}
+
+TEST_CASE("an interrupt of the launcher saves, and another number of ranks goes on") {
+  const Deadlines deadlines;
+  const TinyExperiment plain(shared_yaml(60)), moved(shared_yaml(60));
+  REQUIRE(plain.run().code == 0);
+  {
+    RunProcess process(moved, {"--ranks", "2"});
+    REQUIRE(wait_until([&] { return test::has_rows(moved.file("gqa"), 3); }));
+    process.kill(SIGTERM);
+    CHECK(process.wait() == 130);
+    INFO(process.output());
+    CHECK_FALSE(test::saved_states(moved.out / "gqa").empty());
+  }
+  REQUIRE(moved.run("--ranks 1").code == 0);
+  const auto expected = read_run(plain.file("gqa")), run = read_run(moved.file("gqa"));
+  REQUIRE(run.train.size() == expected.train.size());
+  for (size_t i = 0; i < run.train.size(); ++i)
+    CHECK(run.train[i].loss == Approx(expected.train[i].loss).epsilon(1e-5));
+}
+
+TEST_CASE("a step that ranks can't share is refused by one line") {
+  const Deadlines deadlines;
+  const TinyExperiment experiment;
+  const auto ran = experiment.run("--ranks 3 --set train.batch_size=2");
+  INFO(ran.output);
+  CHECK(ran.code == 2);
+  const std::string line = "train.batch_size: found 2 with 3 ranks";
+  CHECK(ran.output.find(line) != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(experiment.file("gqa")));
+}
+
+}  // namespace
+}  // namespace attnlab
