@@ -72,7 +72,7 @@ std::string model_folder(const EvalOptions& o) {
 }
 
 // A prompt as its protocol words it, worked examples included, is the user's turn.
-void ask_in_chat(TaskData& data, ChatFormat format) {
+void make_user_turns(TaskData& data, ChatFormat format) {
   if (data.prompts.empty())
     throw InputError(BadInput{.file = "--chat",
                               .found = "task " + data.config.label(),
@@ -116,7 +116,7 @@ TaskEvaluation read_evaluation_options(const EvalOptions& o) {
   for (size_t i = 0; i < tasks.size(); ++i)
     evaluation.tasks.push_back(load_task(tasks[i], fmt::format("--tasks.{}", i)));
   if (!o.chat.empty())
-    for (auto& task : evaluation.tasks) ask_in_chat(task, parse_name<ChatFormat>("--chat", o.chat));
+    for (auto& task : evaluation.tasks) make_user_turns(task, parse_name<ChatFormat>("--chat", o.chat));
   if (read_cache_option(o.cache, true).policy.behind == ActsBehind::context)
     for (const TaskData& task : evaluation.tasks)
       if (auto problem = context_problem(task)) {
