@@ -187,7 +187,7 @@ Table table_of(const std::string& study, const std::vector<CacheRow>& rows, size
     grid.lines.push_back(std::move(line));
   }
   return {
-      .name = drawing_name("cache_methods", study, studies),
+      .name = drawing_name("table_cache_methods", study, studies),
       .caption = "Ways of keeping a cache: " + study,
       .grid = std::move(grid),
       .notes = {"*: nothing else has as few bytes at 4K and does better (Pareto front). Tasks: percent solved. "

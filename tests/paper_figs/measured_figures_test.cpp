@@ -87,10 +87,10 @@ TEST_CASE("ways of keeping a cache: all are told, and those that no other beats 
     CHECK(front == std::set<std::string>{"gqa all dense 1", "gqa h2o dense 0.5", "gqa h2o int8 0.5",
                                          "mla all dense 1", "mla h2o dense 0.5"});
   }
-  const std::string table = read_file(drawn.file("cache_methods.md"));
+  const std::string table = read_file(drawn.file("table_cache_methods.md"));
   CHECK_THAT(table, ContainsSubstring("| gqa | h2o | 25 % | dense | 400.0 | 400.0 | 400.0 | 2.50 | 60.0 |"));
   CHECK_THAT(table, ContainsSubstring("80.0* |"));
-  CHECK_FALSE(read_file(drawn.file("cache_methods.tex")).empty());
+  CHECK_FALSE(read_file(drawn.file("table_cache_methods.tex")).empty());
 }
 
 TEST_CASE("norms of keys are means over layers, and the rotary part is marked with its share") {
