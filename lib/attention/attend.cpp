@@ -2,6 +2,7 @@
 
 #include <ATen/Context.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/errors.h"
@@ -36,21 +37,26 @@ torch::Tensor by_kv_head(const torch::Tensor& q_BN1H, int64_t G) {
   return q_BN1H.reshape({q_BN1H.size(0), G, q_BN1H.size(1) / G, q_BN1H.size(3)});
 }
 
-// Whether a kernel of our own takes one query, for which no length is new. It does its products without matrix
-// units: 0.12 ns for each pair of a query head and a token of 128 numbers, on one H200. The fused kernels take
-// 13 ns for each token of a sequence as long as they have a block for each KV head (Qwen2.5-7B's, 32,768
-// tokens, batch 1 and 16 alike), and some 0.2 ms at least, until they have a plan.
-bool prefers_own_kernel(const torch::Tensor& q_BGnH, int64_t S) {
-  const int64_t B = q_BGnH.size(0), G = q_BGnH.size(1), n = q_BGnH.size(2), H = q_BGnH.size(3);
-  constexpr int64_t few_heads = 112, little = int64_t{1500000} * 128;
-  return n == 1 || B * G * n <= few_heads || B * G * n * S * H <= little;
+// Whether a kernel of our own takes one query, for which no length is new (bench_attention; one H200, heads of
+// Qwen2.5-0.5B and 7B, 256 to 16,384 tokens). Without a mask flash attention is faster at each of these sizes:
+// 9 to 50 µs at batch 16 and below, against 13 to 930. It takes no mask and no float32. The kernel that does
+// takes 0.05 µs for each token, as long as there is a multiprocessor for each pair of KV heads; ours, without
+// matrix units, 0.08 ns for each query head and token of 64 numbers. Nothing else caps scores.
+bool prefers_own_kernel(const torch::Tensor& q_BGnH, int64_t W, bool masked, bool capped) {
+  const auto B = static_cast<double>(q_BGnH.size(0)), G = static_cast<double>(q_BGnH.size(1)),
+             n = static_cast<double>(q_BGnH.size(2)), H = static_cast<double>(q_BGnH.size(3));
+  if (capped) return true;
+  const bool flash = !masked && H <= 256 && q_BGnH.size(3) == W && q_BGnH.scalar_type() != torch::kFloat32;
+  if (flash) return false;
+  return B * G * n * H <= 600 * 64 * std::max(1.0, B * G / 264);
 }
 
 bool has_kernel_for_one(const torch::Tensor& q_BGnH, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
-                        const torch::Tensor& mask) {
+                        const torch::Tensor& mask, bool capped) {
   const bool fits =
       !mask.defined() || (mask.dim() == 4 && (mask.size(1) == 1 || mask.size(1) == k_BGSH.size(1)));
-  return fits && fits_single_query(q_BGnH, k_BGSH, v_BGSH) && prefers_own_kernel(q_BGnH, k_BGSH.size(2));
+  return fits && fits_single_query(q_BGnH, k_BGSH, v_BGSH) &&
+         prefers_own_kernel(q_BGnH, v_BGSH.size(3), mask.defined(), capped);
 }
 
 // cuDNN's attention, which torch prefers on Hopper, makes a plan for each new shape: 42 to 63 ms (torch 2.11).
@@ -114,7 +120,7 @@ torch::Tensor attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, c
   };
   const bool one = T == 1 && (N != G || q_BNTH.is_cuda());
   const auto q_BGnH = one ? by_kv_head(q_BNTH, G) : torch::Tensor();
-  if (one && has_kernel_for_one(q_BGnH, k_BGSH, v_BGSH, mask_B1TS))
+  if (one && has_kernel_for_one(q_BGnH, k_BGSH, v_BGSH, mask_B1TS, form.softcap > 0))
     return merged(attend_single_query(q_BGnH, k_BGSH, v_BGSH, mask_B1TS, scale, form.softcap));
   if (form.softcap > 0) return attend_capped(q_BNTH, k_BGSH, v_BGSH, mask_B1TS, form);
   if (one && N != G) {
