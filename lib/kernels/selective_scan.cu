@@ -88,6 +88,26 @@ __global__ void scan_forward(ScanSizes z, ScanInputs in, float* y, float* stored
     if (place.has(i)) last[place.of_state(i)] = h[i];
 }
 
+// The states of a chunk from the one before it: h[j] before its token j.
+template <int lanes>
+__device__ __forceinline__ void states_again(const ScanSizes& z, const ScanInputs& in,
+                                             const Place<lanes>& place, const float* stored, int64_t chunk,
+                                             const float (&A)[kStates], float (&h)[kApart + 1][kStates]) {
+#pragma unroll
+  for (int i = 0; i < kStates; ++i) h[0][i] = place.has(i) ? stored[place.of_stored(chunk, i)] : 0;
+#pragma unroll
+  for (int j = 0; j < kApart; ++j) {
+    const int64_t t = chunk * kApart + j;
+    if (t >= z.T) continue;
+    const float step = in.step[place.of_channel(t)], written = step * in.x[place.of_channel(t)];
+    const bool begins = place.begins(in.begins, t);
+#pragma unroll
+    for (int i = 0; i < kStates; ++i)
+      h[j + 1][i] = (begins ? 0 : expf(step * A[i]) * h[j][i]) +
+                    written * (place.has(i) ? in.B[place.of_number(t, i)] : 0);
+  }
+}
+
 // g is the gradient of h, which grows by C_t dy_t and passes a token as h does, by exp(Δ_t A).
 template <int lanes>
 __global__ void scan_backward(ScanSizes z, ScanInputs in, const float* stored, const float* dy,
@@ -109,19 +129,7 @@ __global__ void scan_backward(ScanSizes z, ScanInputs in, const float* stored, c
   for (int64_t chunk = z.stored() - 1; chunk >= 0; --chunk) {
     const int64_t begin = chunk * kApart;
     float h[kApart + 1][kStates];  // before each token, and behind the last
-#pragma unroll
-    for (int i = 0; i < kStates; ++i) h[0][i] = place.has(i) ? stored[place.of_stored(chunk, i)] : 0;
-#pragma unroll
-    for (int j = 0; j < kApart; ++j) {
-      const int64_t t = begin + j;
-      if (t >= z.T) continue;
-      const float step = in.step[place.of_channel(t)], written = step * in.x[place.of_channel(t)];
-      const bool begins = place.begins(in.begins, t);
-#pragma unroll
-      for (int i = 0; i < kStates; ++i)
-        h[j + 1][i] = (begins ? 0 : expf(step * A[i]) * h[j][i]) +
-                      written * (place.has(i) ? in.B[place.of_number(t, i)] : 0);
-    }
+    states_again(z, in, place, stored, chunk, A, h);
 #pragma unroll
     for (int j = kApart - 1; j >= 0; --j) {
       const int64_t t = begin + j;
