@@ -28,16 +28,6 @@ std::vector<VariantConfig> cached_variants() {
   return configs;
 }
 
-// The prompt in one pass, then one token at a time.
-torch::Tensor decode(Mixer& module, const Tokens& all, int64_t prompt) {
-  const int64_t B = all.x_BTD.size(0), T = all.x_BTD.size(1);
-  LayerState state(module.state_layout_on(torch::kCPU), B, T, all.x_BTD.options());
-  std::vector<torch::Tensor> outputs{module.forward(all.pass(0, prompt, &state))};
-  for (int64_t t = prompt; t < T; ++t) outputs.push_back(module.forward(all.pass(t, 1, &state)));
-  CHECK(state.length() == T);
-  return torch::cat(outputs, 1);
-}
-
 TEST_CASE("decoding step by step equals the full forward pass, absorbed or not") {
   const torch::NoGradGuard no_grad;
   for (auto size : odd_sizes()) {

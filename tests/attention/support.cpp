@@ -63,11 +63,8 @@ GqaWeights gqa_weights(const Mixer& gqa) {
   return attnlab::gqa_weights(tensors);
 }
 
-std::shared_ptr<Mixer> converted(const Mixer& gqa, const VariantConfig& config) {
-  const auto weights = gqa_weights(gqa);
-  const TensorMap tensors = convert_from_gqa(gqa.shape(), config, weights);
-  auto module = make_mixer(gqa.shape(), config);
-  module->to(weights.q_weight.scalar_type());
+std::shared_ptr<Mixer> with_parameters(std::shared_ptr<Mixer> module, const TensorMap& tensors) {
+  module->to(tensors.begin()->second.scalar_type());
   const torch::NoGradGuard no_grad;
   const auto parameters = module->named_parameters();
   REQUIRE(parameters.size() == tensors.size());
@@ -80,6 +77,11 @@ std::shared_ptr<Mixer> converted(const Mixer& gqa, const VariantConfig& config) 
     item.value().copy_(tensor);
   }
   return module;
+}
+
+std::shared_ptr<Mixer> converted(const Mixer& gqa, const VariantConfig& config) {
+  return with_parameters(make_mixer(gqa.shape(), config),
+                         convert_from_gqa(gqa.shape(), config, gqa_weights(gqa)));
 }
 
 MixerInput Tokens::pass(int64_t from, int64_t T, LayerState* state) const {
@@ -108,6 +110,15 @@ Tokens random_input(const Size& size, torch::ScalarType dtype, uint64_t seed, co
   const int64_t width = variant_turning_dim(size.shape, config, size.shape.head_dim);
   input.parts.rotary.push_back(rotary_tables(positions, width, 10000.0, dtype));
   return input;
+}
+
+torch::Tensor decode(Mixer& module, const Tokens& all, int64_t prompt) {
+  const int64_t B = all.x_BTD.size(0), T = all.x_BTD.size(1);
+  LayerState state(module.state_layout_on(torch::kCPU), B, T, all.x_BTD.options());
+  std::vector<torch::Tensor> outputs{module.forward(all.pass(0, prompt, &state))};
+  for (int64_t t = prompt; t < T; ++t) outputs.push_back(module.forward(all.pass(t, 1, &state)));
+  CHECK(state.length() == T);
+  return torch::cat(outputs, 1);
 }
 
 double tolerance(const Size& size, torch::ScalarType dtype, const torch::Tensor& expected, int passes) {
@@ -139,16 +150,7 @@ bool close(const torch::Tensor& found, const torch::Tensor& expected, double bou
 
 std::shared_ptr<Mixer> loaded(const AttentionShape& shape, const VariantConfig& config,
                               const TensorMap& tensors) {
-  auto module = make_mixer(shape, config);
-  module->to(tensors.begin()->second.scalar_type());
-  const torch::NoGradGuard no_grad;
-  REQUIRE(module->named_parameters().size() == tensors.size());
-  for (const auto& item : module->named_parameters()) {
-    CAPTURE(item.key());
-    REQUIRE(tensors.at(item.key()).sizes() == item.value().sizes());
-    item.value().copy_(tensors.at(item.key()));
-  }
-  return module;
+  return with_parameters(make_mixer(shape, config), tensors);
 }
 
 }  // namespace attnlab::test

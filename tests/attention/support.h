@@ -41,8 +41,16 @@ std::shared_ptr<Mixer> random_attention(const Size& size, const VariantConfig& c
                                         uint64_t seed);
 // The module's weights as what variants are converted from; the module must be a GQA one.
 GqaWeights gqa_weights(const Mixer& gqa);
-// The variant with the weights that convert_from_gqa gives for `gqa`. Names must match exactly.
+// The module with these parameters, in their type. Names and shapes must match exactly.
+std::shared_ptr<Mixer> with_parameters(std::shared_ptr<Mixer> module, const TensorMap& tensors);
+// The variant with the weights that convert_from_gqa gives for `gqa`.
 std::shared_ptr<Mixer> converted(const Mixer& gqa, const VariantConfig& config);
+// The same of a row that may not stand in the table yet.
+template <Variant Row>
+std::shared_ptr<Mixer> converted_to(const Mixer& gqa, const typename Row::Config& config = {}) {
+  const torch::NoGradGuard no_grad;
+  return with_parameters(Row::make(gqa.shape(), config), Row::from_gqa(gqa.shape(), config, gqa_weights(gqa)));
+}
 
 // The tokens of a batch, and what their sequence is made of: all of it, from column 0.
 struct Tokens {
@@ -61,6 +69,9 @@ struct Tokens {
 Tokens random_input(const Size& size, torch::ScalarType dtype, uint64_t seed);
 Tokens random_input(const Size& size, torch::ScalarType dtype, uint64_t seed, const VariantConfig& config);
 
+// The prompt in one pass, then one token at a time.
+torch::Tensor decode(Mixer& module, const Tokens& all, int64_t prompt);
+
 // eps · (terms summed along the chain) · the largest element. A sum of n terms errs by at most n eps Σ|terms|;
 // errors of random signs grow as √n and Σ|terms| as √n times the sum itself, so n eps |sum|, and stages add up.
 // The chain: projections in (D), up-projection (R = G H), scores (H), softmax and its product (2 T), projection
@@ -71,7 +82,7 @@ double tolerance(const Size& size, torch::ScalarType dtype, const torch::Tensor&
 // max |found - expected| ≤ bound; a failure tells the worst element. NaN anywhere fails.
 bool close(const torch::Tensor& found, const torch::Tensor& expected, double bound);
 
-// A module with these parameters, in their type.
+// The variant with these parameters, in their type.
 std::shared_ptr<Mixer> loaded(const AttentionShape& shape, const VariantConfig& config,
                               const TensorMap& tensors);
 
