@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "compare/answers.h"
+#include "core/find_field.h"
 
 namespace attnlab {
 namespace {
@@ -59,10 +60,8 @@ Interval in_percent(Interval share) {
 }
 
 std::string config_text(const RunRecord& run, const std::string& key) {
-  for (const auto& [name, value] : run.header.config)
-    if (name == key)
-      if (const auto* text = std::get_if<std::string>(&value)) return *text;
-  return "";
+  const auto* text = find_field<std::string>(run.header.config, key);
+  return text ? *text : "";
 }
 
 std::string csv_fields(const Interval& value) {

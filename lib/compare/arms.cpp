@@ -7,15 +7,15 @@
 
 #include "core/add_once.h"
 #include "core/errors.h"
+#include "core/find_field.h"
 
 namespace attnlab {
 namespace {
 
 // "" where the config does not tell it.
 std::string planned_steps(const RunRecord& run) {
-  for (const auto& [key, value] : run.header.config)
-    if (key == "train.steps") return " of " + to_text(value);
-  return "";
+  const FieldValue* steps = find_field(run.header.config, "train.steps");
+  return steps ? " of " + to_text(*steps) : "";
 }
 
 }  // namespace

@@ -35,8 +35,7 @@ Values values_of(const std::vector<LabelledFields>& runs, const std::string& arm
   Values values;
   for (const auto& run : runs) {
     if (run.label != arm) continue;
-    const FieldValue* found = find_field(run.fields, key);
-    values.insert(found ? to_text(*found) : "nothing");
+    values.insert(field_text(run.fields, key, "nothing"));
   }
   return values;
 }
@@ -95,13 +94,6 @@ std::vector<LabelledFields> labelled(const std::vector<const RunRecord*>& runs, 
   return out;
 }
 
-// "" if it is not there.
-std::string fact(const RunHeader& header, const std::string& key) {
-  for (const auto& [name, value] : header.provenance)
-    if (name == key) return to_text(value);
-  return "";
-}
-
 }  // namespace
 
 std::vector<std::string> config_differences(const std::vector<const RunRecord*>& runs) {
@@ -117,7 +109,7 @@ std::vector<std::string> input_differences(const RunHeader& run, const RunHeader
                                            const std::string& baseline) {
   std::vector<std::string> found;
   for (const auto& [key, what] : {std::pair{"data_sha256", "other data"}, {"weights_sha256", "another base"}}) {
-    const std::string ours = fact(run, key), theirs = fact(other, key);
+    const std::string ours = field_text(run.provenance, key), theirs = field_text(other.provenance, key);
     if (!ours.empty() && !theirs.empty() && ours != theirs)
       found.push_back(
           fmt::format("{} has {} than {}: {} is {} against {}", arm, what, baseline, key, ours, theirs));

@@ -1,6 +1,7 @@
 // One value among flattened fields.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <variant>
 
@@ -20,6 +21,12 @@ template <class T>
 const T* find_field(const FlatFields& fields, std::string_view key) {
   const FieldValue* value = find_field(fields, key);
   return value ? std::get_if<T>(value) : nullptr;
+}
+
+// Its text; `absent` if there is none.
+inline std::string field_text(const FlatFields& fields, std::string_view key, const std::string& absent = "") {
+  const FieldValue* value = find_field(fields, key);
+  return value ? to_text(*value) : absent;
 }
 
 }  // namespace attnlab

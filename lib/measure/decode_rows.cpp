@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <tuple>
 
+#include "core/find_field.h"
+
 namespace attnlab {
 namespace {
 
 std::string command_in(const FlatFields& facts) {
-  for (const auto& [key, value] : facts)
-    if (key == "command" && std::holds_alternative<std::string>(value)) return std::get<std::string>(value);
-  return "";
+  const auto* command = find_field<std::string>(facts, "command");
+  return command ? *command : "";
 }
 
 auto key_of(const DecodeRow& row) {

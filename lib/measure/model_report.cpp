@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/option_text.h"
+
 namespace attnlab {
 namespace {
 
@@ -62,10 +64,7 @@ std::string window_text(const DecoderConfig& c) {
 
 // "mla_orthogonal (split balanced, rank 12)", the options of a conversion.
 std::string name_text(const ModelFacts& facts, const KvForm& own) {
-  if (!facts.converted || facts.converted->options.empty()) return own.name;
-  std::vector<std::string> options;
-  for (const auto& [key, value] : facts.converted->options) options.push_back(key + " " + to_text(value));
-  return fmt::format("{} ({})", own.name, join(options));
+  return facts.converted ? with_options_text(own.name, facts.converted->options) : own.name;
 }
 
 // "mamba2, no attention: 64 channels, state 16, convolution of 4, 8 heads in 1 groups".

@@ -4,14 +4,14 @@
 
 #include <algorithm>
 
+#include "core/find_field.h"
 #include "report/tables.h"
 
 namespace attnlab::report {
 
 std::string fact(const FlatFields& facts, const std::string& key) {
-  for (const auto& [name, value] : facts)
-    if (name == key) return plain_text(value);
-  return "";
+  const FieldValue* value = find_field(facts, key);
+  return value ? plain_text(*value) : "";
 }
 
 std::vector<std::string> distinct(const std::vector<std::string>& texts) {

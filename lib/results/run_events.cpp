@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/errors.h"
+#include "core/find_field.h"
 #include "results/evaluation_file.h"
 #include "results/event_file.h"
 
@@ -17,12 +18,6 @@ std::string folder_name(std::string text) {
   for (char& c : text)
     if (c == '/' || c == '\\' || c == '\0') c = '_';
   return text.starts_with('.') ? "_" + text : text;
-}
-
-std::string text_of(const FlatFields& fields, const std::string& key) {
-  for (const auto& [name, value] : fields)
-    if (name == key && std::holds_alternative<std::string>(value)) return std::get<std::string>(value);
-  return "";
 }
 
 // As a block of Markdown that is shown as it is.
@@ -76,8 +71,9 @@ EventScalars event_scalars_of_tasks(const std::filesystem::path& file) {
 
 int64_t started_at(const RunRecord& run) {
   std::tm utc{};
-  const std::string text = text_of(run.header.provenance, "started");
-  return strptime(text.c_str(), "%Y-%m-%dT%H:%M:%SZ", &utc) ? static_cast<int64_t>(timegm(&utc)) : 0;
+  const auto* text = find_field<std::string>(run.header.provenance, "started");
+  const bool read = text && strptime(text->c_str(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return read ? static_cast<int64_t>(timegm(&utc)) : 0;
 }
 
 std::filesystem::path event_path(const RunRecord& run) {

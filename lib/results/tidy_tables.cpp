@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/csv.h"
+#include "core/find_field.h"
 #include "results/evaluation_file.h"
 
 namespace attnlab {
@@ -77,9 +78,8 @@ std::vector<std::string> keys_of(const std::vector<RunRecord>& runs, FlatFields 
 }
 
 std::string cell_of(const FlatFields& fields, const std::string& key) {
-  for (const auto& [name, value] : fields)
-    if (name == key) return plain_text(value);
-  return "";
+  const FieldValue* value = find_field(fields, key);
+  return value ? plain_text(*value) : "";
 }
 
 constexpr const char* kHeaderColumns =

@@ -12,6 +12,7 @@
 #include <ctime>
 #include <fstream>
 
+#include "core/find_field.h"
 #include "results/run_reader.h"
 #include "revision.h"
 
@@ -78,9 +79,8 @@ FlatFields provenance_of(const Base& base, const Data& data, torch::Device devic
 }
 
 int64_t threads_in(const FlatFields& provenance) {
-  for (const auto& [key, value] : provenance)
-    if (key == "threads" && std::holds_alternative<int64_t>(value)) return std::get<int64_t>(value);
-  return 0;
+  const auto* threads = find_field<int64_t>(provenance, "threads");
+  return threads ? *threads : 0;
 }
 
 torch::Device find_device(DeviceChoice choice) {

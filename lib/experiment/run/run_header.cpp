@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "config/document.h"
+#include "core/option_text.h"
 #include "experiment/inputs/provenance.h"
 
 namespace attnlab {
@@ -16,11 +17,11 @@ std::string form_text(const ModelForm& form, const ArmConfig& arm) {
   std::vector<std::string> parts;
   for (const auto& group : layer_groups(form)) {
     const FlatFields standard = variant_fields(*variant_defaults(variant_name(group.variant)));
-    std::vector<std::string> options;
-    for (const auto& [key, value] : variant_fields(group.variant))
-      if (std::find(standard.begin(), standard.end(), FlatFields::value_type{key, value}) == standard.end())
-        options.push_back(key + " " + to_text(value));
-    parts.push_back(variant_name(group.variant) + (options.empty() ? "" : " (" + join(options) + ")"));
+    FlatFields options = variant_fields(group.variant);
+    std::erase_if(options, [&](const auto& option) {
+      return std::find(standard.begin(), standard.end(), option) != standard.end();
+    });
+    parts.push_back(with_options_text(variant_name(group.variant), options));
   }
   return join(parts, " + ");
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "core/find_field.h"
 #include "core/json.h"
 #include "model/families/forms.h"
 
@@ -89,12 +90,6 @@ std::optional<BadInput> shape_problem(const DecoderConfig& config) {
   return std::nullopt;
 }
 
-std::string value_of(const FlatFields& fields, const std::string& key) {
-  for (const auto& [name, value] : fields)
-    if (name == key) return to_text(value);
-  return "nothing";
-}
-
 // The first key whose value config.json gives back changed: the family cannot say it.
 std::optional<BadInput> expression_problem(const DecoderConfig& config) {
   DecoderConfig back;
@@ -109,9 +104,9 @@ std::optional<BadInput> expression_problem(const DecoderConfig& config) {
   if (all.empty()) return std::nullopt;
   const std::string key = all[0].substr(0, all[0].find(':'));
   return BadInput{.key = key,
-                  .found = value_of(mine, key),
-                  .expected = fmt::format("{}, or another value that family {} can have", value_of(theirs, key),
-                                          name_of(config.family))};
+                  .found = field_text(mine, key, "nothing"),
+                  .expected = fmt::format("{}, or another value that family {} can have",
+                                          field_text(theirs, key, "nothing"), name_of(config.family))};
 }
 
 // Which tensor a fused matrix is part of, and after which rows.
