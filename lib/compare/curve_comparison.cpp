@@ -15,7 +15,7 @@ namespace {
 
 struct Candidate {
   const RunRecord* run;
-  Series series;
+  MetricCurve curve;
 };
 
 class Collection {
@@ -57,8 +57,8 @@ class Collection {
       out_.notes.push_back(
           fmt::format("{}{}: {}", run.path.string(), left_out ? " is left out" : "", unfinished));
     if (left_out) return;
-    Series series = metric_series(run, out_.metric, out_.axis);
-    if (!series.x.empty()) candidates_.push_back({&run, std::move(series)});
+    MetricCurve curve = metric_curve(run, out_.metric, out_.axis);
+    if (!curve.series.x.empty()) candidates_.push_back({&run, std::move(curve)});
   }
 
   // Chosen by the shortest complete run, so that all curves compare; by the shortest of all if none is.
@@ -67,16 +67,16 @@ class Collection {
     if (out_.metric.kind != CurveMetric::Kind::loss) return 1;
     size_t fewest = 0, fewest_complete = 0;
     const auto lower = [](size_t& least, size_t rows) { least = least == 0 ? rows : std::min(least, rows); };
-    for (const auto& [run, series] : candidates_) {
-      lower(fewest, series.x.size());
-      if (run->state == RunState::complete) lower(fewest_complete, series.x.size());
+    for (const auto& [run, curve] : candidates_) {
+      lower(fewest, curve.series.x.size());
+      if (run->state == RunState::complete) lower(fewest_complete, curve.series.x.size());
     }
     return smoothing_rows(fewest_complete > 0 ? fewest_complete : fewest);
   }
 
   void add(Candidate& candidate) {
     const RunRecord& run = *candidate.run;
-    Series series = moving_mean(candidate.series, out_.window);
+    Series series = moving_mean(candidate.curve.series, out_.window);
     if (series.x.empty()) {
       out_.notes.push_back(
           fmt::format("{} is left out: it has fewer than {} rows", run.path.string(), out_.window));
@@ -96,8 +96,7 @@ class Collection {
       return;
     }
     out_.runs.push_back(&run);
-    if (auto answers = metric_answers(run, out_.metric, out_.axis); !answers.empty())
-      place->answers[run.header.seed] = std::move(answers);
+    if (!candidate.curve.answers.empty()) place->answers[run.header.seed] = std::move(candidate.curve.answers);
     if (run.state == RunState::complete) complete_.insert({arm, point, run.header.seed});
   }
 

@@ -15,7 +15,7 @@ namespace attnlab {
 struct ArmCurves {
   std::string arm, sweep_point;
   std::map<int64_t, Series> by_seed;
-  std::map<int64_t, std::map<double, Answers>> answers;  // of shares: by seed, by place (metric_answers)
+  std::map<int64_t, std::map<double, Answers>> answers;  // of shares: by seed, by place (metric_curve)
   double scale = 1;                                      // the metric's
   std::vector<int64_t> drawn;  // seeds that drawings show: the complete ones, or all if none is
   double first = 0, last = 0;  // between these all drawn ones have values

@@ -50,42 +50,41 @@ double value_of(const EvaluationRow& row, CurveMetric::Kind kind) {
   return row.problems > 0 ? row.accuracy : std::nan("");
 }
 
-std::vector<std::pair<int64_t, double>> values_by_step(const RunRecord& run, const CurveMetric& metric) {
-  std::vector<std::pair<int64_t, double>> values;
-  if (metric.kind == CurveMetric::Kind::task) {
-    for (const auto& [step, path] : tasks_files(run.path))
-      for (const auto& row : read_evaluation(path).scores)
-        if (is_this(row, metric)) values.emplace_back(step, row.value);
-  } else {
-    for (const auto& row : run.evaluations) values.emplace_back(row.step, value_of(row, metric.kind));
-  }
-  return values;
-}
+// What was measured at a step; no answers where the value is no share of them.
+struct Measured {
+  int64_t step = 0;
+  double value = 0;
+  Answers answers = {};
+};
 
 // The judgements that a task's score is the mean of; those of multiple choice are called as the score is.
-std::map<int64_t, Answers> task_answers(const RunRecord& run, const CurveMetric& metric) {
-  std::map<int64_t, Answers> by_step;
-  if (metric.score.starts_with("pass@") && metric.score != "pass@1") return by_step;
-  for (const auto& [step, path] : tasks_files(run.path))
-    for (const auto& task : read_evaluation(path).tasks)
-      for (const auto& [protocol, rows] : task.judgements)
-        if (task.label == metric.task && protocol == (metric.protocol.empty() ? metric.score : metric.protocol))
-          by_step[step] = answers_of(rows);
-  return by_step;
+Answers answers_behind(const std::vector<TaskRecord>& tasks, const CurveMetric& metric) {
+  Answers found;
+  if (metric.score.starts_with("pass@") && metric.score != "pass@1") return found;
+  for (const auto& task : tasks)
+    for (const auto& [protocol, rows] : task.judgements)
+      if (task.label == metric.task && protocol == (metric.protocol.empty() ? metric.score : metric.protocol))
+        found = answers_of(rows);
+  return found;
+}
+
+std::vector<Measured> measured_by_step(const RunRecord& run, const CurveMetric& metric) {
+  std::vector<Measured> found;
+  if (metric.kind == CurveMetric::Kind::task) {
+    for (const auto& [step, path] : tasks_files(run.path)) {
+      const EvaluationRecord record = read_evaluation(path);
+      for (const auto& row : record.scores)
+        if (is_this(row, metric)) found.push_back({step, row.value, answers_behind(record.tasks, metric)});
+    }
+    return found;
+  }
+  const bool shares = metric.kind == CurveMetric::Kind::accuracy;
+  for (const auto& row : run.evaluations)
+    found.push_back({row.step, value_of(row, metric.kind), shares ? answers_at(run, row.step) : Answers{}});
+  return found;
 }
 
 }  // namespace
-
-std::map<double, Answers> metric_answers(const RunRecord& run, const CurveMetric& metric, Axis axis) {
-  std::map<int64_t, Answers> by_step;
-  if (metric.kind == CurveMetric::Kind::task) by_step = task_answers(run, metric);
-  if (metric.kind == CurveMetric::Kind::accuracy)
-    for (const auto& row : run.evaluations) by_step[row.step] = answers_at(run, row.step);
-  std::map<double, Answers> by_place;
-  for (auto& [step, answers] : by_step)
-    if (const auto x = axis_value(run, step, axis); x && !answers.empty()) by_place[*x] = std::move(answers);
-  return by_place;
-}
 
 CurveMetric find_metric(const std::string& name, const std::vector<RunRecord>& runs) {
   if (name == "loss")
@@ -110,8 +109,9 @@ CurveMetric find_metric(const std::string& name, const std::vector<RunRecord>& r
                             .nearest = nearest_name(name, names)});
 }
 
-Series metric_series(const RunRecord& run, const CurveMetric& metric, Axis axis) {
-  Series series;
+MetricCurve metric_curve(const RunRecord& run, const CurveMetric& metric, Axis axis) {
+  MetricCurve curve;
+  Series& series = curve.series;
   // Two rows at one place would leave the curve without a value there: the later one counts.
   const auto add = [&](double x, double y) {
     if (!std::isfinite(y) || !std::isfinite(x) || (!series.x.empty() && x < series.x.back())) return;
@@ -123,11 +123,15 @@ Series metric_series(const RunRecord& run, const CurveMetric& metric, Axis axis)
   };
   if (metric.kind == CurveMetric::Kind::loss) {
     for (const auto& row : run.train) add(axis_value(run, row, axis), row.loss);
-    return series;
+    return curve;
   }
-  for (const auto& [step, value] : values_by_step(run, metric))
-    if (const auto x = axis_value(run, step, axis)) add(*x, value);
-  return series;
+  for (auto& [step, value, answers] : measured_by_step(run, metric)) {
+    const auto x = axis_value(run, step, axis);
+    if (!x) continue;
+    add(*x, value);
+    if (!answers.empty()) curve.answers[*x] = std::move(answers);
+  }
+  return curve;
 }
 
 }  // namespace attnlab

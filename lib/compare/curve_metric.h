@@ -23,11 +23,12 @@ struct CurveMetric {
 // first score), "LABEL/PROTOCOL" or "LABEL/PROTOCOL/SCORE". Throws InputError with the nearest name.
 CurveMetric find_metric(const std::string& name, const std::vector<RunRecord>& runs);
 
-// A run's values, scaled; rows that are not finite are left out.
-Series metric_series(const RunRecord& run, const CurveMetric& metric, Axis axis);
-
-// Of a metric that is a share of problems solved: the answers that its values come from, by their place on the
-// axis. Nothing for other metrics (pass@k with k > 1 is none).
-std::map<double, Answers> metric_answers(const RunRecord& run, const CurveMetric& metric, Axis axis);
+struct MetricCurve {
+  Series series;  // a run's values, scaled; rows that are not finite are left out
+  // Of a metric that is a share of problems solved: the answers that its values come from, by their place on
+  // the axis. Nothing for other metrics (pass@k with k > 1 is none).
+  std::map<double, Answers> answers;
+};
+MetricCurve metric_curve(const RunRecord& run, const CurveMetric& metric, Axis axis);
 
 }  // namespace attnlab
