@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "compare/latex.h"
 #include "core/files.h"
 #include "core/find_field.h"
 #include "measured.h"

@@ -1,10 +1,10 @@
 #include "compare/grid.h"
 
-#include <algorithm>
-#include <array>
-#include <string_view>
-#include <utility>
+#include <fmt/format.h>
 
+#include <algorithm>
+
+#include "compare/latex.h"
 #include "core/csv.h"
 #include "core/names.h"
 
@@ -39,39 +39,6 @@ std::string markdown_character(char c) {
   }
 }
 
-std::string latex_character(char c) {
-  switch (c) {
-    case '\\':
-      return "\\textbackslash{}";
-    case '~':
-      return "\\textasciitilde{}";
-    case '^':
-      return "\\textasciicircum{}";
-    case '<':
-      return "\\textless{}";
-    case '>':
-      return "\\textgreater{}";
-    case '|':
-      return "\\textbar{}";
-    case '\n':
-      return "\\newline ";
-    case '%':
-    case '&':
-    case '#':
-    case '$':
-    case '_':
-    case '{':
-    case '}':
-      return {'\\', c};
-    default:
-      return {c};
-  }
-}
-
-// Characters of our tables that old LaTeX does not know.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 4> unicode_commands{
-    {{"±", "$\\pm$"}, {"Δ", "$\\Delta$"}, {"…", "\\ldots{}"}, {"×", "$\\times$"}}};
-
 using Escape = std::string (*)(char);
 
 std::string escaped(const std::string& text, Escape escape) {
@@ -84,6 +51,26 @@ std::vector<std::string> escaped(const std::vector<std::string>& texts, Escape e
   std::vector<std::string> out;
   for (const auto& text : texts) out.push_back(escaped(text, escape));
   return out;
+}
+
+// Of an as_latex table: the first column to the left, the others to the right.
+std::string number_columns(const Grid& grid) { return "l" + std::string(grid.titles.size() - 1, 'r'); }
+
+// Together as wide as a column of the page: the last one takes what names and words before it leave. A
+// character of this size takes about a fiftieth of a column, and what is longer breaks.
+std::string text_columns(const Grid& grid) {
+  constexpr double character = 0.02, most = 0.2, all = 0.9;
+  std::string format;
+  double left = all;
+  for (size_t i = 0; i + 1 < grid.titles.size(); ++i) {
+    size_t longest = width_of(grid.titles[i]);
+    for (const auto& line : grid.lines)
+      if (!line.cells.empty()) longest = std::max(longest, width_of(line.cells[i]));
+    const double width = std::min(most, character * static_cast<double>(longest));
+    format += fmt::format("p{{{:.3f}\\linewidth}}", width);
+    left -= width;
+  }
+  return format + fmt::format("p{{{:.3f}\\linewidth}}", left);
 }
 
 }  // namespace
@@ -136,21 +123,19 @@ std::string as_markdown(const Grid& grid) {
 }
 
 std::string as_latex(const Grid& grid) {
-  const auto row = [](const std::vector<std::string>& cells) {
+  const bool texts = grid.columns == Columns::texts;
+  const auto written = texts ? latex_breakable : latex_text;
+  const auto row = [&](const std::vector<std::string>& cells) {
     std::vector<std::string> escaped_cells;
-    for (const auto& cell : cells) escaped_cells.push_back(latex_text(cell));
+    for (const auto& cell : cells) escaped_cells.push_back(written(cell));
     std::string text = join(escaped_cells, " & ");
     if (text.starts_with('[')) text = "{}" + text;  // behind a line's end a bracket would be its argument
     return text + " \\\\\n";
   };
-  const size_t columns = grid.titles.size();
-  const bool texts = grid.columns == Columns::texts;
-  std::string format(columns, texts ? 'l' : 'r');
-  format[0] = 'l';
-  if (texts && columns > 1) format.replace(columns - 1, 1, "p{0.6\\linewidth}");
   const char* fit = "\\resizebox{\\ifdim\\width>\\columnwidth\\columnwidth\\else\\width\\fi}{!}{%\n";
-  std::string text = (texts ? "" : fit) + std::string("\\begin{tabular}{") + format + "}\n\\toprule\n" +
-                     row(grid.titles) + "\\midrule\n";
+  std::string text = texts ? "\\footnotesize\\setlength{\\tabcolsep}{2pt}\n" : fit;
+  text += "\\begin{tabular}{" + (texts ? text_columns(grid) : number_columns(grid)) + "}\n\\toprule\n" +
+          row(grid.titles) + "\\midrule\n";
   for (const auto& line : grid.lines) {
     const bool first = &line == &grid.lines.front();
     if (!line.cells.empty()) {
@@ -158,8 +143,8 @@ std::string as_latex(const Grid& grid) {
       continue;
     }
     text += first ? "" : "\\addlinespace\n";
-    text += "\\multicolumn{" + std::to_string(columns) + (texts ? "}{p{0.95\\linewidth}}" : "}{l}");
-    text += "{\\textbf{" + latex_text(line.heading) + "}} \\\\\n";
+    text += "\\multicolumn{" + std::to_string(grid.titles.size()) + (texts ? "}{p{0.95\\linewidth}}" : "}{l}");
+    text += "{\\textbf{" + written(line.heading) + "}} \\\\\n";
   }
   return text + "\\bottomrule\n\\end{tabular}" + (texts ? "\n" : "}\n");
 }
@@ -180,15 +165,6 @@ std::string as_csv(const Grid& grid) {
     else
       text += row(group, line.cells);
   return text;
-}
-
-std::string latex_text(const std::string& text) {
-  std::string out = escaped(text, latex_character);
-  for (const auto& [character, command] : unicode_commands)
-    for (size_t at = out.find(character); at != std::string::npos;
-         at = out.find(character, at + command.size()))
-      out.replace(at, character.size(), command);
-  return out;
 }
 
 }  // namespace attnlab

@@ -35,7 +35,4 @@ std::string as_latex(const Grid& grid);
 // With headings there is a first column "group" that holds the last one.
 std::string as_csv(const Grid& grid);
 
-// A text for LaTeX.
-std::string latex_text(const std::string& text);
-
 }  // namespace attnlab

@@ -1,6 +1,7 @@
 #include "compare/grid.h"
 
 #include "catch.h"
+#include "compare/latex.h"
 
 using namespace attnlab;
 
@@ -32,15 +33,29 @@ TEST_CASE("a grid as LaTeX is a tabular with booktabs' rules in which nothing is
         "\\bottomrule\n\\end{tabular}}\n");
 }
 
-TEST_CASE("in LaTeX a second heading stands apart, and texts break their lines") {
+TEST_CASE("in LaTeX a second heading stands apart, and texts break their lines and their long words") {
   Grid texts{.titles = {"arm", "text"},
-             .lines = {{.heading = "one"}, {.cells = {"a", "x\ny"}}, {.heading = "two"}, {.cells = {"a", "z"}}},
+             .lines = {{.heading = "one"},
+                       {.cells = {"a_b", "x\ny"}},
+                       {.heading = "two"},
+                       {.cells = {"a", std::string(30, 'z')}}},
              .columns = Columns::texts};
   const std::string latex = as_latex(texts);
+  // "arm" and "a_b" have 3 characters of 0.02; what is left of 0.9 is the text's.
   CHECK_THAT(latex,
-             ContainsSubstring("{lp{0.6\\linewidth}}") && ContainsSubstring("x\\newline y") &&
-                 ContainsSubstring("\\addlinespace\n\\multicolumn{2}{p{0.95\\linewidth}}{\\textbf{two}}"));
+             ContainsSubstring("{p{0.060\\linewidth}p{0.840\\linewidth}}") &&
+                 ContainsSubstring("x\\newline y") &&
+                 ContainsSubstring("\\addlinespace\n\\multicolumn{2}{p{0.95\\linewidth}}{\\textbf{two}}") &&
+                 ContainsSubstring("a\\_\\allowbreak{}b") &&
+                 ContainsSubstring("& " + std::string(12, 'z') + "\\allowbreak{}" + std::string(12, 'z') +
+                                   "\\allowbreak{}zzzzzz "));
   CHECK(latex.find("\\addlinespace") == latex.rfind("\\addlinespace"));
+}
+
+TEST_CASE("LaTeX gets commands or code points for characters that its fonts lack, and no bytes that are none") {
+  CHECK(latex_text("5 ± 1 …") == "5 $\\pm$ 1 \\ldots{}");
+  CHECK(latex_text("naïve") == "naïve");
+  CHECK(latex_text("中\x01 \xFF") == "[U+4E2D][U+0001] [U+FFFD]");
 }
 
 TEST_CASE("a grid as CSV has the heading in a column of its own, and quotes what it must") {

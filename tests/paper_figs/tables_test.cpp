@@ -283,17 +283,47 @@ TEST_CASE("tables keep the columns that are asked for, by their titles") {
   CHECK_FALSE(fs::exists(other.folder.path() / "figures"));
 }
 
+// What models write: words without an end, characters of any script, bytes that are none.
+void write_odd_replies(const fs::path& results) {
+  for (const char* arm : {"gqa", "mla_orthogonal_with_a_long_name"}) {
+    RunHeader header = test::header_of({.arm = arm, .arm_index = arm == std::string("gqa") ? 0 : 1});
+    header.prompt_bytes = header.output_bytes = 600;
+    RunWriter writer = RunWriter::create(results / arm / "seed0.h5", header);
+    const std::string output =
+        std::string(300, '0') + "\n[1] 中文 «é» \\end{tabular} \t\xFF 50 % \"x\" #_^~$ 🙂";
+    for (const int64_t step : {0, 60})
+      writer.put_evaluation({.step = step, .correct = 0, .problems = 1},
+                            {{.step = step, .index = 0, .prompt = "[Q] " + output, .output = output}});
+    writer.set_status(RunState::complete, 60);
+  }
+}
+
 TEST_CASE("a paper of two columns compiles with the tables as they are") {
-  if (std::system("pdflatex --version >/dev/null 2>&1") != 0) SKIP_TEST("pdflatex is not here");
-  const Written written;
+  if (std::system("kpsewhich booktabs.sty >/dev/null 2>&1") != 0)
+    SKIP_TEST("pdflatex with booktabs is not here");
+  const Written written, texts;
   test::write_experiment(written.folder.path());
-  REQUIRE(written.make("table_1").status == 0);
-  REQUIRE(written.make("table_3").status == 0);
+  write_measurements(written.folder.path() / "x.measured.h5", test::sample_measurements());
+  write_odd_replies(texts.folder.path());
   const auto folder = written.folder.path() / "figures";
+  const std::string results = written.folder.path().string();
+  REQUIRE(
+      make_figures(results + " --only table_1 --only table_3 --only table_4 --only table_conversion").status ==
+      0);
+  REQUIRE(make_figures(results + " --out " + (folder / "narrow").string() +
+                       " --only table_1 --columns 'seeds; held-out perplexity'")
+              .status == 0);
+  REQUIRE(make_figures(texts.folder.path().string() + " --out " + folder.string() + " --only table_5").status ==
+          0);
   write_file_atomic(folder / "paper.tex",
                     "\\documentclass[twocolumn]{article}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n"
-                    "\\input{table_1}\n\\input{table_3}\n\\end{document}\n");
-  REQUIRE(std::system(("cd " + folder.string() + " && pdflatex -interaction=nonstopmode paper.tex >log 2>&1")
-                          .c_str()) == 0);
-  CHECK_THAT(read_file(folder / "paper.log"), !ContainsSubstring("Overfull \\hbox"));
+                    "\\input{table_1}\n\\input{table_3}\n\\input{table_4}\n\\input{table_5}\n"
+                    "\\input{table_conversion}\n\\input{narrow/table_1}\n\\end{document}\n");
+  const int status = std::system(
+      ("cd " + folder.string() + " && pdflatex -halt-on-error -interaction=nonstopmode paper.tex >log 2>&1")
+          .c_str());
+  const std::string log = read_file(folder / "paper.log");
+  INFO(log);
+  REQUIRE(status == 0);
+  CHECK_THAT(log, !ContainsSubstring("Overfull \\hbox"));
 }
