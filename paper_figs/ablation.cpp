@@ -101,7 +101,7 @@ std::string panel_script(const AblationPanel& panel, const RunSet& runs, const s
 // Room for the arms' names at the left, a share of the width.
 double left_margin(const RunSet& runs) {
   size_t longest = 0;
-  for (const std::string& arm : runs.arms) longest = std::max(longest, arm.size());
+  for (const std::string& arm : runs.arms) longest = std::max(longest, style::label_of(arm).size());
   return std::min(0.45, (0.26 + 0.055 * static_cast<double>(longest)) / style::layout_width_in());
 }
 
@@ -118,9 +118,9 @@ Drawing draw(const std::vector<AblationPanel>& panels, const RunSet& runs, size_
   double body_in = -axis_in;
   for (const AblationPanel& panel : panels)
     body_in += head_in + row_in * static_cast<double>(panel.rows.size()) + axis_in;
-  const style::Frame frame =
-      style::frame(drawing.script, title_of("Difference to " + runs.arms.front(), runs, runs.points[point]),
-                   caption_of(panels, note), 0, body_in, axis_in);
+  const style::Frame frame = style::frame(
+      drawing.script, title_of("Difference to " + style::label_of(runs.arms.front()), runs, runs.points[point]),
+      caption_of(panels, note), 0, body_in, axis_in);
   drawing.height_in = frame.height_in;
   drawing.words = frame.words;
   drawing.script += fmt::format(

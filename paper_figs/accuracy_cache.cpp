@@ -80,7 +80,7 @@ std::string caption_of(const RunSet& runs, const std::vector<ArmScore>& scores) 
   for (const RunCell& cell : runs.cells) cells.push_back(&cell);
   // The answers stand for the tasks, whose protocols are then not shown.
   const std::string note = scores.empty() || scores.front().protocol.empty() ? "" : protocol_note(scores);
-  return fmt::format("{}; 95 % intervals; {}{}{}", count_seeds(cells), dtype_note(runs),
+  return fmt::format("{}; bars: 95 % intervals; {}{}{}", count_seeds(cells), dtype_note(runs),
                      note.empty() ? "" : "; ", note);
 }
 

@@ -83,14 +83,16 @@ std::vector<CachePoint> points_of(const CachePanel& panel, size_t arm) {
   return points;
 }
 
-// Arms of one variant at different sizes, ascending: what a form reaches as its cache shrinks. Without a sweep,
-// whose points are joined by arm.
+// Arms of one variant at different sizes, ascending: what a form reaches as its cache shrinks. Of one sweep
+// point: where a panel has several, their points are joined by arm.
 std::vector<std::vector<CachePoint>> families_of(const RunSet& runs, const CachePanel& panel) {
   std::map<std::string, std::vector<CachePoint>> by_variant;
-  if (runs.points.size() > 1) return {};
-  for (const RunCell& cell : runs.cells)
-    for (const CachePoint& point : points_of(panel, cell.arm))
-      by_variant[cell.runs.front()->header.variant].push_back(point);
+  for (const CachePoint& point : panel.points) {
+    if (point.point != panel.points.front().point) return {};
+    for (const RunCell& cell : runs.cells)
+      if (cell.arm == point.arm && cell.point == point.point)
+        by_variant[cell.runs.front()->header.variant].push_back(point);
+  }
   std::vector<std::vector<CachePoint>> families;
   for (auto& [variant, points] : by_variant) {
     std::stable_sort(points.begin(), points.end(),
@@ -113,6 +115,10 @@ std::string family_blocks(const std::vector<std::vector<CachePoint>>& families) 
   return out;
 }
 
+// Of one size there is nothing to join.
+bool has_front(const CacheAxis& axis) { return axis.arms.size() > 1; }
+
+constexpr const char* front_name = "Pareto front";
 constexpr const char* front_line = "lc rgb '#b3b3b3' lw 1.6 dt solid";
 
 // The best mean that is reached with at most so many bytes, as stairs.
@@ -150,8 +156,10 @@ std::string data_blocks(const RunSet& runs, const CachePanel& panel) {
 }
 
 std::string plot_command(const RunSet& runs, const CachePanel& panel, const CacheAxis& axis, bool titles) {
-  std::vector<std::string> parts{fmt::format("$front using 1:2 {} with lines {}",
-                                             titles ? "title 'Pareto front'" : "notitle", front_line)};
+  std::vector<std::string> parts;
+  if (has_front(axis))
+    parts.push_back(fmt::format("$front using 1:2 {} with lines {}",
+                                titles ? "title " + style::quoted(front_name) : "notitle", front_line));
   const auto families = families_of(runs, panel);
   for (size_t i = 0; i < families.size(); ++i)
     parts.push_back(
@@ -192,7 +200,7 @@ Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& pan
   const double count = static_cast<double>(panels.size());
   std::string& script = drawing.script;
   std::vector<std::string> key = runs.arms;
-  key.emplace_back("Pareto front");
+  if (has_front(axis)) key.emplace_back(front_name);
   const style::Frame frame = style::frame(script, title, caption, style::key_rows(key),
                                           count * (name_in + panel_in) + (count - 1) * gap_in);
   drawing.height_in = frame.height_in;

@@ -22,9 +22,9 @@ struct CachePanel {
 };
 
 // A point per arm and sweep point, with its interval, at its own number of bytes; a line joins the points of an
-// arm that a sweep gave several sizes, and without a sweep arms of one variant at several sizes. Stairs show
-// the best mean that is reached with at most so many bytes (Pareto front). The drawing has no name and no CSV
-// yet.
+// arm that a sweep gave several sizes, and of one sweep point arms of one variant at several sizes. Stairs show
+// the best mean that is reached with at most so many bytes (Pareto front), where there are several sizes. The
+// drawing has no name and no CSV yet.
 Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& panels, const std::string& title,
                           const std::string& caption, const std::string& x_name = "cached bytes per token");
 

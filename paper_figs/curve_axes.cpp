@@ -10,9 +10,15 @@
 namespace attnlab {
 namespace {
 
-// Shares of the x axis.
-double shift_per_arm(const CurveAxes& axes) {
-  return is_one_place(axes) ? 0.6 / static_cast<double>(axes.arms) : 0.012;
+// Where all points have one x they stand side by side; that axis then has no tics.
+bool stand_apart(const CurveFigure& figure, const CurveAxes& axes) {
+  return figure.ends == Ends::bars && is_one_place(axes);
+}
+
+bool is_within(const Spread& value, const Spread& range) {
+  const double room = 0.05 * (range.high - range.low);  // as style::y_axis leaves
+  return !(value.mean < range.low - room || value.low < range.low - room || value.mean > range.high + room ||
+           value.high > range.high + room);
 }
 
 void widen(Spread& range, const Spread& value) {
@@ -66,17 +72,23 @@ CurveAxes axes_of(const std::vector<std::vector<Curve>>& panels, const CurveFigu
 bool is_one_place(const CurveAxes& axes) { return axes.first_x == axes.last_x; }
 
 double shifted(double x, double place, const CurveFigure& figure, const CurveAxes& axes) {
-  const double shift = figure.ends == Ends::bars ? shift_per_arm(axes) * place : 0;
-  if (figure.log_x) return x * std::pow(axes.last_x / axes.first_x, shift) / figure.x_unit;
-  return (x + shift * axes.last_x) / figure.x_unit;
+  if (!stand_apart(figure, axes)) return x / figure.x_unit;
+  return 0.5 + 0.85 / static_cast<double>(axes.arms) * place;
+}
+
+bool shows_all(const std::vector<Curve>& panel, const CurveAxes& axes) {
+  for (const auto& curve : panel)
+    for (const auto& point : curve.points)
+      if (!is_within(point.value, axes.values) ||
+          (point.difference && !is_within(*point.difference, axes.differences)))
+        return false;
+  return true;
 }
 
 std::string x_range(const CurveFigure& figure, const CurveAxes& axes) {
-  const double unit = figure.x_unit, shifts = shift_per_arm(axes) * static_cast<double>(axes.arms) / 2;
-  if (is_one_place(axes) && figure.ends == Ends::bars && !figure.log_x)
-    return fmt::format("set xrange [{}:{}]\nset xtics ({})\n", 0.65 * axes.last_x / unit,
-                       1.35 * axes.last_x / unit, axes.last_x / unit);
-  const double room = figure.ends == Ends::bars ? 0.015 + shifts : 0;
+  const double unit = figure.x_unit;
+  if (stand_apart(figure, axes)) return "set xrange [0:1]\nset xtics ('' 0.5)\n";
+  const double room = figure.ends == Ends::bars ? 0.025 : 0;
   if (!figure.log_x)
     return fmt::format("set xrange [{}:{}]\n", -room * axes.last_x / unit, (1 + room) * axes.last_x / unit);
   const double factor = std::pow(axes.last_x / axes.first_x, 2 * room);
@@ -84,7 +96,10 @@ std::string x_range(const CurveFigure& figure, const CurveAxes& axes) {
                      axes.last_x * factor / unit);
 }
 
-std::string x_axis(const std::vector<Curve>& panel, const CurveFigure& figure) {
+std::string x_axis(const std::vector<Curve>& panel, const CurveFigure& figure, const CurveAxes& axes) {
+  if (stand_apart(figure, axes))
+    return style::x_name(
+        fmt::format("at {} {:g}", style::label_of(figure.x_label), axes.last_x / figure.x_unit));
   std::string out = style::x_name(figure.x_label);
   if (!figure.log_x) return out;
   std::set<double> places;

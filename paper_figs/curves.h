@@ -29,10 +29,11 @@ enum class Ends { band, bars };
 // What a figure of curves says beside them.
 struct CurveFigure {
   std::string name, title, y_label;
+  std::string measure;  // short, for the axis of differences
   std::string summary;  // what line and ends are, where there are several seeds
   std::string note;     // how values were made; may be empty
   Ends ends = Ends::band;
-  double settled = 0;  // axes need not show what lies before this share of the x axis
+  double settled = 0;  // axes need not show what lies before this share of the x axis; the caption says so
   bool differences = true;
   std::string x_label = "step", x_column = "step";  // on the axis, and in the CSV
   double x_unit = 1;                                // the axis shows x over this

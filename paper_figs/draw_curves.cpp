@@ -79,6 +79,13 @@ void add_marks(std::vector<std::string>& parts, const CurvePanel& panel, const C
                                 style::quoted(figure.mark)));
 }
 
+// A curve of many points has its arm's symbol at four of them, at other places than other arms' are.
+std::string symbols(const std::string& block, const Curve& curve, size_t place, size_t curves) {
+  const size_t step = std::max<size_t>(1, curve.points.size() / 4);
+  return fmt::format("{} using 1:2 every {}::{} notitle with points {}", block, step,
+                     (2 * place + 1) * step / (2 * curves), style::mark(curve.arm));
+}
+
 // Ends first, then lines, in the arms' order: the first arm lies undermost.
 std::string plot_command(const RunSet& runs, const CurvePanel& panel, const CurveFigure& figure,
                          const CurveAxes& axes, bool differences) {
@@ -93,30 +100,43 @@ std::string plot_command(const RunSet& runs, const CurvePanel& panel, const Curv
     parts.push_back(ends == Ends::band
                         ? fmt::format("${}{} using 1:3:4 notitle with filledcurves {}", block, arm,
                                       style::band(arm, panel.size()))
-                        : fmt::format("${}{} using 1:3:(0):($4-$3) notitle {}", block, arm, style::bar(arm)));
+                        : fmt::format("${}{} using 1:3:(0):($4-$3) notitle {}", block, arm,
+                                      style::bar(arm, is_one_place(axes) ? 0 : panel.size() - 1 - i)));
   }
   for (size_t i = skipped; i < panel.size(); ++i) {
     const size_t arm = panel[i].arm;
-    const std::string title = differences ? "notitle" : "title " + style::quoted(runs.arms[arm]);
+    const std::string data = fmt::format("${}{}", block, arm);
     const std::string look = is_one_place(axes)
                                  ? "points " + style::mark(arm)  // nothing to draw a line between
-                             : ends == Ends::band ? "lines " + style::line(arm)
-                                                  : "linespoints " + style::line_and_point(arm);
-    parts.push_back(fmt::format("${}{} using 1:2 {} with {}", block, arm, title, look));
+                                 : "linespoints " + style::line_and_point(arm);
+    if (ends == Ends::band) {
+      parts.push_back(fmt::format("{} using 1:2 notitle with lines {}", data, style::line(arm)));
+      parts.push_back(symbols(data, panel[i], i, panel.size()));
+    } else {
+      parts.push_back(fmt::format("{} using 1:2 notitle with {}", data, look));
+    }
+    if (!differences)
+      parts.push_back(fmt::format("keyentry with {} title {}", look, style::quoted(runs.arms[arm])));
   }
   if (!differences) add_marks(parts, panel, figure, axes);
   return fmt::format("plot {}\n", fmt::join(parts, ", "));
 }
 
+// "loss minus gqa", or, where the first arm's name is long, what the caption explains.
+std::string difference_label(const RunSet& runs, const CurvePanel& panel, const CurveFigure& figure) {
+  const std::string label =
+      fmt::format("{} minus {}", figure.measure, style::label_of(runs.arms[panel.front().arm]));
+  return label.size() <= 18 ? label : "Δ " + figure.measure;
+}
+
 std::string lower_panel(const RunSet& runs, const CurvePanel& panel, const CurveFigure& figure,
                         const CurveAxes& axes, double top, double bottom) {
-  const std::string& first = runs.arms[panel.front().arm];
   return fmt::format(
       "unset label\nunset key\nset format x '{}'\n{}"
       "set tmargin at screen {:.4f}\nset bmargin at screen {:.4f}\n{}{}unset multiplot\n",
-      axes.last_x / figure.x_unit < 1e6 ? "%g" : "%.0f", x_axis(panel, figure), top, bottom,
-      style::y_axis(3, first.size() <= 12 ? "minus " + first : "difference", (top + bottom) / 2,
-                    axes.differences.low, axes.differences.high, 6),
+      axes.last_x / figure.x_unit < 1e6 ? "%g" : "%.0f", x_axis(panel, figure, axes), top, bottom,
+      style::y_axis(3, difference_label(runs, panel, figure), (top + bottom) / 2, axes.differences.low,
+                    axes.differences.high, 6),
       plot_command(runs, panel, figure, axes, true));
 }
 
@@ -135,12 +155,17 @@ std::string cut_note(const CurvePanel& panel, const CurveAxes& axes) {
   return highest > axes.cut ? fmt::format("; arrows: above the axis, up to {:.2g}", highest) : "";
 }
 
-std::string caption_of(const CurvePanel& panel, const CurveFigure& figure, const CurveAxes& axes) {
+std::string caption_of(const RunSet& runs, const CurvePanel& panel, const CurveFigure& figure,
+                       const CurveAxes& axes) {
   std::vector<size_t> counts;
   for (const Curve& curve : panel) counts.push_back(curve.seeds);
   std::string caption = count_seeds(counts);
   if (*std::max_element(counts.begin(), counts.end()) > 1) caption += "; " + figure.summary;
   if (!figure.note.empty()) caption += "; " + figure.note;
+  if (figure.differences && has_differences(panel) && difference_label(runs, panel, figure).starts_with("Δ"))
+    caption += "; Δ: minus " + style::label_of(runs.arms[panel.front().arm]);
+  if (figure.settled > 0 && !shows_all(panel, axes))
+    caption += fmt::format("; the first {:.0f} % may lie beyond the axes", 100 * figure.settled);
   return caption + cut_note(panel, axes);
 }
 
@@ -152,8 +177,8 @@ void write_script(Drawing& drawing, const RunSet& runs, const CurvePanel& panel,
   std::string& script = drawing.script;
   script = data_blocks(panel, figure, axes);
   const style::Frame frame =
-      style::frame(script, title, caption_of(panel, figure, axes), style::key_rows(key_of(runs, panel, figure)),
-                   upper_in + (two ? gap_in + lower_in : 0));
+      style::frame(script, title, caption_of(runs, panel, figure, axes),
+                   style::key_rows(key_of(runs, panel, figure)), upper_in + (two ? gap_in + lower_in : 0));
   drawing.height_in = frame.height_in;
   drawing.words = frame.words;
   script += x_range(figure, axes);
@@ -161,7 +186,7 @@ void write_script(Drawing& drawing, const RunSet& runs, const CurvePanel& panel,
                           axes.values.low, axes.values.high, 8);
   const std::string upper = plot_command(runs, panel, figure, axes, false);
   if (!two) {
-    script += x_axis(panel, figure) + upper;
+    script += x_axis(panel, figure, axes) + upper;
     return;
   }
   const double split = frame.bottom + style::from_bottom(frame, lower_in);

@@ -131,11 +131,11 @@ Figure expressiveness(const Measurements& measured) {
   for (auto& panel : panels) panel.x = x;
   panels.back().x.name = "step";
   const size_t seeds = seeds_of(measured.fits);
-  Drawing drawing =
-      draw_panels("expressiveness", "Fitting a random teacher",
-                  fmt::format("n = {} seed{}{}; error: mean square over that of the teacher", seeds,
-                              seeds == 1 ? "" : "s", seeds > 1 ? "; geometric mean and range" : ""),
-                  panels);
+  Drawing drawing = draw_panels(
+      "expressiveness", "Fitting a random teacher",
+      fmt::format("n = {} seed{}{}; error: mean square over that of the teacher", seeds, seeds == 1 ? "" : "s",
+                  seeds > 1 ? "; line: geometric mean, band: lowest to highest seed" : ""),
+      panels);
   drawing.csv = csv_of(measured.fits);
   return {.drawings = {std::move(drawing)}, .missing = ""};
 }

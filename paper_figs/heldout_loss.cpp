@@ -45,6 +45,7 @@ Figure heldout_loss(const RunSet& runs) {
                                       {.name = "heldout_loss",
                                        .title = "Held-out loss",
                                        .y_label = "held-out loss (nats/token)",
+                                       .measure = "loss",
                                        .summary = "mean, bars: 95 % interval over seeds (Student's t)",
                                        .ends = Ends::bars})};
   if (made.drawings.empty()) made.missing = "no evaluation has a held-out loss";

@@ -132,6 +132,7 @@ Figure loss_flops(const RunSet& runs) {
                                       {.name = "loss_flops",
                                        .title = "Training loss by compute",
                                        .y_label = "training loss (nats/token)",
+                                       .measure = "loss",
                                        .summary = "line: mean, band: lowest to highest seed",
                                        .note = note_of(smooth, repeats),
                                        .ends = Ends::band,

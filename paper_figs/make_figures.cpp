@@ -83,19 +83,48 @@ std::vector<Drawn> draw_all(const Options& options, const FigureInputs& inputs,
   return drawn;
 }
 
+void print_paths(const std::vector<std::filesystem::path>& paths) {
+  for (const auto& path : paths) fmt::print("{}\n", path.string());
+}
+
+// "DIR: 9 figures (accuracy, tasks) as png, pdf, svg and csv": of all that was drawn, a line for each kind.
+void print_summary(const std::vector<Drawn>& drawn, const std::filesystem::path& folder) {
+  size_t figures = 0, tables = 0;
+  std::vector<std::string> figure_rows, table_rows;
+  for (const auto& [row, figure] : drawn) {
+    figures += figure.drawings.size();
+    tables += figure.tables.size();
+    (figure.tables.empty() ? figure_rows : table_rows).emplace_back(row->name);
+  }
+  const auto count = [](size_t number, const char* what) {
+    return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
+  };
+  if (figures > 0)
+    fmt::print("{}: {} ({}) as png, pdf, svg and csv\n", folder.string(), count(figures, "figure"),
+               join(figure_rows));
+  if (tables > 0)
+    fmt::print("{}: {} ({}) as md, tex and csv\n", folder.string(), count(tables, "table"), join(table_rows));
+}
+
 // Returns the exit code: 1 if there was nothing to draw.
 int draw(const Options& options) {
   const FigureInputs inputs = read_figure_inputs(options.results, options.unfinished);
   for (const auto& note : inputs.notes) fmt::print(stderr, "make_figures: {}\n", note);
   std::vector<std::string> skipped;
   const auto drawn = draw_all(options, inputs, skipped);
+  const bool tell_paths = !options.only.empty();
   for (const auto& [row, figure] : drawn) {
     if (!figure.drawings.empty()) require_gnuplot();
-    for (const auto& drawing : figure.drawings)
-      for (const auto& path : render(drawing, output_folder(options))) fmt::print("{}\n", path.string());
-    for (const auto& table : figure.tables)
-      for (const auto& path : write_table(table, output_folder(options))) fmt::print("{}\n", path.string());
+    for (const auto& drawing : figure.drawings) {
+      const auto paths = render(drawing, output_folder(options));
+      if (tell_paths) print_paths(paths);
+    }
+    for (const auto& table : figure.tables) {
+      const auto paths = write_table(table, output_folder(options));
+      if (tell_paths) print_paths(paths);
+    }
   }
+  if (!tell_paths) print_summary(drawn, output_folder(options));
   if (!skipped.empty())
     fmt::print(stderr, "make_figures: skipped, for want of data: {} (--only NAME tells what makes it)\n",
                join(skipped));
@@ -115,7 +144,7 @@ int main(int argc, char** argv) {
                 "files. Writes each figure as PNG, PDF and SVG, and the plotted numbers as CSV; tables as "
                 "Markdown,\n"
                 "LaTeX and CSV. With several experiments each has its own files, "
-                "EXPERIMENT-FIGURE.png and so on.",
+                "EXPERIMENT-FIGURE.png and so on. Prints what it drew; with --only the files' paths.",
        .example = "make_figures results/quickstart --only accuracy",
        .exits = "0 done, 1 nothing to draw or failed while running, 2 bad input"});
   program.positional("results", o.results)

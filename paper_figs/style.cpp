@@ -215,7 +215,7 @@ std::string x_name(const std::string& name) {
 double from_bottom(const Frame& frame, double inches) { return inches / frame.height_in; }
 
 std::string y_name(int number, const std::string& name, double middle) {
-  const double points = label_of(name).size() > 20 ? small_font_pt : font_pt;  // so that it ends with the axis
+  const double points = label_of(name).size() > 13 ? small_font_pt : font_pt;  // so that it ends with the axis
   return fmt::format("set label {} {} at screen 0.025, screen {:.4f} center rotate by 90 font '{},{}'\n",
                      number, quoted(name), middle, font, points);
 }

@@ -9,6 +9,7 @@ Figure training_loss(const RunSet& runs) {
                                       {.name = "training_loss",
                                        .title = "Training loss",
                                        .y_label = "training loss (nats/token)",
+                                       .measure = "loss",
                                        .summary = "line: mean, band: lowest to highest seed",
                                        .note = smoothing_note(smooth),
                                        .ends = Ends::band,

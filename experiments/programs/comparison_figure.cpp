@@ -134,11 +134,17 @@ std::string y_label_of(const CurveMetric& metric) {
   return both.size() <= 30 ? both : unit;
 }
 
+std::string short_name(const CurveMetric& metric) {
+  if (metric.kind == CurveMetric::Kind::task) return metric.score;
+  return metric.kind == CurveMetric::Kind::accuracy ? "accuracy" : "loss";
+}
+
 CurveFigure figure_of(const CurveComparison& comparison, size_t most_points, double most_x) {
   const AxisUnit unit = unit_of(comparison.axis, most_x);
   CurveFigure figure{.name = kFigureName,
                      .title = comparison.metric.title,
                      .y_label = y_label_of(comparison.metric),
+                     .measure = short_name(comparison.metric),
                      .summary = summary_of(comparison.metric),
                      .ends = most_points <= kMostBars ? Ends::bars : Ends::band,
                      .settled = 0.05,

@@ -2,7 +2,10 @@
 
 #include "compare/answers.h"
 #include "core/files.h"
+#include "core/names.h"
 #include "csv.h"
+#include "figure.h"
+#include "figure_inputs.h"
 #include "results/measurements.h"
 #include "run_set.h"
 #include "stats/intervals.h"
@@ -44,11 +47,18 @@ TEST_CASE("every figure comes in every format, and drawing it again gives the sa
   for (const char* name : {"training_loss", "heldout_loss", "accuracy"})
     CHECK(called.err.find(std::string(name) + " skipped") == std::string::npos);
   const auto figures = folder.path() / "figures";
+  CHECK(called.out == figures.string() +
+                          ": 6 figures (training_loss, heldout_loss, accuracy, ablation, accuracy_cache, "
+                          "loss_flops) as png, pdf, svg and csv\n" +
+                          figures.string() + ": 2 tables (table_1, table_3) as md, tex and csv\n");
+  CHECK(make_figures(folder.path().string() + " --only accuracy").out ==
+        join({(figures / "accuracy.png").string(), (figures / "accuracy.pdf").string(),
+              (figures / "accuracy.svg").string(), (figures / "accuracy.csv\n").string()},
+             "\n"));
   std::map<std::string, std::string> bytes;
   for (const char* name : {"training_loss", "heldout_loss", "accuracy"})
     for (const char* format : {"png", "pdf", "svg", "csv"}) {
       const auto path = figures / (std::string(name) + "." + format);
-      CHECK_THAT(called.out, ContainsSubstring(path.string() + "\n"));
       bytes[path.string()] = read_file(path);
     }
   for (const auto& [path, content] : bytes) {
@@ -143,8 +153,43 @@ TEST_CASE("arms whose held-out loss is known at one step stand side by side at t
   test::write_experiment(folder.path(), {.steps = 60, .evaluate_every = 60, .at_start = false});
   REQUIRE(make_figures(folder.path().string() + " --only heldout_loss").status == 0);
   const std::string svg = read_file(folder.path() / "figures" / "heldout_loss.svg");
-  CHECK_THAT(svg, ContainsSubstring(">60<"));
+  CHECK_THAT(svg, ContainsSubstring("at step 60"));
   CHECK(svg.find(">50<") == std::string::npos);
+}
+
+TEST_CASE("points of curves stand at their own step, and lines carry their arm's symbol") {
+  const test::TemporaryFolder folder;
+  test::write_experiment(folder.path());
+  const FigureInputs inputs = read_figure_inputs({folder.path().string()}, false);
+  const std::string losses = heldout_loss(inputs.experiments.at(0)).drawings.at(0).script;
+  for (const char* block : {"$value0 << EOD\n0 ", "$value1 << EOD\n0 ", "$difference2 << EOD\n0 "})
+    CHECK_THAT(losses, ContainsSubstring(block));
+  CHECK_THAT(losses, ContainsSubstring("'loss minus gqa'"));
+  const Drawing drawing = training_loss(inputs.experiments.at(0)).drawings.at(0);
+  // 60 - 2 smoothed rows, a symbol at every 14th, the second of three arms' from the middle on.
+  CHECK_THAT(drawing.script, ContainsSubstring("$value1 using 1:2 every 14::7 notitle with points pt 5 ") &&
+                                 ContainsSubstring("keyentry with linespoints"));
+  CHECK_THAT(drawing.words, ContainsSubstring("band: lowest to highest seed"));
+}
+
+TEST_CASE("a caption says that a curve leaves its axis, and what a difference is to where the name is long") {
+  const test::TemporaryFolder folder;
+  const std::string long_name = "an_arm_with_a_long_name";
+  for (int64_t arm = 0; arm < 2; ++arm) {
+    const test::SampleRun run{.arm = arm == 0 ? long_name : "b", .arm_index = arm};
+    RunWriter writer = RunWriter::create(folder.path() / run.arm / "seed0.h5", test::header_of(run));
+    for (int64_t step = 1; step <= 60; ++step) {
+      TrainRow row = test::train_row(run, step);
+      if (step < 5) row.loss += 20;
+      writer.put_train(row);
+    }
+    writer.set_status(RunState::complete, 60);
+  }
+  const FigureInputs inputs = read_figure_inputs({folder.path().string()}, false);
+  const Drawing drawing = training_loss(inputs.experiments.at(0)).drawings.at(0);
+  CHECK_THAT(drawing.words, ContainsSubstring("the first 10 % may lie beyond the axes") &&
+                                ContainsSubstring("Δ: minus " + long_name));
+  CHECK_THAT(drawing.script, ContainsSubstring("'Δ loss'"));
 }
 
 TEST_CASE("one seed has no interval over seeds, and its accuracy has one over problems") {

@@ -60,7 +60,8 @@ TEST_CASE("the runs that choose a learning rate are drawn, and the chosen rate i
     check_spread(row, losses(files.at(row.at("learning_rate"))));
   }
   const std::string svg = read_file(folder.path() / "figures" / "learning_rate.svg");
-  for (const char* text : {"n = 2 seeds; mean and range", "large: chosen rate", "1e-3", "3e-3"})
+  for (const char* text :
+       {"n = 2 seeds; line: mean, bars: lowest to highest seed", "large: chosen rate", "1e-3", "3e-3"})
     CHECK_THAT(svg, ContainsSubstring(text));
 }
 

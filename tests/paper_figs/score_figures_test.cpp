@@ -217,12 +217,37 @@ TEST_CASE("points stand at their own number of bytes, and a form's sizes and the
     test::write_run(folder.path(), {.seed = seed, .cached = 768});
     test::write_run(folder.path(), {.arm = "mla_identity", .arm_index = 1, .seed = seed, .cached = 768});
   }
+  const auto script_of = [&] {
+    const FigureInputs inputs = read_figure_inputs({folder.path().string()}, false);
+    const Figure figure = accuracy_cache(inputs.experiments.at(0));
+    REQUIRE(figure.drawings.size() == 1);
+    return figure.drawings[0].script;
+  };
+  CHECK_THAT(script_of(),
+             ContainsSubstring("$value0 << EOD\n1536 ") && ContainsSubstring("$value1 << EOD\n1536 ") &&
+                 !ContainsSubstring("'Pareto front'"));  // of one size there are no stairs
+  for (int64_t seed = 0; seed < 2; ++seed)
+    test::write_run(folder.path(), {.arm = "small", .arm_index = 2, .seed = seed, .cached = 96});
+  CHECK_THAT(script_of(), ContainsSubstring("$front << EOD\n192 ") && ContainsSubstring("'Pareto front'"));
+}
+
+TEST_CASE("arms of one variant at several sizes are joined, also where a sweep has a drawing per point") {
+  const test::TemporaryFolder folder;
+  for (const char* point : {"train.lr=0.001", "train.lr=0.01"})
+    for (int64_t arm = 0; arm < 2; ++arm) {
+      const test::SampleRun run{.sweep_point = point, .cached = arm == 0 ? 768 : 96};
+      RunHeader header = test::header_of(run);
+      header.arm = arm == 0 ? "large" : "small";
+      header.arm_index = arm;
+      RunWriter writer = RunWriter::create(folder.path() / header.arm / point / "seed0.h5", header);
+      writer.put_evaluation(test::evaluation_row(run, 60), {});
+      writer.set_status(RunState::complete, 60);
+    }
   const FigureInputs inputs = read_figure_inputs({folder.path().string()}, false);
   const Figure figure = accuracy_cache(inputs.experiments.at(0));
-  REQUIRE(figure.drawings.size() == 1);
-  const std::string& script = figure.drawings[0].script;
-  CHECK_THAT(script, ContainsSubstring("$value0 << EOD\n1536 ") && ContainsSubstring("$value1 << EOD\n1536 "));
-  CHECK_THAT(script, ContainsSubstring("$front << EOD\n1536 ") && ContainsSubstring("'Pareto front'"));
+  REQUIRE(figure.drawings.size() == 2);
+  for (const auto& drawing : figure.drawings)
+    CHECK_THAT(drawing.script, ContainsSubstring("$family0 << EOD\n192 "));
 }
 
 TEST_CASE("a sweep that leaves the cache as it is has a drawing per point") {
@@ -282,11 +307,10 @@ TEST_CASE("figures of scores and rates give the same bytes each time") {
   for (const std::string point : {"train.lr=0.001", "train.lr=0.003"})
     test::write_experiment(folder.path(), {.sweep_point = point, .with_tasks = true});
   const auto draw = [&] {
-    const test::Called called = make_figures(folder.path().string());
-    REQUIRE(called.status == 0);
-    std::istringstream paths(called.out);
+    REQUIRE(make_figures(folder.path().string()).status == 0);
     std::map<std::string, std::string> drawn;
-    for (std::string path; std::getline(paths, path);) drawn[path] = read_file(path);
+    for (const auto& file : fs::directory_iterator(folder.path() / "figures"))
+      drawn[file.path().string()] = read_file(file.path());
     return drawn;
   };
   const auto first = draw(), second = draw();
