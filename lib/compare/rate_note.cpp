@@ -15,8 +15,8 @@ std::string rate_sentence(const FlatFields& config) {
   const auto* seeds = find_field<std::vector<int64_t>>(config, "lr_selection.seeds");
   const auto* by = find_field<std::string>(config, "lr_selection.select_by");
   if (!rate || !sweep || !seeds || !by) return "";
-  return fmt::format("{}, chosen from {} by {} on seeds {}", *rate, fmt::join(*sweep, ", "), *by,
-                     fmt::join(*seeds, ", "));
+  return fmt::format("{}, chosen from {} by {} on seed{} {}", *rate, fmt::join(*sweep, ", "), *by,
+                     seeds->size() == 1 ? "" : "s", fmt::join(*seeds, ", "));
 }
 
 std::string edge_of_sweep(const FlatFields& config) {

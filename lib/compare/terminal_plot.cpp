@@ -78,7 +78,7 @@ class Canvas {
       put_letter(point, number, letter);
       written = true;
     }
-    if (first && !written) put_letter(*first, number, letter);
+    if (first && !written) put_letter(*first, number, letter, true);
   }
 
   const Character& at(int column, int row) const {
@@ -109,9 +109,12 @@ class Canvas {
     character.owner = number;
   }
 
-  void put_letter(const std::pair<double, double>& point, size_t number, char letter) {
+  // `beside`: to the right of letters that are there already.
+  void put_letter(const std::pair<double, double>& point, size_t number, char letter, bool beside = false) {
     const int row = dot_y(point.second) / dots_y_;
-    Character& character = characters_[static_cast<size_t>(row * columns_ + column_of(point.first))];
+    int column = column_of(point.first);
+    while (beside && at(column, row).letter && column + 1 < columns_) ++column;
+    Character& character = characters_[static_cast<size_t>(row * columns_ + column)];
     character.letter = letter;
     character.owner = number;
   }

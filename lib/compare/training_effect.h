@@ -12,8 +12,9 @@ namespace attnlab {
 using RunsBySeed = std::map<int64_t, const RunRecord*>;
 
 // A sentence where the runs of an arm end worse than they were at step 0 (an evaluation with eval.before): in
-// held-out loss or accuracy, if the interval of the difference lies on that side; one run's losses are compared
-// as they are. "" where they do not, or step 0 was not evaluated.
+// held-out loss or accuracy, if the interval of the difference lies on that side, or the loss of every run
+// rose.
+// "" where they do not, or step 0 was not evaluated.
 std::string worse_than_before(const std::string& arm, const RunsBySeed& runs, double confidence);
 
 // The runs of an arm at one sweep point, the best one by held-out loss among them: a sentence where train.lr

@@ -82,7 +82,6 @@ void Comparison::add(const RunRecord& run) {
   if (!cell->by_seed.emplace(run.header.seed, &run).second)
     table_.warnings.push_back(
         fmt::format("{} is left out: another run has its arm and seed", run.path.string()));
-  note_rate(run);
   if (!run.nonfinite.empty())
     table_.warnings.push_back(
         fmt::format("{}: {} steps with a loss or gradient that is not finite were skipped, the first is {}",
@@ -164,8 +163,10 @@ ArmSummary Comparison::summarise(const Cell& cell, const Cell* baseline) const {
 }
 
 void Comparison::summarise_cell(const std::string& arm, const std::string& point) {
-  if (const Cell* cell = find(arm, point))
-    table_.rows.push_back(summarise(*cell, find(table_.baseline, point)));
+  const Cell* cell = find(arm, point);
+  if (!cell) return;
+  table_.rows.push_back(summarise(*cell, find(table_.baseline, point)));
+  for (const auto& [seed, run] : cell->by_seed) note_rate(*run);
 }
 
 // By mean held-out loss; by training loss for runs that were never evaluated.

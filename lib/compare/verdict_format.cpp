@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <set>
 
 #include "core/progress.h"
 
@@ -39,14 +41,25 @@ bool has_bytes(const VerdictTable& table) {
   return std::any_of(table.rows.begin(), table.rows.end(), [](const auto& row) { return row.cache_bytes; });
 }
 
-std::vector<std::string> value_cells(const ArmSummary& row, bool with_bytes) {
+// The context of all rows' bytes; nullopt: they differ, and stand in the cells.
+std::optional<int64_t> common_context(const VerdictTable& table) {
+  std::set<int64_t> contexts;
+  for (const auto& row : table.rows)
+    if (row.cache_bytes) contexts.insert(*row.cache_context);
+  return contexts.size() == 1 ? std::optional(*contexts.begin()) : std::nullopt;
+}
+
+std::string bytes_cell(const ArmSummary& row, bool with_context) {
+  if (!row.cache_bytes) return "-";
+  const std::string bytes = format_count(*row.cache_bytes) + "B";
+  return with_context ? bytes + " at " + format_count(static_cast<double>(*row.cache_context)) : bytes;
+}
+
+std::vector<std::string> value_cells(const ArmSummary& row, bool with_bytes, bool with_context) {
   std::vector<std::string> cells{row.arm, fmt::format("{}", row.runs),
                                  format_count(static_cast<double>(row.parameters_trainable)),
                                  fmt::format("{}", row.cached_numbers_per_token)};
-  if (with_bytes)
-    cells.push_back(row.cache_bytes ? fmt::format("{}B at {}", format_count(*row.cache_bytes),
-                                                  format_count(static_cast<double>(*row.cache_context)))
-                                    : "-");
+  if (with_bytes) cells.push_back(bytes_cell(row, with_context));
   cells.push_back(format_count(row.flops_per_token));
   for (const auto& [name, metric] : EnumNames<Metric>::rows)
     cells.push_back(metric == Metric::accuracy ? with_ends(row.value(metric), metric)
@@ -93,8 +106,10 @@ Grid value_grid(const VerdictTable& table) {
   Grid grid{.titles = {"arm", "runs", "trainable", "cache"}};
   if (bytes) grid.titles.emplace_back("kept");
   grid.titles.insert(grid.titles.end(), {"FLOPs", "training loss", "held-out loss", "accuracy %"});
-  add_groups(grid, table,
-             [&](const ArmSummary& row) { grid.lines.push_back({.cells = value_cells(row, bytes)}); });
+  const bool contexts = !common_context(table);
+  add_groups(grid, table, [&](const ArmSummary& row) {
+    grid.lines.push_back({.cells = value_cells(row, bytes, contexts)});
+  });
   return grid;
 }
 
@@ -127,7 +142,10 @@ std::string value_note(const VerdictTable& table) {
   std::string note =
       fmt::format("Mean ± half of the {:g} % interval over seeds (Student's t).", 100 * table.confidence);
   note += " Cache (numbers) and FLOPs: per token.";
-  if (has_bytes(table)) note += " Kept: bytes of one sequence's cache.";
+  if (has_bytes(table)) {
+    const auto context = common_context(table);
+    note += " Kept: bytes of one sequence's cache" + (context ? fmt::format(" at {} tokens.", *context) : ".");
+  }
   if (shows(table, Metric::accuracy))
     note += fmt::format(
         "\nAccuracies: their {:g} % interval for other seeds and other problems (two-way random effects).",

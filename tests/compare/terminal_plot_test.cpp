@@ -93,6 +93,13 @@ TEST_CASE("one point and a flat line have a drawing") {
   axes.y_high = axes.y_low = 2;
   CHECK_THAT(terminal_plot({{.name = "p", .points = {{3, 2}}}}, axes, {}), ContainsSubstring("A"));
   CHECK(terminal_plot({}, axes, {}).empty());
+  // Points of one place and value, as of arms that were evaluated once, stand side by side.
+  const std::vector<std::pair<double, double>> point{{3, 2}};
+  CHECK_THAT(terminal_plot({{.name = "p", .place = 0, .points = point},
+                            {.name = "q", .place = 1, .points = point},
+                            {.name = "r", .place = 2, .points = point}},
+                           axes, {}),
+             ContainsSubstring("ABC"));
 }
 
 class Variable {

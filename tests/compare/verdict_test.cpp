@@ -302,5 +302,15 @@ TEST_CASE("accuracies without answers by problem have no interval, and that is s
   CHECK_FALSE(compare_arms(runs).rows.at(0).value(Metric::accuracy).has_ends());
 }
 
+TEST_CASE("bytes of caches at one context have it in the note, those at several beside them") {
+  VerdictTable table = compare_arms(two_arms());
+  for (ArmSummary& row : table.rows) row.cache_context = 4096, row.cache_bytes = 5e6;
+  CHECK(value_grid(table).lines.at(1).cells.at(4) == "5.00MB");
+  CHECK_THAT(value_note(table), ContainsSubstring("bytes of one sequence's cache at 4096 tokens."));
+  table.rows[0].cache_context = 1000;
+  CHECK(value_grid(table).lines.at(0).cells.at(4) == "5.00MB at 1.00k");
+  CHECK_THAT(value_note(table), !ContainsSubstring("4096"));
+}
+
 }  // namespace
 }  // namespace attnlab
