@@ -156,7 +156,7 @@ std::string tick_text(double value) {
 }
 
 std::string class_of(const std::string& kind, const CurveLine& line) {
-  return fmt::format("{} a{}", kind, line.look % 7);
+  return fmt::format("{} a{}", kind, line.look % looks);
 }
 
 Html draw_without_script(const Chart& chart) {

@@ -42,7 +42,7 @@ json as_json(const Chart& chart) {
   json lines = json::array();
   for (const auto& line : chart.lines) {
     json made{{"arm", line.arm},
-              {"look", line.look % 7},
+              {"look", line.look % looks},
               {"steps", line.steps},
               {"tokens", rounded(line.tokens)},
               {"value", as_json(line.value)}};

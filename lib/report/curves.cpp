@@ -19,8 +19,9 @@ Html training(const Experiment& experiment, const PointRuns& point) {
   if (lines.empty()) return paragraph("No run of " + title_of(experiment, point) + " has a training loss.");
   std::string note = "Mean over seeds; band: lowest to highest seed";
   if (window > 1) note += fmt::format("; moving mean of {} rows", window);
+  note += "; the first 5 % may lie beyond the axis";
   return draw({.title = "Training loss, " + title_of(experiment, point),
-               .y_name = "nats per token",
+               .y_name = "training loss, nats per token",
                .note = note + ".",
                .first = first_arm(point, lines),
                .settled = 0.05,
@@ -30,11 +31,12 @@ Html training(const Experiment& experiment, const PointRuns& point) {
 Html heldout(const Experiment& experiment, const PointRuns& point) {
   auto lines = heldout_curves(point);
   if (lines.empty()) return paragraph("No run of " + title_of(experiment, point) + " has a held-out loss.");
-  return draw({.title = "Held-out loss, " + title_of(experiment, point),
-               .y_name = "nats per token",
-               .note = "Mean over seeds; band: 95 % interval over seeds (Student's t).",
-               .first = first_arm(point, lines),
-               .lines = std::move(lines)});
+  return draw(
+      {.title = "Held-out loss, " + title_of(experiment, point),
+       .y_name = "held-out loss, nats per token",
+       .note = "Mean over seeds; band, or bar of a single evaluation: 95 % interval over seeds (Student's t).",
+       .first = first_arm(point, lines),
+       .lines = std::move(lines)});
 }
 
 }  // namespace
