@@ -66,7 +66,7 @@ void calibrate(Options o) {
 
 int main(int argc, char** argv) {
   Options o;
-  Program program(
+  TorchProgram program(
       {.name = "calibrate_cache",
        .usage = "--model DIR --calibration FILE --out FILE [options]",
        .about =
@@ -74,8 +74,7 @@ int main(int argc, char** argv) {
            "keys before rotary by channel, values by token. --cache storage=kvquant,calibration=FILE and\n"
            "eval.cache.calibration read the file; they refuse another model's.",
        .example =
-           "calibrate_cache --model data/base_small --calibration text.jsonl --out base.kvquant.safetensors",
-       .message = torch_message});
+           "calibrate_cache --model data/base_small --calibration text.jsonl --out base.kvquant.safetensors"});
   program.option("model", o.model, "DIR", "the model's folder (required)")
       .option("calibration", o.text, "FILE",
               "text, .jsonl with \"text\", or .safetensors with calibration_ids (required)")

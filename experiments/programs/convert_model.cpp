@@ -83,6 +83,18 @@ std::string more_kept(const Transform& transform, const ConversionReport& report
       kept, asked);
 }
 
+// "chosen: freqfold=2": options that were left open, as --set takes them. Lists stand in conversion.json.
+std::string chosen(const std::vector<ConversionStep>& asked, const std::vector<ConversionStep>& settled) {
+  std::vector<std::string> options;
+  for (size_t i = 0; i < asked.size() && i < settled.size(); ++i) {
+    const auto before = options_to_json(asked[i].to), after = options_to_json(settled[i].to);
+    for (const auto& [key, value] : after.items())
+      if (value.is_primitive() && !value.is_null() && (!before.contains(key) || before[key] != value))
+        options.push_back(key + "=" + (value.is_string() ? value.get<std::string>() : value.dump()));
+  }
+  return options.empty() ? "" : "chosen: " + join(options) + "\n";
+}
+
 void convert(const ConvertOptions& o) {
   check_options(o);
   const torch::NoGradGuard no_grad;
@@ -114,7 +126,8 @@ void convert(const ConvertOptions& o) {
   }
   const auto report = run_conversion(source, *transform, data, folder, stored, std::ref(progress));
   folder.finish(transform->stages().back().form, checkpoint, report_of(plan, *transform, report));
-  fmt::print("{}{}", conversion_table(report), more_kept(*transform, report));
+  fmt::print("{}{}{}", conversion_table(report), chosen(steps, transform->settled()),
+             more_kept(*transform, report));
   const std::string because = transform->own_layout_because();
   if (!because.empty()) fmt::print("in the project's own layout, because of {}\n", because);
 }

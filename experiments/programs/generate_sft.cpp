@@ -81,7 +81,7 @@ int main(int argc, char** argv) {
   SftOptions o;
   o.eval.samples = 4;
   o.eval.temperature = 0.8;
-  Program program(
+  TorchProgram program(
       {.name = "generate_sft",
        .usage = "--model DIR --task NAME --out FILE.jsonl.gz [options]",
        .about =
@@ -94,8 +94,7 @@ int main(int argc, char** argv) {
        .example = "generate_sft --model data/base_small --task word_problems --limit 200 --shots 0 --samples 4 "
                   "--max-new-tokens 96 --out /tmp/kept.jsonl.gz",
        .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted (the same command goes on)",
-       .interrupted = "interrupted; the same command goes on from here",
-       .message = torch_message});
+       .interrupted = "interrupted; the same command goes on from here"});
   program.option("model", o.eval.model, "DIR", "the teacher's folder (required)")
       .option("task", o.task, "NAME", "what is asked; generated tasks need no data (required)")
       .option("data", o.eval.data, "DIR", "folder that scripts/fetch_data.sh filled, for its training problems")

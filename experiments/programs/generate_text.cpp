@@ -164,6 +164,7 @@ void generate_text(const Options& o) {
             .report = &report,
             .on_token = hear});
   fmt::print("{}\n", stream.rest());
+  std::fflush(stdout);  // in front of what standard error says
   const double all_s = seconds_since(start);
   if (produced == 0) prefill_s = all_s;  // a stop token came first
   print_times(std::ssize(prompt), prefill_s, produced, all_s - prefill_s, how_it_went(report, *decoder));

@@ -102,11 +102,13 @@ TEST_CASE("convert_model: freqfold auto takes a value with which it can be repea
   const TemporaryFolder folder;
   const std::string text = story(folder.path(), 200);
   const auto first = folder.path() / "first", second = folder.path() / "second";
-  REQUIRE(run_program(convert_command(first, "--to mla_deepseek --set kv_lora_rank=40 --calibration " + text))
-              .code == 0);
+  const Ran found =
+      run_program(convert_command(first, "--to mla_deepseek --set kv_lora_rank=40 --calibration " + text));
+  REQUIRE(found.code == 0);
   const json report = json::parse(read_file(first / "conversion.json"));
   const auto freqfold = report.at("settled_options").at("freqfold").get<std::string>();
   CHECK(freqfold != "auto");
+  CHECK_THAT(found.out, ContainsSubstring("chosen: freqfold=" + freqfold + "\n"));
   const auto again = run_program(convert_command(
       second, "--to mla_deepseek --set kv_lora_rank=40 --set freqfold=" + freqfold + " --calibration " + text));
   REQUIRE(again.code == 0);
