@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "checkpoint/checkpoint_files.h"
 #include "core/hub_cache.h"
 #include "core/json.h"
+#include "core/names.h"
 
 namespace attnlab {
 
@@ -99,20 +101,35 @@ BadInput no_weights_problem(const fs::path& folder) {
           .expected = best->expected};
 }
 
+// The folder beside it whose name a slip may have missed; "": none.
+std::string nearest_folder(const fs::path& path) {
+  std::vector<std::string> names;
+  std::error_code none;
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : ".";
+  for (const auto& entry : fs::directory_iterator(parent, none))
+    if (entry.is_directory(none)) names.push_back(printable(entry.path().filename().string()));
+  std::sort(names.begin(), names.end());
+  const std::string nearest = nearest_name(path.filename().string(), names);
+  return nearest.empty() ? "" : (path.parent_path() / nearest).string();
+}
+
 BadInput no_folder_problem(const fs::path& path) {
   const bool there = fs::exists(path);
   const Format* format = there ? format_of(path.filename().string()) : nullptr;
+  const std::string nearest = there ? "" : nearest_folder(path);
   if (!there && is_hub_id(path.string()))
     return {
         .file = path.string(),
         .found = "no folder, and no " + hub_folder(path.string()).string(),
         .expected = fmt::format(
-            "a model folder, or a hub id in the hub's cache: `hf download {}` puts it there", path.string())};
+            "a model folder, or a hub id in the hub's cache: `hf download {}` puts it there", path.string()),
+        .nearest = nearest};
   return {.file = path.string(),
           .found = !there   ? "nothing there"
                    : format ? fmt::format("a file: {}", format->what)
                             : "a file",
-          .expected = "a model folder with config.json and model.safetensors"};
+          .expected = "a model folder with config.json and model.safetensors",
+          .nearest = nearest};
 }
 
 }  // namespace attnlab

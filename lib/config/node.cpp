@@ -12,6 +12,7 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "core/names.h"
 #include "core/numbers.h"
 #include "core/utf8.h"
 
@@ -114,15 +115,26 @@ std::pair<std::string, std::string> split_path(const std::string& path) {
   return {path.substr(0, dot), path.substr(dot + 1)};
 }
 
+[[noreturn]] void refuse_place(const Node& node, const std::string& part, const Node& value,
+                               const std::string& whole) {
+  std::vector<std::string> names;
+  for (const Node& item : node.items)
+    if (const std::string name = name_of_item(item); !name.empty()) names.push_back(name);
+  throw InputError({.file = value.file,
+                    .key = whole,
+                    .found = "no place '" + part + "' under " + node.describe(),
+                    .expected = names.empty()
+                                    ? "a dotted path to a key (list items by name, or by number from 0)"
+                                    : one_of(names, part) + ", or a number from 0",
+                    .nearest = nearest_name(part, names)});
+}
+
 void set_below(Node& node, const std::string& rest, const Node& value, const std::string& whole) {
   const auto [part, tail] = split_path(rest);
   Node* child = step_into(node, part);
   if (!child) {
     if (node.kind == Node::Kind::scalar || node.kind == Node::Kind::list)
-      throw InputError({.file = value.file,
-                        .key = whole,
-                        .found = "no place '" + part + "' under " + node.describe(),
-                        .expected = "a dotted path to a key (list items by name, or by number from 0)"});
+      refuse_place(node, part, value, whole);
     child = &node.entry(part);
     child->file = value.file;
     child->line = value.line;

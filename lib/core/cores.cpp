@@ -96,7 +96,7 @@ CpuUse cpu_use() {
 std::string starvation_note(const CpuUse& use) {
   if (use.running + use.waiting < 5 || use.waiting < use.running) return "";
   return fmt::format(
-      "its threads ran for {} and waited for a core for {}: other work shares the {} that it may use",
+      "this program ran for {} and waited for a core for {}: other work shares the cores that it may use ({})",
       format_duration(use.running), format_duration(use.waiting), usable_cores());
 }
 

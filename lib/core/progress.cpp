@@ -6,6 +6,8 @@
 
 #include <cstdio>
 
+#include "core/fitted_line.h"
+
 namespace attnlab {
 
 std::string format_duration(double seconds) {
@@ -39,7 +41,7 @@ void ProgressLine::update(const std::string& text, bool force) {
     std::fprintf(stderr, "%s\n", text.c_str());
     return;
   }
-  std::fprintf(stderr, "\r\033[2K%s", text.substr(0, width()).c_str());
+  std::fprintf(stderr, "\r\033[2K%s", fitted_line(text, width()).c_str());
   std::fflush(stderr);
   live_ = true;
 }

@@ -18,8 +18,9 @@ namespace attnlab {
 namespace fs = std::filesystem;
 namespace {
 
-[[noreturn]] void not_a_run(const fs::path& path, const std::string& found) {
-  throw InputError({.file = path.string(), .found = found, .expected = "the HDF5 file of a run"});
+[[noreturn]] void not_a_run(const fs::path& path, const std::string& found,
+                            const std::string& expected = "the HDF5 file of a run") {
+  throw InputError({.file = path.string(), .found = found, .expected = expected});
 }
 
 void check_is_hdf5(const fs::path& path) {
@@ -27,7 +28,9 @@ void check_is_hdf5(const fs::path& path) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) not_a_run(path, "a folder");
   std::ifstream in(path, std::ios::binary);
-  if (!in) not_a_run(path, fs::exists(path, ignored) ? "a file that cannot be read" : "no file");
+  if (!fs::exists(path, ignored))
+    not_a_run(path, "nothing there", "the HDF5 file of a run, or a folder with some");
+  if (!in) not_a_run(path, "a file that cannot be read");
   char signature[8] = {};
   in.read(signature, sizeof signature);
   if (std::string_view(signature, 8) != "\x89HDF\r\n\x1a\n") not_a_run(path, "another kind of file");

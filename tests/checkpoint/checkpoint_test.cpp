@@ -113,6 +113,10 @@ TEST_CASE("a folder that lacks a part says which") {
   TemporaryFolder folder;
   const auto open = [&] { return Checkpoint::open(folder.path()); };
   CHECK_THROWS_WITH(Checkpoint::open(folder.path() / "none"), ContainsSubstring("none: found nothing there"));
+  std::filesystem::create_directory(folder.path() / "base_small");
+  CHECK_THROWS_WITH(Checkpoint::open(folder.path() / "base_smal"),
+                    ContainsSubstring("(did you mean '" + (folder.path() / "base_small").string() + "'?)"));
+  std::filesystem::remove(folder.path() / "base_small");
   CHECK_THROWS_WITH(open(), ContainsSubstring("no config.json"));
   write_file_atomic(folder.path() / "config.json", "{}");
   CHECK_THROWS_WITH(Checkpoint::open(folder.path() / "config.json"), ContainsSubstring("found a file"));

@@ -194,6 +194,9 @@ TEST_CASE("a path that leads nowhere is refused and changes nothing") {
   CHECK_THAT(message("arms.-1"), ContainsSubstring("no place '-1' under a list"));
   CHECK_THAT(message("arms.0x.name"), ContainsSubstring("no place '0x' under a list"));
   CHECK_THAT(message("arms.name"), ContainsSubstring("no place 'name' under a list"));
+  Node named = parse_yaml("arms: [{name: gqa}, {name: cut}]", "x.yaml");
+  CHECK_THROWS_WITH(set_path(named, "arms.cutt.lr", scalar("2")),
+                    ContainsSubstring("(did you mean 'cut'?), expected one of gqa, cut, or a number from 0"));
   for (const char* path : {"", ".", "a.", ".a", "a..b"})
     CHECK_THAT(message(path), ContainsSubstring("an empty name in the path"));
 }

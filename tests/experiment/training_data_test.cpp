@@ -26,6 +26,9 @@ TEST_CASE("what rows cut off is in the run file, in a note and in the dry run") 
   CHECK_THAT(dry.output, ContainsSubstring("training data: 64 examples, ") &&
                              ContainsSubstring(" longer than a row of 48, ") &&
                              ContainsSubstring(" cut off\n"));
+  CHECK_THAT(experiment.run("--dry-run --set 'sweep.data.size=[32, 64]'").output,
+             ContainsSubstring("size=32: training data: 32 examples") &&
+                 ContainsSubstring("size=64: training data: 64 examples"));
   const auto outcome = experiment.run();
   REQUIRE(outcome.code == 0);
   const RunRecord run = read_run(experiment.file("gqa"));

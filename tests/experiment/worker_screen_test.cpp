@@ -9,6 +9,8 @@ TEST_CASE("texts of several workers share a line, each with its part") {
   CHECK(side_by_side({"abcdef"}, 4) == "abcd");
   CHECK(side_by_side({"abcdef", "ghi", "jklmno"}, 15) == "abc | ghi | jkl");
   CHECK(side_by_side({"a", "b"}, 80) == "a | b");
+  const std::string whole = "[1/6] gqa: step 3/9, loss 0.0914, 2k tokens/s, ETA 6s";
+  CHECK(side_by_side({whole, whole}, 55) == "[1/6] gqa: step 3/9 | [1/6] gqa: step 3/9");
   CHECK(side_by_side({}, 80).empty());
   CHECK(side_by_side({"a", "b"}, 2).empty());
 }

@@ -32,7 +32,7 @@ TEST_CASE("what is no run file is named with its path") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "seed0.h5";
   const std::string missing = message_of<InputError>([&] { read_run(path); });
-  CHECK_THAT(missing, ContainsSubstring(path.string()) && ContainsSubstring("no file"));
+  CHECK_THAT(missing, ContainsSubstring(path.string()) && ContainsSubstring("nothing there"));
   std::ofstream(path) << "step,loss\n1,2\n";
   const std::string text = message_of<InputError>([&] { read_run(path); });
   CHECK_THAT(text, ContainsSubstring(path.string()) && ContainsSubstring("another kind of file"));
@@ -40,7 +40,7 @@ TEST_CASE("what is no run file is named with its path") {
   CHECK_THAT(message_of<InputError>([&] { RunWriter::resume(path); }), ContainsSubstring("another kind"));
   CHECK_THAT(message_of<InputError>([&] { read_run(folder.path()); }), ContainsSubstring("a folder"));
   CHECK_THAT(message_of<InputError>([&] { read_runs(folder.path() / "nothing"); }),
-             ContainsSubstring("no file"));
+             ContainsSubstring("nothing there"));
   fs::remove(path);
   CHECK_THAT(message_of<InputError>([&] { read_runs(folder.path()); }), ContainsSubstring("seed*.h5"));
 }

@@ -112,7 +112,7 @@ std::vector<std::string> parameter_warnings(const std::vector<RunCost>& costs) {
 
 std::string describe_data(const Plan& plan) {
   Inputs inputs(plan);
-  std::vector<std::string> lines;
+  std::vector<std::pair<std::string, std::string>> lines;  // of which runs, what is said
   std::vector<FlatFields> seen;
   for (const auto& run : plan.runs) {
     const RunConfig& config = run.config;
@@ -124,10 +124,13 @@ std::string describe_data(const Plan& plan) {
     seen.push_back(std::move(key));
     const auto stream = inputs.stream(config);
     const std::string line = describe_training(config, *inputs.data(config.data), *stream);
-    if (!line.empty() && std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(line);
+    const bool said =
+        std::any_of(lines.begin(), lines.end(), [&](const auto& told) { return told.second == line; });
+    if (!line.empty() && !said)
+      lines.emplace_back(run.sweep_point.empty() ? config.arm.name : run.sweep_point, line);
   }
   std::string text;
-  for (const auto& line : lines) text += line + "\n";
+  for (const auto& [runs, line] : lines) text += (lines.size() > 1 ? runs + ": " : "") + line + "\n";
   for (const auto& note : inputs.take_notes()) text += "note: " + note + "\n";
   return text;
 }
@@ -177,10 +180,13 @@ std::string describe_memory(const std::vector<RunCost>& costs, int64_t ranks, in
 }  // namespace
 
 std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs, int64_t ranks) {
-  std::string text =
-      fmt::format("{}: {} runs into {}\n", plan.experiment, plan.runs.size(), plan.results.string());
+  std::string text = fmt::format("{}: {} run{} into {}\n", plan.experiment, plan.runs.size(),
+                                 plan.runs.size() == 1 ? "" : "s", plan.results.string());
+  const auto name_of_run = [&](const RunCost& cost) {
+    return cost.run->file.lexically_relative(plan.results).string();
+  };
   size_t width = 4;
-  for (const auto& cost : costs) width = std::max(width, cost.run->file.string().size());
+  for (const auto& cost : costs) width = std::max(width, name_of_run(cost).size());
   text +=
       fmt::format("{:<{}}  {:>6}  {:>10}  {:>10}  {:>12}  {:>8}  {:>12}  {:>8}  {}\n", "run", width, "steps",
                   "parameters", "trainable", "cached/token", "kept", "FLOPs/token", "disk", "state");
@@ -188,7 +194,7 @@ std::string format_costs(const Plan& plan, const std::vector<RunCost>& costs, in
   for (const auto& cost : costs) {
     disk += cost.disk_bytes;
     text += fmt::format("{:<{}}  {:>6}  {:>10}  {:>10}  {:>12}  {:>7}B  {:>12}  {:>7}B  {}\n",
-                        cost.run->file.string(), width, cost.run->config.train.steps,
+                        name_of_run(cost), width, cost.run->config.train.steps,
                         format_count(static_cast<double>(cost.parameters_total)),
                         format_count(static_cast<double>(cost.parameters_trainable)),
                         cost.cached_numbers_per_token, format_count(cost.cache_bytes),

@@ -6,6 +6,7 @@
 #include <optional>
 #include <sstream>
 
+#include "core/fitted_line.h"
 #include "core/names.h"
 
 namespace attnlab {
@@ -34,7 +35,7 @@ std::string side_by_side(const std::vector<std::string>& texts, size_t width) {
   const size_t n = texts.size(), between = 3 * (n > 0 ? n - 1 : 0);
   const size_t each = n > 0 && width > between ? (width - between) / n : 0;
   std::vector<std::string> parts;
-  for (const auto& text : texts) parts.push_back(text.substr(0, each));
+  for (const auto& text : texts) parts.push_back(fitted_line(text, each));
   return join(parts, " | ");
 }
 
