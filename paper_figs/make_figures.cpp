@@ -144,7 +144,7 @@ int main(int argc, char** argv) {
                 "files. Writes each figure as PNG, PDF and SVG, and the plotted numbers as CSV; tables as "
                 "Markdown,\n"
                 "LaTeX and CSV. With several experiments each has its own files, "
-                "EXPERIMENT-FIGURE.png and so on. Prints what it drew; with --only the files' paths.",
+                "EXPERIMENT-FIGURE.png and so on.\nPrints what it drew; with --only the files' paths.",
        .example = "make_figures results/quickstart --only accuracy",
        .exits = "0 done, 1 nothing to draw or failed while running, 2 bad input"});
   program.positional("results", o.results)
