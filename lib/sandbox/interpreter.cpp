@@ -1,7 +1,9 @@
 #include "sandbox/interpreter.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <sstream>
 #include <vector>
@@ -32,12 +34,16 @@ std::filesystem::path find_on_path(const std::string& name) {
   return {};
 }
 
-Interpreter find_interpreter(const std::string& python) {
+Interpreter find_interpreter(const std::string& python, double seconds) {
   const std::string name = python.empty() ? "python3" : python;
   const std::filesystem::path program = find_on_path(name);
   if (program.empty()) throw RunError("Python is not installed: no " + name);
   const Finished answer = run_to_end(
-      {.command = {program, "-I", "-S", "-c", kQuestion}, .descriptors = {}, .keep_environment = true}, 30);
+      {.command = {program, "-I", "-S", "-c", kQuestion}, .descriptors = {}, .keep_environment = true},
+      seconds);
+  if (WIFSIGNALED(answer.status) && WTERMSIG(answer.status) == SIGKILL)
+    throw RunError(program.string() + " gave no answer within " + std::to_string(static_cast<int>(seconds)) +
+                   " s");
   std::istringstream lines(answer.output);
   std::string real, prefix;
   int major = 0, minor = 0;

@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "core/errors.h"
+#include "sandbox/interpreter.h"
 #include "sandbox/walls.h"
 #include "small_sandbox.h"
 
@@ -50,6 +51,8 @@ TEST_CASE("a machine without Python, or with one that does not answer or is too 
   CHECK(Sandbox::unavailable({.python = "/no/such/python"}) == "Python is not installed: no /no/such/python");
   write_script(folder.path() / "python3", "echo broken >&2; exit 1");
   CHECK_THAT(*Sandbox::unavailable(), ContainsSubstring("python3 does not run: broken"));
+  write_script(folder.path() / "python3", "exec /bin/sleep 60");
+  CHECK_THROWS_WITH(find_interpreter("", 1), ContainsSubstring("python3 gave no answer within 1 s"));
   write_script(folder.path() / "python3", "echo /usr/bin/python3; echo /usr; echo 3 6");
   CHECK_THAT(*Sandbox::unavailable(), ContainsSubstring("is Python 3.6, expected 3.9 or newer"));
 }
