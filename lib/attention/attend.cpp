@@ -2,11 +2,12 @@
 
 #include <ATen/Context.h>
 
-#include <algorithm>
 #include <cmath>
 
+#include "attention/shapes_repeat.h"
 #include "core/errors.h"
 #include "kernels/fused.h"
+#include "kernels/planned_attention.h"
 
 namespace attnlab {
 
@@ -37,18 +38,35 @@ torch::Tensor by_kv_head(const torch::Tensor& q_BN1H, int64_t G) {
   return q_BN1H.reshape({q_BN1H.size(0), G, q_BN1H.size(1) / G, q_BN1H.size(3)});
 }
 
-// Whether a kernel of our own takes one query, for which no length is new (bench_attention; one H200, heads of
-// Qwen2.5-0.5B and 7B, 256 to 16,384 tokens). Without a mask flash attention is faster at each of these sizes:
-// 9 to 50 µs at batch 16 and below, against 13 to 930. It takes no mask and no float32. The kernel that does
-// takes 0.05 µs for each token, as long as there is a multiprocessor for each pair of KV heads; ours, without
-// matrix units, 0.08 ns for each query head and token of 64 numbers. Nothing else caps scores.
-bool prefers_own_kernel(const torch::Tensor& q_BGnH, int64_t W, bool masked, bool capped) {
-  const auto B = static_cast<double>(q_BGnH.size(0)), G = static_cast<double>(q_BGnH.size(1)),
-             n = static_cast<double>(q_BGnH.size(2)), H = static_cast<double>(q_BGnH.size(3));
-  if (capped) return true;
-  const bool flash = !masked && H <= 256 && q_BGnH.size(3) == W && q_BGnH.scalar_type() != torch::kFloat32;
-  if (flash) return false;
-  return B * G * n * H <= 600 * 64 * std::max(1.0, B * G / 264);
+bool is_half(const torch::Tensor& x) {
+  return x.scalar_type() == torch::kBFloat16 || x.scalar_type() == torch::kHalf;
+}
+
+// Whether the kernel of our own takes one query, for which no length is new. By bench_attention (one H200,
+// bf16, n = 7 query heads to a KV head): without a mask torch's flash kernel is up to 7 times as fast, and
+// takes any length. With one it is between 12 + W / 900,000 µs of our own, W = B·G·n·S·H numbers being
+// multiplied without matrix units, and 7 + 0.045 S (1 + B·G / 400) µs of the memory-efficient kernel, which
+// gives a KV head to one block.
+bool prefers_own_kernel(const torch::Tensor& q_BGnH, const torch::Tensor& v_BGSH, bool masked, bool capped) {
+  const int64_t B = q_BGnH.size(0), G = q_BGnH.size(1), n = q_BGnH.size(2), H = q_BGnH.size(3);
+  const int64_t S = v_BGSH.size(2);
+  if (n == 1 || capped) return true;  // the general path alone has a cap
+  if (is_half(q_BGnH) && !masked && v_BGSH.size(3) == H) return false;
+  const auto work = static_cast<double>(B * G * n * S * H);
+  const double blocks = 1 + static_cast<double>(B * G) / 400;
+  return 5 + work / 900000 < 0.045 * static_cast<double>(S) * blocks;
+}
+
+// cuDNN's kernel reads a cache once for all heads of a KV head, split over blocks, with and without a mask:
+// twice as fast as what else there is for 256 tokens, and 5 times for 16,384 (bench_attention).
+bool takes_plan(const torch::Tensor& q_BN1H, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
+                const torch::Tensor& mask, const ScoreForm& form) {
+  constexpr int64_t pack = 8, widest = 128;
+  const int64_t H = q_BN1H.size(3);
+  return ShapesRepeat::active() && has_cudnn_attention(q_BN1H.device()) && is_half(q_BN1H) &&
+         form.softcap <= 0 && !torch::GradMode::is_enabled() && q_BN1H.size(1) != k_BGSH.size(1) &&
+         H % pack == 0 && H <= widest && v_BGSH.size(3) == H &&
+         (!mask.defined() || (mask.dim() == 4 && mask.size(1) == 1));
 }
 
 bool has_kernel_for_one(const torch::Tensor& q_BGnH, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
@@ -56,7 +74,7 @@ bool has_kernel_for_one(const torch::Tensor& q_BGnH, const torch::Tensor& k_BGSH
   const bool fits =
       !mask.defined() || (mask.dim() == 4 && (mask.size(1) == 1 || mask.size(1) == k_BGSH.size(1)));
   return fits && fits_single_query(q_BGnH, k_BGSH, v_BGSH) &&
-         prefers_own_kernel(q_BGnH, v_BGSH.size(3), mask.defined(), capped);
+         prefers_own_kernel(q_BGnH, v_BGSH, mask.defined(), capped);
 }
 
 // cuDNN's attention, which torch prefers on Hopper, makes a plan for each new shape: 42 to 63 ms (torch 2.11).
@@ -118,6 +136,9 @@ torch::Tensor attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, c
   const auto optional = [](const torch::Tensor& mask) {
     return mask.defined() ? OptionalTensor(mask) : std::nullopt;
   };
+  if (T == 1 && takes_plan(q_BNTH, k_BGSH, v_BGSH, mask_B1TS, form))
+    return at::scaled_dot_product_attention(q_BNTH, k_BGSH, v_BGSH, optional(mask_B1TS), 0.0, false, scale,
+                                            /*enable_gqa=*/true);
   const bool one = T == 1 && (N != G || q_BNTH.is_cuda());
   const auto q_BGnH = one ? by_kv_head(q_BNTH, G) : torch::Tensor();
   if (one && has_kernel_for_one(q_BGnH, k_BGSH, v_BGSH, mask_B1TS, form.softcap > 0))

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/planned_attention.h"
+
 #ifdef ATTNLAB_CUDA
 #include "kernels/launch.h"
 #endif
@@ -104,6 +106,11 @@ class RotateHeads : public torch::autograd::Function<RotateHeads> {
 
 }  // namespace
 
+bool has_cudnn_attention(torch::Device device) {
+  constexpr int hopper = 9;
+  return device.is_cuda() && at::cuda::getDeviceProperties(device.index())->major >= hopper;
+}
+
 bool has_kernels(const Tensor& tensor) {
   return tensor.is_cuda() &&
          (tensor.scalar_type() == torch::kFloat32 || tensor.scalar_type() == torch::kBFloat16);
@@ -205,6 +212,8 @@ Tensor cross_entropy_in_place(Tensor& logits_RV, const Tensor& targets_R, double
 }
 
 #else
+
+bool has_cudnn_attention(torch::Device) { return false; }
 
 bool has_kernels(const torch::Tensor&) { return false; }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "attention/shapes_repeat.h"
 #include "core/errors.h"
 
 namespace attnlab {
@@ -11,6 +12,7 @@ namespace {
 constexpr int64_t kPassTokens = 16384;
 // Rows keep every token, batches with windows what is seen: up to so many it does not matter.
 constexpr int64_t kLongWithWindow = 1024;
+constexpr int64_t kAlignedColumns = 64;
 
 int64_t up_to(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
@@ -44,9 +46,11 @@ std::optional<std::string> RowBatch::recording_problem(const Decoder& decoder) {
 
 RowBatch::RowBatch(Decoder& decoder, RowBatchOptions options)
     : decoder_(decoder), options_(std::move(options)) {
-  if (options_.width_step == 0) options_.width_step = decoder.device().is_cuda() ? 128 : 64;
+  // Recorded steps take kernels that make a plan for each width, and hardly care for what is masked.
+  const bool records = options_.record && !recording_problem(decoder);
+  if (options_.width_step == 0) options_.width_step = records ? 512 : decoder.device().is_cuda() ? 128 : 64;
   // Rows that have ended go on until the host looks.
-  columns_ = up_to(options_.longest + kMostSteps, options_.width_step);
+  columns_ = up_to(options_.longest + kMostSteps, std::min(options_.width_step, kAlignedColumns));
   states_ = decoder.make_states(options_.rows, columns_, {.storage = row_storage(cursor_)});
   const auto positions_1S = torch::arange(columns_, integers(decoder)).unsqueeze(0);
   rotary_ = decoder.rotary_at(positions_1S, torch::full({1}, options_.longest, integers(decoder)));
@@ -160,6 +164,7 @@ void RowBatch::step(int64_t width) {
 }
 
 void RowBatch::compute(int64_t width) {
+  const ShapesRepeat repeat(recorder_ != nullptr);
   const auto tokens_R = tips_2R_.select(0, 0), columns_R = tips_2R_.select(0, 1);
   cursor_->flat_B = first_places_R_ + columns_R;
   cursor_->shown = width;

@@ -1,4 +1,6 @@
 // Sequences that grow in rows of fixed places, against the same in padded batches.
+#include "attention/attend.h"
+#include "attention/shapes_repeat.h"
 #include "catch.h"
 #include "generate_ways.h"
 #include "model/row_batch.h"
@@ -202,6 +204,28 @@ TEST_CASE("recorded steps give the tokens of launched ones on a GPU, in every va
     decoder->to(torch::kCPU);
     CHECK(on_gpu == generate(*decoder, prompts, in_batches(40)));
   }
+}
+
+TEST_CASE("where shapes repeat, one query of rows of different lengths gets what it gets elsewhere") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(2);
+  const auto half = torch::dtype(torch::kBFloat16).device(torch::kCUDA);
+  for (const int64_t B : {1, 5})
+    for (const int64_t H : {64, 128}) {
+      const auto q = torch::randn({B, 6, 1, H}, half);
+      const auto cache = [&] { return torch::randn({B, 192, 2, H}, half).transpose(1, 2); };
+      const auto k = cache(), v = cache();
+      const auto ends = torch::arange(B, half.dtype(torch::kInt64)).view({B, 1, 1, 1}) * 30 + 40;
+      const auto mask = torch::arange(192, half.dtype(torch::kInt64)) < ends;
+      const auto wide = [](const torch::Tensor& x) { return x.to(torch::kCPU, torch::kFloat64); };
+      const auto exact = attend(wide(q), wide(k), wide(v), mask.cpu());
+      // Weights and results are rounded to 8 bits; a sum of weights is 1.
+      const double tolerance = 2 * 0x1p-8 * v.abs().max().item<double>();
+      CHECK((wide(attend(q, k, v, mask)) - exact).abs().max().item<double>() < tolerance);
+      const ShapesRepeat repeat;
+      CHECK((wide(attend(q, k, v, mask)) - exact).abs().max().item<double>() < tolerance);
+    }
 }
 
 }  // namespace
