@@ -135,9 +135,9 @@ std::pair<torch::Tensor, torch::Tensor> AttentionPass::turn_and_remember(const t
                                                                          size_t slot) {
   const bool as_kept = !input_.state || !input_.state->turned().defined();
   if (input_.state && as_kept && has_kernels(q_BNTH) && !torch::GradMode::is_enabled())
-    if (const auto place_BGTH = input_.state->place(slot, k_BGTH.size(2)); place_BGTH.defined()) {
+    if (const auto [place_PGTH, rows_B] = input_.state->place(slot, k_BGTH.size(2)); place_PGTH.defined()) {
       const auto& [cos, sin] = new_tables();
-      const auto turned_BNTH = rotate_queries_and_keys(q_BNTH, k_BGTH, place_BGTH, cos, sin);
+      const auto turned_BNTH = rotate_queries_and_keys(q_BNTH, k_BGTH, place_PGTH, cos, sin, rows_B);
       const auto k_BGSH = input_.state->placed(slot);
       kept_ = input_.state->kept();
       return {turned_BNTH, k_BGSH};

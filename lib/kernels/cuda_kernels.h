@@ -27,6 +27,8 @@ struct RotaryLayout {
   int64_t table_b, table_t;  // strides of cos and sin, [B or 1, T or 1, rotary_dim]; 0 where 1
   bool in_pairs, out_pairs;  // neighbours turn, not halves; only where rotary_dim = head_dim
   bool backwards;            // by the negative angle
+  // Into which row of `out` each of the B goes; null: b into row b.
+  const int64_t* out_rows = nullptr;
 };
 // One tensor to be turned; all zero: none.
 struct RotaryJob {

@@ -131,20 +131,25 @@ Tensor rotate_heads(const Tensor& x_BNTH, const Tensor& cos_BTr, const Tensor& s
   return RotateHeads::apply(x_BNTH, cos_BTr, sin_BTr, static_cast<int64_t>(pairs));
 }
 
-Tensor rotate_queries_and_keys(const Tensor& q_BNTH, const Tensor& k_BGTH, Tensor k_out_BGTH,
-                               const Tensor& cos_BTr, const Tensor& sin_BTr) {
+Tensor rotate_queries_and_keys(const Tensor& q_BNTH, const Tensor& k_BGTH, Tensor k_out_PGTH,
+                               const Tensor& cos_BTr, const Tensor& sin_BTr, const Tensor& rows_B) {
   check_tables(q_BNTH, cos_BTr, sin_BTr);
   check_tables(k_BGTH, cos_BTr, sin_BTr);
-  TORCH_CHECK(!torch::GradMode::is_enabled() && k_out_BGTH.sizes() == k_BGTH.sizes() &&
-              k_out_BGTH.stride(3) == 1 && q_BNTH.scalar_type() == k_BGTH.scalar_type() &&
-              k_out_BGTH.scalar_type() == k_BGTH.scalar_type());
+  TORCH_CHECK(!torch::GradMode::is_enabled() && k_out_PGTH.sizes().slice(1) == k_BGTH.sizes().slice(1) &&
+              k_out_PGTH.stride(3) == 1 && q_BNTH.scalar_type() == k_BGTH.scalar_type() &&
+              k_out_PGTH.scalar_type() == k_BGTH.scalar_type());
+  TORCH_CHECK(rows_B.defined() ? rows_B.scalar_type() == torch::kInt64 && rows_B.is_contiguous() &&
+                                     rows_B.is_cuda() && rows_B.numel() == k_BGTH.size(0)
+                               : k_out_PGTH.size(0) == k_BGTH.size(0));
   const c10::cuda::CUDAGuard guard(q_BNTH.device());
   const auto q = side_by_side(q_BNTH), k = side_by_side(k_BGTH), out = torch::empty_like(q);
   const auto job = [&](const Tensor& x, const Tensor& to) {
     return rotary_job(x, to, cos_BTr, RotaryPairs::halves, RotaryPairs::halves, false);
   };
-  C10_CUDA_CHECK(cuda::rotate(format_of(q), format_of(cos_BTr), job(q, out), job(k, k_out_BGTH),
-                              cos_BTr.const_data_ptr(), sin_BTr.const_data_ptr(), stream_of(q)));
+  auto keys = job(k, k_out_PGTH);
+  if (rows_B.defined()) keys.layout.out_rows = rows_B.const_data_ptr<int64_t>();
+  C10_CUDA_CHECK(cuda::rotate(format_of(q), format_of(cos_BTr), job(q, out), keys, cos_BTr.const_data_ptr(),
+                              sin_BTr.const_data_ptr(), stream_of(q)));
   return out;
 }
 
@@ -231,7 +236,7 @@ torch::Tensor attend_single_query(const torch::Tensor&, const torch::Tensor&, co
 }
 
 torch::Tensor rotate_queries_and_keys(const torch::Tensor&, const torch::Tensor&, torch::Tensor,
-                                      const torch::Tensor&, const torch::Tensor&) {
+                                      const torch::Tensor&, const torch::Tensor&, const torch::Tensor&) {
   TORCH_CHECK(false, "built without CUDA kernels");
 }
 

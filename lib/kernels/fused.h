@@ -24,10 +24,11 @@ torch::Tensor rotate_heads(const torch::Tensor& x_BNTH, const torch::Tensor& cos
                            const torch::Tensor& sin_BTr, RotaryPairs pairs);
 
 // The same for queries, which are returned, and keys, which are written to `k_out` (a place in a cache), at
-// once. In halves, without gradients.
+// once: [B, G, T, H], or with `rows_B` (int64) [P, G, T, H], of which b's keys take the row rows_B[b]. In
+// halves, without gradients.
 torch::Tensor rotate_queries_and_keys(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGTH,
-                                      torch::Tensor k_out_BGTH, const torch::Tensor& cos_BTr,
-                                      const torch::Tensor& sin_BTr);
+                                      torch::Tensor k_out_PGTH, const torch::Tensor& cos_BTr,
+                                      const torch::Tensor& sin_BTr, const torch::Tensor& rows_B = {});
 
 // Whether attend_single_query takes these: a GPU with kernels of our own, one format, no gradient asked for,
 // widths that are multiples of 8 up to 256, numbers of a token side by side.

@@ -17,7 +17,7 @@ __device__ inline void turn(const RotaryLayout& l, const T* x, const Table* cos,
   const int64_t j = index % per_head * n, head = index / per_head;
   const int64_t N = head % l.N, t = head / l.N % l.T, b = head / l.N / l.T;
   const T* from = x + b * l.in.b + N * l.in.n + t * l.in.t;
-  T* to = out + b * l.out.b + N * l.out.n + t * l.out.t;
+  T* to = out + (l.out_rows ? l.out_rows[b] : b) * l.out.b + N * l.out.n + t * l.out.t;
   float x1[n], x2[n], c[n], s[n];
   if (l.in_pairs) {
     float both[2][n];

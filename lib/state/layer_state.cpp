@@ -105,12 +105,12 @@ bool LayerState::before_rotary(size_t slot) const {
   return plan_.storage->keys_before_rotary() && of.serves == Serves::keys && of.rotated > 0 && !of.rotary_apart;
 }
 
-torch::Tensor LayerState::place(size_t slot, int64_t T) {
+TokenPlace LayerState::place(size_t slot, int64_t T) {
   if (copies_ > 1) return {};
-  const auto place_BTW = storages_.at(slot)->place(T);
-  if (!place_BTW.defined()) return {};
-  begin_slot(slot, place_BTW.size(0), T, place_BTW.device());
-  return by_heads(slot, place_BTW);
+  const auto [x_PTW, rows_B] = storages_.at(slot)->place(T);
+  if (!x_PTW.defined()) return {};
+  begin_slot(slot, rows_B.defined() ? rows_B.size(0) : x_PTW.size(0), T, x_PTW.device());
+  return {by_heads(slot, x_PTW), rows_B};
 }
 
 void LayerState::replace(size_t slot, const torch::Tensor& value) {

@@ -33,10 +33,10 @@ class LayerState {
   // the tokens that the pass's queries may look at, these included, in the same form (by heads, with as many
   // as are kept: kept_copies).
   torch::Tensor remember(size_t slot, const torch::Tensor& x);
-  // The same in two steps, for kernels that write where the tokens stay: a place for T new tokens, [B, heads,
-  // T, width / heads], undefined where the storage has none (then `remember` takes them); and, once it is
-  // written, what `remember` returns.
-  torch::Tensor place(size_t slot, int64_t T);
+  // The same in two steps, for kernels that write where the tokens stay: a place for T new tokens, [B or P,
+  // heads, T, width / heads], undefined where the storage has none (then `remember` takes them); and, once it
+  // is written, what `remember` returns.
+  TokenPlace place(size_t slot, int64_t T);
   torch::Tensor placed(size_t slot) { return shown(slot, true); }
   // What remember returned last, as [B, P, width] with P ≥ S tokens whose rest is finite (TokenStorage).
   torch::Tensor aligned(size_t slot) const { return storages_.at(slot)->read_aligned(); }

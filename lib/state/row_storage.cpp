@@ -25,6 +25,13 @@ class RowStorage final : public TokenStorage {
     }
   }
 
+  TokenPlace place(int64_t T) override {
+    const RowCursor& at = *cursor_;
+    if (at.rows_E.defined() || T != 1) return {};
+    length_ = at.shown;
+    return {tokens_.view({-1, 1, tokens_.size(2)}), at.flat_B};
+  }
+
   torch::Tensor read() const override {
     const RowCursor& at = *cursor_;
     const auto shown_BSW = tokens_.narrow(1, 0, length_);

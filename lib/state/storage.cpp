@@ -25,15 +25,15 @@ class DenseStorage final : public TokenStorage {
             torch::zeros({needs.B, aligned_up(capacity_with(needs.window, needs.capacity)), needs.slot.width},
                          needs.options)) {}
 
-  void append(const torch::Tensor& x_BTW) override { place(x_BTW.size(1)).copy_(x_BTW); }
+  void append(const torch::Tensor& x_BTW) override { place(x_BTW.size(1)).x_PTW.copy_(x_BTW); }
 
-  torch::Tensor place(int64_t T) override {
+  TokenPlace place(int64_t T) override {
     make_room(T);
     const auto place_BTW = tokens_.narrow(1, length_, T);
     const int64_t seen = window_ > 0 ? std::min(length_, window_ - 1) : length_;
     length_ += T;
     shown_ = seen + T;
-    return place_BTW;
+    return {place_BTW, {}};
   }
 
   torch::Tensor read() const override { return tokens_.narrow(1, length_ - shown_, shown_); }

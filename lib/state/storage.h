@@ -21,6 +21,12 @@ struct SettledPass {
   torch::Tensor valid_BhS, padding_B1;
 };
 
+// Where new tokens of B sequences are to be written: x [B, T, W], or, with `rows_B` defined (int64), [P, T, W],
+// of which each sequence has the row that this says.
+struct TokenPlace {
+  torch::Tensor x_PTW, rows_B;
+};
+
 // The held tokens of one slot, oldest first. h heads of w numbers, W = h·w.
 class TokenStorage {
  public:
@@ -28,9 +34,9 @@ class TokenStorage {
 
   // Behind the tokens that are held; x_BTW.
   virtual void append(const torch::Tensor& x_BTW) = 0;
-  // A place for T tokens behind those, [B, T, W], that the caller writes before anything is read; undefined
-  // where the storage must see the numbers.
-  virtual torch::Tensor place(int64_t /*T*/) { return {}; }
+  // A place for T tokens behind those, that the caller writes before anything is read; undefined where the
+  // storage must see the numbers.
+  virtual TokenPlace place(int64_t /*T*/) { return {}; }
   // All tokens that the queries of the pass that appended last may look at, [B, S, W]; a view where the storage
   // has the numbers as they are. Gaps hold finite numbers that mean nothing.
   virtual torch::Tensor read() const = 0;

@@ -149,6 +149,14 @@ TEST_CASE("rotate_queries_and_keys: both at once are what each is alone, keys wh
         CHECK(torch::equal(place, rotate_heads(k, cos, sin, RotaryPairs::halves)));
         CHECK(cache.narrow(1, 0, 2).eq(7).all().item<bool>());
         CHECK(cache.narrow(1, T + 2, 1).eq(7).all().item<bool>());
+        // Rows of a table that are named.
+        const auto table = torch::full({9, 2, T, H}, 7, on_gpu(dtype));
+        const auto rows = torch::tensor({6, 1}).to(torch::kCUDA);
+        rotate_queries_and_keys(q, k, table, cos, sin, rows);
+        CHECK(torch::equal(table.index_select(0, rows), place));
+        CHECK(table.eq(7).all().item<bool>() == false);
+        CHECK(table.narrow(0, 2, 4).eq(7).all().item<bool>());
+        CHECK(table.narrow(0, 7, 2).eq(7).all().item<bool>());
       }
 }
 
