@@ -114,6 +114,10 @@ void DecodeStep::operator()() {
   const int64_t begin = context_ + (goes_on_ ? calls_++ : 0);
   if (!goes_on_)
     for (auto& state : states_) state.rewind(context_);
+  read_.clear();
+  for (const auto& state : states_)
+    for (size_t slot = 0; slot < state.layout().size(); ++slot)
+      if (state.layout()[slot].extent == Extent::fixed) read_.push_back(state.fixed(slot));
   std::vector<RotaryTables> rotary;
   for (const auto& [cos, sin] : rotary_)
     rotary.push_back({cos.narrow(1, 0, begin + 1), sin.narrow(1, 0, begin + 1)});

@@ -58,6 +58,7 @@ class DecodeStep {
   std::vector<LayerState> states_;
   std::vector<RotaryTables> rotary_;
   torch::Tensor tokens_B1_;
+  std::vector<torch::Tensor> read_;  // what the last call began with: a graph made of it reads it again
   int64_t calls_ = 0;
 };
 
