@@ -166,8 +166,8 @@ if options.max_new_tokens:
     wanted = [part[:5] + (options.max_new_tokens,) + part[6:] for part in wanted]
 lines, notes, replier = [], [], None
 equal = {}
-for dtype, limit in [("float32", options.sample), (options.dtype, options.limit)]:
-    if dtype == "float32" and options.sample == 0:
+for key, dtype, limit in [("sample", "float32", options.sample), ("all", options.dtype, options.limit)]:
+    if key == "sample" and limit == 0:
         continue
     replier = None  # one copy of the weights at a time
     replier = Replier(options.model, dtype, options.device)
@@ -176,7 +176,6 @@ for dtype, limit in [("float32", options.sample), (options.dtype, options.limit)
         if task in ("humaneval", "mbpp") and not shutil.which("bwrap"):
             notes.append(f"{name}, {dtype}: left out, no bubblewrap")
             continue
-        key = "sample" if limit == options.sample and dtype == "float32" else "all"
         out = path(f"{slug(name)}_{key}_{dtype}")
         ours, prompts, seconds = evaluate(part, dtype, limit, out)
         others, their_seconds = theirs(replier, part, prompts, out + "_transformers")
