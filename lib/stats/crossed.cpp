@@ -44,13 +44,22 @@ double squares_about(std::span<const double> values, double centre) {
   return squares;
 }
 
-// Mean squares and their degrees of freedom.
+// The same, where those of seeds and problems count at least that of the rest.
 struct Variation {
   double seed = 0, problem = 0, rest = 0;
   double df_seed = 0, df_problem = 0, df_rest = 0;
 };
 
-Variation variation_of(const CrossedScores& scores, const Means& means) {
+Variation variation_of(const MeanSquares& squares) {
+  return {.seed = std::max(squares.rest.square, squares.seed.square),
+          .problem = std::max(squares.rest.square, squares.problem.square),
+          .rest = squares.rest.square,
+          .df_seed = squares.seed.df,
+          .df_problem = squares.problem.df,
+          .df_rest = squares.rest.df};
+}
+
+MeanSquares mean_squares_about(const CrossedScores& scores, const Means& means) {
   const auto S = static_cast<double>(scores.n_seeds), P = static_cast<double>(scores.n_problems);
   double rest = 0;
   for (size_t i = 0; i < scores.values.size(); ++i) {
@@ -58,13 +67,10 @@ Variation variation_of(const CrossedScores& scores, const Means& means) {
     const double left = scores.values[i] - means.of_seed[s] - means.of_problem[p] + means.all;
     rest += left * left;
   }
-  const double df_rest = (S - 1) * (P - 1), ms_rest = rest / df_rest;
-  return {.seed = std::max(ms_rest, P * squares_about(means.of_seed, means.all) / (S - 1)),
-          .problem = std::max(ms_rest, S * squares_about(means.of_problem, means.all) / (P - 1)),
-          .rest = ms_rest,
-          .df_seed = S - 1,
-          .df_problem = P - 1,
-          .df_rest = df_rest};
+  const double df_rest = (S - 1) * (P - 1);
+  return {.seed = {P * squares_about(means.of_seed, means.all) / (S - 1), S - 1},
+          .problem = {S * squares_about(means.of_problem, means.all) / (P - 1), P - 1},
+          .rest = {rest / df_rest, df_rest}};
 }
 
 // Satterthwaite: the t distribution whose chi-square has the mean and variance of this sum of mean squares.
@@ -102,6 +108,12 @@ CrossedScores with_added_problems(const CrossedScores& scores, const Bounds& bou
 
 }  // namespace
 
+MeanSquares mean_squares(const CrossedScores& scores) {
+  check(scores);
+  ATTNLAB_CHECK(scores.n_seeds > 1 && scores.n_problems > 1);
+  return mean_squares_about(scores, means_of(scores));
+}
+
 CrossedScores crossed_difference(const CrossedScores& x, const CrossedScores& y) {
   check(x);
   check(y);
@@ -117,7 +129,7 @@ CrossedMean crossed_mean(const CrossedScores& scores, double confidence) {
   const Means means = means_of(scores);
   CrossedMean result{.interval = {.value = means.all, .n = scores.n_seeds}};
   if (scores.n_seeds < 2 || scores.n_problems < 2) return result;
-  const Variation variation = variation_of(scores, means);
+  const Variation variation = variation_of(mean_squares_about(scores, means));
   const double sum = variation.seed + variation.problem - variation.rest;
   result.standard_error = std::sqrt(sum / static_cast<double>(scores.values.size()));
   if (sum == 0) return result;

@@ -23,6 +23,16 @@ struct CrossedScores {
 // x - y: both arms with the same seeds on the same problems. Equal shapes.
 CrossedScores crossed_difference(const CrossedScores& x, const CrossedScores& y);
 
+// The analysis of variance of scores with at least two seeds and two problems: mean squares, as they are, and
+// their degrees of freedom.
+struct MeanSquares {
+  struct Of {
+    double square = 0, df = 0;
+  };
+  Of seed, problem, rest;
+};
+MeanSquares mean_squares(const CrossedScores& scores);
+
 struct CrossedMean {
   Interval interval;  // its n counts seeds; one seed or one problem, and equal scores: no ends
   double standard_error = not_known;
