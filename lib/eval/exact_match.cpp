@@ -78,6 +78,7 @@ std::vector<std::string> outputs_of(Decoder& decoder, const Tokenizer& tokenizer
                                  .cache = options.cache,
                                  .context_tokens = contexts,
                                  .batch_rows = static_cast<size_t>(options.batch_size),
+                                 .batch_invariant = options.batch_invariant,
                                  .on_end = [&](size_t) {
                                    if (done) done(++ended);
                                  }});

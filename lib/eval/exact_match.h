@@ -21,6 +21,7 @@ struct ExactMatchOptions {
   std::vector<int64_t> stop_ids;  // end an answer, too
   CachePlan cache;                // how states are kept
   Precision precision = Precision::float32;
+  bool batch_invariant = false;  // GenerateOptions::batch_invariant
 };
 
 struct Answered {

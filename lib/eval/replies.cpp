@@ -124,7 +124,8 @@ void generate_replies(const TaskModel& model, const TaskData& data, const std::s
          .seed = static_cast<uint64_t>(config.seed),
          .cache = model.cache,
          .batch_rows = static_cast<size_t>(model.batch_rows),
-         .record_steps = model.record_steps},
+         .record_steps = model.record_steps,
+         .batch_invariant = model.batch_invariant},
         hear);
 }
 

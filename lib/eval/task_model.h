@@ -19,10 +19,11 @@ struct TaskModel {
   int64_t eos_id = 0;     // ends a reply
   std::vector<int64_t> stop_ids;  // end a reply, too
   Precision precision = Precision::float32;
-  CachePlan cache = {};         // how states are kept
-  int64_t batch_rows = 32;      // sequences that are generated at a time
-  bool record_steps = true;     // of generation, on a GPU (GenerateOptions)
-  int64_t batch_tokens = 8192;  // tokens whose likelihood is computed at a time
+  CachePlan cache = {};          // how states are kept
+  int64_t batch_rows = 32;       // sequences that are generated at a time
+  bool record_steps = true;      // of generation, on a GPU (GenerateOptions)
+  bool batch_invariant = false;  // GenerateOptions::batch_invariant
+  int64_t batch_tokens = 8192;   // tokens whose likelihood is computed at a time
 
   // Tokens that the model reads at once.
   int64_t window() const { return decoder.config().max_positions; }

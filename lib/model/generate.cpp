@@ -75,7 +75,9 @@ std::vector<std::vector<int64_t>> generate_in_batches(Decoder& decoder,
                                                       const GenerateOptions& options) {
   std::vector<std::vector<int64_t>> outputs(prompts.size());
   const bool apart = !options.context_tokens.empty();
-  const size_t most = apart ? 1 : options.batch_rows > 0 ? options.batch_rows : prompts.size();
+  const size_t most = apart || options.batch_invariant ? 1
+                      : options.batch_rows > 0         ? options.batch_rows
+                                                       : prompts.size();
   size_t next = 0;
   Rows rows(options);
   std::unique_ptr<DecodingBatch> batch;
@@ -95,7 +97,8 @@ std::vector<std::vector<int64_t>> generate_in_batches(Decoder& decoder,
     } else if (batch) {
       logits_BV = batch->enter(entering);
     } else {
-      batch = make_batch(decoder, entering, options.max_new_tokens, options.prefill_chunk, options.cache);
+      batch = make_batch(decoder, entering, options.max_new_tokens,
+                         options.batch_invariant ? 1 : options.prefill_chunk, options.cache);
       logits_BV = batch->prefill();
     }
     const auto first_B = rows.choose(logits_BV, outputs);
@@ -129,7 +132,7 @@ std::vector<std::vector<int64_t>> generate(Decoder& decoder, const std::vector<s
   const c10::InferenceMode inference;  // views and versions are not kept track of
   if (options.max_new_tokens < 1 || prompts.empty()) return std::vector<std::vector<int64_t>>(prompts.size());
   std::string why_not = "not asked for";
-  if (options.in_rows.value_or(true)) {
+  if (options.in_rows.value_or(true) && !options.batch_invariant) {
     const auto problem = rows_problem(decoder, prompts, options);
     if (!problem) return generate_in_rows(decoder, prompts, options);
     why_not = *problem;

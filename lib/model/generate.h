@@ -39,6 +39,10 @@ struct GenerateOptions {
   bool share_beginning = true, record_steps = true;
   int64_t steps_at_a_time = 0, width_step = 0;
   GenerateReport* report = nullptr;  // filled at the end, if given
+  // One prompt at a time, each token of it by itself: each product is that of one row with the weights, so that
+  // an output is the same bits whatever other prompts there are, and batch_rows and prefill_chunk have no
+  // effect.
+  bool batch_invariant = false;
   // Hears of each token of each prompt (index, token), stop tokens excluded; true ends that sequence.
   std::function<bool(size_t prompt, int64_t token)> on_token;
   // Hears once of each prompt whose sequence has ended. May throw to stop.

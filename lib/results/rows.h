@@ -73,6 +73,26 @@ struct EvaluationRow {
   }
 };
 
+// How likely the answers of an evaluation are (eval.likelihoods).
+struct LikelihoodRow {
+  int64_t step = 0;
+  double reference = 0, own = 0;
+  int64_t references = 0, reference_tokens = 0, owns = 0, own_tokens = 0;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"step", "optimizer steps done"}, self.step);
+    visit(Key{"reference", "log-likelihood of a reference answer behind its prompt, nats, mean over problems"},
+          self.reference);
+    visit(Key{"own", "the same of the answers that the model itself wrote and that are right; NaN: none is"},
+          self.own);
+    visit(Key{"references", "reference answers that it is the mean of"}, self.references);
+    visit(Key{"reference_tokens", "tokens of these"}, self.reference_tokens);
+    visit(Key{"owns", "right answers of the model's own"}, self.owns);
+    visit(Key{"own_tokens", "tokens of these"}, self.own_tokens);
+  }
+};
+
 struct ProblemRow {
   int64_t step = 0, index = 0;
   std::string prompt, gold, output, extracted;

@@ -25,6 +25,7 @@ struct RunWriter::Impl {
   int64_t status_offset = 0;
   std::vector<TrainRow> train;
   std::vector<DistillationRow> distillation;
+  std::vector<LikelihoodRow> likelihoods;
   std::vector<NonfiniteRow> nonfinite;  // in the file's order
   std::vector<EvaluationRow> evaluations;
   std::vector<int64_t> problem_counts;  // of each evaluation
@@ -60,6 +61,10 @@ void write_closed(const fs::path& path, const RunRecord& record) {
     tables.distillation.write(
         0, pack(tables.distillation, record.distillation.data(), record.distillation.size()));
     tables.distillation.flush();
+  }
+  if (tables.likelihoods.is_open()) {
+    tables.likelihoods.write(0, pack(tables.likelihoods, record.likelihoods.data(), record.likelihoods.size()));
+    tables.likelihoods.flush();
   }
   tables = {};
   file.close("cannot write");
@@ -201,6 +206,7 @@ RunWriter RunWriter::resume(const fs::path& path, const std::function<void(RunHe
   impl->train = std::move(record.train);
   impl->nonfinite = std::move(record.nonfinite);
   impl->distillation = std::move(record.distillation);
+  impl->likelihoods = std::move(record.likelihoods);
   impl->evaluations = std::move(record.evaluations);
   impl->open();
   return RunWriter(std::move(impl));
@@ -215,6 +221,14 @@ void RunWriter::put_distillation(const DistillationRow& row) {
   impl_->guarded([&] {
     ATTNLAB_CHECK(impl_->tables.distillation.is_open());
     put_row(impl_->tables.distillation, rows, place_of(rows, row.step), row);
+  });
+}
+
+void RunWriter::put_likelihoods(const LikelihoodRow& row) {
+  auto& rows = impl_->likelihoods;
+  impl_->guarded([&] {
+    ATTNLAB_CHECK(impl_->tables.likelihoods.is_open());
+    put_row(impl_->tables.likelihoods, rows, place_of(rows, row.step), row);
   });
 }
 

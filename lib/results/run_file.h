@@ -84,6 +84,8 @@ class RunWriter {
   void put_train(const TrainRow& row);
   // The same, in a file whose header has a teacher (train.distill.teacher).
   void put_distillation(const DistillationRow& row);
+  // The same, in a file whose header has eval.likelihoods.
+  void put_likelihoods(const LikelihoodRow& row);
   // Replaces the row of the same step, or appends.
   void put_nonfinite(const NonfiniteRow& row);
   // Writes the problems, then the row that commits them. An evaluation of the same step is replaced and must

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/find_field.h"
 #include "results/attributes.h"
 #include "results/table.h"
 
@@ -63,6 +64,11 @@ bool has_teacher(const RunHeader& header) {
                      [](const auto& field) { return field.first == "train.distill.teacher"; });
 }
 
+bool has_likelihoods(const RunHeader& header) {
+  const bool* wanted = find_field<bool>(header.config, "eval.likelihoods");
+  return wanted && *wanted;
+}
+
 template <class Row>
 hdf5::Table open_if_there(hid_t file, const std::string& name) {
   return hdf5::Table::exists(file, name) ? hdf5::Table::open(file, name, columns_of<Row>()) : hdf5::Table{};
@@ -102,7 +108,10 @@ RunTables write_layout(hid_t file, const RunHeader& header, const StatusRow& sta
           .nonfinite = hdf5::Table::create(file, "nonfinite", columns_of<NonfiniteRow>(), 64, false),
           .distillation = has_teacher(header) ? hdf5::Table::create(file, "distillation",
                                                                     columns_of<DistillationRow>(), 64, false)
-                                              : hdf5::Table{}};
+                                              : hdf5::Table{},
+          .likelihoods = has_likelihoods(header)
+                             ? hdf5::Table::create(file, "likelihoods", columns_of<LikelihoodRow>(), 64, false)
+                             : hdf5::Table{}};
 }
 
 RunTables open_tables(hid_t file) {
@@ -110,7 +119,8 @@ RunTables open_tables(hid_t file) {
           .evaluations = hdf5::Table::open(file, "evaluations", columns_of<EvaluationRow>()),
           .problems = hdf5::Table::open(file, "problems", columns_of<ProblemRow>()),
           .nonfinite = open_if_there<NonfiniteRow>(file, "nonfinite"),
-          .distillation = open_if_there<DistillationRow>(file, "distillation")};
+          .distillation = open_if_there<DistillationRow>(file, "distillation"),
+          .likelihoods = open_if_there<LikelihoodRow>(file, "likelihoods")};
 }
 
 hdf5::Table open_answers(hid_t file) { return hdf5::Table::open(file, "problems", columns_of<AnswerRow>()); }

@@ -12,10 +12,10 @@ inline constexpr const char* run_format = "attnlab run 1";
 inline constexpr int64_t message_bytes = 512;
 inline constexpr int64_t most_text_bytes = 14000;  // a row of /problems must stay under 64 KB
 
-// The tables that grow. Files of older versions have no `nonfinite`, and those of runs without a teacher no
-// `distillation`; then it is not open.
+// The tables that grow. Files of older versions have no `nonfinite`, those of runs without a teacher no
+// `distillation`, those without eval.likelihoods no `likelihoods`; then it is not open.
 struct RunTables {
-  hdf5::Table train, evaluations, problems, nonfinite, distillation;
+  hdf5::Table train, evaluations, problems, nonfinite, distillation, likelihoods;
 };
 
 // Widths of prompt, gold, output, extracted.

@@ -100,6 +100,8 @@ RunRecord read_once(const fs::path& path, Extent extent) {
   record.train = whole_rows(read_rows<TrainRow>(tables.train));
   if (tables.distillation.is_open())
     record.distillation = whole_rows(read_rows<DistillationRow>(tables.distillation));
+  if (tables.likelihoods.is_open())
+    record.likelihoods = whole_rows(read_rows<LikelihoodRow>(tables.likelihoods));
   record.nonfinite = ordered_rows(tables.nonfinite);
   // Evaluations before problems: then the problems of each evaluation that is seen are there too.
   record.evaluations = whole_rows(read_rows<EvaluationRow>(tables.evaluations));

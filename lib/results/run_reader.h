@@ -14,6 +14,7 @@ struct RunRecord {
   RunHeader header;
   std::vector<TrainRow> train;
   std::vector<DistillationRow> distillation;  // empty without a teacher
+  std::vector<LikelihoodRow> likelihoods;     // empty without eval.likelihoods
   std::vector<NonfiniteRow> nonfinite;        // steps that were not applied, by step
   std::vector<EvaluationRow> evaluations;
   std::vector<ProblemRow> problems;  // of committed evaluations, where their texts were asked for

@@ -1,6 +1,7 @@
 #include "results/run_file.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <limits>
 
@@ -49,6 +50,25 @@ TEST_CASE("a finished run reads back as it was written") {
   CHECK(read_run(path, false).problems.empty());
   CHECK(read_state(path) == RunState::complete);
   CHECK_FALSE(std::filesystem::exists(path.string() + ".tmp"));
+}
+
+TEST_CASE("likelihoods are kept where the config asks for them, and by a run that goes on") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "seed0.h5";
+  RunHeader header = sample_header();
+  header.config.emplace_back("eval.likelihoods", true);
+  const std::vector<LikelihoodRow> rows{{.step = 0, .reference = -12.5, .own = std::nan(""), .references = 4},
+                                        {.step = 5, .reference = -9, .own = -2, .references = 4, .owns = 3}};
+  {
+    RunWriter writer = RunWriter::create(path, header);
+    writer.put_likelihoods(rows[0]);
+  }
+  RunWriter writer = RunWriter::resume(path);
+  writer.put_likelihoods(rows[1]);
+  writer.set_status(RunState::complete, 5, "");
+  CHECK(same_rows(read_run(path).likelihoods, rows));
+  { const RunWriter other = RunWriter::create(folder.path() / "seed1.h5", sample_header()); }
+  CHECK(read_run(folder.path() / "seed1.h5").likelihoods.empty());
 }
 
 TEST_CASE("a run without rows reads back") {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "eval/answer_likelihood.h"
 #include "eval/exact_match.h"
 #include "eval/heldout.h"
 #include "model/cache_calibration.h"
@@ -35,7 +36,8 @@ Evaluator::Result Evaluator::evaluate(Decoder& decoder, int64_t step, const std:
                                         .eos_id = base_->eos_id,
                                         .stop_ids = base_->stop_ids,
                                         .cache = cache_plan_for(config_.cache, decoder),
-                                        .precision = precision_},
+                                        .precision = precision_,
+                                        .batch_invariant = config_.batch_invariant},
                                        done, world);
   Result result{.row = {.step = step,
                         .heldout_loss = heldout.loss,
@@ -53,6 +55,18 @@ Evaluator::Result Evaluator::evaluate(Decoder& decoder, int64_t step, const std:
   }
   if (problem_count() > 0)
     result.row.accuracy = static_cast<double>(result.row.correct) / static_cast<double>(problem_count());
+  if (config_.likelihoods) {
+    const auto found =
+        answer_likelihoods(decoder, *base_->tokenizer, problems_, answers,
+                           {.bos_id = base_->bos_id, .eos_id = base_->eos_id, .precision = precision_});
+    result.likelihoods = {.step = step,
+                          .reference = found.reference.mean,
+                          .own = found.own.mean,
+                          .references = found.reference.answers,
+                          .reference_tokens = found.reference.tokens,
+                          .owns = found.own.answers,
+                          .own_tokens = found.own.tokens};
+  }
   result.row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

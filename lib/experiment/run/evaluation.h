@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "experiment/inputs/inputs.h"
@@ -18,6 +19,7 @@ class Evaluator {
   struct Result {
     EvaluationRow row;
     std::vector<ProblemRow> problems;
+    std::optional<LikelihoodRow> likelihoods;  // eval.likelihoods
   };
   // `done` hears how many problems are answered and may throw to stop. Ranks of `world` share the work and get
   // the same.

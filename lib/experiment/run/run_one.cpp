@@ -364,6 +364,7 @@ class RunSession {
           if (interrupted()) throw Interrupted{};
         },
         world_);
+    if (writer_ && result.likelihoods) writer_->put_likelihoods(*result.likelihoods);
     if (writer_) writer_->put_evaluation(result.row, result.problems);
     if (events_) events_->put(progress_.step, progress_.seconds, event_scalars(result.row));
     reporter_.evaluated(progress_.step, result.row.heldout_loss, result.row.accuracy, result.row.problems);

@@ -120,7 +120,8 @@ std::string RunTasks::evaluate(Decoder& decoder, int64_t step,
                         .stop_ids = base_->stop_ids,
                         .precision = run_.config.train.precision,
                         .cache = cache_plan_for(run_.config.eval.cache, decoder),
-                        .batch_rows = run_.config.eval.batch_size};
+                        .batch_rows = run_.config.eval.batch_size,
+                        .batch_invariant = run_.config.eval.batch_invariant};
   return in_words(evaluate_tasks(model, evaluation, file, progress));
 }
 
