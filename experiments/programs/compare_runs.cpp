@@ -8,6 +8,8 @@
 
 #include "compare/arms.h"
 #include "compare/curve_plot.h"
+#include "compare/planned_verdict.h"
+#include "compare/signal_noise.h"
 #include "compare/task_verdict.h"
 #include "compare/verdict_format.h"
 #include "comparison_figure.h"
@@ -20,9 +22,9 @@ using namespace attnlab;
 struct Options {
   std::vector<std::string> results;
   std::string baseline, metric, align, out;
-  int64_t smooth = 0;
+  int64_t smooth = 0, late = 1;
   PageOptions page;
-  bool markdown = false, unfinished = false;
+  bool markdown = false, unfinished = false, signal = false;
   TableStyle style() const { return markdown ? TableStyle::markdown : TableStyle::text; }
 };
 
@@ -31,6 +33,9 @@ void validate(const Options& o) {
     throw InputError(std::string("no RESULTS given, expected folders with runs (see --help)"));
   if (!o.align.empty()) require_name("--align", o.align, all_names<Axis>());
   require_range("--smooth", o.smooth, 0);
+  require_range("--late", o.late, 1);
+  if (o.signal && !o.metric.empty())
+    throw InputError(BadInput{.file = "--signal", .found = "--metric beside it", .expected = "one of the two"});
   if (!o.metric.empty()) {
     if (!o.out.empty()) check_figure_path(o.out);
     return;
@@ -46,15 +51,20 @@ std::vector<RunRecord> read_all(const Options& o) {
   std::vector<RunRecord> runs;
   for (const auto& folder : o.results)
     for (auto& run : read_runs(folder)) runs.push_back(std::move(run));
-  return runs;
+  return with_late_average(std::move(runs), o.late);
 }
 
 // What one experiment's arms differ in, its config says; of several it is not known.
 void print_verdict(const Options& o) {
   const std::vector<RunRecord> runs = read_all(o);
   const auto table = compare_arms(runs, o.baseline);
-  fmt::print("{}{}", format_verdict(table, o.style()),
-             format_task_verdict(compare_tasks(runs, table.baseline), o.style()));
+  fmt::print("{}{}{}", format_verdict(table, o.style()),
+             format_task_verdict(compare_tasks(runs, table.baseline), o.style()),
+             format_planned(judge_planned(runs), o.style()));
+  if (o.signal) {
+    const Grid grid = signal_grid(signal_over_noise(runs));
+    fmt::print("\n{}\n{}\n", o.markdown ? as_markdown(grid) : as_text(grid), signal_note());
+  }
   std::vector<const RunRecord*> finished;
   for (const auto& run : runs)
     if (run.state == RunState::complete) finished.push_back(&run);
@@ -92,6 +102,9 @@ int main(int argc, char** argv) {
       .option(
           "out", o.out, "FIGURE",
           "also draw them: FILE.png, .pdf or .svg (with a sweep FILE-POINT.png), or a folder for all and a CSV")
+      .flag("signal", o.signal,
+            "also print, for each metric and task, how far arms lie apart against what a run scatters by")
+      .option("late", o.late, "N", "verdict over the mean of each run's last N evaluations (default: 1)")
       .flag("unfinished", o.unfinished, "curves of failed runs, too")
       .flag("markdown", o.markdown, "print Markdown tables")
       .option("baseline", o.baseline, "ARM", "the arm that others are compared with (default: the first)");

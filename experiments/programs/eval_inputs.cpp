@@ -10,6 +10,7 @@
 #include "core/files.h"
 #include "eval/task_files.h"
 #include "experiment/inputs/provenance.h"
+#include "experiment/tasks/calibration.h"
 #include "model/cache_calibration.h"
 #include "model/decoder_weights.h"
 #include "results/run_reader.h"
@@ -35,6 +36,13 @@ void require_valid(const EvalOptions& o) {
   require_given("--tasks", o.tasks, "names with commas between them: " + join(all_names<Task>()));
   if (!o.dry_run) require_given("--out", o.out, "the HDF5 file to write");
   require_valid_sampling(o);
+  if (o.calibrate.empty()) return;
+  parse_published("--calibrate", o.calibrate);
+  if (o.tasks.find(',') != std::string::npos)
+    throw InputError(BadInput{.file = "--calibrate", .found = "--tasks " + o.tasks, .expected = "one task"});
+  if (!o.protocols.empty())
+    throw InputError(
+        BadInput{.file = "--calibrate", .found = "--protocol beside it", .expected = "all protocols"});
 }
 
 TaskConfig task_config(const EvalOptions& o, const std::string& name) {
@@ -113,8 +121,13 @@ TaskEvaluation read_evaluation_options(const EvalOptions& o) {
   require_valid_tasks(tasks, "--tasks");
   require_sandbox(tasks);
   TaskEvaluation evaluation{.sandbox = {.seconds = o.seconds, .workers = static_cast<int>(o.workers)}};
-  for (size_t i = 0; i < tasks.size(); ++i)
-    evaluation.tasks.push_back(load_task(tasks[i], fmt::format("--tasks.{}", i)));
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    const std::string key = fmt::format("--tasks.{}", i);
+    if (o.calibrate.empty())
+      evaluation.tasks.push_back(load_task(tasks[i], key));
+    else
+      evaluation.tasks = calibration_tasks(tasks[i], key);
+  }
   if (!o.chat.empty())
     for (auto& task : evaluation.tasks) make_user_turns(task, parse_name<ChatFormat>("--chat", o.chat));
   if (read_cache_option(o.cache, true).policy.behind == ActsBehind::context)
@@ -177,7 +190,8 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
                            .stop_ids = stops,
                            .cache = cache_plan_for(cache, *decoder_),
                            .batch_rows = o.batch,
-                           .record_steps = !o.no_graph});
+                           .record_steps = !o.no_graph,
+                           .batch_invariant = o.batch_invariant});
   auto facts = machine_facts(device);
   facts.emplace_back("model", folder);
   const std::string weights = checkpoint.weights_sha256(), tokens = Tokenizer::sha256_of(tokenizer_file);
@@ -185,10 +199,13 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
   facts.emplace_back("tokenizer_sha256", tokens);
   facts.emplace_back("dtype", o.dtype);
   if (!o.chat.empty()) facts.emplace_back("chat", o.chat);
+  facts.emplace_back("batch", o.batch);
+  facts.emplace_back("batch_invariant", o.batch_invariant);
   for (auto& [key, value] : flatten(cache, "cache.")) facts.emplace_back(key, value);
   evaluation.provenance = facts;
   evaluation.identity = fmt::format("{} {} {} {} {}", weights, tokens, o.dtype, bos.value_or(-1),
                                     device.is_cuda() ? "cuda" : "cpu");
+  if (o.batch_invariant) evaluation.identity += " batch_invariant";
   if (!o.cache.empty()) evaluation.identity += " " + to_yaml(flatten(cache));
 }
 

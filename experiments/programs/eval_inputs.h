@@ -10,13 +10,13 @@
 namespace attnlab {
 
 struct EvalOptions {
-  std::string model, run, tokenizer, tasks, data, out, cache, chat, prompts_out, dtype = "float32",
-                                                                                 device = "auto";
+  std::string model, run, tokenizer, tasks, data, out, cache, chat, prompts_out, calibrate, dtype = "float32",
+                                                                                            device = "auto";
   std::vector<std::string> protocols;
   std::vector<int64_t> k;
   int64_t limit = 0, shots = -1, samples = 1, seed = 0, max_new_tokens = 0, batch = 32, workers = 0;
   double temperature = 0, top_p = 1, seconds = 3;
-  bool no_bos = false, dry_run = false, no_graph = false;
+  bool no_bos = false, batch_invariant = false, dry_run = false, no_graph = false;
 };
 
 // The options of how replies are sampled and programs run. Throws InputError.

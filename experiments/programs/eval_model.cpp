@@ -8,6 +8,7 @@
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "eval_inputs.h"
+#include "experiment/tasks/calibration.h"
 #include "experiment/tasks/task_scores.h"
 #include "text/chat.h"
 #include "torch_program.h"
@@ -54,7 +55,10 @@ void evaluate(const EvalOptions& o) {
   const EvalModel model(o, evaluation);
   Progress progress;
   const auto record = evaluate_tasks(model.model(), evaluation, o.out, std::ref(progress));
-  fmt::print("{}", format_scores(record.scores, record.tasks));
+  if (o.calibrate.empty())
+    fmt::print("{}", format_scores(record.scores, record.tasks));
+  else
+    fmt::print("{}", format_calibration(record.scores, parse_published("--calibrate", o.calibrate)));
 }
 
 }  // namespace
@@ -87,8 +91,13 @@ int main(int argc, char** argv) {
       .option("seed", o.seed, "N", "of sampling and of generated tasks")
       .option("max-new-tokens", o.max_new_tokens, "N", "longest reply; 0: the protocol's own")
       .option("batch", o.batch, "N", "sequences that are generated at a time")
+      .flag("batch-invariant", o.batch_invariant,
+            "one problem at a time, token by token: replies depend on nothing else, bit for bit")
       .option("seconds", o.seconds, "S", "time that a program has")
       .option("workers", o.workers, "N", "programs at a time; 0: one a core")
+      .option(
+          "calibrate", o.calibrate, "PERCENT",
+          "ask in every way that the task's protocols ask, score under all, and say which explain this number")
       .flag("no-bos", o.no_bos, "do not put the tokenizer's first token before prompts (as lm_eval)")
       .option("chat", o.chat, "FORMAT",
               "prompts are a user's turn in this chat format: " + join(all_names<ChatFormat>()))

@@ -11,6 +11,7 @@
 #include "experiment/inputs/provenance.h"
 #include "experiment/plan/config_reference.h"
 #include "experiment/rates/rate_range.h"
+#include "experiment/run/claims_dry_run.h"
 #include "experiment/run/dry_run.h"
 #include "experiment/run/run_plan.h"
 #include "experiment/run/runner.h"
@@ -25,7 +26,7 @@ using namespace attnlab;
 
 struct Options {
   PlanOptions plan;
-  std::string config, shard = "1/1";
+  std::string config, claims, shard = "1/1";
   int64_t jobs = 1, threads = 0, ranks = 0;
   bool dry_run = false, range_test = false, help_config = false, worker = false;
 };
@@ -34,6 +35,7 @@ std::vector<std::string> worker_arguments(const Options& o, int64_t threads) {
   std::vector<std::string> out{"--worker", "--config", o.config, "--out", o.plan.results, "--shard", o.shard};
   out.insert(out.end(), {"--threads", fmt::format("{}", threads), "--ranks", fmt::format("{}", o.ranks)});
   for (const auto& text : o.plan.overrides) out.insert(out.end(), {"--set", text});
+  if (!o.claims.empty()) out.insert(out.end(), {"--claims", o.claims});
   return out;
 }
 
@@ -74,6 +76,7 @@ int execute(Options o, World& world) {
                  .expected = o.jobs > 1 ? "--jobs J --ranks N, started by neither torchrun, srun nor mpirun"
                                         : "one process: --ranks 1"});
   o.plan.config = o.config;
+  o.plan.claims = o.claims;
   const Shard shard = parse_shard(o.shard);
   const Plan plan = make_plan(o.plan);
   const int64_t cores = usable_cores();
@@ -88,9 +91,11 @@ int execute(Options o, World& world) {
   std::vector<std::string> warnings;
   if (!o.worker) world.first_does([&] { warnings = validate(plan, together); });
   if (!o.worker && world.is_first()) {
-    if (o.dry_run)
-      fmt::print("{}{}{}", format_costs(plan, count_runs(plan), together), describe_data(plan),
-                 describe_plan_tasks(plan));
+    if (o.dry_run) {
+      const auto costs = count_runs(plan);
+      fmt::print("{}{}{}{}", format_costs(plan, costs, together), describe_data(plan),
+                 describe_plan_tasks(plan), describe_claims(plan, costs));
+    }
     for (const auto& warning : warnings) fmt::print(stderr, "warning: {}\n", warning);
   }
   if (o.dry_run) return 0;
@@ -137,6 +142,8 @@ int main(int argc, char** argv) {
       .option("set", o.plan.overrides, "KEY=VALUE",
               "override one key of the config, dotted (train.lr=1e-3, arms.mla_identity.train.lr=1e-3, "
               "'sweep.train.lr=[1e-3, 2e-3]'); may be repeated")
+      .option("claims", o.claims, "FILE",
+              "plan the tests of this claims file, too, that are about this experiment and say what matters")
       .option("out", o.plan.results, "DIR", "folder of the results (default: results/EXPERIMENT)")
       .flag("dry-run", o.dry_run, "print the plan and what it costs, run nothing")
       .flag("help-config", o.help_config, "print every key of the experiment's file, as Markdown")

@@ -39,6 +39,12 @@ std::optional<CrossedScores> crossed(const AnswersBySeed& by_seed) {
   return scores;
 }
 
+Answers shares_of(const std::map<int64_t, std::pair<double, double>>& sums) {
+  Answers answers;
+  for (const auto& [problem, sum] : sums) answers[problem] = sum.first / sum.second;
+  return answers;
+}
+
 double mean_of(const Answers& answers) { return mean_and_error(values_of(answers)).mean; }
 
 Interval over_problems(const std::vector<double>& values, double confidence) {
@@ -72,10 +78,13 @@ void compare_seeds(PairedDifference& found, const AnswersBySeed& x, const Answer
 }  // namespace
 
 Answers answers_at(const RunRecord& run, int64_t step) {
-  Answers answers;
-  for (const auto& row : run.answers)
-    if (row.step == step) answers[row.index] = static_cast<double>(row.correct);
-  return answers;
+  std::map<int64_t, std::pair<double, double>> sums;
+  for (const auto& row : run.answers) {
+    if (row.step != step) continue;
+    sums[row.index].first += static_cast<double>(row.correct);
+    sums[row.index].second += 1;
+  }
+  return shares_of(sums);
 }
 
 Answers answers_of(const std::vector<JudgementRow>& rows) {
@@ -84,9 +93,7 @@ Answers answers_of(const std::vector<JudgementRow>& rows) {
     sums[row.problem].first += static_cast<double>(row.correct);
     sums[row.problem].second += 1;
   }
-  Answers answers;
-  for (const auto& [problem, sum] : sums) answers[problem] = sum.first / sum.second;
-  return answers;
+  return shares_of(sums);
 }
 
 Answers last_answers(const RunRecord& run) {
@@ -99,6 +106,19 @@ Interval share_right(const AnswersBySeed& by_seed, double confidence) {
   if (by_seed.size() == 1) return over_problems(values_of(by_seed.begin()->second), confidence);
   if (const auto scores = crossed(by_seed)) return crossed_mean(*scores, share_bounds, confidence).interval;
   return {.value = mean_and_error(means).mean, .n = std::ssize(means)};
+}
+
+std::optional<CrossedScores> crossed_difference_of(const AnswersBySeed& x, const AnswersBySeed& y) {
+  AnswersBySeed ours, theirs;
+  for (const auto& [seed, answers] : x) {
+    const auto other = y.find(seed);
+    if (other == y.end() || answers.empty() || !same_problems(answers, other->second)) continue;
+    ours[seed] = answers;
+    theirs[seed] = other->second;
+  }
+  const auto a = crossed(ours), b = crossed(theirs);
+  if (!a || !b) return std::nullopt;
+  return crossed_difference(*a, *b);
 }
 
 AnswersDifference difference_in_right(const AnswersBySeed& x, const AnswersBySeed& y, double confidence) {

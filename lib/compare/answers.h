@@ -3,11 +3,12 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "results/evaluation_file.h"
 #include "results/run_reader.h"
-#include "stats/intervals.h"
+#include "stats/crossed.h"
 
 namespace attnlab {
 
@@ -15,7 +16,8 @@ namespace attnlab {
 using Answers = std::map<int64_t, double>;
 using AnswersBySeed = std::map<int64_t, Answers>;
 
-// Of the evaluation at that step; none if it asked nothing, or the file does not tell problems apart.
+// Of the evaluation at that step; none if it asked nothing, or the file does not tell problems apart. Several
+// rows of a problem are several replies.
 Answers answers_at(const RunRecord& run, int64_t step);
 // Of the judgements of a task under one protocol.
 Answers answers_of(const std::vector<JudgementRow>& rows);
@@ -36,5 +38,9 @@ struct AnswersDifference {
   std::vector<double> seed_differences;  // of those seeds, in their order
 };
 AnswersDifference difference_in_right(const AnswersBySeed& x, const AnswersBySeed& y, double confidence = 0.95);
+
+// One number a seed and problem, over the seeds that both have and in which both were asked the same problems.
+// Nothing where there is no such seed, or these were asked different problems.
+std::optional<CrossedScores> crossed_difference_of(const AnswersBySeed& x, const AnswersBySeed& y);
 
 }  // namespace attnlab

@@ -57,9 +57,10 @@ ClaimVerdict verdict_of_parts(const std::map<ClaimVerdict, size_t>& counts, size
     const auto found = counts.find(verdict);
     return found != counts.end() && found->second == parts;
   };
-  return all(ClaimVerdict::holds)     ? ClaimVerdict::holds
-         : all(ClaimVerdict::no_data) ? ClaimVerdict::no_data
-                                      : ClaimVerdict::not_shown;
+  return all(ClaimVerdict::holds)        ? ClaimVerdict::holds
+         : all(ClaimVerdict::equivalent) ? ClaimVerdict::equivalent
+         : all(ClaimVerdict::no_data)    ? ClaimVerdict::no_data
+                                         : ClaimVerdict::not_shown;
 }
 
 // "holds here at 2 of 3 places, no data at 1"
@@ -101,7 +102,7 @@ void adjust(std::vector<std::vector<ClaimResult>>& parts_of_claims) {
   for (auto& parts : parts_of_claims)
     for (auto& part : parts) {
       part.p_holm = adjusted[next++];
-      const bool decided = part.verdict == ClaimVerdict::holds || part.verdict == ClaimVerdict::does_not_hold;
+      const bool decided = part.verdict != ClaimVerdict::not_shown && part.verdict != ClaimVerdict::no_data;
       if (!decided || !(part.p_holm > claims_alpha)) continue;
       part.verdict = ClaimVerdict::not_shown;
       part.why += fmt::format("; but p is {:.2g} once it counts as one of {} tests", part.p_holm, tests);
@@ -115,7 +116,8 @@ std::string claims_rule() {
       "A claim holds here (✓) only if its whole 95 % interval lies on the claimed side, and p, adjusted by "
       "Holm for "
       "all tests of these claims, is at most {0}. It does not hold here (✗) if both are so on the other side. "
-      "All "
+      "Where a claim says which difference matters, it is equivalent here (≈) if the interval lies inside ± "
+      "that. All "
       "else is not shown (?). A number in which chance has no part has no p, and is judged without. A claim of "
       "several parts holds if each part does, and does not hold if one does not.",
       claims_alpha);

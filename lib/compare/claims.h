@@ -11,13 +11,14 @@
 
 namespace attnlab {
 
-enum class ClaimVerdict { holds, does_not_hold, not_shown, no_data };
+enum class ClaimVerdict { holds, does_not_hold, equivalent, not_shown, no_data };
 
 template <>
 struct EnumNames<ClaimVerdict> {
-  static constexpr std::array<std::pair<std::string_view, ClaimVerdict>, 4> rows{
+  static constexpr std::array<std::pair<std::string_view, ClaimVerdict>, 5> rows{
       {{"holds here", ClaimVerdict::holds},
        {"does not hold here", ClaimVerdict::does_not_hold},
+       {"equivalent here", ClaimVerdict::equivalent},
        {"not shown", ClaimVerdict::not_shown},
        {"no data", ClaimVerdict::no_data}}};
 };

@@ -33,8 +33,12 @@ RunsTest read_runs_test(const Node& node, const std::string& prefix) {
   const bool one_sided = expect == Expectation::lower || expect == Expectation::higher;
   check_companion(node, prefix + ".within", test.within.has_value(), bounded, bounded, name);
   check_companion(node, prefix + ".by", test.by.has_value(), one_sided, false, name);
-  const bool gain = expect == Expectation::smaller_gain;
-  check_companion(node, prefix + ".than", test.than.has_value(), gain, gain, name);
+  const bool gains = expect == Expectation::smaller_gain;
+  if (gains) check_companion(node, prefix + ".matters", test.matters.has_value(), false, false, name);
+  for (const auto& [key, given] : {std::pair{"alpha", test.alpha}, {"power", test.power}})
+    if (given && !test.matters)
+      refuse(*node.find(key), prefix + "." + key, "a value", "matters beside it: it is for the plan");
+  check_companion(node, prefix + ".than", test.than.has_value(), gains, gains, name);
   return test;
 }
 

@@ -28,7 +28,7 @@ struct EnumNames<Expectation> {
 struct RunsTest {
   std::string experiment, sweep_point = "*", arm, against, metric, protocol = "*";
   Expectation expect = Expectation::lower;
-  std::optional<double> by, within;
+  std::optional<double> by, within, matters, alpha, power;
   std::optional<std::string> than;
 
   template <class Self, class Visitor>
@@ -44,6 +44,14 @@ struct RunsTest {
     visit(Key{"by", "lower or higher by more than this: nats per token, points"}, self.by);
     visit(Key{"within", "not higher, not lower, or equal up to this: nats per token, points"}.above(0),
           self.within);
+    visit(Key{"matters", "the smallest difference that matters: nats per token, points"}.above(0),
+          self.matters);
+    visit(Key{"alpha", "where it is planned (run_ablation --claims): its level, shared by all claims"}
+              .above(0)
+              .at_most(0.5),
+          self.alpha);
+    visit(Key{"power", "where it is planned: chance to show a difference of `matters`"}.above(0).at_most(0.999),
+          self.power);
     visit(Key{"than", "smaller_gain: the arm whose gain over `against` is larger"}, self.than);
   }
 };

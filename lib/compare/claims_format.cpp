@@ -17,6 +17,7 @@ int place_of(ClaimVerdict verdict) {
       return 0;
     case ClaimVerdict::not_shown:
       return 1;
+    case ClaimVerdict::equivalent:
     case ClaimVerdict::holds:
       return 2;
     case ClaimVerdict::no_data:
@@ -52,7 +53,8 @@ std::string explanation(const ClaimResult& claim, TableStyle style) {
   add("claimed", claim.claimed);
   add("verdict", std::string(name_of(claim.verdict)) + (claim.why.empty() ? "" : ": " + claim.why));
   add("scale", claim.scale);
-  if (claim.verdict != ClaimVerdict::holds) add("needed", claim.needed);
+  if (claim.verdict != ClaimVerdict::holds && claim.verdict != ClaimVerdict::equivalent)
+    add("needed", claim.needed);
   if (claim.verdict == ClaimVerdict::no_data) add("made by", claim.command);
   text += "\n";
   for (size_t i = 0; i < claim.parts.size(); ++i) {

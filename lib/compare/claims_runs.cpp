@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "compare/claim_plan.h"
 #include "compare/claims_rules.h"
 #include "compare/measured_table.h"
 #include "compare/run_places.h"
@@ -69,6 +70,34 @@ void rule_seeds(ClaimResult& part, const RunsTest& test, const Place& place) {
   add_unequal_parameters(part, place, test);
 }
 
+// Where the claim says which difference matters: equivalent, or what would show it by the scatter of these
+// runs.
+void weigh(ClaimResult& part, const RunsTest& test, const Place& place, const PairedDifference& difference,
+           const std::string& measure, double factor) {
+  const bool one_sided = test.expect == Expectation::lower || test.expect == Expectation::higher;
+  if (!test.matters || part.seeds < 2 || !part.effect.has_ends()) return;
+  const double m = *test.matters;
+  if (one_sided && !test.by && part.effect.low > -m && part.effect.high < m) {
+    part.verdict = ClaimVerdict::equivalent;
+    part.why = fmt::format("the interval lies inside ±{:.4g}, the smallest difference that matters", m);
+    part.p = equivalence_p({.mean = factor * difference.student.mean,
+                            .standard_error = std::abs(factor) * difference.student.standard_error},
+                           difference.df, m);
+    return;
+  }
+  if (part.verdict != ClaimVerdict::not_shown) return;
+  const MetricName name = parse_metric(measure);
+  if (const auto spread = measured_spread(place.runs, test.arm, test.against, name))
+    part.why += fmt::format("; a difference of {:.4g} would be shown with {}", m,
+                            needs_text({.expect = ClaimDirection::lower,
+                                        .is_loss = name.is_loss(),
+                                        .spread = spread->spread,
+                                        .design = spread->design,
+                                        .matters = m / name.factor(),
+                                        .alpha = claims_alpha,
+                                        .power = test.power.value_or(0.8)}));
+}
+
 int64_t problems_of(const RunRecord& run) {
   return run.evaluations.empty() ? 0 : run.evaluations.back().problems;
 }
@@ -102,6 +131,11 @@ ClaimResult judge_metric(const RunsTest& test, const Place& place, Metric metric
   part.effect_size = std::copysign(1.0, factor) * difference.effect_size;
   part.p = p_at_border(difference, factor, region_of(test));
   rule_seeds(part, test, place);
+  weigh(part, test, place, difference,
+        accuracy                         ? "accuracy"
+        : metric == Metric::heldout_loss ? "heldout_loss"
+                                         : "training_loss",
+        factor);
   return part;
 }
 
@@ -120,6 +154,7 @@ std::vector<ClaimResult> judge_tasks(const RunsTest& test, const Place& place, c
     part.effect_size = row.found.effect_size;
     if (part.seeds > 1) part.p = p_at_border(row.found, 100, region_of(test));
     rule_seeds(part, test, place);
+    weigh(part, test, place, row.found, row.task + "/" + row.protocol, 100);
     parts.push_back(std::move(part));
   }
   if (parts.empty()) {

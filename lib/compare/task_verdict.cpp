@@ -26,8 +26,8 @@ struct ArmScores {
   AnswersBySeed by_seed;
 };
 
-void compare(TaskComparison& row, const AnswersBySeed& ours, const AnswersBySeed& theirs) {
-  AnswersDifference difference = difference_in_right(ours, theirs);
+void compare(TaskComparison& row, const AnswersBySeed& ours, const AnswersBySeed& theirs, double confidence) {
+  AnswersDifference difference = difference_in_right(ours, theirs, confidence);
   row.found = difference.found;
   row.difference = difference.found.difference;
   row.p = difference.found.p;
@@ -36,7 +36,8 @@ void compare(TaskComparison& row, const AnswersBySeed& ours, const AnswersBySeed
 
 class TaskCollection {
  public:
-  TaskCollection(const std::vector<RunRecord>& runs, const std::string& baseline) : baseline_(baseline) {
+  TaskCollection(const std::vector<RunRecord>& runs, const std::string& baseline, double confidence)
+      : baseline_(baseline), confidence_(confidence) {
     std::set<std::string> experiments;
     for (const auto& run : runs) experiments.insert(run.header.experiment);
     for (const auto& run : runs) add(run, experiments.size() > 1);
@@ -78,8 +79,8 @@ class TaskCollection {
                          .is_baseline = &arm == &baseline,
                          .seeds = std::ssize(arm.by_seed),
                          .problems = std::ssize(arm.by_seed.begin()->second),
-                         .value = share_right(arm.by_seed)};
-      if (!row.is_baseline) compare(row, arm.by_seed, baseline.by_seed);
+                         .value = share_right(arm.by_seed, confidence_)};
+      if (!row.is_baseline) compare(row, arm.by_seed, baseline.by_seed, confidence_);
       p.push_back(row.p);
       rows.push_back(row);
     }
@@ -88,6 +89,7 @@ class TaskCollection {
   }
 
   std::string baseline_;
+  double confidence_;
   std::vector<TaskGroup> order_;
   std::map<TaskGroup, std::map<std::pair<int64_t, std::string>, ArmScores>> groups_;
 };
@@ -106,8 +108,9 @@ std::string ends(const Interval& interval, bool sign) {
 
 }  // namespace
 
-std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs, const std::string& baseline) {
-  return TaskCollection(runs, baseline).compared();
+std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs, const std::string& baseline,
+                                          double confidence) {
+  return TaskCollection(runs, baseline, confidence).compared();
 }
 
 Grid task_grid(const std::vector<TaskComparison>& rows) {

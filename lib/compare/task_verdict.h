@@ -25,7 +25,8 @@ struct TaskComparison {
 // Reads the evaluations that lie beside the runs' files (run_tasks.h), after their last step; runs without one
 // are left out. The baseline is the arm with that label (VerdictTable::baseline), or the first arm. Shares
 // and differences as share_right and difference_in_right have them (answers.h).
-std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs, const std::string& baseline = "");
+std::vector<TaskComparison> compare_tasks(const std::vector<RunRecord>& runs, const std::string& baseline = "",
+                                          double confidence = 0.95);
 
 // A table; "" if there is nothing to compare.
 std::string format_task_verdict(const std::vector<TaskComparison>& rows, TableStyle style);

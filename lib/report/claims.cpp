@@ -11,8 +11,9 @@
 namespace attnlab::report {
 namespace {
 
-constexpr std::array<ClaimVerdict, 4> negative_first{ClaimVerdict::does_not_hold, ClaimVerdict::not_shown,
-                                                     ClaimVerdict::holds, ClaimVerdict::no_data};
+constexpr std::array<ClaimVerdict, 5> negative_first{ClaimVerdict::does_not_hold, ClaimVerdict::not_shown,
+                                                     ClaimVerdict::equivalent, ClaimVerdict::holds,
+                                                     ClaimVerdict::no_data};
 
 struct Sign {
   const char *symbol, *name;
@@ -23,6 +24,8 @@ Sign sign_of(ClaimVerdict verdict) {
       return {"✓", "holds"};
     case ClaimVerdict::does_not_hold:
       return {"✗", "fails"};
+    case ClaimVerdict::equivalent:
+      return {"≈", "open"};
     case ClaimVerdict::not_shown:
       return {"?", "open"};
     case ClaimVerdict::no_data:

@@ -1,4 +1,7 @@
 // Tables of arms by their losses and by their tasks.
+#include <algorithm>
+
+#include "compare/planned_verdict.h"
 #include "compare/task_verdict.h"
 #include "compare/verdict_format.h"
 #include "report/sections.h"
@@ -36,12 +39,25 @@ Html tasks(const Experiment& experiment) {
          element("p", {{"class", "note"}}, text(task_verdict_note()));
 }
 
+Html planned(const Experiment& experiment) {
+  const auto results = judge_planned(experiment.runs);
+  if (results.empty()) return {};
+  Html notes;
+  const std::string note = planned_note(results);
+  for (size_t at = 0; at < note.size();) {
+    const size_t end = std::min(note.find('\n', at), note.size());
+    notes += element("p", {{"class", "note"}}, text(note.substr(at, end - at)));
+    at = end + 1;
+  }
+  return table_of(planned_grid(results), experiment.name + ": planned claims") + notes;
+}
+
 }  // namespace
 
 Html verdicts_section(const Experiments& experiments) {
   Html out;
   for (const auto& experiment : experiments)
-    out += element("h3", text(experiment.name)) + losses(experiment) + tasks(experiment);
+    out += element("h3", text(experiment.name)) + losses(experiment) + tasks(experiment) + planned(experiment);
   if (experiments.empty()) out = paragraph("No runs were given, so there are no arms to compare.");
   return section("verdicts", "Verdicts", out);
 }

@@ -145,6 +145,24 @@ TEST_CASE("eval_model --dry-run says what so many problems can show, and writes 
   CHECK(std::filesystem::is_empty(call.folder.path()));
 }
 
+TEST_CASE("eval_model --calibrate asks and scores in all ways, and says which explain a published number") {
+  const EvalCall call;
+  const auto outcome =
+      run_program(call.with("--tasks word_problems --limit 4 --max-new-tokens 24 --batch 4 --calibrate 0.0"));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const auto record = read_evaluation(call.out);
+  CHECK(record.tasks.size() > 1);
+  for (const auto& task : record.tasks) CHECK(task.judgements.size() == record.tasks[0].judgements.size());
+  for (size_t i = 1; i < record.tasks.size(); ++i) CHECK(record.tasks[i].label != record.tasks[0].label);
+  CHECK_THAT(outcome.out, ContainsSubstring("scored as") && ContainsSubstring(" explain 0 %: "));
+  std::filesystem::remove(call.out);
+  call.refused("--tasks word_problems --calibrate many", "--calibrate: found 'many'");
+  call.refused("--tasks word_problems --calibrate 161", "--calibrate: found '161'");
+  call.refused("--tasks word_problems,code_functions --calibrate 3", "expected one task");
+  call.refused("--tasks word_problems --protocol lm_eval_strict --calibrate 3", "--protocol beside it");
+}
+
 TEST_CASE("eval_model refuses bad options in one line and writes nothing") {
   const EvalCall call;
   call.refused("--tasks word_problem", "did you mean 'word_problems'");

@@ -48,7 +48,7 @@ TEST_CASE("generate_sft keeps right answers, tells where they come from, and tra
       "run_ablation --config " + (source_dir() / "experiments/quickstart/exp.yaml").string() + " --out " +
       (call.folder.path() / "run").string() + " --set 'data={kind: chat_jsonl, path: " + call.out.string() +
       ", prompt_template: chatml, heldout_share: 0.2}' --set train.steps=1 --set eval.problems=0 "
-      "--set eval.heldout_examples=1 --set eval.tasks=[] --set base.path=" +
+      "--set eval.heldout_examples=1 --set eval.tasks=[] --set 'claims={}' --set base.path=" +
       base() + " --dry-run");
   INFO(trained.err);
   CHECK(trained.code == 0);

@@ -52,6 +52,7 @@ KeyTable top_table() {
   top.rows.push_back({"log", "text or list of texts", names_text(all_names<RunLog>()), "none",
                       "what to write beside the results while runs go on. `tensorboard`: event files below "
                       "`tensorboard/` in the results' folder"});
+  top.rows.push_back({"claims", "map", "", "none", "claims that are planned before the runs, below"});
   top.rows.push_back(
       {"include", "text or list of texts", "files, relative to this one", "none",
        "files of keys that lie below those of this file: maps are merged, all else is replaced by "
@@ -140,7 +141,7 @@ std::string config_reference() {
   return reference_introduction + key_section(top_table(), "Top level") + key_sections<BaseConfig>("base") +
          key_sections<DataConfig>("data") + arm_sections() + variant_sections() +
          key_sections<TrainConfig>("train") + rate_section() + key_sections<EvalConfig>("eval") +
-         protocol_section();
+         protocol_section() + key_sections<ClaimsConfig>("claims");
 }
 
 }  // namespace attnlab

@@ -8,6 +8,7 @@
 
 #include "config/document.h"
 #include "experiment/plan/idle_keys.h"
+#include "experiment/plan/plan_claims.h"
 #include "experiment/plan/settings.h"
 #include "experiment/plan/size.h"
 #include "experiment/plan/sweep.h"
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 const std::vector<std::string> top_keys{"experiment", "base", "data",  "arms",   "sweep",   "seeds", "train",
-                                        "eval",       "size", "sizes", "device", "include", "log"};
+                                        "eval",       "size", "sizes", "device", "include", "log",   "claims"};
 
 [[noreturn]] void refuse(const Node& at, const std::string& key, const std::string& found,
                          const std::string& expected, const std::string& nearest = "") {
@@ -225,11 +226,13 @@ Plan make_plan(const PlanOptions& options) {
                      : fs::path(options.results);
   const auto seeds = read_seeds(plan.root);
   plan.log = read_logs(plan.root);
+  add_controls(plan.root, seeds);
   const auto points = sweep_points(plan.root);
   refuse_overridden(plan.root, settings);
   const size_t arms = read_arms(plan.root).items.size();
   Planner(plan, seeds).plan_all(arms, points);
   plan.warnings = idle_keys(plan);
+  plan.claims = seal_claims(plan, seeds, options.claims);
   return plan;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "compare/planned_config.h"
 #include "experiment/plan/experiment_config.h"
 #include "experiment/plan/repeated_run.h"
 
@@ -48,12 +49,14 @@ struct Plan {
   Node root;                     // after overrides, to give errors their lines
   std::vector<PlannedRun> runs;  // those that choose rates come first
   std::vector<RateSelection> selections;
+  std::optional<SealedClaims> claims;
 };
 
 struct PlanOptions {
   std::filesystem::path config;
   std::vector<std::string> overrides;  // "key=value", key dotted; arms by number or name
   std::string results;                 // empty: results/<experiment>
+  std::filesystem::path claims = {};   // a claims file whose tests of this experiment are planned, too
 };
 
 // The config may be a file of YAML, or a run's: then the plan repeats that run, by default below

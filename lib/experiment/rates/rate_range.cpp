@@ -10,6 +10,7 @@
 #include "core/interrupt.h"
 #include "experiment/arms/arm_model.h"
 #include "experiment/inputs/provenance.h"
+#include "experiment/inputs/teacher.h"
 #include "experiment/run/reporter.h"
 #include "train/trainer.h"
 

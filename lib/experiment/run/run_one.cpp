@@ -7,6 +7,7 @@
 #include <chrono>
 #include <future>
 
+#include "compare/planned_verdict.h"
 #include "config/document.h"
 #include "core/files.h"
 #include "core/interrupt.h"
@@ -135,6 +136,11 @@ class RunSession {
     auto header = make_run_header(run_, *base_, *data_, *stream_, model_, evaluator_, device, reporter_);
     if (teacher_.decoder) header.provenance.emplace_back("teacher_sha256", teacher_.sha256);
     note_ranks(header.provenance);
+    if (plan_.claims) {
+      const std::string text = seal_text(*plan_.claims);
+      header.provenance.emplace_back(plan_hash_key, sha256(text));
+      header.provenance.emplace_back(plan_text_key, text);
+    }
     if (plan_.repeats)
       for (const auto& line : changed_inputs(plan_.repeats->provenance, header.provenance))
         reporter_.note(run_name(run_) + ": " + line);

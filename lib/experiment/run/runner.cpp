@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "compare/planned_verdict.h"
 #include "compare/task_verdict.h"
 #include "compare/verdict.h"
 #include "compare/verdict_format.h"
@@ -59,7 +60,8 @@ std::string verdict_of_plan(const Plan& plan) {
                                [](const auto& run) { return run.state == RunState::complete; });
   if (!any) return "No run is complete yet.\n";
   return format_verdict(compare_arms(records), TableStyle::text) +
-         format_task_verdict(compare_tasks(records), TableStyle::text);
+         format_task_verdict(compare_tasks(records), TableStyle::text) +
+         (plan.claims ? format_planned(judge_planned(*plan.claims, records), TableStyle::text) : "");
 }
 
 }  // namespace attnlab
