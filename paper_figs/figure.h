@@ -46,5 +46,8 @@ Figure accuracy_cache(const RunSet& runs);
 Figure kept_bytes(const RunSet& runs);
 Figure loss_flops(const RunSet& runs);
 Figure learning_rate(const RunSet& runs);
+Figure recovery(const RunSet& runs);
+// Of the runs of all experiments together.
+Figure ladder(const std::vector<RunSet>& experiments);
 
 }  // namespace attnlab

@@ -23,6 +23,13 @@ constexpr const char* measure_caches =
     "experiments/cache_methods/run.sh --size small --out results/cache_methods";
 constexpr const char* fit_teacher = "build/bin/fit_teacher --out results/fit.measured.h5";
 
+constexpr const char* recovery_runs =
+    "build/bin/run_ablation --config experiments/quickstart/exp.yaml --set eval.before=true --set "
+    "eval.every=10";
+constexpr const char* ladder_runs =
+    "build/bin/run_ablation --config experiments/quickstart/exp.yaml --set 'sweep={train.steps: [25, 50, "
+    "100]}'";
+
 constexpr auto rows = std::to_array<FigureRow>({
     {"training_loss", training_loss, instruction},
     {"heldout_loss", heldout_loss, instruction},
@@ -33,6 +40,8 @@ constexpr auto rows = std::to_array<FigureRow>({
     {"kept_bytes", kept_bytes, cache},
     {"loss_flops", loss_flops, instruction},
     {"learning_rate", learning_rate, instruction},
+    {"recovery", recovery, recovery_runs},
+    {"ladder", ladder, ladder_runs},
     {"gram", gram, measure_conversion},
     {"key_norms", key_norms, measure_conversion},
     {"rope_removal", rope_removal, measure_conversion},
@@ -70,6 +79,8 @@ Figure draw_figure(const FigureRow& row, const FigureInputs& inputs) {
   Figure figure;
   if (const auto* of_measurements = std::get_if<Figure (*)(const Measurements&)>(&row.draw)) {
     figure = (*of_measurements)(inputs.measured);
+  } else if (const auto* of_all = std::get_if<Figure (*)(const std::vector<RunSet>&)>(&row.draw)) {
+    figure = (*of_all)(inputs.experiments);
   } else {
     const auto of_runs = std::get<Figure (*)(const RunSet&)>(row.draw);
     for (const RunSet& runs : inputs.experiments) add(figure, of_runs(runs));

@@ -13,8 +13,10 @@ namespace attnlab {
 
 struct FigureRow {
   const char* name;
-  // Called once per experiment, or once with the measurements of all files.
-  std::variant<Figure (*)(const RunSet&), Figure (*)(const Measurements&)> draw;
+  // Called once per experiment, once with all, or once with the measurements of all files.
+  std::variant<Figure (*)(const RunSet&), Figure (*)(const std::vector<RunSet>&),
+               Figure (*)(const Measurements&)>
+      draw;
   const char* needs;  // the command that makes its data
 };
 
