@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # From nothing to the figures, the tables and the report on the paper's claims. Started again, it goes on where
 # it stood.
-# Usage: scripts/reproduce.sh [--size small|stored] [--out DIR]
+# Usage: scripts/reproduce.sh [--size small|stored] [--out DIR] [--check]
 #   --size small    every experiment at its small size on this machine: minutes on 2 cores (default)
 #   --size stored   runs nothing: takes the results of the GPU runs that are kept in experiments/
 #   --out DIR       where results, figures and report go (default: results/reproduce_SIZE)
+#   --check         compare the values with experiments/expected_SIZE.jsonl; exits with 1 where one is outside its
+#                   tolerance (build/bin/make_artifact RESULTS --out DIR makes such a file)
 # Experiments at other sizes: the README of each in experiments/ has its command.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-size=small out=""
+size=small out="" check=false
 while (($#)); do
   case $1 in
     --help | -h) usage ;;
+    --check) check=true ;;
     --size | --out)
       (($# >= 2)) || reject "$1 needs a value"
       if [[ $1 == --size ]]; then size=$2; else out=$2; fi
@@ -22,6 +25,8 @@ while (($#)); do
   shift
 done
 [[ $size == small || $size == stored ]] || reject "--size $size: expected small or stored"
+expected=$root/experiments/expected_$size.jsonl
+! $check || [[ -f $expected ]] || reject "--check: there is no $expected"
 "$root/scripts/build.sh"
 say "Installed and built in ${SECONDS}s"
 
@@ -91,3 +96,7 @@ Done in $((SECONDS - started))s after the build.
   figures   $out/figures/*.png, .pdf, .svg, and the plotted numbers as .csv; tables as .md, .csv, .tex
   runs      build/bin/compare_runs $results
 TEXT
+if $check; then
+  step "check"
+  build/bin/make_artifact "$results" --check "$expected"
+fi

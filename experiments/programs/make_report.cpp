@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 struct Options {
   std::vector<std::string> results;
-  std::string claims, title, figures, out;
+  std::string claims, title, figures, noise, out;
   bool markdown = false;
 };
 
@@ -36,7 +36,7 @@ void write_report(const Options& o) {
   if (o.results.empty())
     throw InputError(std::string("no RESULTS given, expected folders with runs (see --help)"));
   require_given("out", o.out, "the HTML file to write");
-  ReportInput input{.title = o.title, .figures = o.figures};
+  ReportInput input{.title = o.title, .noise = o.noise, .figures = o.figures};
   for (const auto& path : o.results) read_results(path, input);
   if (!o.claims.empty())
     input.claims = judge_claims(o.claims, {.runs = input.runs, .measured = input.measured});
@@ -64,6 +64,8 @@ int main(int argc, char** argv) {
       .option("out", o.out, "FILE", "the page to write (required)")
       .option("claims", o.claims, "FILE", "claims to judge, as experiments/claims.yaml")
       .option("figures", o.figures, "DIR", "pictures of make_figures to show: NAME.svg and NAME.csv")
+      .option("noise", o.noise, "DIR",
+              "evaluations that differ in one factor each, as noise_certificate reads them")
       .option("title", o.title, "TEXT", "title of the page (default: the experiments' names)")
       .flag("markdown", o.markdown, "print the table of claims as Markdown");
   return program.run(argc, argv, [&] { write_report(o); });

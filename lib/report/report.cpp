@@ -9,13 +9,11 @@ namespace report {
 namespace {
 
 Html contents() {
-  const std::pair<const char*, const char*> entries[] = {{"claims", "Claims"},
-                                                         {"verdicts", "Verdicts"},
-                                                         {"curves", "Curves"},
-                                                         {"samples", "Where arms disagree"},
-                                                         {"measurements", "Measurements"},
-                                                         {"figures", "Figures"},
-                                                         {"provenance", "Configs and provenance"}};
+  const std::pair<const char*, const char*> entries[] = {
+      {"claims", "Claims"},   {"verdicts", "Verdicts"},
+      {"curves", "Curves"},   {"samples", "Where arms disagree"},
+      {"noise", "Noise"},     {"measurements", "Measurements"},
+      {"figures", "Figures"}, {"provenance", "Configs and provenance"}};
   Html items;
   for (const auto& [id, title] : entries)
     items += element("li", element("a", {{"href", std::string("#") + id}}, text(title)));
@@ -53,6 +51,7 @@ std::string make_report(ReportInput input) {
   Html main = head_section(experiments, input.measured) + contents();
   main += claims_section(input.claims ? &*input.claims : nullptr);
   main += verdicts_section(experiments) + curves_section(experiments) + samples_section(experiments);
+  main += noise_section(input.noise);
   main += measurements_section(input.measured) + figures_section(input.figures);
   main += provenance_section(experiments, input.measured);
   const Html body =

@@ -17,6 +17,7 @@ struct ReportInput {
   std::vector<RunRecord> runs;  // with problems, for the samples
   std::vector<Measurements> measured;
   std::optional<std::vector<ClaimResult>> claims;  // none: no claims were asked for
+  std::filesystem::path noise;                     // folder of noise_certificate; "": none
   std::filesystem::path figures;                   // folder with NAME.svg and NAME.csv; "": none
 };
 

@@ -22,6 +22,8 @@ Html verdicts_section(const Experiments& experiments);
 Html curves_section(const Experiments& experiments);
 // Problems that some arms solve and others don't, with their replies.
 Html samples_section(const Experiments& experiments);
+// What a score varies by (compare/noise.h); "": no folder was given.
+Html noise_section(const std::filesystem::path& folder);
 Html measurements_section(const std::vector<Measurements>& measured);
 // Pictures of a folder with the numbers in them; "": no folder was given. Throws InputError if it is none.
 Html figures_section(const std::filesystem::path& folder);
