@@ -91,6 +91,7 @@ Panel panel_of(const std::vector<CacheRow>& rows, const std::string& base, size_
   Panel panel{.title = panel_title(rows.front()),
               .x = empty_axis("", true),
               .y = empty_axis(text ? "perplexity" : "solved (%)", text)};
+  if (!text) widen(panel.y, 0), widen(panel.y, 100);
   std::map<size_t, std::string> points, marked;
   for (const CacheRow& row : rows) {
     const size_t look = look_of(row, base);
@@ -138,6 +139,8 @@ Drawing drawing_of(const std::string& study, const std::vector<CacheRow>& rows, 
     widen(x, panels.back().x.low);
     widen(x, panels.back().x.high);
   }
+  for (double tic = std::exp2(std::floor(std::log2(x.low))); tic <= x.high; tic *= 2)
+    if (tic >= x.low / 1.1) x.tics.emplace_back(fmt::format("{:g}", tic), tic);
   for (Panel& panel : panels) {
     panel.x = x;
     panel.x.low /= 1.1, panel.x.high *= 1.1;

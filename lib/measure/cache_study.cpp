@@ -31,7 +31,7 @@ std::string settings_text(const CacheConfig& config) {
 }
 
 // LazyLLM drops tokens thrice, a like share each time: s = (1 - p)³ is what the last layers look at.
-double prune_share_for(double share) { return 1 - std::cbrt(share); }
+double prune_share_for(double share) { return std::round(1e6 * (1 - std::cbrt(share))) / 1e6; }
 
 bool drops_tokens(const PolicyConfig& policy) { return policy.policy != CachePolicyName::all; }
 

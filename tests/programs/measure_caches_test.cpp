@@ -132,7 +132,7 @@ TEST_CASE("measure_caches prints the ways that there are") {
 TEST_CASE("measure_caches refuses what can't be, before it loads a model") {
   const auto refused = [](const std::string& sets, const std::string& message,
                           const std::string& options = "") { CachesCall(sets).refused(options, message); };
-  refused("[{models: [tow]}]", "sets.models: found 'tow', expected of one, two (did you mean 'two'?)");
+  refused("[{models: [tow]}]", "sets.models: found 'tow' (did you mean 'two'?), expected of one, two");
   refused("[{policies: [{policy: snapkv}], shares: [1.5]}]", "at most 1");
   refused("[{policies: [{policy: snapkv, budget: 5}]}]",
           "found 5 (one: policy: snapkv, budget: 5), expected at least 32");
