@@ -57,6 +57,19 @@ std::vector<std::string> validate(const Plan& plan, int64_t ranks) {
   return validate_plan(plan, ranks);
 }
 
+// What can't be asked for at once.
+void refuse_pairs(const Options& o, const World& world) {
+  if (o.dry_run && o.range_test)
+    throw InputError(
+        BadInput{.file = "--dry-run", .found = "--lr-range-test beside it", .expected = "one of the two"});
+  if (!world.is_alone() && (o.jobs > 1 || o.range_test))
+    throw InputError(
+        BadInput{.file = o.jobs > 1 ? "--jobs" : "--lr-range-test",
+                 .found = fmt::format("it in one of {} ranks", world.size()),
+                 .expected = o.jobs > 1 ? "--jobs J --ranks N, started by neither torchrun, srun nor mpirun"
+                                        : "one process: --ranks 1"});
+}
+
 int execute(Options o, World& world) {
   if (o.help_config) {
     fmt::print("{}", config_reference());
@@ -64,17 +77,8 @@ int execute(Options o, World& world) {
   }
   require_given("--config", o.config, "the experiment's file");
   require_range("--jobs", o.jobs, 1);
-  if (o.dry_run && o.range_test)
-    throw InputError(
-        BadInput{.file = "--dry-run", .found = "--lr-range-test beside it", .expected = "one of the two"});
-  const bool several = !world.is_alone();
+  refuse_pairs(o, world);
   const int64_t together = std::max(o.ranks, world.size());  // on a run
-  if (several && (o.jobs > 1 || o.range_test))
-    throw InputError(
-        BadInput{.file = o.jobs > 1 ? "--jobs" : "--lr-range-test",
-                 .found = fmt::format("it in one of {} ranks", world.size()),
-                 .expected = o.jobs > 1 ? "--jobs J --ranks N, started by neither torchrun, srun nor mpirun"
-                                        : "one process: --ranks 1"});
   o.plan.config = o.config;
   o.plan.claims = o.claims;
   const Shard shard = parse_shard(o.shard);
