@@ -207,6 +207,9 @@ TEST_CASE("the base") {
       with("base={path: nowhere}"),
       ContainsSubstring("--set base={path: nowhere}: base.path: found 'nowhere': nothing there, expected a "
                         "model folder"));
+  const auto model = test::source_dir() / "data" / "base_small";
+  CHECK_THAT(with("base={path: " + (model.parent_path() / "base_smal").string() + "}"),
+             ContainsSubstring("(did you mean '" + model.string() + "'?)"));
   CHECK_THAT(with("base={path: some-org/some.model}"),
              ContainsSubstring("models--some-org--some.model") &&
                  ContainsSubstring("`hf download some-org/some.model` puts it there"));

@@ -48,8 +48,10 @@ fs::path base_folder(const Plan& plan, const BaseConfig& config) {
   const fs::path path = resolve_path(plan, config.path), folder = find_model_folder(path);
   if (fs::is_directory(folder)) return folder;
   BadInput problem = no_folder_problem(path);
-  throw InputError(BadInput{
-      .key = "base.path", .found = "'" + config.path + "': " + problem.found, .expected = problem.expected});
+  throw InputError(BadInput{.key = "base.path",
+                            .found = "'" + config.path + "': " + problem.found,
+                            .expected = problem.expected,
+                            .nearest = problem.nearest});
 }
 
 void read_checkpoint(const Plan& plan, const BaseConfig& config, Base& base) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/foreign_weights.h"
 #include "core/hub_cache.h"
 #include "model/decoder_weights.h"
 #include "train/distillation.h"
@@ -14,17 +15,19 @@ namespace fs = std::filesystem;
 
 constexpr const char* kTeacherKey = "train.distill.teacher";
 
-[[noreturn]] void refuse_teacher(const std::string& path, const std::string& found,
-                                 const std::string& expected) {
-  throw InputError(
-      BadInput{.key = kTeacherKey, .found = fmt::format("'{}': {}", path, found), .expected = expected});
+[[noreturn]] void refuse_teacher(const std::string& path, const std::string& found, const std::string& expected,
+                                 const std::string& nearest = "") {
+  throw InputError(BadInput{.key = kTeacherKey,
+                            .found = fmt::format("'{}': {}", path, found),
+                            .expected = expected,
+                            .nearest = nearest});
 }
 
 fs::path teacher_folder(const Plan& plan, const std::string& path) {
   const fs::path named = resolve_path(plan, path), folder = find_model_folder(named);
   if (fs::is_directory(folder)) return folder;
   const BadInput problem = no_folder_problem(named);
-  refuse_teacher(path, problem.found, problem.expected + ", or base");
+  refuse_teacher(path, problem.found, problem.expected + ", or base", problem.nearest);
 }
 
 // Ids must mean the same text: the sizes alone do not tell.
