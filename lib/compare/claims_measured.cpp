@@ -88,6 +88,7 @@ std::string place_of(const Measurements& file, const MeasuredRow& row, const Mea
   std::string name = file.path.filename().string();
   if (name.ends_with(measurements_ending)) name.resize(name.size() - std::string(measurements_ending).size());
   const auto columns = identity_of(test.table);
+  if (test.table == MeasuredTable::caches) return row.shown(columns[0]) + ", " + row.shown(columns[1]);
   for (size_t i = 0; i < place_columns(test.table); ++i)
     if (const std::string part = row.shown(columns[i]); !part.empty()) name += ", " + part;
   return name;
@@ -246,9 +247,22 @@ ClaimResult judge_group(const MeasuredTest& test, const Group& group) {
 
 }  // namespace
 
+namespace {
+// A study's models may have been measured at once, each into a file of its own: rows of all files are one
+// table.
+Measurements all_caches(const std::vector<Measurements>& measured) {
+  Measurements all;
+  for (const auto& file : measured) all.caches.insert(all.caches.end(), file.caches.begin(), file.caches.end());
+  return all;
+}
+}  // namespace
+
 std::vector<ClaimResult> judge(const MeasuredTest& test, const std::vector<Measurements>& measured) {
   std::vector<Group> groups;
-  for (const auto& file : measured) add_rows(groups, file, test);
+  if (test.table == MeasuredTable::caches)
+    add_rows(groups, all_caches(measured), test);
+  else
+    for (const auto& file : measured) add_rows(groups, file, test);
   std::vector<ClaimResult> parts;
   for (const auto& group : groups) parts.push_back(judge_group(test, group));
   if (parts.empty())

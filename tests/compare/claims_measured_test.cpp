@@ -230,7 +230,7 @@ TEST_CASE(
       "0}";
   const auto holds = judge_tests(test, {}, kept_caches(0.7));
   CHECK(holds.verdict == ClaimVerdict::holds);
-  CHECK(holds.experiment == "small, s, passkey");
+  CHECK(holds.experiment == "s, passkey");
   CHECK(holds.effect.value == Approx(0.1));  // over h2o, the better one
   CHECK(holds.effect.low == Approx(0.1 - std::hypot(0.03, 0.04)));
   CHECK(holds.effect.high == Approx(0.1 + std::hypot(0.04, 0.03)));
