@@ -183,6 +183,8 @@ Batch BatchStream::batch(int64_t step, int64_t micro_batch) const {
   return make_batch(rows, config.pad_id, config.packing == Packing::isolated);
 }
 
+Row BatchStream::row(int64_t number) const { return impl_->row(number); }
+
 std::vector<Batch> BatchStream::batches(int64_t step) const {
   std::vector<Batch> all;
   for (int64_t i = 0; i < impl_->config.micro_batches; ++i) all.push_back(batch(step, i));

@@ -38,6 +38,7 @@ struct BatchConfig {
 };
 
 struct TokenCache;  // token_cache.h
+struct Row;         // token_store.h
 
 // Training batches; each is a pure function of the data, the config, the seed, step and micro-batch.
 //
@@ -70,6 +71,9 @@ class BatchStream {
   Batch batch(int64_t step, int64_t micro_batch = 0) const;
   // All micro-batches of a step.
   std::vector<Batch> batches(int64_t step) const;
+
+  // Row `number` of the whole training, of which batches have batch_size each.
+  Row row(int64_t number) const;
 
   // Examples longer than a row: cut off without packing, cut into pieces where isolated; a stream has none. For
   // lazy streams those drawn so far.

@@ -40,6 +40,9 @@ std::optional<BadInput> share_problem(const TrainConfig& config, int64_t ranks) 
   if (ranks == 1) return std::nullopt;
   if (config.prune)
     return BadInput{.key = "prune", .found = fmt::format("masks with {} ranks", ranks), .expected = "one rank"};
+  if (config.domains)
+    return BadInput{
+        .key = "domains", .found = fmt::format("shares with {} ranks", ranks), .expected = "one rank"};
   if (config.micro_batches % ranks != 0 && config.batch_size < ranks)
     return BadInput{
         .key = "batch_size",

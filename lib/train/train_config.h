@@ -11,6 +11,7 @@
 #include "data/packing.h"
 #include "model/precision.h"
 #include "train/distill_config.h"
+#include "train/domains_config.h"
 #include "train/prune_config.h"
 
 namespace attnlab {
@@ -89,6 +90,7 @@ struct TrainConfig {
   KeepWeights save_model = KeepWeights::automatic;
   std::optional<DistillConfig> distill;
   std::optional<PruneConfig> prune;
+  std::optional<DomainsConfig> domains;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
@@ -148,6 +150,7 @@ struct TrainConfig {
           self.save_model);
     visit(Key{"distill", "a teacher, beside the data's own tokens"}, self.distill);
     visit(Key{"prune", "masks that cut the model to a smaller shape on the way (Sheared LLaMA)"}, self.prune);
+    visit(Key{"domains", "shares of data.mixture's parts that follow their losses"}, self.domains);
   }
 };
 

@@ -42,6 +42,8 @@ TrainProgress read_progress(const SafetensorsFile& state) {
     progress.best_heldout_loss = number_in(state, "best_heldout_loss");
     progress.best_heldout_step = static_cast<int64_t>(number_in(state, "best_heldout_step"));
   }
+  if (const auto shares = state.metadata().find("shares"); shares != state.metadata().end())
+    progress.shares = shares->second;
   return progress;
 }
 
@@ -240,6 +242,7 @@ void Trainer::save(const std::filesystem::path& path, const TrainProgress& progr
     texts["best_heldout_loss"] = fmt::format("{}", *progress.best_heldout_loss);
     texts["best_heldout_step"] = fmt::format("{}", progress.best_heldout_step);
   }
+  if (!progress.shares.empty()) texts["shares"] = progress.shares;
   world_.first_does([&] { write_state(path, tensors, texts, config_.keep_checkpoints); });
 }
 

@@ -35,6 +35,7 @@ struct TrainProgress {
   // The lowest held-out loss so far and where it was measured.
   std::optional<double> best_heldout_loss;
   int64_t best_heldout_step = 0;
+  std::string shares;  // of a mixture's parts so far, as whoever makes the batches says it
 };
 
 class Trainer {

@@ -76,6 +76,85 @@ TEST_CASE(
   CHECK(weights(undisturbed) == weights(killed));
 }
 
+// The same on two kinds of data, whose shares follow their losses before the cut and behind it.
+std::string dynamic_yaml() {
+  std::string text = pruning_yaml();
+  const auto put = [&](const std::string& before, const std::string& after) {
+    const size_t at = text.find(before);
+    REQUIRE(at != std::string::npos);
+    text.replace(at, before.size(), after);
+  };
+  put("data: {kind: word_problems, difficulty_max: 1, size: 64, heldout_size: 8}", R"(data:
+  mixture:
+    - {weight: 3, kind: word_problems, difficulty_max: 1, size: 64, heldout_size: 8}
+    - {weight: 1, kind: code_functions, difficulty_max: 1, size: 48, heldout_size: 8})");
+  put("checkpoint_every: 3,", R"(checkpoint_every: 3,
+   domains: {every: 5, reference_losses: [6.5, 6.0], heldout_examples: 6},)");
+  return text;
+}
+
+// What a run said of its shares, line by line.
+std::vector<std::string> shares_told(const std::string& output) {
+  std::vector<std::string> lines;
+  std::istringstream in(output);
+  for (std::string line; std::getline(in, line);)
+    if (const size_t at = line.find("held-out losses of the mixture's parts"); at != std::string::npos)
+      lines.push_back(line.substr(at));
+  return lines;
+}
+
+TEST_CASE("shares of a mixture follow its parts' losses through masks, cut and training on, and over kills") {
+  const TinyExperiment undisturbed(dynamic_yaml()), killed(dynamic_yaml());
+  const auto begin = std::chrono::steady_clock::now();
+  const auto ran = undisturbed.run();
+  INFO(ran.output);
+  REQUIRE(ran.code == 0);
+  const auto whole =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+  const auto told = shares_told(ran.output);
+  REQUIRE(told.size() == 7);  // behind steps 5 to 35
+  CHECK(told.front() != told.back());
+  Random random(20261201);
+  int64_t kills = 0;
+  for (int64_t i = 0; i < 6; ++i) {
+    RunProcess process(killed, {});
+    std::this_thread::sleep_for(std::chrono::milliseconds(random.between(whole.count() / 4, whole.count())));
+    process.kill(SIGKILL);
+    kills += process.wait() == -SIGKILL;
+  }
+  CHECK(kills > 0);
+  REQUIRE(killed.run().code == 0);
+  test::check_equal(read_run(undisturbed.file("gqa")), read_run(killed.file("gqa")));
+  const auto weights = [](const TinyExperiment& e) {
+    return read_file(e.out / "gqa" / "seed0.model" / "model.safetensors");
+  };
+  CHECK(weights(undisturbed) == weights(killed));
+  // Shares that stay are another run.
+  const TinyExperiment constant(dynamic_yaml());
+  REQUIRE(constant.run("--set train.domains.update=constant").code == 0);
+  CHECK(weights(undisturbed) != weights(constant));
+}
+
+TEST_CASE("shares that can't follow losses are refused before anything runs") {
+  const auto refused = [](const std::string& set) {
+    const TinyExperiment experiment(dynamic_yaml());
+    const auto ran = experiment.run(set);
+    CHECK(ran.code == 2);
+    CHECK_FALSE(std::filesystem::exists(experiment.file("gqa")));
+    return ran.output;
+  };
+  CHECK_THAT(refused("--set train.domains.reference_losses=[6.5]"),
+             ContainsSubstring("train.domains.reference_losses: found 1 numbers, expected 2"));
+  CHECK_THAT(refused("--set train.domains.reference_losses=[6.5,-1]"),
+             ContainsSubstring("expected losses from 0"));
+  CHECK_THAT(refused("--set train.domains.every=0"), ContainsSubstring("train.domains.every: found '0'"));
+  CHECK_THAT(refused("--set train.domains.update=doremy"), ContainsSubstring("did you mean 'doremi'?"));
+  const TinyExperiment plain(pruning_yaml());
+  const auto ran = plain.run("--set train.domains.every=5 --set train.domains.reference_losses=[6.5]");
+  CHECK(ran.code == 2);
+  CHECK_THAT(ran.output, ContainsSubstring("train.domains: found shares of a mixture's parts"));
+}
+
 TEST_CASE("a plan that can't be pruned is refused before anything runs") {
   const auto refused = [](const std::string& set) {
     const TinyExperiment experiment(pruning_yaml());

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "config/document.h"
 #include "config/reference.h"
 #include "model/model_form.h"
@@ -70,6 +72,27 @@ std::optional<BadInput> context_problem(const RunConfig& config) {
                       "variable_trace, or tasks with shots: others don't say where a context ends"};
 }
 
+// Shares that follow losses need parts, and a loss to reach for each.
+std::optional<BadInput> domains_problem(const RunConfig& config) {
+  if (!config.train.domains) return std::nullopt;
+  const size_t parts = config.data.mixture.size();
+  if (parts == 0)
+    return BadInput{.key = "train.domains",
+                    .found = "shares of a mixture's parts, and data of one part",
+                    .expected = "data.mixture, or nothing"};
+  const auto& references = config.train.domains->reference_losses;
+  if (references.size() != parts)
+    return BadInput{.key = "train.domains.reference_losses",
+                    .found = fmt::format("{} numbers", references.size()),
+                    .expected = fmt::format("{}: one for each part of data.mixture", parts)};
+  for (const double loss : references)
+    if (!(loss >= 0) || !std::isfinite(loss))
+      return BadInput{.key = "train.domains.reference_losses",
+                      .found = fmt::format("{}", loss),
+                      .expected = "losses from 0"};
+  return std::nullopt;
+}
+
 }  // namespace
 
 void LayerRange::choose_fields(const Node& node, const std::string& prefix, LayerRange& value) {
@@ -107,6 +130,7 @@ RunConfig read_run_config(const Node& root, const Node& arm, int64_t arm_index, 
     throw located(InputError(*problem), root);
   }
   if (auto problem = context_problem(config)) throw located(InputError(*problem), root);
+  if (auto problem = domains_problem(config)) throw located(InputError(*problem), root);
   const std::string name = name_of_item(arm);
   config.arm = read_arm(arm, "arms." + (name.empty() ? fmt::format("{}", arm_index) : name));
   return config;

@@ -49,6 +49,7 @@ class Gatherer {
     TrainConfig plain = config;
     plain.distill.reset();
     plain.prune.reset();
+    plain.domains.reset();
     add_changed("train.", plain);
     if (config.distill) add_changed("train.distill.", *config.distill);
   }

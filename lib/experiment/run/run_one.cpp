@@ -14,6 +14,7 @@
 #include "core/numbers.h"
 #include "experiment/arms/arm_model.h"
 #include "experiment/inputs/provenance.h"
+#include "experiment/run/domain_loader.h"
 #include "experiment/run/evaluation.h"
 #include "experiment/run/failure_message.h"
 #include "experiment/run/run_header.h"
@@ -59,6 +60,7 @@ class RunSession {
         model_(make_model(plan, device)),
         teacher_(teachers.get(config_, base_, device)),
         writer_(open_writer(device)) {  // compares with the base, in float32
+    if (config_.train.domains) domains_.emplace(config_, *base_, *data_);
     start_training();
     if (!config_.train.prune) return;
     pruner_.emplace(*model_.decoder, *config_.train.prune, static_cast<uint64_t>(config_.seed));
@@ -190,6 +192,14 @@ class RunSession {
                     cut.config.d_model, parameters, model_.parameters_total, 100 * expected));
   }
 
+  void follow_domains() {
+    if (!domains_ || !domains_->is_due(progress_.step) || progress_.step + 1 >= config_.train.steps) return;
+    settle_nonfinite();
+    if (pruner_) pruner_->show_cut();
+    reporter_.note(fmt::format("{}: step {}: {}", run_name(run_), progress_.step,
+                               domains_->follow(*model_.decoder, progress_.step)));
+  }
+
   static int64_t step_of(const SafetensorsFile& state) {
     const auto found = state.metadata().find("step");
     return found == state.metadata().end() ? 0 : parse_number<int64_t>(found->second).value_or(0);
@@ -209,6 +219,7 @@ class RunSession {
     const bool is_cut = pruner_ && step_of(state->file) >= config_.train.prune->steps;
     if (is_cut) become(pruned_config(model_.decoder->config(), *config_.train.prune), nullptr);
     progress_ = trainer_->load(state->file);
+    if (domains_) domains_->restore(progress_.shares, state->file.path().string());
     for (const auto& problem : state->damaged)
       reporter_.note(
           fmt::format("{}: {}; going on from an older one, step {}", run_name(run_), problem, progress_.step));
@@ -224,6 +235,7 @@ class RunSession {
   void save_state() {
     settle_nonfinite();
     if (writer_) note_best();
+    if (domains_) progress_.shares = domains_->text();
     trainer_->save(files_.state, progress_);
   }
 
@@ -277,7 +289,9 @@ class RunSession {
   // The next step's batches are made while this one runs.
   void train() {
     const auto prepare = [this](int64_t step) {
-      return std::async(std::launch::async, [this, step] { return stream_->batches(step - 1); });
+      if (domains_) return std::async(std::launch::async, domains_->step(step));
+      const std::function<std::vector<Batch>()> make = [this, step] { return stream_->batches(step - 1); };
+      return std::async(std::launch::async, make);
     };
     if (progress_.step == config_.train.steps) return;
     auto next = prepare(progress_.step + 1);
@@ -288,6 +302,7 @@ class RunSession {
       if (progress_.step + 2 <= config_.train.steps) next = prepare(progress_.step + 2);
       train_step(batches);
       cut_if_due();
+      follow_domains();
       const bool evaluated = evaluate_if_due();
       const bool save =
           progress_.step % config_.train.checkpoint_every == 0 && progress_.step < config_.train.steps;
@@ -415,6 +430,7 @@ class RunSession {
   std::optional<RunWriter> writer_;
   std::optional<EventLog> events_;
   std::optional<Trainer> trainer_;
+  std::optional<DomainLoader> domains_;
   std::optional<Pruner> pruner_;  // until the model is cut
   FiniteWatch watch_;
   bool stop_ = false;  // a rank was interrupted
