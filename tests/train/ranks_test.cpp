@@ -281,6 +281,10 @@ TEST_CASE("a step that can't be shared is refused") {
   TrainConfig config;
   config.prune.emplace();
   CHECK(share_problem(config, 2)->key == "prune");
+  config.prune.reset();
+  config.domains.emplace();
+  CHECK(share_problem(config, 2)->key == "domains");
+  config.domains.reset();
 }
 
 }  // namespace
