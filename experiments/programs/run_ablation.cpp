@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "config/document.h"
 #include "core/cores.h"
+#include "core/files.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "experiment/inputs/provenance.h"
@@ -39,6 +41,13 @@ std::vector<std::string> worker_arguments(const Options& o, int64_t threads) {
   return out;
 }
 
+// Of all runs' configs, defaults included.
+std::string digest_of(const Plan& plan) {
+  std::string text;
+  for (const auto& run : plan.runs) text += to_yaml(flatten(run.config));
+  return sha256(text);
+}
+
 // Names the runs that failed; returns the exit code.
 int report_failures(const std::vector<RunFailure>& failures) {
   for (const auto& failure : failures)
@@ -57,8 +66,9 @@ std::vector<std::string> validate(const Plan& plan, int64_t ranks) {
   return validate_plan(plan, ranks);
 }
 
-// What can't be asked for at once.
-void refuse_pairs(const Options& o, const World& world) {
+void check_options(const Options& o, const World& world) {
+  require_given("--config", o.config, "the experiment's file");
+  require_range("--jobs", o.jobs, 1);
   if (o.dry_run && o.range_test)
     throw InputError(
         BadInput{.file = "--dry-run", .found = "--lr-range-test beside it", .expected = "one of the two"});
@@ -75,14 +85,13 @@ int execute(Options o, World& world) {
     fmt::print("{}", config_reference());
     return 0;
   }
-  require_given("--config", o.config, "the experiment's file");
-  require_range("--jobs", o.jobs, 1);
-  refuse_pairs(o, world);
+  check_options(o, world);
   const int64_t together = std::max(o.ranks, world.size());  // on a run
   o.plan.config = o.config;
   o.plan.claims = o.claims;
   const Shard shard = parse_shard(o.shard);
   const Plan plan = make_plan(o.plan);
+  world.require_same("config (SHA-256 of the plan)", digest_of(plan));
   const int64_t cores = usable_cores();
   // The same number of threads adds in the same order.
   const int64_t before = plan.repeats ? threads_in(plan.repeats->provenance) : 0;

@@ -17,7 +17,7 @@ bool write_fault(c10d::Store& store, const std::string& line) {
   return true;
 }
 
-Monitor::Monitor(const Place& place, const std::vector<std::string>& hosts, StoreHandle store,
+Monitor::Monitor(const RankPlace& place, const std::vector<std::string>& hosts, StoreHandle store,
                  const WorldOptions& options)
     : place_(place), hosts_(hosts), store_(std::move(store)), options_(options) {
   store_->set(beat_key(place_.rank), std::string("0 0 0"));
@@ -41,9 +41,16 @@ void Monitor::fault(int64_t rank, const std::string& cause) {
   try {
     const std::lock_guard lock(store_mutex_);
     tell = write_fault(*store_, line);
-  } catch (const std::exception&) {  // nobody else can be told, and those who can't see the store end, too
+  } catch (const std::exception&) {
+    store_is_gone();
   }
   options_.on_fault(line, tell);
+}
+
+// Nobody else can be told: all that look see it, and the first of them tells.
+void Monitor::store_is_gone() {
+  options_.on_fault(fault_line(0, hosts_[0], "ended, and with it the store that ranks meet in"),
+                    place_.rank == 1);
 }
 
 void Monitor::run() {
@@ -58,7 +65,7 @@ void Monitor::run() {
         const std::lock_guard again(mutex_);
         ends = ends_;
       }
-      if (!ends) options_.on_fault(fault_line(0, hosts_[0], "ended; its store is gone"), place_.rank == 1);
+      if (!ends) store_is_gone();
     }
     lock.lock();
   }

@@ -16,7 +16,7 @@ namespace attnlab {
 // lost. Rank 0 looks at all, the others at rank 0.
 class Monitor {
  public:
-  Monitor(const Place& place, const std::vector<std::string>& hosts, StoreHandle store,
+  Monitor(const RankPlace& place, const std::vector<std::string>& hosts, StoreHandle store,
           const WorldOptions& options);
   ~Monitor();
 
@@ -34,12 +34,13 @@ class Monitor {
     Clock::time_point beat_at = Clock::now(), steps_at = Clock::now();
   };
   void run();
+  void store_is_gone();
   void look();
   void look_at(int64_t rank);
   void look_for_hung();
   void look_for_fault();
 
-  const Place place_;
+  const RankPlace place_;
   const std::vector<std::string> hosts_;
   const StoreHandle store_;
   const WorldOptions options_;

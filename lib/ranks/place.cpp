@@ -30,8 +30,8 @@ int64_t number(const char* name, int64_t least, int64_t most, std::optional<int6
 
 constexpr int64_t most_ranks = 1 << 20;
 
-Place read_place(const char* size, const char* rank, const char* local_rank) {
-  Place place;
+RankPlace read_place(const char* size, const char* rank, const char* local_rank) {
+  RankPlace place;
   place.size = number(size, 1, most_ranks);
   place.rank = number(rank, 0, place.size - 1);
   place.local_rank = number(local_rank, 0, place.size - 1, place.rank);
@@ -51,7 +51,7 @@ uint16_t port_for(const std::string& name) {
   return static_cast<uint16_t>(20000 + std::hash<std::string>{}(name) % 20000);
 }
 
-void meet(Place& place, const std::string& address, const std::string& job) {
+void meet(RankPlace& place, const std::string& address, const std::string& job) {
   place.hosts_store = place.rank == 0;
   place.address = variable("MASTER_ADDR") ? variable("MASTER_ADDR") : address;
   place.port = static_cast<uint16_t>(number("MASTER_PORT", 1, 65535, port_for(job)));
@@ -59,8 +59,8 @@ void meet(Place& place, const std::string& address, const std::string& job) {
 
 std::string text_of(const char* name) { return variable(name) ? variable(name) : ""; }
 
-Place from_torchrun() {
-  Place place = read_place("WORLD_SIZE", "RANK", "LOCAL_RANK");
+RankPlace from_torchrun() {
+  RankPlace place = read_place("WORLD_SIZE", "RANK", "LOCAL_RANK");
   place.local_size = number("LOCAL_WORLD_SIZE", 1, place.size, 1);
   place.address = variable("MASTER_ADDR") ? variable("MASTER_ADDR") : "127.0.0.1";
   place.port = static_cast<uint16_t>(number("MASTER_PORT", 1, 65535));
@@ -68,8 +68,8 @@ Place from_torchrun() {
   return place;
 }
 
-Place from_open_mpi() {
-  Place place = read_place("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK");
+RankPlace from_open_mpi() {
+  RankPlace place = read_place("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK");
   const int64_t here = number("OMPI_COMM_WORLD_LOCAL_SIZE", 1, place.size, place.size);
   if (place.size > here && !variable("MASTER_ADDR"))
     throw InputError(BadInput{.file = "environment variable MASTER_ADDR",
@@ -79,8 +79,8 @@ Place from_open_mpi() {
   return place;
 }
 
-Place from_slurm() {
-  Place place = read_place("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID");
+RankPlace from_slurm() {
+  RankPlace place = read_place("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID");
   const bool one_machine = number("SLURM_STEP_NUM_NODES", 1, most_ranks, 1) == 1;
   meet(place, one_machine ? "127.0.0.1" : first_node(text_of("SLURM_STEP_NODELIST")),
        text_of("SLURM_JOB_ID") + "." + text_of("SLURM_STEP_ID"));
@@ -89,8 +89,8 @@ Place from_slurm() {
 
 }  // namespace
 
-std::optional<Place> place_from_environment() {
-  std::optional<Place> place;
+std::optional<RankPlace> place_from_environment() {
+  std::optional<RankPlace> place;
   // Inside a Slurm job the processes of mpirun see Slurm's variables of another step, and torchrun's agents are
   // started by either.
   if (variable("WORLD_SIZE") && variable("RANK"))

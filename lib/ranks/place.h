@@ -7,7 +7,7 @@
 
 namespace attnlab {
 
-struct Place {
+struct RankPlace {
   int64_t rank = 0, size = 1;
   int64_t local_rank = 0;             // among the ranks of this machine
   int64_t local_size = 1;             // how many of them share the cores that this process may use
@@ -20,7 +20,7 @@ struct Place {
 // (OMPI_COMM_WORLD_RANK, …); launch_ranks speaks as torchrun does. Nothing: started by none of them, or alone.
 // Ranks of srun and mpirun on several machines meet at MASTER_ADDR (srun: the first node of the step, if it is
 // not given) and MASTER_PORT. Throws InputError for values that can't be.
-std::optional<Place> place_from_environment();
+std::optional<RankPlace> place_from_environment();
 
 // This machine's name.
 std::string host_name();

@@ -96,7 +96,7 @@ World& World::alone() {
   return world;
 }
 
-World::World(const Place& place, const std::function<StoreHandle()>& connect, const WorldOptions& options)
+World::World(const RankPlace& place, const std::function<StoreHandle()>& connect, const WorldOptions& options)
     : place_(place), impl_(std::make_unique<Impl>()) {
   ATTNLAB_CHECK(place.size > 1);
   impl_->options = options;

@@ -29,7 +29,7 @@ class World {
  public:
   static World& alone();
   // Meets the others; `connect` gives a client of the store that they meet in, each with its own connection.
-  World(const Place& place, const std::function<StoreHandle()>& connect, const WorldOptions& options);
+  World(const RankPlace& place, const std::function<StoreHandle()>& connect, const WorldOptions& options);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -87,7 +87,7 @@ class World {
   World();
   std::string wait_for(const std::string& key);
   struct Impl;
-  Place place_;
+  RankPlace place_;
   std::vector<std::string> hosts_;
   std::unique_ptr<Impl> impl_;
 };

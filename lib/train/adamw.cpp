@@ -1,5 +1,7 @@
 #include "train/adamw.h"
 
+#include "train/buckets.h"
+
 namespace attnlab {
 
 AdamW::AdamW(const std::vector<std::pair<std::string, torch::Tensor>>& parameters, const TrainConfig& config)
@@ -26,7 +28,7 @@ std::vector<torch::Tensor> AdamW::gradients() const {
 torch::Tensor AdamW::clip_gradients() {
   const auto all = gradients();
   if (all.empty()) return torch::zeros({});
-  const auto norm = torch::stack(at::_foreach_norm(all, 2, torch::kFloat32)).norm();
+  const auto norm = torch::stack(at::_foreach_norm(all, 2, sum_type(all[0]))).norm();
   clip_to(norm);
   return norm;
 }

@@ -22,7 +22,11 @@ class AdamW {
 
   AdamW(const std::vector<std::pair<std::string, torch::Tensor>>& parameters, const TrainConfig& config);
   // Parts of parameters, whose gradients the caller puts into `slots` before each update.
-  AdamW(std::vector<Slot> parts, const TrainConfig& config) : config_(config), slots_(std::move(parts)) {}
+  static AdamW of_parts(std::vector<Slot> parts, const TrainConfig& config) {
+    AdamW optimizer({}, config);
+    optimizer.slots_ = std::move(parts);
+    return optimizer;
+  }
 
   // Scales the gradients down to config.clip_norm if they are longer (0: never), on a GPU within the update
   // that follows. Returns their 2-norm before that, a scalar on the device.

@@ -107,7 +107,8 @@ void GradientSums::join(Bucket& bucket) {
 torch::Tensor GradientSums::own_squares() const {
   std::vector<torch::Tensor> slices;
   for (const auto& bucket : buckets_) slices.push_back(bucket->own);
-  return torch::stack(at::_foreach_norm(slices, 2, torch::kFloat32)).square().sum();
+  const auto norms = torch::stack(at::_foreach_norm(slices, 2, sum_type(slices[0])));
+  return norms.square().sum().to(torch::kFloat32);
 }
 
 torch::Tensor GradientSums::used() const {

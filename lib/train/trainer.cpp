@@ -84,7 +84,7 @@ Trainer::Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<De
       world_(world),
       trained_(trained_parameters(decoder)),
       sharded_(make_sharded(trained_, config, world)),
-      optimizer_(sharded_ ? AdamW(sharded_->parts(), config) : AdamW(trained_, config)) {
+      optimizer_(sharded_ ? AdamW::of_parts(sharded_->parts(), config) : AdamW(trained_, config)) {
   ATTNLAB_CHECK(config.distill.has_value() == (teacher != nullptr));
   decoder.recompute_layers(config.activation_checkpointing);
   // A mixture of experts asks the device for its shares.

@@ -75,12 +75,12 @@ TEST_CASE("two ranks make the run that one makes, bit for bit, with one file and
 
 TEST_CASE("a rank that is killed ends all with one line, and the same command goes on") {
   const Deadlines deadlines;
-  const TinyExperiment plain(shared_yaml(400)), killed(shared_yaml(400));
+  const TinyExperiment plain(shared_yaml(40)), killed(shared_yaml(40));
   REQUIRE(plain.run("--ranks 2").code == 0);
   Random random(1, 1);
   for (int64_t i = 0; i < 2; ++i) {
     RunProcess process(killed, {"--ranks", "2"});
-    REQUIRE(wait_until([&] { return test::has_rows(killed.file("gqa"), static_cast<size_t>(3 + 20 * i)); }));
+    REQUIRE(wait_until([&] { return test::has_rows(killed.file("gqa"), static_cast<size_t>(3 + 10 * i)); }));
     const auto ranks = children_of(process.id());
     REQUIRE(ranks.size() == 2);
     ::kill(ranks[static_cast<size_t>(random.between(0, 1))], SIGKILL);
@@ -98,7 +98,7 @@ TEST_CASE("a rank that is killed ends all with one line, and the same command go
 
 TEST_CASE("an interrupt of the launcher saves, and another number of ranks goes on") {
   const Deadlines deadlines;
-  const TinyExperiment plain(shared_yaml(60)), moved(shared_yaml(60));
+  const TinyExperiment plain(shared_yaml(30)), moved(shared_yaml(30));
   REQUIRE(plain.run().code == 0);
   {
     RunProcess process(moved, {"--ranks", "2"});
