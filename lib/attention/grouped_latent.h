@@ -26,7 +26,7 @@ struct GroupedLatentForm {
   GqlaDecode keeps = GqlaDecode::latent;
 };
 
-// What decodes faster, latent or groups (never automatic): see gqla.cpp for the measurements.
+// What decodes faster, latent or groups (never automatic): experiments/forms has the measurements.
 GqlaDecode faster_decode(const AttentionShape& shape, const GroupedLatentForm& form, bool on_gpu);
 
 class GroupedLatentAttention final : public Attention {
