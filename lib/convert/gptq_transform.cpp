@@ -162,7 +162,7 @@ class GptqTransform final : public Transform {
     }
     int64_t sequences = 0;
     for (const auto& state : stream.states()) sequences += state.size(0);
-    const auto hessian = gptq_hessian(found->second.to(torch::kCPU), sequences);
+    const auto hessian = gptq_hessian(found->second, sequences);
     double damping = 0;
     const auto quantised = gptq(weight, hessian, options_, kLeastZero, &damping);
     work.put(matrix, quantised);

@@ -87,8 +87,9 @@ class GptqRun {
     const auto order_I = torch::tensor(columns_.order, torch::kInt64);
     w_OI_ = w_OI_.index_select(1, order_I).contiguous();
     factor_II_ =
-        inverse_factor(hessian.index_select(0, order_I).index_select(1, order_I), o.damping, damping_used)
-            .to(torch::kFloat32)
+        inverse_factor(hessian.index_select(0, order_I).index_select(1, order_I).to(hessian_II.device()),
+                       o.damping, damping_used)
+            .to(torch::kCPU, torch::kFloat32)
             .contiguous();
     q_OI_ = torch::empty_like(w_OI_);
   }
@@ -169,7 +170,8 @@ torch::Tensor gptq_hessian(const torch::Tensor& moment_II, int64_t sequences) {
 }
 
 double half_trace_error(const torch::Tensor& weight, const torch::Tensor& other, const torch::Tensor& hessian) {
-  const auto d = weight.to(torch::kFloat64) - other.to(torch::kFloat64);
+  const auto wide = torch::dtype(torch::kFloat64).device(hessian.device());
+  const auto d = weight.to(wide) - other.to(wide);
   return 0.5 * (d.matmul(hessian.to(torch::kFloat64)) * d).sum().item<double>();
 }
 

@@ -22,7 +22,7 @@ torch::Tensor dequantised(const QuantizedMatrix& matrix);
 // all tokens.
 torch::Tensor gptq_hessian(const torch::Tensor& moment_II, int64_t sequences);
 
-// ½ tr((W - Ŵ) H (W - Ŵ)ᵀ), in float64.
+// ½ tr((W - Ŵ) H (W - Ŵ)ᵀ), in float64, where the Hessian lies.
 double half_trace_error(const torch::Tensor& weight, const torch::Tensor& other, const torch::Tensor& hessian);
 
 // Each group of columns on its own grid.
@@ -31,8 +31,8 @@ QuantizedMatrix round_to_nearest(const torch::Tensor& weight_OI, const GridOptio
 // GPTQ with the layer's Hessian [I, I]. Columns whose inputs are always 0 become 0. With groups smaller than a
 // block, a group that starts inside one takes its grid from the matrix as it was when the block began: public
 // code does so, and results of others can be compared. Columns of equal diagonal keep their order under
-// act_order. Computes on the CPU: the factor of H⁻¹ in float64, rows in float32, each on its own.
-// Where H + damping is not positive definite in float64, damping grows by itself (`damping_used`).
+// act_order. The factor of H⁻¹ is computed in float64 where the Hessian lies, rows on the CPU in float32, each
+// on its own. Where H + damping is not positive definite in float64, damping grows by itself (`damping_used`).
 QuantizedMatrix gptq(const torch::Tensor& weight_OI, const torch::Tensor& hessian_II,
                      const GptqOptions& options, int64_t least_zero = 0, double* damping_used = nullptr);
 
