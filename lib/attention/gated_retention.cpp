@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "attention/gated_scan.h"
+#include "attention/input_type.h"
 #include "attention/mixer_parts.h"
 
 namespace attnlab {
@@ -61,7 +62,7 @@ torch::Tensor GatedRetention::mix(const MixerInput& input) {
     const auto normed = at::rms_norm(o_BTNH, {H}, {}, shape_.norm_eps);
     y_BTW = torch::silu(in_full(gate_BTW)) * normed.flatten(2);
   }
-  return o_proj_(y_BTW.to(o_proj_->weight.scalar_type()));
+  return o_proj_(y_BTW.to(input_type(o_proj_, input.x_BTD)));
 }
 
 TensorMap gated_retention_from_gqa(const AttentionShape& shape, const GqaWeights& gqa) {

@@ -79,7 +79,7 @@ std::vector<torch::Tensor> GroupedLatentAttention::up(const torch::Tensor& c_BSW
     kv_BSy = kv_b_proj_(c_BSW);
   } else {
     const auto c_BhSw = split_heads(c_BSW, h);
-    const auto weight_hwy = kv_b_proj_->weight.unflatten(0, {h, -1}).transpose(1, 2);
+    const auto weight_hwy = kv_b_proj_->matrix(c_BSW.scalar_type()).unflatten(0, {h, -1}).transpose(1, 2);
     kv_BSy = merge_heads(torch::matmul(c_BhSw, weight_hwy));
     if (kv_b_proj_->bias.defined()) kv_BSy = kv_BSy + kv_b_proj_->bias;
   }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "attention/input_type.h"
 #include "attention/mixer_parts.h"
 
 namespace attnlab {
@@ -115,7 +116,7 @@ torch::Tensor LinearMixer::mix(const MixerInput& input) {
     if (input.state) input.state->replace(0, out.state_BGFP.flatten(2));
     context_BNTH = out.o_BGMTP.flatten(1, 2);
   }
-  return o_proj_(merge_heads(context_BNTH).to(o_proj_->weight.scalar_type()));
+  return o_proj_(merge_heads(context_BNTH).to(input_type(o_proj_, input.x_BTD)));
 }
 
 TensorMap linear_from_gqa(const AttentionShape& shape, const LinearForm& form, const GqaWeights& gqa) {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "attention/attention.h"
+#include "attention/input_type.h"
 #include "attention/mixer_parts.h"
 #include "attention/selective_scan.h"
 
@@ -60,8 +61,8 @@ class MambaMixer final : public Mixer {
         const auto x_BnTH = split_heads(x_BTW, n);
         return n == N ? x_BnTH : x_BnTH.repeat_interleave(N / n, 1);
       };
-      const auto step_BTW =
-          torch::softplus(torch::linear(in_full(dt_in), in_full(dt_proj_->weight), in_full(dt_proj_->bias)));
+      const auto step_BTW = torch::softplus(
+          torch::linear(in_full(dt_in), in_full(dt_proj_->matrix(torch::kFloat32)), in_full(dt_proj_->bias)));
       SelectiveScan scan{.x_BNTP = heads(convolved(in_full(v), input, segments), shape_.n_kv_heads),
                          .step_BNTP = segments.only_valid(heads(step_BTW, N), 2),
                          .A_NPS = -in_full(A_log_).exp().view({N, H, H}),
@@ -75,7 +76,7 @@ class MambaMixer final : public Mixer {
       if (input.state) input.state->replace(0, out.state_BNPS.flatten(2));
       y_BTW = merge_heads(out.y_BNTP) * torch::silu(in_full(z));
     }
-    return o_proj_(y_BTW.to(o_proj_->weight.scalar_type()));
+    return o_proj_(y_BTW.to(input_type(o_proj_, input.x_BTD)));
   }
 
  private:

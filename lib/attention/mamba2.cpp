@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "attention/input_type.h"
 #include "attention/mamba2_mixer.h"
 #include "attention/mixer_parts.h"
 
@@ -118,7 +119,7 @@ torch::Tensor Mamba2Mixer::mix(const MixerInput& input) {
     if (input.state) input.state->replace(0, out.state_BNSP.flatten(2));
     y_BTW = gated(out.y_BNTP.transpose(1, 2), z_BTW);
   }
-  return o_proj_(y_BTW.to(o_proj_->weight.scalar_type()));
+  return o_proj_(y_BTW.to(input_type(o_proj_, input.x_BTD)));
 }
 
 std::optional<BadInput> Mamba2::problem(const AttentionShape& shape, const Config&) {

@@ -1,6 +1,7 @@
 #include "attention/native_recurrence.h"
 
 #include "attention/attention.h"
+#include "attention/input_type.h"
 #include "attention/mamba2_mixer.h"
 #include "attention/mixer_parts.h"
 #include "attention/selective_scan.h"
@@ -80,10 +81,10 @@ class NativeMamba final : public MambaBase {
     {
       const FullPrecision full;
       const auto x_BTC = convolved(both[0], input, segments);
-      const auto parts = torch::linear(x_BTC, in_full(x_proj_->weight))
+      const auto parts = torch::linear(x_BTC, in_full(x_proj_->matrix(torch::kFloat32)))
                              .split_with_sizes({form_.step_rank, form_.state, form_.state}, 2);
-      const auto step_BTC =
-          torch::softplus(torch::linear(parts[0], in_full(dt_proj_->weight), in_full(dt_proj_->bias)));
+      const auto step_BTC = torch::softplus(
+          torch::linear(parts[0], in_full(dt_proj_->matrix(torch::kFloat32)), in_full(dt_proj_->bias)));
       SelectiveScan scan{.x_BNTP = x_BTC.unsqueeze(1),
                          .step_BNTP = segments.only_valid(step_BTC).unsqueeze(1),
                          .A_NPS = -in_full(A_log_).exp().unsqueeze(0),
@@ -97,7 +98,7 @@ class NativeMamba final : public MambaBase {
       if (input.state) input.state->replace(0, out.state_BNPS.squeeze(1));
       y_BTC = out.y_BNTP.squeeze(1) * torch::silu(in_full(both[1]));
     }
-    return out_proj_(y_BTC.to(out_proj_->weight.scalar_type()));
+    return out_proj_(y_BTC.to(input_type(out_proj_, input.x_BTD)));
   }
 
  private:
@@ -145,7 +146,7 @@ class NativeMamba2 final : public MambaBase {
       if (input.state) input.state->replace(0, out.state_BNSP.flatten(2));
       y_BTC = normed(merge_heads(out.y_BNTP) * torch::silu(in_full(parts[0])));
     }
-    return out_proj_(y_BTC.to(out_proj_->weight.scalar_type()));
+    return out_proj_(y_BTC.to(input_type(out_proj_, input.x_BTD)));
   }
 
  private:
@@ -221,7 +222,7 @@ class NativeRwkv final : public Mixer {
         input.state->replace(3, out.state.largest_BC.unsqueeze(1));
       }
     }
-    return output_(y.to(output_->weight.scalar_type()));
+    return output_(y.to(input_type(output_, input.x_BTD)));
   }
 
  private:

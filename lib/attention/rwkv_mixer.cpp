@@ -1,6 +1,7 @@
 #include "attention/rwkv_mixer.h"
 
 #include "attention/gated_scan.h"
+#include "attention/input_type.h"
 #include "attention/mixer_parts.h"
 
 namespace attnlab {
@@ -41,7 +42,7 @@ torch::Tensor RwkvMixer::mix(const MixerInput& input) {
     input.state->replace(0, state.flatten(2));
     input.state->replace(1, in_full(kept_BTD.narrow(1, kept_BTD.size(1) - 1, 1)));
   }
-  return o_proj_(y_BTW.to(o_proj_->weight.scalar_type()));
+  return o_proj_(y_BTW.to(input_type(o_proj_, input.x_BTD)));
 }
 
 torch::Tensor RwkvMixer::projected(Linear& projection, const torch::Tensor& x_BTD) {

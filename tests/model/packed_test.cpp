@@ -90,6 +90,25 @@ TEST_CASE("a packed checkpoint of any form gives the logits of the numbers that 
     }
 }
 
+TEST_CASE("packed matrices of any variant give what the numbers do that they stand for") {
+  for (const auto& name_of : variant_names_for(wide_config().attention_shape())) {
+    const ModelForm plain{wide_config(), *variant_defaults(name_of)};
+    INFO(name_of);
+    MatrixPacking packing{.bits = 8, .group_size = -1, .sym = false};
+    for (int64_t i = 0; i < 2; ++i)
+      for (const auto& [name, linear] : linears_of(*make_layer(plain, i)))
+        if (!packing_problem(linear->in(), linear->out()).empty())
+          packing.whole.insert(fmt::format("model.layers.{}.{}", i, name));
+    const PackedModel model = packed_model(plain, packing);
+    const TemporaryFolder folder;
+    const auto decoder = load_decoder(saved(folder.path(), model), torch::kFloat32, torch::kCPU);
+    Decoder whole(plain);
+    load_weights(whole, model.whole);
+    whole.eval();
+    CHECK((packed_logits(*decoder) - packed_logits(whole)).abs().max().item<double>() < 1e-3);
+  }
+}
+
 TEST_CASE("packed matrices decode step by step, absorbed or not, and move to another format") {
   const ModelForm plain{wide_config(), MlaDeepseek::Config{.kv_lora_rank = 32}};
   MatrixPacking packing{.bits = 8, .group_size = -1};
