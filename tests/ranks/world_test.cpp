@@ -98,7 +98,7 @@ TEST_CASE("ranks that differ, or share what each must have, are refused by all")
   CHECK(refused == 2);
 }
 
-TEST_CASE("a failure that all have ends nobody; one that a rank has alone names it") {
+TEST_CASE("a failure that all have ends nobody, one that a rank has alone names it") {
   std::mutex mutex;
   std::set<std::string> told;
   WorldOptions options{.on_fault = [&](const std::string& line, bool tell) {
