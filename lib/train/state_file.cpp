@@ -118,6 +118,15 @@ std::optional<FoundState> find_state(const fs::path& path) {
                                                     fmt::join(names, " and "))});
 }
 
+std::optional<SafetensorsFile> newest_state(const fs::path& path) {
+  for (const auto& state : existing(path)) try {
+      return open_state(state);
+    } catch (const InputError&) {
+      continue;  // find_state tells of it
+    }
+  return std::nullopt;
+}
+
 void remove_states(const fs::path& path) {
   for (const auto& state : existing(path)) remove_file(state);
   remove_file(unfinished(path));

@@ -28,6 +28,8 @@ struct FoundState {
 // The newest state that is whole. Damaged ones that are newer are removed, so that they take no whole one's
 // place. Nothing: there is no state. Throws InputError if there are states and none of them is whole.
 std::optional<FoundState> find_state(const std::filesystem::path& path);
+// The state that find_state would give, if any is whole; nothing is removed, and no damage told.
+std::optional<SafetensorsFile> newest_state(const std::filesystem::path& path);
 
 // Removes all states of this run.
 void remove_states(const std::filesystem::path& path);

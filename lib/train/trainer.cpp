@@ -49,9 +49,9 @@ TrainProgress read_progress(const SafetensorsFile& state) {
 
 // What rank 0 read, to the others.
 std::string text_of(const TrainProgress& progress) {
-  return fmt::format("{} {} {:a} {:a} {}", progress.step, progress.tokens, progress.seconds,
+  return fmt::format("{} {} {:a} {:a} {} {}", progress.step, progress.tokens, progress.seconds,
                      progress.best_heldout_loss.value_or(0),
-                     progress.best_heldout_loss ? 1 + progress.best_heldout_step : 0);
+                     progress.best_heldout_loss ? 1 + progress.best_heldout_step : 0, progress.shares);
 }
 
 TrainProgress progress_of(const std::string& text) {
@@ -59,7 +59,8 @@ TrainProgress progress_of(const std::string& text) {
   std::string seconds, loss;
   TrainProgress progress;
   int64_t best = 0;
-  in >> progress.step >> progress.tokens >> seconds >> loss >> best;
+  in >> progress.step >> progress.tokens >> seconds >> loss >> best >> std::ws;
+  std::getline(in, progress.shares, '\0');
   progress.seconds = std::strtod(seconds.c_str(), nullptr);
   if (best == 0) return progress;
   progress.best_heldout_loss = std::strtod(loss.c_str(), nullptr);

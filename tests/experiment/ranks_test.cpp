@@ -75,7 +75,7 @@ TEST_CASE("two ranks make the run that one makes, bit for bit, with one file and
 
 TEST_CASE("a rank that is killed ends all with one line, and the same command goes on") {
   const Deadlines deadlines;
-  const TinyExperiment plain(shared_yaml(40)), killed(shared_yaml(40));
+  const TinyExperiment plain(shared_yaml(200)), killed(shared_yaml(200));
   REQUIRE(plain.run("--ranks 2").code == 0);
   Random random(1, 1);
   for (int64_t i = 0; i < 2; ++i) {

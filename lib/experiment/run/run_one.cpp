@@ -152,11 +152,11 @@ class RunSession {
   // Which ranks make the steps from here on. A run of one rank, as long as it was never of several, says
   // nothing.
   void note_ranks(FlatFields& provenance) const {
-    const auto state = files_.state;
-    int64_t step = 0;
-    std::error_code none;
-    if (std::filesystem::exists(state, none)) step = step_of(SafetensorsFile::open(state));
-    add_ranks(provenance, step + 1, world_.hosts());
+    const bool noted = std::any_of(provenance.begin(), provenance.end(),
+                                   [](const auto& field) { return field.first == "ranks"; });
+    if (!noted && world_.hosts().empty()) return;
+    const auto state = newest_state(files_.state);
+    add_ranks(provenance, (state ? step_of(*state) : 0) + 1, world_.hosts());
   }
 
   void start_training() {
