@@ -127,7 +127,7 @@ bool base_falls(const Ladder& ladder) {
     return a.first.first * a.first.second < b.first.first * b.first.second;
   };
   const auto [least, most] = std::minmax_element(means.begin(), means.end(), by_compute);
-  return !means.empty() && most->second < least->second;
+  return means.size() < 2 || most->second < least->second;
 }
 
 std::string law_text(const ScalingFit& fit) {

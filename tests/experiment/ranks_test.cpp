@@ -27,13 +27,13 @@ std::string shared_yaml(int64_t steps = 6) {
   return yaml;
 }
 
-// Processes of this program whose parent is `parent`.
+// Processes whose parent is `parent`. Torch names the main thread of a rank after its own work.
 std::vector<pid_t> children_of(pid_t parent) {
   std::vector<pid_t> found;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     std::ifstream file(entry.path() / "stat");
     std::string line;
-    if (!std::getline(file, line) || line.find("run_ablation") == std::string::npos) continue;
+    if (!std::getline(file, line) || line.find(')') == std::string::npos) continue;
     std::istringstream rest(line.substr(line.rfind(')') + 1));
     char state = 0;
     pid_t of = 0;

@@ -48,8 +48,8 @@ TEST_CASE("every figure comes in every format, and drawing it again gives the sa
     CHECK(called.err.find(std::string(name) + " skipped") == std::string::npos);
   const auto figures = folder.path() / "figures";
   CHECK(called.out == figures.string() +
-                          ": 6 figures (training_loss, heldout_loss, accuracy, ablation, accuracy_cache, "
-                          "loss_flops) as png, pdf, svg and csv\n" +
+                          ": 7 figures (training_loss, heldout_loss, accuracy, ablation, accuracy_cache, "
+                          "loss_flops, recovery) as png, pdf, svg and csv\n" +
                           figures.string() + ": 3 tables (table_1, table_3, table_5) as md, tex and csv\n");
   CHECK(make_figures(folder.path().string() + " --only accuracy").out ==
         join({(figures / "accuracy.png").string(), (figures / "accuracy.pdf").string(),
