@@ -24,48 +24,54 @@ NamedTensors trained_parameters(const Decoder& decoder) {
   return out;
 }
 
-double number_in(const SafetensorsFile& state, const char* key) {
-  const auto found = state.metadata().find(key);
-  const std::string text = found == state.metadata().end() ? "" : found->second;
+using Texts = std::map<std::string, std::string>;
+
+double number_in(const Texts& texts, const char* key, const std::string& file) {
+  const auto found = texts.find(key);
+  const std::string text = found == texts.end() ? "" : found->second;
   const auto value = parse_any_number<double>(text);
   if (!value)
-    throw InputError(
-        BadInput{.file = state.path().string(), .key = key, .found = "'" + text + "'", .expected = "a number"});
+    throw InputError(BadInput{.file = file, .key = key, .found = "'" + text + "'", .expected = "a number"});
   return *value;
 }
 
-TrainProgress read_progress(const SafetensorsFile& state) {
-  TrainProgress progress{.step = static_cast<int64_t>(number_in(state, "step")),
-                         .tokens = static_cast<int64_t>(number_in(state, "tokens")),
-                         .seconds = number_in(state, "seconds")};
-  if (state.metadata().count("best_heldout_loss")) {
-    progress.best_heldout_loss = number_in(state, "best_heldout_loss");
-    progress.best_heldout_step = static_cast<int64_t>(number_in(state, "best_heldout_step"));
+// As a state keeps it, and as rank 0 tells the others of it.
+Texts texts_of(const TrainProgress& progress) {
+  Texts texts{{"step", fmt::format("{}", progress.step)},
+              {"tokens", fmt::format("{}", progress.tokens)},
+              {"seconds", fmt::format("{}", progress.seconds)}};
+  if (progress.best_heldout_loss) {
+    texts["best_heldout_loss"] = fmt::format("{}", *progress.best_heldout_loss);
+    texts["best_heldout_step"] = fmt::format("{}", progress.best_heldout_step);
   }
-  if (const auto shares = state.metadata().find("shares"); shares != state.metadata().end())
-    progress.shares = shares->second;
+  if (!progress.shares.empty()) texts["shares"] = progress.shares;
+  return texts;
+}
+
+TrainProgress read_progress(const Texts& texts, const std::string& file) {
+  TrainProgress progress{.step = static_cast<int64_t>(number_in(texts, "step", file)),
+                         .tokens = static_cast<int64_t>(number_in(texts, "tokens", file)),
+                         .seconds = number_in(texts, "seconds", file)};
+  if (texts.count("best_heldout_loss")) {
+    progress.best_heldout_loss = number_in(texts, "best_heldout_loss", file);
+    progress.best_heldout_step = static_cast<int64_t>(number_in(texts, "best_heldout_step", file));
+  }
+  if (const auto shares = texts.find("shares"); shares != texts.end()) progress.shares = shares->second;
   return progress;
 }
 
-// What rank 0 read, to the others.
-std::string text_of(const TrainProgress& progress) {
-  return fmt::format("{} {} {:a} {:a} {} {}", progress.step, progress.tokens, progress.seconds,
-                     progress.best_heldout_loss.value_or(0),
-                     progress.best_heldout_loss ? 1 + progress.best_heldout_step : 0, progress.shares);
+// A line for each text; none has several.
+std::string lines_of(const Texts& texts) {
+  std::string lines;
+  for (const auto& [key, text] : texts) lines += key + " " + text + "\n";
+  return lines;
 }
 
-TrainProgress progress_of(const std::string& text) {
-  std::istringstream in(text);
-  std::string seconds, loss;
-  TrainProgress progress;
-  int64_t best = 0;
-  in >> progress.step >> progress.tokens >> seconds >> loss >> best >> std::ws;
-  std::getline(in, progress.shares, '\0');
-  progress.seconds = std::strtod(seconds.c_str(), nullptr);
-  if (best == 0) return progress;
-  progress.best_heldout_loss = std::strtod(loss.c_str(), nullptr);
-  progress.best_heldout_step = best - 1;
-  return progress;
+Texts texts_in(const std::string& lines) {
+  std::istringstream in(lines);
+  Texts texts;
+  for (std::string key, text; in >> key && std::getline(in >> std::ws, text);) texts[key] = text;
+  return texts;
 }
 
 std::unique_ptr<ShardedState> make_sharded(const NamedTensors& trained, const TrainConfig& config,
@@ -235,15 +241,8 @@ TensorList Trainer::state_tensors() const {
 
 void Trainer::save(const std::filesystem::path& path, const TrainProgress& progress) const {
   const TensorList tensors = world_.is_first() || sharded_ ? state_tensors() : TensorList();
-  std::map<std::string, std::string> texts{{"step", fmt::format("{}", progress.step)},
-                                           {"tokens", fmt::format("{}", progress.tokens)},
-                                           {"seconds", fmt::format("{}", progress.seconds)},
-                                           {"data_rows", fmt::format("{}", progress.step * rows_per_step())}};
-  if (progress.best_heldout_loss) {
-    texts["best_heldout_loss"] = fmt::format("{}", *progress.best_heldout_loss);
-    texts["best_heldout_step"] = fmt::format("{}", progress.best_heldout_step);
-  }
-  if (!progress.shares.empty()) texts["shares"] = progress.shares;
+  Texts texts = texts_of(progress);
+  texts["data_rows"] = fmt::format("{}", progress.step * rows_per_step());
   world_.first_does([&] { write_state(path, tensors, texts, config_.keep_checkpoints); });
 }
 
@@ -258,8 +257,8 @@ void Trainer::check_state(const SafetensorsFile& state) const {
                                   .found = fmt::format("shape [{}]", fmt::join(saved, ", ")),
                                   .expected = fmt::format("[{}]", fmt::join(parameter.sizes().vec(), ", "))});
     }
-  const TrainProgress progress = read_progress(state);
-  if (const auto rows = static_cast<int64_t>(number_in(state, "data_rows"));
+  const TrainProgress progress = read_progress(state.metadata(), path);
+  if (const auto rows = static_cast<int64_t>(number_in(state.metadata(), "data_rows", path));
       rows != progress.step * rows_per_step())
     throw InputError(
         BadInput{.file = path,
@@ -269,10 +268,11 @@ void Trainer::check_state(const SafetensorsFile& state) const {
 }
 
 TrainProgress Trainer::load(const SafetensorsFile* state) {
-  const TrainProgress progress = progress_of(world_.first_says([&] {
+  const std::string said = world_.first_says([&] {
     check_state(*state);
-    return text_of(read_progress(*state));
-  }));
+    return lines_of(texts_of(read_progress(state->metadata(), state->path().string())));
+  });
+  const TrainProgress progress = read_progress(texts_in(said), "");
   const torch::NoGradGuard no_grad;
   const auto take = [&](const std::string& name, const torch::Tensor& tensor) {
     if (state) state->copy_to(name, tensor);
