@@ -52,14 +52,15 @@ TEST_CASE("prune, cut, train on: one run, whose model is an ordinary checkpoint 
   CHECK(record.evaluations.size() == 6);
 }
 
-TEST_CASE(
-    "a pruning run that is killed, before and behind its cut, gives the same curve and the same weights") {
-  const TinyExperiment undisturbed(pruning_yaml()), killed(pruning_yaml());
-  const auto begin = std::chrono::steady_clock::now();
-  REQUIRE(undisturbed.run().code == 0);
-  const auto whole =
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
-  Random random(20261130);
+std::string weights_of(const TinyExperiment& experiment) {
+  return read_file(experiment.out / "gqa" / "seed0.model" / "model.safetensors");
+}
+
+// Killed six times at random within the time that a whole run takes, it gives the curve and the weights of the
+// undisturbed one.
+void check_killed(const TinyExperiment& killed, const TinyExperiment& undisturbed,
+                  std::chrono::milliseconds whole, uint64_t seed) {
+  Random random(seed);
   int64_t kills = 0;
   for (int64_t i = 0; i < 6; ++i) {
     RunProcess process(killed, {});
@@ -70,10 +71,17 @@ TEST_CASE(
   CHECK(kills > 0);
   REQUIRE(killed.run().code == 0);
   test::check_equal(read_run(undisturbed.file("gqa")), read_run(killed.file("gqa")));
-  const auto weights = [](const TinyExperiment& e) {
-    return read_file(e.out / "gqa" / "seed0.model" / "model.safetensors");
-  };
-  CHECK(weights(undisturbed) == weights(killed));
+  CHECK(weights_of(undisturbed) == weights_of(killed));
+}
+
+TEST_CASE(
+    "a pruning run that is killed, before and behind its cut, gives the same curve and the same weights") {
+  const TinyExperiment undisturbed(pruning_yaml()), killed(pruning_yaml());
+  const auto begin = std::chrono::steady_clock::now();
+  REQUIRE(undisturbed.run().code == 0);
+  const auto whole =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+  check_killed(killed, undisturbed, whole, 20261130);
 }
 
 // The same on two kinds of data, whose shares follow their losses before the cut and behind it.
@@ -114,25 +122,11 @@ TEST_CASE("shares of a mixture follow its parts' losses through masks, cut and t
   const auto told = shares_told(ran.output);
   REQUIRE(told.size() == 7);  // behind steps 5 to 35
   CHECK(told.front() != told.back());
-  Random random(20261201);
-  int64_t kills = 0;
-  for (int64_t i = 0; i < 6; ++i) {
-    RunProcess process(killed, {});
-    std::this_thread::sleep_for(std::chrono::milliseconds(random.between(whole.count() / 4, whole.count())));
-    process.kill(SIGKILL);
-    kills += process.wait() == -SIGKILL;
-  }
-  CHECK(kills > 0);
-  REQUIRE(killed.run().code == 0);
-  test::check_equal(read_run(undisturbed.file("gqa")), read_run(killed.file("gqa")));
-  const auto weights = [](const TinyExperiment& e) {
-    return read_file(e.out / "gqa" / "seed0.model" / "model.safetensors");
-  };
-  CHECK(weights(undisturbed) == weights(killed));
+  check_killed(killed, undisturbed, whole, 20261201);
   // Shares that stay are another run.
   const TinyExperiment constant(dynamic_yaml());
   REQUIRE(constant.run("--set train.domains.update=constant").code == 0);
-  CHECK(weights(undisturbed) != weights(constant));
+  CHECK(weights_of(undisturbed) != weights_of(constant));
 }
 
 TEST_CASE("shares that can't follow losses are refused before anything runs") {
