@@ -1,12 +1,16 @@
 // measure_conversion: what conversions do to a base before any training.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
+#include <sstream>
 
+#include "config/document.h"
 #include "core/interrupt.h"
 #include "core/numbers.h"
 #include "core/progress.h"
+#include "measure/conversion_file.h"
 #include "measure/conversion_rows.h"
 #include "measured_file.h"
 #include "torch_program.h"
@@ -18,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Options {
   BaseOptions base;
-  std::string out, ranks, freqfolds, device = "auto";
+  std::string out, ranks, freqfolds, forms, device = "auto";
   std::vector<std::string> trained;
   int64_t gram_columns = 128;
 };
@@ -29,9 +33,10 @@ class Progress {
   void start(size_t number, size_t of, const PlannedConversion& planned) {
     head_ = fmt::format("conversion {} of {}: {}", number, of, planned.form);
     for (const auto& setting : planned.settings) head_ += " " + setting;
-    const double seconds = passed(), done = static_cast<double>(number - 1);
+    if (first_ == 0) first_ = number;
+    const double seconds = passed(), done = static_cast<double>(number - first_);
     tail_ = fmt::format(", {}", format_duration(seconds));
-    if (number > 1)
+    if (number > first_)
       tail_ += fmt::format(", {} left", format_duration(seconds / done * static_cast<double>(of - number + 1)));
   }
   void operator()(const std::string& what, int64_t done, int64_t of) {
@@ -46,6 +51,7 @@ class Progress {
   ProgressLine line_;
   std::string head_, tail_;
   Clock::time_point start_ = Clock::now();
+  size_t first_ = 0;  // of this call
 };
 
 void print_rows(const std::vector<ConversionRow>& rows) {
@@ -80,6 +86,13 @@ std::vector<int64_t> read_numbers(const char* option, const std::string& text) {
   return numbers;
 }
 
+std::vector<std::string> read_names(const std::string& text) {
+  std::vector<std::string> names;
+  std::istringstream in(text);
+  for (std::string name; std::getline(in, name, ',');) names.push_back(name);
+  return names;
+}
+
 // Throws InputError for what is missing or out of range. Reads no file.
 void check_options(const Options& o) {
   require_given("--model", o.base.model, "a model folder");
@@ -92,34 +105,41 @@ void check_options(const Options& o) {
   require_range("--gram-columns", o.gram_columns, 1, 4096);
 }
 
+// All that decides what the rows are.
+std::string asked_text(const Options& o, const MeasuredBase& base, const ConversionGrid& grid) {
+  return fmt::format("{}\n{}\nranks {}\nfreqfolds {}\nforms {}\ntrained {}\ncolumns {}", base.name,
+                     to_yaml(base.facts), fmt::join(grid.ranks, ","), fmt::join(grid.freqfolds, ","),
+                     join(grid.forms, ","), join(o.trained, ","), o.gram_columns);
+}
+
 void measure(Options o, int argc, char** argv) {
   check_options(o);
   const ConversionGrid wanted{.ranks = read_numbers("--ranks", o.ranks),
-                              .freqfolds = read_numbers("--freqfolds", o.freqfolds)};
+                              .freqfolds = read_numbers("--freqfolds", o.freqfolds),
+                              .forms = read_names(o.forms)};
   o.base.device = parse_device(o.device);
   const MeasuredBase base = read_base(o.base, wanted);
   print_notes(base.notes);
   const AttentionShape shape = base.source.config().attention_shape();
   const ConversionGrid grid = complete_grid(wanted, shape);
-  Measurements measured{.provenance = measured_facts(argc, argv, base.source.device),
-                        .grams = converted_gram_rows(base, o.gram_columns)};
-  for (const auto& folder : o.trained)
-    for (auto& row : trained_gram_rows(folder, base.name, o.gram_columns))
-      measured.grams.push_back(std::move(row));
+  FlatFields facts = measured_facts(argc, argv, base.source.device);
+  facts.insert(facts.end(), base.facts.begin(), base.facts.end());
+  ConversionFile file(o.out, facts, asked_text(o, base, grid));
 
   Progress progress;
-  const int64_t freqfold = chosen_freqfold(base, std::ref(progress));
-  measured.norms = norm_rows(base, grid.freqfolds, freqfold, std::ref(progress));
-  const auto plan = plan_conversions(shape, grid, freqfold);
-  for (size_t i = 0; i < plan.size(); ++i) {
-    progress.start(i + 1, plan.size(), plan[i]);
-    for (auto& row : conversion_rows(base, plan[i], std::ref(progress)))
-      measured.conversions.push_back(std::move(row));
+  if (file.done() < 0) {
+    auto grams = converted_gram_rows(base, o.gram_columns);
+    for (const auto& folder : o.trained)
+      for (auto& row : trained_gram_rows(folder, base.name, o.gram_columns)) grams.push_back(std::move(row));
+    const int64_t freqfold = chosen_freqfold(base, std::ref(progress));
+    file.begin(freqfold, norm_rows(base, grid.freqfolds, freqfold, std::ref(progress)), std::move(grams));
   }
-  measured.provenance.insert(measured.provenance.end(), base.facts.begin(), base.facts.end());
-  measured.provenance.emplace_back("freqfold", freqfold);
-  write_measurements(o.out, measured);
-  print_rows(measured.conversions);
+  const auto plan = plan_conversions(shape, grid, file.freqfold());
+  for (auto i = static_cast<size_t>(file.done()); i < plan.size(); ++i) {
+    progress.start(i + 1, plan.size(), plan[i]);
+    file.add(conversion_rows(base, plan[i], std::ref(progress)));
+  }
+  print_rows(file.rows());
 }
 
 }  // namespace
@@ -129,10 +149,14 @@ int main(int argc, char** argv) {
   TorchProgram program(
       {.name = "measure_conversion",
        .usage = std::string("--model DIR --calibration FILE --out FILE") + measurements_ending + " [options]",
-       .about = "Measures what each conversion does to a GQA base before any training: every stage, FreqFold,\n"
-                "ranks and kinds of PCA, all forms; norms of keys and values; Gram matrices of up-projections.",
+       .about =
+           "Measures what each conversion does to a GQA base before any training: every stage, FreqFold,\n"
+           "ranks and kinds of PCA, all forms; norms of keys and values; Gram matrices of up-projections.\n"
+           "Rows are written as they are measured; started again after a kill, it goes on behind them.",
        .example =
-           "measure_conversion --model data/base_small --calibration text.jsonl --out /tmp/base.measured.h5"});
+           "measure_conversion --model data/base_small --calibration text.jsonl --out /tmp/base.measured.h5",
+       .exits = "0 done, 1 failed while running, 2 bad input, 130 interrupted (the same command goes on)",
+       .interrupted = "interrupted; the same command goes on from here"});
   program.option("model", o.base.model, "DIR", "the base's folder in Hugging Face's layout (required)")
       .option("calibration", o.base.calibration, "FILE",
               "text, .jsonl with \"text\", or .safetensors with calibration_ids (required)")
@@ -142,6 +166,7 @@ int main(int argc, char** argv) {
       .option("name", o.base.name, "NAME", "what figures call the base; absent: its folder's name")
       .option("ranks", o.ranks, "N,N,…", "latent numbers of mla_deepseek; absent: six up to the full rank")
       .option("freqfolds", o.freqfolds, "N,N,…", "FreqFold's m; absent: powers of 2 up to head_dim / 2")
+      .option("forms", o.forms, "A,B,…", "forms beside mla_deepseek; absent: all that the base can have")
       .option("tokens", o.base.rows.tokens, "N", "tokens for calibration, at most")
       .option("heldout-tokens", o.base.rows.heldout_tokens, "N", "tokens to measure on, at most")
       .option("row-length", o.base.rows.row_length, "N", "tokens of a row of text")

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "config/node.h"
+#include "core/names.h"
 
 namespace attnlab {
 namespace {
@@ -79,11 +80,19 @@ std::vector<std::string> settings_of(const std::string& form, const VariantConfi
   return settings;
 }
 
-// Every form that the base can have, with the whole cache and, where it has the choice, with half of it.
-void add_forms(std::vector<PlannedConversion>& plan, const AttentionShape& shape) {
+// Beside mla_deepseek.
+std::vector<std::string> possible_forms(const AttentionShape& shape) {
   const auto possible = variant_names_for(shape);
-  for (const auto& form : transform_names()) {
-    if (form == MlaDeepseek::kName || std::count(possible.begin(), possible.end(), form) == 0) continue;
+  std::vector<std::string> forms;
+  for (const auto& form : transform_names())
+    if (form != MlaDeepseek::kName && std::count(possible.begin(), possible.end(), form) > 0)
+      forms.push_back(form);
+  return forms;
+}
+
+// With the whole cache and, where a form has the choice, with half of it.
+void add_forms(std::vector<PlannedConversion>& plan, const AttentionShape& shape, const ConversionGrid& grid) {
+  for (const auto& form : grid.forms) {
     plan.push_back({.form = form});
     const auto half = variant_with_cache(form, shape, shape.n_kv_heads * shape.head_dim);
     if (!half || variant_problem(shape, *half)) continue;
@@ -111,6 +120,14 @@ ConversionGrid complete_grid(ConversionGrid grid, const AttentionShape& shape) {
     if (half % m != 0) refuse("--freqfolds", m, fmt::format("a divisor of head_dim / 2 = {}", half));
   for (const int64_t collapse : {1, 2, 4})
     if (half % collapse == 0) grid.collapses.push_back(collapse);
+  const auto forms = possible_forms(shape);
+  if (grid.forms.empty()) grid.forms = forms;
+  for (const auto& form : grid.forms)
+    if (std::count(forms.begin(), forms.end(), form) == 0)
+      throw InputError(BadInput{.file = "--forms",
+                                .found = "'" + form + "'",
+                                .expected = "one of " + join(forms),
+                                .nearest = nearest_name(form, forms)});
   return grid;
 }
 
@@ -120,7 +137,7 @@ std::vector<PlannedConversion> plan_conversions(const AttentionShape& shape, con
   add_stages(plan, grid, freqfold);
   add_folds(plan, shape, grid);
   add_ranks(plan, grid, freqfold);
-  add_forms(plan, shape);
+  add_forms(plan, shape, grid);
   return plan;
 }
 

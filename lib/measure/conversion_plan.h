@@ -19,10 +19,12 @@ struct PlannedConversion {
 // Ranks and freqfolds to try, ascending.
 struct ConversionGrid {
   std::vector<int64_t> ranks, freqfolds, collapses;
+  std::vector<std::string> forms;  // beside mla_deepseek
 };
 
 // What is empty gets its default: six ranks up to the full one and that of half the cache; all powers of 2 that
-// divide H / 2. Throws InputError (--ranks, --freqfolds) for those that the base can't have.
+// divide H / 2; all forms that the base can have. Throws InputError (--ranks, --freqfolds, --forms) for those
+// that it can't have.
 ConversionGrid complete_grid(ConversionGrid wanted, const AttentionShape& shape);
 // Stages at the middle rank; freqfold × collapse; rank × PCA × balance; forms with the whole cache and with
 // half of it. `freqfold`: of all but the second.

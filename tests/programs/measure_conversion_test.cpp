@@ -137,6 +137,44 @@ TEST_CASE("measure_conversion keeps conversions, norms and Gram matrices of a ba
   CHECK(from_identity(measured, "mla_orthogonal", "trained") < 1e-5);
 }
 
+TEST_CASE(
+    "measure_conversion goes on behind the rows that a call before left, and measures chosen forms alone") {
+  const TemporaryFolder folder;
+  story(folder.path());
+  const auto command = measure_command(folder.path(), kTiny + std::string("--forms mla_identity,mla_v2"));
+  const auto file = folder.path() / "base.measured.h5";
+  REQUIRE(run_program(command).code == 0);
+  const auto whole = read_measurements(file);
+  CHECK(rows_of(whole, "mla_identity", "").size() == 1);
+  CHECK(rows_of(whole, "mla_orthogonal", "").empty());
+
+  // As it stood behind three conversions; a number that no measurement gives shows what was kept.
+  auto part = whole;
+  std::vector<ConversionRow> first;
+  for (const auto& row : part.conversions)
+    if (row.options.empty() ? row.form == "mla_deepseek" : first.size() < 6 && row.stage == "remove_rope")
+      first.push_back(row);
+  REQUIRE(first.size() == 6);
+  first[0].perplexity = 12345;
+  part.conversions = first;
+  for (auto& [key, value] : part.provenance)
+    if (key == "conversions_done") value = int64_t{3};
+  write_measurements(file, part);
+  REQUIRE(run_program(command).code == 0);
+  const auto again = read_measurements(file);
+  REQUIRE(again.conversions.size() == whole.conversions.size());
+  CHECK(again.conversions[0].perplexity == 12345);
+  for (size_t i = 1; i < again.conversions.size(); ++i) {
+    CHECK(again.conversions[i].options == whole.conversions[i].options);
+    CHECK(again.conversions[i].perplexity == whole.conversions[i].perplexity);
+  }
+  CHECK(again.norms.size() == whole.norms.size());
+
+  // Asked for something else, it begins anew.
+  REQUIRE(run_program(measure_command(folder.path(), kTiny + std::string("--forms mla_identity"))).code == 0);
+  CHECK(read_measurements(file).conversions[0].perplexity == whole.conversions[0].perplexity);
+}
+
 TEST_CASE("measure_conversion refuses what it cannot measure in one line and writes nothing") {
   const TemporaryFolder folder;
   const auto file = story(folder.path()).string();
@@ -153,6 +191,7 @@ TEST_CASE("measure_conversion refuses what it cannot measure in one line and wri
   check_refused(with("--ranks 97"), "--ranks: found '97', expected at most 96");
   check_refused(with("--freqfolds 3"), "--freqfolds: found '3', expected a divisor of head_dim / 2 = 16");
   check_refused(with("--freqfolds 1-2"), "--freqfolds: found '1-2'");
+  check_refused(with("--forms mla_identiti"), "--forms: found 'mla_identiti' (did you mean 'mla_identity'?)");
   check_refused(with("--tokens 0"), "--tokens: found 0");
   check_refused(with("--heldout-tokens 1"), "--heldout-tokens: found 1");
   check_refused(with("--row-length 1"), "--row-length: found 1");
