@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
 # Converts a base to every form of the table, one after the other, and prints the table. What is done is not done again.
 # Usage: experiments/equal_bytes/run.sh --model DIR --calibration FILE --out DIR [--heldout FILE] [--tokens N] [--heldout-tokens N] [--group N]
-#          [--pruned DIR] [--device D] [--jobs N] [--data DIR [--limit N]] [--decode] [--only NAME]...
+#          [--pruned DIR] [--device D] [--jobs N] [--data DIR [--limit N] [--batch N]] [--decode] [--only NAME]...
 #   --model        the base, GQA in Hugging Face's layout
 #   --calibration  text or .jsonl, as convert_model takes it; --heldout: what to measure on
 #   --group        columns that share a scale (default 64; it must divide the base's widths)
 #   --pruned       a model that a run pruned (exp.yaml): a row as it is, and one with matrices of 4 bits
 #   --device       cpu (default) or cuda
 #   --jobs         conversions and evaluations at a time (default 1)
-#   --data         folder that scripts/fetch_data.sh filled: GSM8K for each row (--limit: its first N problems), and
-#                  one row with its cache at 8 bits, WikiText-2 for that one
+#   --data         folder that scripts/fetch_data.sh filled: GSM8K for each row (--limit: its first N problems), HumanEval
+#                  where there is a sandbox, and one row with its cache at 8 bits, WikiText-2 for that one
+#   --batch        problems that are answered at a time (default 64)
 #   --decode       milliseconds of a step at 4,096 and 32,768 tokens, one model after the other
 #   --only         this row alone; may be repeated
 # Weights are stored in bfloat16.
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
 
 model='' calibration='' out='' heldout='' pruned='' tokens=8192 heldout_tokens=4096 group=64
-device=cpu jobs=1 data='' limit=0 decode=false only=()
+device=cpu jobs=1 data='' limit=0 batch=64 decode=false only=()
 while (($#)); do
   case $1 in
     --help | -h) usage ;;
@@ -37,6 +38,7 @@ while (($#)); do
     --jobs) jobs=$2 ;;
     --data) data=$2 ;;
     --limit) limit=$2 ;;
+    --batch) batch=$2 ;;
     --only) only+=("$2") ;;
     *) reject "unknown argument '$1'" ;;
   esac
@@ -128,7 +130,7 @@ evaluate() {
   [[ ! -f $file ]] || return 0
   a_place
   {
-    "$bin/eval_model" --model "$(folder_of "$name")" --tasks "$tasks" --data "$data" --batch 64 \
+    "$bin/eval_model" --model "$(folder_of "$name")" --tasks "$tasks" --data "$data" --batch "$batch" \
       --dtype bfloat16 --device "$device" --out "${file%.txt}.h5" "${@:4}" > "$file.part" 2> "$file.log" &&
       mv "$file.part" "$file" || tail -2 "$file.log" >&2
   } &
@@ -139,11 +141,15 @@ rows() {
 }
 eight=("mla 50, gptq 4") eight_cache=storage=int8
 if [[ -n $data ]]; then
-  while read -r name; do evaluate "$name" gsm8k "$out/$name.gsm8k.txt" --limit "$limit"; done < <(rows)
+  while read -r name; do
+    evaluate "$name" gsm8k "$out/$name.gsm8k.txt" --limit "$limit"
+    ! has bwrap || evaluate "$name" humaneval "$out/$name.humaneval.txt" --max-new-tokens 384
+  done < <(rows)
   for name in "${eight[@]}"; do
     [[ -d $out/$name ]] || continue
     evaluate "$name" perplexity "$out/$name.wikitext.txt"
     evaluate "$name" gsm8k "$out/$name.int8.gsm8k.txt" --limit "$limit" --cache "$eight_cache"
+    ! has bwrap || evaluate "$name" humaneval "$out/$name.int8.humaneval.txt" --max-new-tokens 384 --cache "$eight_cache"
     evaluate "$name" perplexity "$out/$name.int8.wikitext.txt" --cache "$eight_cache"
   done
   wait

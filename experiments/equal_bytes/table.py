@@ -5,7 +5,7 @@ Usage: experiments/equal_bytes/table.py DIR [--figure FILE.png]
 
 A row for each folder below DIR with a conversion.json: megabytes of weights, of the cache of one sequence of 4,096
 and 32,768 tokens (two bytes a number), of both together, and perplexity and KL against the base on held-out text;
-where run.sh asked for them, GSM8K (strict match) and milliseconds of a decoding step at both lengths. A star marks what
+where run.sh asked for them, GSM8K (strict match), HumanEval (pass@1) and milliseconds of a decoding step at both lengths. A star marks what
 no other row beats: no more bytes together at that length and a lower perplexity. Of a folder "NAME (as it is)" the row
 is that of the model that it was converted from; its KL against the table's base is not known. A row "NAME, cache 8
 bits" has the bytes that a step reads (bench_decode), and the perplexity of NAME times what 8 bits change of that of
@@ -46,6 +46,7 @@ def score(path, metric):
 
 def measured(folder, file_name, row):
     row["gsm8k"] = score(folder / (file_name + ".gsm8k.txt"), "lm_eval_strict")
+    row["humaneval"] = score(folder / (file_name + ".humaneval.txt"), "pass@1")
     row["decode"] = decode_rows(folder / (file_name + ".decode.txt"))
     return row
 
@@ -106,8 +107,8 @@ def front_cell(row, all_rows, context):
     return f"{together(row, context) / 1e6:.2f}{star}"
 
 
-def score_cell(row):
-    value = row["gsm8k"]
+def score_cell(row, task):
+    value = row[task]
     return "" if value is None else f"{value[0]:.1f} [{value[1]:.1f}, {value[2]:.1f}]"
 
 
@@ -122,7 +123,8 @@ def columns(found):
         ("together 32K", "---:", lambda row: front_cell(row, found, CONTEXTS[1])),
         ("perplexity", "---:", lambda row: f"{row['perplexity']:.3f}"),
         ("KL", "---:", lambda row: "" if row["kl"] is None else f"{row['kl']:.4f}"),
-        ("GSM8K %", "---:", score_cell),
+        ("GSM8K %", "---:", lambda row: score_cell(row, "gsm8k")),
+        ("HumanEval %", "---:", lambda row: score_cell(row, "humaneval")),
     ] + [(f"ms {context // 1024}K", "---:", lambda row, context=context:
           f"{row['decode'][context][0]:.2f}" if context in row["decode"] else "") for context in CONTEXTS] + [
         ("seconds", "---:", lambda row: row["seconds"])]
