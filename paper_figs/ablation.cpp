@@ -120,7 +120,7 @@ Drawing draw(const std::vector<AblationPanel>& panels, const RunSet& runs, size_
     body_in += head_in + row_in * static_cast<double>(panel.rows.size()) + axis_in;
   const style::Frame frame = style::frame(
       drawing.script, title_of("Difference to " + style::label_of(runs.arms.front()), runs, runs.points[point]),
-      caption_of(panels, note), 0, body_in, axis_in);
+      caption_of(panels, note), {}, body_in, axis_in);
   drawing.height_in = frame.height_in;
   drawing.words = frame.words;
   drawing.script += fmt::format(

@@ -162,7 +162,7 @@ Drawing draw_bars(const BarChart& chart, const std::string& name, const std::str
   const auto axes = axes_of(chart);
   const double count = static_cast<double>(axes.size()), panel_in = axes.size() > 1 ? 1.05 : 1.45;
   const style::Frame frame =
-      style::frame(drawing.script, title, caption, style::key_rows(key),
+      style::frame(drawing.script, title, caption, style::key_shape(key),
                    count * panel_in + (count - 1) * (chart.axis_in + panel_gap_in), chart.axis_in);
   drawing.height_in = frame.height_in;
   drawing.words = frame.words;

@@ -201,7 +201,7 @@ Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& pan
   std::string& script = drawing.script;
   std::vector<std::string> key = runs.arms;
   if (has_front(axis)) key.emplace_back(front_name);
-  const style::Frame frame = style::frame(script, title, caption, style::key_rows(key),
+  const style::Frame frame = style::frame(script, title, caption, style::key_shape(key),
                                           count * (name_in + panel_in) + (count - 1) * gap_in);
   drawing.height_in = frame.height_in;
   drawing.words = frame.words;

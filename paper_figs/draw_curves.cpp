@@ -178,7 +178,7 @@ void write_script(Drawing& drawing, const RunSet& runs, const CurvePanel& panel,
   script = data_blocks(panel, figure, axes);
   const style::Frame frame =
       style::frame(script, title, caption_of(runs, panel, figure, axes),
-                   style::key_rows(key_of(runs, panel, figure)), upper_in + (two ? gap_in + lower_in : 0));
+                   style::key_shape(key_of(runs, panel, figure)), upper_in + (two ? gap_in + lower_in : 0));
   drawing.height_in = frame.height_in;
   drawing.words = frame.words;
   script += x_range(figure, axes);

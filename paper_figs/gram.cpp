@@ -133,7 +133,7 @@ Drawing draw(const Maps& maps, const std::string& name, const std::string& capti
       std::min(1.2, ((right - left) * style::layout_width_in() - gap_in * (columns - 1)) / columns);
   const double names_in = 0.16;
   Drawing drawing{.name = name};
-  const style::Frame frame = style::frame(drawing.script, "Gram matrices of the up-projections", caption, 0,
+  const style::Frame frame = style::frame(drawing.script, "Gram matrices of the up-projections", caption, {},
                                           names_in + lines * (side_in + under_in), 0.02);
   drawing.height_in = frame.height_in;
   drawing.words = frame.words;

@@ -175,7 +175,7 @@ Drawing draw_panels(const std::string& name, const std::string& title, const std
     body_in += above_in(panel) + panel.height_in + (&panel == &panels.back() ? 0 : below_in(panel));
   Drawing drawing{.name = name};
   const style::Frame frame =
-      style::frame(drawing.script, title, caption, style::key_rows(names), body_in, below_in(panels.back()));
+      style::frame(drawing.script, title, caption, style::key_shape(names), body_in, below_in(panels.back()));
   drawing.height_in = frame.height_in;
   drawing.words = frame.words;
   for (size_t i = 0; i < panels.size(); ++i) drawing.script += data_blocks(panels[i], i);

@@ -166,13 +166,18 @@ std::vector<std::string> wrapped(const std::string& text, size_t most) {
   return lines;
 }
 
-size_t key_rows(const std::vector<std::string>& names) {
+KeyShape key_shape(const std::vector<std::string>& names) {
+  constexpr size_t fits_twice = 18, most_in_a_column = 7;
   size_t longest = 0;
   for (const std::string& name : names) longest = std::max(longest, label_of(name).size());
-  return names.size() > 3 && longest <= 18 ? (names.size() + 1) / 2 : names.size();
+  const size_t half = (names.size() + 1) / 2;
+  if (names.size() > 3 && longest <= fits_twice) return {.rows = half};
+  if (names.size() <= most_in_a_column) return {.rows = names.size()};
+  return {.rows = half,
+          .points = small_font_pt * static_cast<double>(fits_twice) / static_cast<double>(longest)};
 }
 
-Frame frame(std::string& script, const std::string& title, const std::string& caption, size_t key_rows,
+Frame frame(std::string& script, const std::string& title, const std::string& caption, const KeyShape& key,
             double body_in, double axis_in) {
   const double row_in = 0.13;
   std::vector<std::string> titles, captions;
@@ -183,7 +188,7 @@ Frame frame(std::string& script, const std::string& title, const std::string& ca
   const double title_in = 0.145;
   const double head_in =
       0.10 + title_in * static_cast<double>(titles.size()) + row_in * static_cast<double>(captions.size());
-  const double foot_in = axis_in + row_in * static_cast<double>(key_rows) + 0.03;
+  const double foot_in = axis_in + row_in * static_cast<double>(key.rows) + 0.03;
   Frame made{.height_in = head_in + body_in + foot_in, .words = title + "\n" + caption + "\n"};
   made.top = 1 - head_in / made.height_in;
   made.bottom = foot_in / made.height_in;
@@ -204,7 +209,7 @@ Frame frame(std::string& script, const std::string& title, const std::string& ca
       "set key at screen 0.5, screen {:.4f} center bottom vertical maxrows {} Left reverse samplen 3 "
       "spacing 1.0 width 0 font '{},{}'\n",
       left_margin(), made.top, made.bottom, font, small_font_pt, font, small_font_pt, 0.03 / made.height_in,
-      key_rows, font, small_font_pt);
+      key.rows, font, key.points);
   return made;
 }
 

@@ -59,13 +59,19 @@ struct Frame {
   double top = 0, bottom = 0;  // of the drawing area
   std::string words;           // title and caption, a line each
 };
-// Title, a caption below it, both wrapped where they are too long for the width, frame and grid, and a key of
-// `key_rows` rows under the drawing area, for which the height grows. `body_in` is the height of the drawing
-// area, `axis_in` that of the texts below it.
-Frame frame(std::string& script, const std::string& title, const std::string& caption, size_t key_rows,
+// The rows that a key takes, and the size of its letters.
+struct KeyShape {
+  size_t rows = 0;
+  double points = small_font_pt;
+};
+// Short names stand in two columns, and so do many, in smaller letters if they must: gnuplot breaks a column
+// that is longer than a panel is high.
+KeyShape key_shape(const std::vector<std::string>& names);
+// Title, a caption below it, both wrapped where they are too long for the width, frame and grid, and a key
+// under the drawing area, for which the height grows. `body_in` is the height of the drawing area, `axis_in`
+// that of the texts below it.
+Frame frame(std::string& script, const std::string& title, const std::string& caption, const KeyShape& key,
             double body_in, double axis_in = 0.36);
-// The rows that a key of these names takes: short names stand in two columns.
-size_t key_rows(const std::vector<std::string>& names);
 // A text in lines of at most `most` characters, broken at spaces, best behind a "; ".
 std::vector<std::string> wrapped(const std::string& text, size_t most);
 // The same broken behind '_' as well, without regard to sense; parts longer than `most` stay whole.

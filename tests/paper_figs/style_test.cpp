@@ -15,10 +15,16 @@ TEST_CASE("long captions are broken between their parts, else at spaces") {
 }
 
 TEST_CASE("a key of many short names has two columns, one of few or long names has one") {
-  CHECK(style::key_rows({"a", "b", "c"}) == 3);
-  CHECK(style::key_rows({"a", "b", "c", "d"}) == 2);
-  CHECK(style::key_rows({"a", "b", "c", "d", "e"}) == 3);
-  CHECK(style::key_rows({"a", "b", "c", "a_name_that_is_much_too_long"}) == 4);
+  CHECK(style::key_shape({"a", "b", "c"}).rows == 3);
+  CHECK(style::key_shape({"a", "b", "c", "d"}).rows == 2);
+  CHECK(style::key_shape({"a", "b", "c", "d", "e"}).rows == 3);
+  CHECK(style::key_shape({"a", "b", "c", "a_name_that_is_much_too_long"}).rows == 4);
+  // Many: two columns, in smaller letters where a name is long.
+  std::vector<std::string> many(15, "gated_linear_hybrid");
+  CHECK(style::key_shape(many).rows == 8);
+  CHECK(style::key_shape(many).points < style::small_font_pt);
+  many.assign(15, "gqa");
+  CHECK(style::key_shape(many).points == style::small_font_pt);
 }
 
 TEST_CASE("names are broken behind underscores too, and long parts stay whole") {
