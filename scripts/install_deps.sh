@@ -13,6 +13,7 @@
 #   4. one in a virtual environment of our own, ATTNLAB_VENV (default ~/.cache/attnlab/venv). It is installed
 #      by pip with the arguments in ATTNLAB_PIP_ARGS: name PyTorch's index of CPU wheels there if your pip
 #      would take a CUDA build (several GB) on a machine without the CUDA toolkit. PIP_* settings hold too.
+# Started twice at a time, the second waits for the first. What a killed one left of that environment is made anew.
 # The compiler is Clang 19, which builds this in a third of GCC's time, unless CXX names another (g++ 12 or newer).
 # A CUDA build of torch needs the CUDA toolkit to build against; 3 passes over it where there is none.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -43,6 +44,24 @@ has_cmake() {
 }
 has_cuda_toolkit() {
   has nvcc || [[ -x ${CUDA_HOME:-/usr/local/cuda}/bin/nvcc ]]
+}
+
+# One at a time: two pips at work in one environment leave it in pieces, and apt-get refuses to run twice.
+take_lock() {
+  has flock || return 0
+  if ! { mkdir -p "$(dirname "$venv")" && exec 9> "$venv.lock"; } 2> /dev/null; then return 0; fi
+  flock --nonblock 9 && return
+  say "Another install_deps.sh is at work: waiting for it"
+  flock 9
+}
+
+# Whether our environment is there and whole: pip writes RECORD last, so a package without it was cut off.
+whole_venv() {
+  [[ -x $venv/bin/python ]] && "$venv/bin/python" - 2> /dev/null << 'PYTHON'
+import importlib.metadata, sys
+import pip
+sys.exit(any(not each.version or each.read_text("RECORD") is None for each in importlib.metadata.distributions()))
+PYTHON
 }
 
 # The prefix of the torch that a Python has, if it is new enough and can be built against; does not import it.
@@ -87,7 +106,7 @@ find_torch() {
   local prefix
   prefix=$(torch_on_prefix_path)
   [[ -n $prefix ]] || prefix=$(torch_of python3)
-  [[ -n $prefix ]] || prefix=$(torch_of "$venv/bin/python")
+  if [[ -z $prefix ]] && whole_venv; then prefix=$(torch_of "$venv/bin/python"); fi
   echo "$prefix"
 }
 
@@ -117,12 +136,17 @@ install_packages() {
 install_torch() {
   say "Installing torch $torch_version into $venv"
   mkdir -p "$(dirname "$venv")"
+  if [[ -f $venv/pyvenv.cfg ]] && ! whole_venv; then
+    say "$venv is broken: making it anew"
+    python3 -m venv --clear "$venv" >&2
+  fi
   [[ -x $venv/bin/pip ]] || python3 -m venv "$venv" >&2
   # shellcheck disable=SC2086  # several arguments in one variable
   "$venv/bin/pip" install --quiet ${ATTNLAB_PIP_ARGS:-} "torch==$torch_version" >&2 ||
     fail "pip could not install torch $torch_version (PIP_* settings and ATTNLAB_PIP_ARGS say from where)"
 }
 
+take_lock
 torch=$(find_torch)
 if has dpkg-query && has apt-get; then
   mapfile -t missing < <(missing_packages "$torch")
