@@ -35,8 +35,7 @@ has $clang || fail "clang++ is not installed (packages clang-19 and libclang-rt-
 
 wanted=()
 for target in "${targets[@]}"; do wanted+=(--target "fuzz_$target"); done
-# vptr needs the type information of torch's classes, whose libraries hide it.
-flags="-fsanitize=fuzzer-no-link -fno-sanitize=vptr -fno-sanitize-recover=undefined -g1"
+flags="-fsanitize=fuzzer-no-link -fno-sanitize-recover=undefined -g1"
 CXX=$clang "$root/scripts/build.sh" --into "$folder" -DATTNLAB_FUZZ=ON -DATTNLAB_SANITIZE=ON \
   -DCMAKE_CXX_COMPILER=$clang "-DCMAKE_CXX_FLAGS=$flags" "${wanted[@]}"
 
