@@ -17,13 +17,14 @@
 namespace attnlab {
 extern const char* const kParquetScript;
 
-enum class Form { tensorboard, csv, parquet, archive };
+enum class Form { tensorboard, csv, parquet, archive, folder };
 template <>
 struct EnumNames<Form> {
-  static constexpr std::array<std::pair<std::string_view, Form>, 4> rows{{{"tensorboard", Form::tensorboard},
+  static constexpr std::array<std::pair<std::string_view, Form>, 5> rows{{{"tensorboard", Form::tensorboard},
                                                                           {"csv", Form::csv},
                                                                           {"parquet", Form::parquet},
-                                                                          {"archive", Form::archive}}};
+                                                                          {"archive", Form::archive},
+                                                                          {"folder", Form::folder}}};
 };
 }  // namespace attnlab
 
@@ -87,6 +88,25 @@ void archive(const Options& o) {
   fmt::print("{}: {} files\n", o.out, files);
 }
 
+// The files of an archive as they were, for a plan that goes on behind them.
+void unpack(const Options& o) {
+  const auto place = o.results.size() == 1 ? place_in_archive(o.results[0]) : std::nullopt;
+  if (!place || !place->member.empty())
+    throw InputError(
+        BadInput{.file = "RESULTS", .found = join(o.results), .expected = "one archive, for --to folder"});
+  const auto members = result_files(place->archive);
+  const auto target = [&](const fs::path& member) {
+    return fs::path(o.out) / member.lexically_relative(place->archive);
+  };
+  for (const auto& member : members)
+    if (fs::exists(target(member)))
+      throw InputError(BadInput{.file = target(member).string(),
+                                .found = "a file that is there already",
+                                .expected = "a folder without what the archive holds"});
+  for (const auto& member : members) write_file_atomic(target(member), read_member(*place_in_archive(member)));
+  fmt::print("{}: {} files\n", o.out, members.size());
+}
+
 void export_runs(const Options& o) {
   if (o.results.empty())
     throw InputError(std::string("no RESULTS given, expected folders with runs (see --help)"));
@@ -94,6 +114,7 @@ void export_runs(const Options& o) {
   const Form form = parse_name<Form>("--to", o.to);
   require_given("--out", o.out, form == Form::archive ? "the archive to write" : "the folder to write to");
   if (form == Form::archive) return archive(o);
+  if (form == Form::folder) return unpack(o);
   const std::vector<RunRecord> runs = read_all(o.results);
   require_distinct(runs);
   if (form == Form::parquet) require_pyarrow();
@@ -122,7 +143,8 @@ int main(int argc, char** argv) {
            "\nparquet: the CSV files and the same as Parquet (needs Python with pyarrow)\n"
            "archive: all files *.h5 of one folder in one file, NAME.archive.h5, which all programs read like "
            "the "
-           "folder",
+           "folder\n"
+           "folder: the files of one archive again; run_ablation --out DIR goes on behind them",
        .example = "export_runs results/quickstart --to tensorboard --out results/quickstart/tensorboard"});
   program.positional("results", o.results)
       .option("to", o.to, "FORM", join(all_names<Form>()) + " (required)")

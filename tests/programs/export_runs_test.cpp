@@ -61,6 +61,15 @@ TEST_CASE("the verdict of an archive is that of its folder") {
   const auto of_folder = run_program("compare_runs " + results),
              of_archive = run_program("compare_runs " + archive);
   CHECK_THAT(of_archive.out, ContainsSubstring("mla"));
+  const auto unpacked = folder.path() / "again";
+  CHECK(run_program("export_runs " + archive + " --to folder --out " + unpacked.string()).out ==
+        unpacked.string() + ": 3 files\n");
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(results))
+    if (entry.path().extension() == ".h5")
+      CHECK(read_file(unpacked / entry.path().lexically_relative(results)) == read_file(entry.path()));
+  check_refused("export_runs " + archive + " --to folder --out " + unpacked.string(), "is there already");
+  check_refused("export_runs " + results + " --to folder --out " + unpacked.string(),
+                "expected one archive, for --to folder");
   CHECK(of_archive.code == of_folder.code);
   CHECK(std::count(of_archive.out.begin(), of_archive.out.end(), '\n') ==
         std::count(of_folder.out.begin(), of_folder.out.end(), '\n'));
