@@ -1,5 +1,6 @@
 #include "model/model_form.h"
 
+#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>

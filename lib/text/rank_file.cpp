@@ -1,5 +1,6 @@
 #include "text/rank_file.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/errors.h"

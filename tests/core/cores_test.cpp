@@ -1,5 +1,6 @@
 #include "core/cores.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "catch.h"

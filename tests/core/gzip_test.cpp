@@ -1,5 +1,7 @@
 #include "core/gzip.h"
 
+#include <algorithm>
+
 #include "catch.h"
 #include "core/errors.h"
 #include "core/files.h"

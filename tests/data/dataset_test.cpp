@@ -1,5 +1,6 @@
 #include "data/dataset.h"
 
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "catch.h"

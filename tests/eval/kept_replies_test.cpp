@@ -2,6 +2,7 @@
 #include "eval/kept_replies.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "catch.h"
 #include "core/files.h"

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "sample_runs.h"
 
 using namespace attnlab;

@@ -1,4 +1,5 @@
 // Figures of measurements: the numbers in their CSVs against sums done here.
+#include <algorithm>
 #include <set>
 
 #include "csv.h"

@@ -1,5 +1,6 @@
 // Each reader of a user's files, given what it cannot take: one line with the file, what was found and what was
 // expected, exit code 2, and nothing written.
+#include <algorithm>
 #include <functional>
 #include <map>
 

@@ -1,4 +1,6 @@
 // export_runs as a user calls it. The forms themselves are tested in tests/results.
+#include <algorithm>
+
 #include "paper_figs/sample_runs.h"
 #include "run_program.h"
 

@@ -1,4 +1,6 @@
 // A limit on the size of files (ulimit -f) is as a full disk: one line, exit code 1, nothing half written.
+#include <algorithm>
+
 #include "run_program.h"
 
 namespace attnlab::test {

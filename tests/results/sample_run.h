@@ -1,6 +1,7 @@
 // A run with a bit of everything, and rows that are functions of their step.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "results/run_file.h"
