@@ -1,5 +1,6 @@
 #include "convert/conversion_target.h"
 
+#include "config/document.h"
 #include "model/model_form.h"
 
 namespace attnlab {

@@ -14,7 +14,7 @@ class WeightsTransform final : public Transform {
  public:
   WeightsTransform(const ModelForm& source, const ConversionStep& step) : step_(step) {
     const DecoderConfig config = source.config;
-    const VariantConfig to = step.variant();
+    const VariantConfig& to = step.variant();
     stages_.push_back(
         {.name = variant_name(to),
          .does = "weights rewritten",

@@ -62,7 +62,7 @@ struct CaseFile {
   nlohmann::json facts;
   SafetensorsFile tensors;
 
-  bool has(const std::string& name) const { return tensors.has(name); }
+  bool has(const std::string& tensor_name) const { return tensors.has(tensor_name); }
   // As `dtype`, a copy of its own. Throws InputError if there is no such tensor.
   torch::Tensor tensor(const std::string& name, torch::ScalarType dtype = torch::kFloat64) const;
   // Throw InputError with file and key where the fact is missing or of another type.

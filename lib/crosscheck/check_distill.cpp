@@ -274,9 +274,7 @@ void check_distill(const std::filesystem::path& folder, const CaseSink& done) {
     }
     const auto check_one = check_for(file);
     for (const auto& [name, facts] : cases->items())
-      done(check_case(file.name + "/" + name, [&, &name = name, &facts = facts](CaseCheck& check) {
-        check_one(file, name, facts, check);
-      }));
+      done(check_case(file.name + "/" + name, [&](CaseCheck& check) { check_one(file, name, facts, check); }));
   }
 }
 

@@ -266,11 +266,11 @@ SlicedStream read_sliced(const json& map, const DecoderConfig& base, const std::
   const auto width = map.find("width");
   if (width == map.end() || !width->is_number_integer())
     refuse_layers(file, "sliced.width", width == map.end() ? "nothing" : shown(*width), "a whole number");
-  const auto& head = member(map, file, "head", json::value_t::boolean, "true or false", "sliced.");
+  const bool head = member(map, file, "head", json::value_t::boolean, "true or false", "sliced.").get<bool>();
   const auto numbers = width->get<int64_t>();
   if (numbers < 1 || numbers > base.d_model)
     refuse_layers(file, "sliced.width", fmt::format("{}", numbers), fmt::format("1 to {}", base.d_model));
-  return {.width = numbers, .head = head.get<bool>()};
+  return {.width = numbers, .head = head};
 }
 
 // The form whose matrices are whole.

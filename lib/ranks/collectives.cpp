@@ -9,7 +9,7 @@ using torch::Tensor;
 using WorkHandle = c10::intrusive_ptr<c10d::Work>;
 
 struct PlainWork : Pending {
-  explicit PlainWork(WorkHandle work) : work(std::move(work)) {}
+  explicit PlainWork(WorkHandle started) : work(std::move(started)) {}
   void wait() override { work->wait(); }
   WorkHandle work;
 };

@@ -14,7 +14,7 @@ struct GradientSums::Bucket {
 };
 
 struct GradientSums::Hook : torch::autograd::PostAccumulateGradHook {
-  Hook(GradientSums& sums, size_t parameter) : sums(sums), parameter(parameter) {}
+  Hook(GradientSums& all, size_t index) : sums(all), parameter(index) {}
   void operator()(const torch::autograd::Variable&) override { sums.ready(parameter); }
   GradientSums& sums;
   size_t parameter;

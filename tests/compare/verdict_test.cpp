@@ -252,7 +252,7 @@ TEST_CASE("one problem more with each of two seeds is no certain difference in a
       test::add_answers(run, 20, 20, run.evaluations.back().accuracy);
       runs.push_back(std::move(run));
     }
-  const PairedDifference& found = only_other(compare_arms(runs)).difference(Metric::accuracy);
+  const PairedDifference found = only_other(compare_arms(runs)).difference(Metric::accuracy);
   CHECK(found.difference.value == Approx(0.05));
   CHECK(found.difference.n == 2);
   CHECK(found.difference.low < -0.05);

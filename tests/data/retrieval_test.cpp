@@ -2,6 +2,7 @@
 #include "data/retrieval.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <sstream>

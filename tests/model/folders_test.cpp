@@ -305,7 +305,7 @@ TEST_CASE("folders as people have them give the logits of Hugging Face transform
   const torch::NoGradGuard no_grad;
   int compared = 0, refused = 0;
   for (const auto& entry : fs::directory_iterator(root)) {
-    const fs::path folder = entry.path();
+    const fs::path& folder = entry.path();
     if (!fs::exists(folder / "ids.safetensors")) continue;
     INFO(folder);
     // transformers finds no weight under such names: what it computes is from random ones.

@@ -1,5 +1,6 @@
 // learning_rate and loss_flops.
 #include "csv.h"
+#include "figure.h"
 #include "figure_inputs.h"
 #include "stats/intervals.h"
 
