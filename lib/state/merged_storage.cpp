@@ -74,6 +74,7 @@ class MergedPair {
       sides_[side].norm = torch::cat({sides_[side].norm, norms[side].to(direction_.scalar_type())}, 1);
       sides_[side].waiting = sides_[side].waiting.narrow(1, 0, 0);
     }
+    forget_what_no_window_shows();
   }
 
   void keep(const torch::Tensor& index_BK) {
@@ -167,6 +168,18 @@ class MergedPair {
         named.logical_not().to(torch::kInt32).argsort(/*stable=*/true, /*dim=*/1).narrow(1, 0, m);
     index_Bm_ = index_Bm_.gather(1, order);
     for (auto& side : sides_) side.kept = rows_of(side.kept, order);
+  }
+
+  void forget_what_no_window_shows() {
+    const int64_t window = std::max(sides_[0].window, sides_[1].window), n = direction_.size(1);
+    if (sides_[0].window == 0 || sides_[1].window == 0 || n <= window) return;
+    direction_ = last_rows(direction_, window);
+    for (auto& side : sides_) {
+      side.norm = last_rows(side.norm, window);
+      side.shown = std::min(side.shown, window);
+    }
+    index_Bm_ = (index_Bm_ - (n - window)).clamp_min(-1);
+    squeeze_kept();
   }
 
   torch::Tensor merged_and_kept(const Side& of) const {

@@ -23,7 +23,8 @@ class DenseStorage final : public TokenStorage {
         window_(needs.window),
         tokens_(
             torch::zeros({needs.B, aligned_up(capacity_with(needs.window, needs.capacity)), needs.slot.width},
-                         needs.options)) {}
+                         needs.options)),
+        room_(tokens_.size(1)) {}
 
   void append(const torch::Tensor& x_BTW) override { place(x_BTW.size(1)).x_PTW.copy_(x_BTW); }
 
@@ -58,6 +59,17 @@ class DenseStorage final : public TokenStorage {
     length_ = shown_ = K;
   }
 
+  // What no later token can see goes, and so does the room that a long prompt took.
+  void settle(const SettledPass& pass) override {
+    if (window_ == 0) return;
+    shown_ = std::min(shown_, window_);
+    if (pass.goes_on || tokens_.size(1) <= room_) return;
+    const auto last = read();
+    tokens_ = torch::zeros({tokens_.size(0), room_, tokens_.size(2)}, tokens_.options());
+    tokens_.narrow(1, 0, shown_).copy_(last);
+    length_ = shown_;
+  }
+
   void select_rows(const torch::Tensor& rows) override { tokens_ = tokens_.index_select(0, rows); }
 
   void truncate(int64_t length) override {
@@ -74,6 +86,7 @@ class DenseStorage final : public TokenStorage {
     out->length_ = out->shown_ = length;
     const int64_t rows = tokens_.size(0);
     const int64_t room = aligned_up(std::max(length, capacity_with(window_, capacity)));
+    out->room_ = room;
     out->tokens_ = torch::zeros({rows + second.tokens_.size(0), room, tokens_.size(2)}, tokens_.options());
     copy_last(*this, length, out->tokens_.narrow(0, 0, rows));
     copy_last(second, length, out->tokens_.narrow(0, rows, second.tokens_.size(0)));
@@ -123,6 +136,7 @@ class DenseStorage final : public TokenStorage {
 
   int64_t heads_, window_;
   torch::Tensor tokens_;
+  int64_t room_;  // columns that were asked for, with a window
   int64_t length_ = 0, shown_ = 0;
   bool may_grow_ = false;  // less was allocated than was asked for
 };

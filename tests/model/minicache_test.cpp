@@ -68,6 +68,52 @@ TEST_CASE("two layers keep three quarters of four vectors, and what is retained 
   CHECK(decoder->state_bytes(config, 50, e) == 50 * 2 * e * (4 * W + 2));
 }
 
+TEST_CASE("what is held beside what is counted are tokens retained beyond the share that is reckoned with") {
+  const auto decoder = merged_decoder();
+  const torch::NoGradGuard no_grad;
+  auto states = decoder->make_states(1, 50, merged_plan(0.3));
+  decoder->hidden(torch::randint(0, 37, {1, 50}, torch::kInt64), {.states = &states});
+  const double W = 12, e = 8;
+  int64_t held = 0;
+  double beyond = 0;
+  for (const auto& state : states) held += state.bytes();
+  for (const size_t slot : {0, 1}) {
+    const int64_t retained = states[2].storage(slot).parts()[1].size(1);
+    CHECK(retained > 0);
+    beyond += (static_cast<double>(retained) - 0.3 * 50) * (2 * W * e + 4);
+  }
+  const CacheConfig config{.storage = {.name = CacheStorageName::minicache, .retain = 0.3}};
+  CHECK(static_cast<double>(held) == Approx(decoder->state_bytes(config, 50, e) + beyond));
+}
+
+TEST_CASE("merged layers with a window hold and show its tokens alone") {
+  const StateLayout layout{{.name = "k", .width = 6}};
+  const CachePlan plan = merged_plan(0.3, 0);
+  const auto pair_with = [&](int64_t window) {
+    const auto form = plan.storage->for_states(2);
+    std::vector<LayerState> states;
+    for (const size_t layer : {0, 1}) {
+      CachePlan own = plan;
+      own.storage = form->of_layer(layer, 2);
+      states.emplace_back(layout, 2, 60, torch::kFloat64, window, own);
+    }
+    return states;
+  };
+  auto all = pair_with(0), windowed = pair_with(7);
+  const auto x_LBTW = torch::randn({2, 2, 60, 6}, torch::kFloat64);
+  for (int64_t begin = 0, T = 40; begin < 60; begin += T, T = 1)
+    for (const size_t i : {0, 1}) {
+      const auto x_BTW = x_LBTW[static_cast<int64_t>(i)].narrow(1, begin, T);
+      const auto expected = all[i].remember(0, x_BTW), seen = windowed[i].remember(0, x_BTW);
+      CHECK(seen.size(1) == (begin == 0 ? T : 7));
+      CHECK(torch::equal(seen, expected.narrow(1, begin + T - seen.size(1), seen.size(1))));
+      const Sequence sequence(SequenceParts{.begin = begin, .T = T});
+      all[i].settle(sequence), windowed[i].settle(sequence);
+    }
+  CHECK(windowed[0].storage(0).length() == 7);
+  CHECK(windowed[0].bytes() + windowed[1].bytes() < (all[0].bytes() + all[1].bytes()) / 4);
+}
+
 TEST_CASE("a mark brings both layers back, and a policy that judges by attention is refused") {
   const auto decoder = merged_decoder();
   const torch::NoGradGuard no_grad;

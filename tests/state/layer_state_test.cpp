@@ -4,6 +4,7 @@
 #include "aborts.h"
 #include "catch.h"
 #include "every_second.h"
+#include "state/cache_config.h"
 
 namespace attnlab::test {
 namespace {
@@ -75,6 +76,28 @@ TEST_CASE("a window bounds the memory, and what it shows is the last tokens") {
     CHECK(seen[0][0][0].item<int64_t>() == std::max<int64_t>(0, t - 4));
   }
   CHECK(state.bytes() == 5 * 4);
+}
+
+TEST_CASE("behind a prompt a window holds what is counted, and no more room than before it") {
+  const StateLayout layout{{.name = "k", .width = 3}};
+  for (const int64_t prompt : {4, 5, 6, 700}) {
+    LayerState state(layout, 2, 1000, torch::kFloat32, 5), pieces(layout, 2, 1000, torch::kFloat32, 5);
+    const auto x_BTW = torch::randn({2, prompt + 3, 3});
+    const auto pass = [&](LayerState& to, int64_t begin, int64_t T) {
+      const auto seen = to.remember(0, x_BTW.narrow(1, begin, T));
+      const int64_t before = std::min<int64_t>(begin, 4);
+      CHECK(torch::equal(seen, x_BTW.narrow(1, begin - before, before + T)));
+      to.settle(*tokens(begin, T));
+      const int64_t held = std::min<int64_t>(5, begin + T);
+      CHECK(to.storage(0).length() >= held);
+      CHECK(static_cast<double>(to.bytes()) ==
+            2 * state_bytes({}, {.layout = layout, .window = 5, .element_bytes = 4}, begin + T));
+      CHECK(to.storage(0).parts()[0].storage().nbytes() <= 2 * 3 * 4 * 72);
+    };
+    pass(state, 0, prompt);
+    for (int64_t t = 0; t < 3; ++t) pass(state, prompt + t, 1);
+    pass(pieces, 0, 2), pass(pieces, 2, prompt - 2), pass(pieces, prompt, 3);
+  }
 }
 
 const StateLayout kRecurrent{{.name = "sum", .width = 4, .heads = 2, .extent = Extent::fixed}};
