@@ -59,13 +59,12 @@ class Rows {
 };
 
 // A prompt's context, then the rest of it.
-torch::Tensor read_apart(Decoder& decoder, const std::vector<int64_t>& prompt, size_t context,
+torch::Tensor read_apart(Decoder& decoder, const std::vector<int64_t>& prompt, size_t context, int64_t chunk,
                          const GenerateOptions& options, std::unique_ptr<DecodingBatch>& batch) {
   ATTNLAB_CHECK(context > 0 && context < prompt.size());
   const auto middle = prompt.begin() + static_cast<std::ptrdiff_t>(context);
   const std::vector<int64_t> first(prompt.begin(), middle), rest(middle, prompt.end());
-  batch = make_batch(decoder, {first}, std::ssize(rest) + options.max_new_tokens, options.prefill_chunk,
-                     options.cache);
+  batch = make_batch(decoder, {first}, std::ssize(rest) + options.max_new_tokens, chunk, options.cache);
   batch->prefill();
   return batch->extend(torch::tensor(rest).unsqueeze(0).to(decoder.device()));
 }
@@ -78,6 +77,7 @@ std::vector<std::vector<int64_t>> generate_in_batches(Decoder& decoder,
   const size_t most = apart || options.batch_invariant ? 1
                       : options.batch_rows > 0         ? options.batch_rows
                                                        : prompts.size();
+  const int64_t chunk = options.batch_invariant ? 1 : options.prefill_chunk;
   size_t next = 0;
   Rows rows(options);
   std::unique_ptr<DecodingBatch> batch;
@@ -93,12 +93,11 @@ std::vector<std::vector<int64_t>> generate_in_batches(Decoder& decoder,
     torch::Tensor logits_BV;
     if (apart) {
       batch = nullptr;
-      logits_BV = read_apart(decoder, entering[0], options.context_tokens.at(next - 1), options, batch);
+      logits_BV = read_apart(decoder, entering[0], options.context_tokens.at(next - 1), chunk, options, batch);
     } else if (batch) {
       logits_BV = batch->enter(entering);
     } else {
-      batch = make_batch(decoder, entering, options.max_new_tokens,
-                         options.batch_invariant ? 1 : options.prefill_chunk, options.cache);
+      batch = make_batch(decoder, entering, options.max_new_tokens, chunk, options.cache);
       logits_BV = batch->prefill();
     }
     const auto first_B = rows.choose(logits_BV, outputs);
