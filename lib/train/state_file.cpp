@@ -65,6 +65,24 @@ void move_file(const fs::path& from, const fs::path& to) {
                             .expected = "one as it was written; delete it to start this run over"});
 }
 
+struct WholeState {
+  std::optional<SafetensorsFile> file;
+  std::vector<InputError> damaged;  // what is wrong with newer ones
+};
+
+WholeState first_whole(const std::vector<fs::path>& states) {
+  WholeState found;
+  for (const auto& state : states) {
+    try {
+      found.file = open_state(state);
+      break;
+    } catch (const InputError& error) {
+      found.damaged.push_back(error);
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 void write_state(const fs::path& path, const TensorList& tensors, std::map<std::string, std::string> metadata,
@@ -98,18 +116,17 @@ SafetensorsFile open_state(const fs::path& path) {
 
 std::optional<FoundState> find_state(const fs::path& path) {
   const auto states = existing(path);
-  std::vector<std::string> damaged;
-  for (const auto& state : states) {
-    try {
-      FoundState found{open_state(state), damaged};
-      for (size_t i = 0; i < damaged.size(); ++i) remove_file(states[i]);
-      return found;
-    } catch (const InputError& error) {
-      damaged.emplace_back(error.what());
-      if (states.size() == 1) throw;
-    }
-  }
   if (states.empty()) return std::nullopt;
+  auto [whole, damaged] = first_whole(states);
+  if (whole) {
+    FoundState found{.file = std::move(*whole), .damaged = {}};
+    for (size_t i = 0; i < damaged.size(); ++i) {
+      found.damaged.emplace_back(damaged[i].what());
+      remove_file(states[i]);
+    }
+    return found;
+  }
+  if (states.size() == 1) throw damaged.front();
   std::vector<std::string> names;
   for (const auto& state : states) names.push_back(state.filename().string());
   throw InputError(BadInput{.file = states[0].parent_path().string(),
@@ -118,14 +135,7 @@ std::optional<FoundState> find_state(const fs::path& path) {
                                                     fmt::join(names, " and "))});
 }
 
-std::optional<SafetensorsFile> newest_state(const fs::path& path) {
-  for (const auto& state : existing(path)) try {
-      return open_state(state);
-    } catch (const InputError&) {
-      continue;  // find_state tells of it
-    }
-  return std::nullopt;
-}
+std::optional<SafetensorsFile> newest_state(const fs::path& path) { return first_whole(existing(path)).file; }
 
 void remove_states(const fs::path& path) {
   for (const auto& state : existing(path)) remove_file(state);

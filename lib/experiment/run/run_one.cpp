@@ -152,9 +152,7 @@ class RunSession {
   // Which ranks make the steps from here on. A run of one rank, as long as it was never of several, says
   // nothing.
   void note_ranks(FlatFields& provenance) const {
-    const bool noted = std::any_of(provenance.begin(), provenance.end(),
-                                   [](const auto& field) { return field.first == "ranks"; });
-    if (!noted && world_.hosts().empty()) return;
+    if (!tells_ranks(provenance, world_.hosts())) return;  // no state is opened in vain
     const auto state = newest_state(files_.state);
     add_ranks(provenance, (state ? step_of(*state) : 0) + 1, world_.hosts());
   }

@@ -3,14 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <sstream>
 
+#include "core/find_field.h"
 #include "core/names.h"
 #include "core/numbers.h"
 
 namespace attnlab {
 namespace {
 
+constexpr const char* kRanksKey = "ranks";
 constexpr const char* kBegin = "from step ";
 constexpr const char* kBetween = "; ";
 
@@ -45,20 +46,21 @@ int64_t step_of_part(const std::string& part) {
 
 }  // namespace
 
+bool tells_ranks(const FlatFields& provenance, const std::vector<std::string>& hosts) {
+  return !hosts.empty() || find_field<std::string>(provenance, kRanksKey);
+}
+
 void add_ranks(FlatFields& provenance, int64_t step, const std::vector<std::string>& hosts) {
-  const auto found = std::find_if(provenance.begin(), provenance.end(),
-                                  [](const auto& field) { return field.first == "ranks"; });
-  if (found == provenance.end() && hosts.empty()) return;
+  if (!tells_ranks(provenance, hosts)) return;
   std::vector<std::string> parts;
-  if (found != provenance.end() && std::holds_alternative<std::string>(found->second))
-    parts = split(std::get<std::string>(found->second));
+  if (const auto* text = find_field<std::string>(provenance, kRanksKey)) parts = split(*text);
   if (parts.empty() && step > 1) parts.push_back(fmt::format("{}1: 1", kBegin));
   while (!parts.empty() && step_of_part(parts.back()) >= step) parts.pop_back();
   const std::string now = ranks_text(hosts);
   if (parts.empty() || !parts.back().ends_with(": " + now))
     parts.push_back(fmt::format("{}{}: {}", kBegin, step, now));
-  if (found != provenance.end()) provenance.erase(found);
-  provenance.emplace_back("ranks", join(parts, kBetween));
+  std::erase_if(provenance, [](const auto& field) { return field.first == kRanksKey; });
+  provenance.emplace_back(kRanksKey, join(parts, kBetween));
 }
 
 }  // namespace attnlab
