@@ -34,6 +34,7 @@ struct MatrixCase {
   bool has(const std::string& part) const { return file.has(name + "/" + part); }
 };
 
+// As the public code that made the cases.
 GptqOptions options_of(const MatrixCase& c) {
   return {.bits = c.fact<int64_t>({"bits"}, 4),
           .group_size = c.fact<int64_t>({"group_size"}, -1),
@@ -41,6 +42,7 @@ GptqOptions options_of(const MatrixCase& c) {
           .act_order = c.fact({"act_order", "act"}, false),
           .static_groups = c.fact({"static", "static_groups"}, false),
           .mse = c.fact({"mse"}, false),
+          .halve_nonnegative = true,
           .damping = c.fact({"damp"}, 0.01),
           .block = c.fact<int64_t>({"block", "blocksize"}, 128)};
 }

@@ -35,7 +35,7 @@ QuantGrid find_grid(const torch::Tensor& w_OC, const GridOptions& options) {
   auto low_O = w_OC.amin(1).clamp_max(0), high_O = w_OC.amax(1).clamp_min(0);
   if (options.sym) {
     high_O = torch::maximum(low_O.abs(), high_O);
-    low_O = torch::where(low_O < 0, -high_O, low_O);
+    low_O = options.halve_nonnegative ? torch::where(low_O < 0, -high_O, low_O) : -high_O;
   }
   const auto empty_O = (low_O == 0) & (high_O == 0);
   low_O = low_O.masked_fill(empty_O, -1);

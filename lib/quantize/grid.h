@@ -14,10 +14,9 @@ struct QuantGrid {
 
 // The grid of each row of w [O, C], over its range with 0 in it, xmin = min(w, 0) and xmax = max(w, 0):
 //   asymmetric  scale = (xmax - xmin) / (2^b - 1), zero = round(-xmin / scale);
-//   symmetric   the larger of the two ends, on both sides of 0 where a row has negative numbers; zero =
-//   2^(b-1).
-//               A row without any keeps xmin = 0, so that half its grid lies where it has nothing (as public
-//               GPTQ code does it);
+//   symmetric   the larger of the two ends, on both sides of 0; zero = 2^(b-1). `halve_nonnegative`: a row
+//               without negative numbers keeps xmin = 0, so that the upper half of its range is clamped (as
+//               public GPTQ code does it);
 //   all zero    as if the range were -1 to 1.
 // `mse`: both ends times the p = 1 - i / 100, i < 80, with the least Σ |ŵ - w|^2.4.
 QuantGrid find_grid(const torch::Tensor& w_OC, const GridOptions& options);

@@ -136,11 +136,21 @@ TEST_CASE("a zero point of 0 is raised where the layout can't say it") {
   CHECK((error <= m.scales_OC * 1.001).all().item<bool>());
 }
 
-TEST_CASE("symmetric grids of rows without negative numbers keep the middle as zero") {
+TEST_CASE("symmetric grids reach as far on both sides of zero, in rows without negative numbers, too") {
   const auto weight = torch::rand({3, 10}) + 0.1;
+  const auto top_O = weight.amax(1);
   const auto m = round_to_nearest(weight, {.bits = 4, .sym = true}, -1);
   CHECK((m.zeros_OC == 8).all().item<bool>());
-  CHECK((m.scales_OC.squeeze(1) - weight.amax(1) / 15).abs().max().item<double>() < 1e-7);
+  CHECK((m.scales_OC.squeeze(1) - 2 * top_O / 15).abs().max().item<double>() < 1e-7);
+  // The grid ends half a step below the largest number.
+  CHECK(((dequantised(m) - weight).abs() <= 0.501 * m.scales_OC).all().item<bool>());
+  const auto halved = round_to_nearest(weight, {.bits = 4, .sym = true, .halve_nonnegative = true}, -1);
+  CHECK((halved.zeros_OC == 8).all().item<bool>());
+  CHECK((halved.scales_OC.squeeze(1) - top_O / 15).abs().max().item<double>() < 1e-7);
+  CHECK((dequantised(halved).amax(1) - 7 * top_O / 15).abs().max().item<double>() < 1e-6);  // less than half
+  const auto mixed = torch::randn({3, 10});
+  CHECK(torch::equal(round_to_nearest(mixed, {.bits = 4}, -1).ints_OI,
+                     round_to_nearest(mixed, {.bits = 4, .halve_nonnegative = true}, -1).ints_OI));
   const auto zero = round_to_nearest(torch::zeros({2, 4}), {.bits = 4, .sym = true}, -1);
   CHECK((dequantised(zero) == 0).all().item<bool>());
 }
