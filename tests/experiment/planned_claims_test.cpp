@@ -73,6 +73,30 @@ TEST_CASE("a base that is no arm is added in its own form") {
         "same_training");
 }
 
+TEST_CASE("claims that a setting takes the arms or the metric of are left out, with a line each") {
+  const TinyExperiment experiment(with_claims());
+  const auto with = [&](std::vector<std::string> settings) {
+    return make_plan({.config = experiment.config, .overrides = std::move(settings)});
+  };
+  const Plan whole = with({"train.steps=3"});
+  REQUIRE(whole.claims);
+  const Plan less = with({"arms=[{name: gqa, variant: gqa}]"});
+  CHECK_FALSE(less.claims);
+  CHECK(less.warnings.back() ==
+        "claim learns_better is left out: with what was set, the plan has no arm orthogonal");
+  const Plan blind = with({"eval.heldout_examples=0"});
+  CHECK_FALSE(blind.claims);
+  CHECK_THAT(blind.warnings.back(), ContainsSubstring("heldout_loss is not measured"));
+  // What is said of claims on the command line itself is refused, and so is what the file never had.
+  CHECK_THROWS_WITH(with({"arms=[{name: gqa, variant: gqa}]", "claims.list.0.matters=1"}),
+                    ContainsSubstring("claims.list[0].arm"));
+  const TinyExperiment typo(test::tiny_yaml_alike() +
+                            "claims:\n  list:\n    - {id: a, metric: accuracy, arm: ortho, against: gqa, "
+                            "expect: lower, matters: 1}\n");
+  CHECK_THROWS_WITH(make_plan({.config = typo.config, .overrides = {"arms=[{name: gqa, variant: gqa}]"}}),
+                    ContainsSubstring("claims.list[0].arm"));
+}
+
 TEST_CASE("a dry run tells power, needs and the seal, and writes nothing") {
   const TinyExperiment experiment(with_claims());
   const auto ran = experiment.run("--dry-run");

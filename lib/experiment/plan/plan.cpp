@@ -218,6 +218,7 @@ Plan make_plan(const PlanOptions& options) {
     plan.root = parse_yaml_with_includes(options.config, plan.files);
   }
   check_top_keys(plan.root);
+  const Node written = plan.root;
   const auto settings = apply_overrides(plan.root, options.overrides);
   check_top_keys(plan.root);
   plan.experiment = experiment_name(plan.root, options.config);
@@ -232,6 +233,7 @@ Plan make_plan(const PlanOptions& options) {
   const size_t arms = read_arms(plan.root).items.size();
   Planner(plan, seeds).plan_all(arms, points);
   plan.warnings = idle_keys(plan);
+  leave_out_claims(plan, written, settings);
   plan.claims = seal_claims(plan, seeds, options.claims);
   return plan;
 }

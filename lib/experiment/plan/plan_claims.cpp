@@ -68,6 +68,10 @@ void add_chosen_rate(Node& root, const std::vector<int64_t>& seeds) {
     if (Node* train = arm.find("train"); train && train->find("lr")) choose_rate_of(root, *train, seeds);
 }
 
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 std::string configs_text(const Plan& plan) {
   std::string text;
   for (const auto& run : plan.runs) {
@@ -114,8 +118,34 @@ void check_metrics(const Plan& plan, const ClaimsConfig& claims) {
   }
 }
 
-bool has(const std::vector<std::string>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
+bool is_below(const Setting& setting, const std::string& key) {
+  return setting.path == key || setting.path.starts_with(key + ".");
+}
+
+std::string text_of(const Node& item, const char* key) {
+  const Node* part = item.find(key);
+  return part && part->kind == Node::Kind::scalar ? part->text : "";
+}
+
+std::vector<std::string> arms_written(const Node& root) {
+  std::vector<std::string> names;
+  if (const Node* arms = root.find("arms"))
+    for (const auto& arm : arms->items) names.push_back(text_of(arm, "name"));
+  return names;
+}
+
+// "" if nothing was taken away.
+std::string what_was_taken(const Plan& plan, const Node& claim, const std::vector<std::string>& arms,
+                           bool eval_was_set) {
+  std::string why;
+  for (const char* key : {"arm", "against"}) {
+    const std::string arm = text_of(claim, key);
+    const bool runs = std::any_of(plan.runs.begin(), plan.runs.end(),
+                                  [&](const auto& run) { return run.config.arm.name == arm; });
+    if (!runs) return has(arms, arm) ? "the plan has no arm " + arm : "";
+    if (why.empty()) why = why_not_measured(plan, arm, parse_metric(text_of(claim, "metric")));
+  }
+  return eval_was_set && !why.empty() ? text_of(claim, "metric") + " is not measured" : "";
 }
 
 // The plan's metrics that a pattern of a claims file names.
@@ -169,6 +199,24 @@ void add_controls(Node& root, const std::vector<int64_t>& seeds) {
   if (asks_for(root, Control::untrained_base)) set_path(root, "eval.before", written(root, "true"));
   if (asks_for(root, Control::same_training)) add_same_training(root);
   if (asks_for(root, Control::chosen_rate)) add_chosen_rate(root, seeds);
+}
+
+void leave_out_claims(Plan& plan, const Node& written, const std::vector<Setting>& settings) {
+  const auto any_below = [&](const char* key) {
+    return std::any_of(settings.begin(), settings.end(), [&](const auto& one) { return is_below(one, key); });
+  };
+  Node* claims = plan.root.find("claims");
+  Node* list = claims ? claims->find("list") : nullptr;
+  if (!list || list->items.empty() || any_below("claims")) return;
+  const auto arms = arms_written(written);
+  std::erase_if(list->items, [&](const Node& claim) {
+    const std::string why = what_was_taken(plan, claim, arms, any_below("eval"));
+    if (!why.empty())
+      plan.warnings.push_back(
+          fmt::format("claim {} is left out: with what was set, {}", text_of(claim, "id"), why));
+    return !why.empty();
+  });
+  if (list->items.empty()) *claims = Node{.kind = Node::Kind::null, .file = claims->file, .line = claims->line};
 }
 
 std::optional<SealedClaims> seal_claims(const Plan& plan, const std::vector<int64_t>& seeds,
