@@ -141,8 +141,11 @@ TEST_CASE("streams that can't be cut are refused") {
              ContainsSubstring("found 2 of 3 layers"));
   CHECK_THAT(slice_refusal(config, {sliced({.width = 12}), sliced({.width = 10})}),
              ContainsSubstring("cut already"));
-  CHECK_THAT(slice_refusal(config, {sliced({.width = 12}), {VariantConfig(MlaIdentity::Config{}), {0}}}),
-             ContainsSubstring("convert attention first, slice then"));
+  for (const VariantConfig& behind :
+       {VariantConfig(MlaIdentity::Config{}), VariantConfig(MlaDeepseek::Config{})})
+    CHECK_THAT(slice_refusal(config, {sliced({.width = 12}), {behind, {0}}}),
+               ContainsSubstring("sliced: found a stream cut to 12 numbers, expected a whole stream: convert "
+                                 "attention first, slice then"));
   DecoderConfig gemma = config;
   gemma.family = Family::gemma2;
   CHECK_THAT(slice_refusal(gemma, {sliced({.width = 12})}),

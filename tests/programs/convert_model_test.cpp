@@ -197,6 +197,11 @@ TEST_CASE(
   check_refused(
       fmt::format("convert_model --model {} --to mla_identity --out {}", plain.string(), again.string()),
       "found weights of 8 bits, expected whole weights: convert first, quantise last");
+  check_refused(
+      fmt::format("run_ablation --config {}/experiments/quickstart/exp.yaml --set base.path={} --out {}",
+                  source_dir().string(), plain.string(), again.string()),
+      "whose weights are quantised to 8 bits, expected the checkpoint that they were made from: packed "
+      "integers can't be trained");
   check_refused(convert_command(again, "--to gptq --set group_size=100" + rest), "group_size: found 100");
   check_refused(convert_command(again, "--to gptq --set group_size=64"), "--calibration: found nothing");
   check_refused(convert_command(again, "--to gptq --set group_size=64 --tokens 256 --calibration " + text),
