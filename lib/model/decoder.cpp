@@ -9,6 +9,7 @@
 
 #include "core/errors.h"
 #include "model/cache_calibration.h"
+#include "model/layer_gate.h"
 #include "model/recompute.h"
 
 namespace attnlab {
@@ -288,8 +289,11 @@ torch::Tensor Decoder::run_layer(size_t layer, const torch::Tensor& x_BTD,
   // Gradients of what a layer leaves for others come from these, too: it is not computed anew by itself.
   const bool recomputed = recompute_ && !state && layers_[layer]->mixer()->reads_layer() < 0;
   ATTNLAB_CHECK(!recomputed || !mixed_BTD);
-  return recomputed ? forward_recomputed(layers_[layer], x_BTD, input)
-                    : layers_[layer]->forward(x_BTD, input, mixed_BTD);
+  const auto run = [&](const torch::Tensor& taken_BTD) {
+    return recomputed ? forward_recomputed(layers_[layer], taken_BTD, input)
+                      : layers_[layer]->forward(taken_BTD, input, mixed_BTD);
+  };
+  return gate_ ? through_gate(*gate_, layer, x_BTD, run) : run(x_BTD);
 }
 
 torch::Tensor Decoder::final_norm(const torch::Tensor& x) {

@@ -24,6 +24,8 @@
 
 namespace attnlab {
 
+class LayerGate;  // layer_gate.h
+
 // Makes the mixer of a layer.
 using MixerMaker = std::function<std::shared_ptr<Mixer>(int64_t layer)>;
 
@@ -114,6 +116,8 @@ class Decoder : public torch::nn::Module {
   void set_masks(const ModelMasks& masks);
   // From now on, forward passes with a graph keep each layer's input alone (recompute.h).
   void recompute_layers(bool yes) { recompute_ = yes; }
+  // From now on it is told of each layer's passes; null: nobody is.
+  void set_gate(LayerGate* gate) { gate_ = gate; }
   // [V, D]: the embedding, where the two are tied.
   const torch::Tensor& output_weight() const { return form_.config.tie_embeddings ? embedding_ : lm_head_; }
   // Hidden states [..., D] → logits [..., V], capped where the family caps them.
@@ -154,6 +158,7 @@ class Decoder : public torch::nn::Module {
   Norm final_norm_{nullptr};
   std::vector<std::shared_ptr<DecoderLayer>> layers_;
   bool recompute_ = false;
+  LayerGate* gate_ = nullptr;
   // Tables of positions 0 … longest T seen, by these frequencies.
   struct KeptTables {
     int64_t frequencies = 0;
