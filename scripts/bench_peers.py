@@ -3,7 +3,7 @@
 
 Usage: scripts/bench_peers.py --shape SHAPE [--batch 8] [--length 256] [--precision float32] [--trainable all]
            [--steps 20] [--modes eager,compile] [--program build/bin/bench_train] [--peak-tflops X]
-           [--ranks N [--shard optimizer]] [--activation-checkpointing]
+           [--ranks N [--shard parameters]] [--activation-checkpointing]
 
 Same shape, batch, precision and optimizer (fused AdamW, clipping at 1), random weights and tokens; in bf16_mixed
 transformers runs under autocast, in bf16 weights and moments are bfloat16. With several ranks (GPUs of this machine,
@@ -150,7 +150,7 @@ def main():
     parser.add_argument("--program", default="build/bin/bench_train")
     parser.add_argument("--peak-tflops", type=float)
     parser.add_argument("--ranks", type=int, default=1)
-    parser.add_argument("--shard", choices=["none", "optimizer"], default="none")
+    parser.add_argument("--shard", choices=["none", "optimizer", "parameters"], default="none")
     parser.add_argument("--activation-checkpointing", action="store_true")
     parser.add_argument("--as-rank", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

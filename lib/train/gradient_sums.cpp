@@ -5,11 +5,13 @@
 
 #include <algorithm>
 
+#include "core/errors.h"
+
 namespace attnlab {
 struct GradientSums::Bucket {
   BucketLayout layout;
   int64_t missing = 0;
-  torch::Tensor flat, own;  // the whole, and this rank's slice of the sum
+  torch::Tensor flat, received, own;  // the whole, this rank's slice of a sum, and of all passes' sums
   PendingHandle pending;
 };
 
@@ -27,20 +29,38 @@ GradientSums::GradientSums(std::vector<torch::Tensor> parameters, World& world, 
       to_(to),
       used_(parameters_.size()),
       has_(parameters_.size()) {
-  for (auto& layout : lay_out(parameters_, world.size(), bucket_bytes)) {
-    for (const size_t i : layout.parameters) bucket_of_[i] = buckets_.size();
-    buckets_.push_back(std::make_unique<Bucket>());
-    buckets_.back()->layout = std::move(layout);
-  }
+  make_buckets(lay_out(parameters_, world.size(), bucket_bytes));
   for (size_t i = 0; i < parameters_.size(); ++i)
     torch::autograd::impl::set_post_acc_grad_hooks(parameters_[i], std::make_unique<Hook>(*this, i));
 }
 
+GradientSums::GradientSums(std::vector<torch::Tensor> parameters, World& world,
+                           std::vector<BucketLayout> layouts)
+    : world_(world),
+      parameters_(std::move(parameters)),
+      bucket_of_(parameters_.size()),
+      to_(To::slices),
+      used_(parameters_.size()),
+      has_(parameters_.size()),
+      told_(true) {
+  make_buckets(std::move(layouts));
+}
+
+void GradientSums::make_buckets(std::vector<BucketLayout> layouts) {
+  for (auto& layout : layouts) {
+    for (const size_t i : layout.parameters) bucket_of_[i] = buckets_.size();
+    buckets_.push_back(std::make_unique<Bucket>());
+    buckets_.back()->layout = std::move(layout);
+  }
+}
+
 GradientSums::~GradientSums() {
+  if (told_) return;
   for (const auto& parameter : parameters_) torch::autograd::impl::set_post_acc_grad_hooks(parameter, nullptr);
 }
 
 void GradientSums::expect_last() {
+  if (told_) return;
   last_ = true;
   next_ = 0;
   for (auto& bucket : buckets_) bucket->missing = static_cast<int64_t>(bucket->layout.parameters.size());
@@ -53,8 +73,16 @@ void GradientSums::ready(size_t parameter) {
 }
 
 void GradientSums::send_next() {
-  if (to_ == To::slices && next_ >= kUnderWay) join(*buckets_[next_ - kUnderWay]);
+  const size_t under_way = told_ ? kToldUnderWay : kUnderWay;
+  if (to_ == To::slices && next_ >= under_way) join(*buckets_[next_ - under_way]);
   send(*buckets_[next_++]);
+}
+
+void GradientSums::send_told() {
+  ATTNLAB_CHECK(told_);
+  if (next_ == buckets_.size()) next_ = 0;  // another pass
+  if (next_ == 0) join(*buckets_.back());
+  send_next();
 }
 
 void GradientSums::send(Bucket& bucket) {
@@ -65,7 +93,7 @@ void GradientSums::send(Bucket& bucket) {
   std::vector<torch::Tensor> places, gradients;
   for (size_t k = 0; k < indices.size(); ++k) {
     auto& parameter = parameters_[indices[k]];
-    used_[indices[k]] = parameter.grad().defined();
+    used_[indices[k]] = parameter.grad().defined() || (told_ && used_[indices[k]]);
     if (!parameter.grad().defined()) continue;
     places.push_back(bucket.flat.narrow(0, begins[k], parameter.numel()).view(parameter.sizes()));
     gradients.push_back(parameter.grad());
@@ -77,13 +105,13 @@ void GradientSums::send(Bucket& bucket) {
     bucket.own = bucket.flat.narrow(0, world_.rank() * length, length);
     bucket.pending = world_.sum(bucket.flat);
   } else {
-    bucket.own = torch::empty({length}, bucket.flat.options());
-    bucket.pending = world_.sum_slice(bucket.own, bucket.flat);
+    bucket.received = torch::empty({length}, bucket.flat.options());
+    bucket.pending = world_.sum_slice(bucket.received, bucket.flat);
   }
 }
 
 void GradientSums::finish() {
-  if (!last_) next_ = 0;  // there was no backward pass
+  if (!last_ && !told_) next_ = 0;  // there was no backward pass
   while (next_ < buckets_.size()) send_next();
   last_ = false;
   for (auto& bucket : buckets_) join(*bucket);
@@ -95,7 +123,14 @@ void GradientSums::join(Bucket& bucket) {
   const World::Waiting waiting(world_);
   bucket.pending->wait();
   bucket.pending.reset();
-  if (to_ == To::slices) return bucket.flat.reset();
+  if (to_ == To::slices) {
+    bucket.flat.reset();
+    if (bucket.own.defined())
+      bucket.own.add_(bucket.received);
+    else
+      bucket.own = bucket.received;
+    return bucket.received.reset();
+  }
   const auto& [indices, begins, numbers] = bucket.layout;
   for (size_t k = 0; k < indices.size(); ++k) {
     auto& parameter = parameters_[indices[k]];
@@ -136,6 +171,9 @@ void GradientSums::forget() {
     bucket->flat.reset();
     bucket->own.reset();
   }
+  if (!told_) return;
+  next_ = 0;
+  std::fill(used_.begin(), used_.end(), 0);
 }
 
 const torch::Tensor& GradientSums::slice(size_t bucket) const { return buckets_[bucket]->own; }

@@ -13,25 +13,31 @@ namespace attnlab {
 // Gradients travel in flat buckets, float32 (float64 for such parameters) whatever type they have, in the
 // reverse order of the parameters, which is nearly that in which they are completed (buckets.h). A bucket
 // leaves when all of it is there and those before it have left, so that all ranks send the same in the same
-// order.
+// order. Or it leaves when its owner says so, in each pass.
 class GradientSums {
  public:
   static constexpr int64_t kBucketBytes = int64_t{32} << 20;
 
-  // So many may be under way to slices: what they were sent from is then let go.
-  static constexpr size_t kUnderWay = 4;
+  // So many may be under way to slices: what they were sent from is then let go. Of told ones fewer, which are
+  // larger.
+  static constexpr size_t kUnderWay = 4, kToldUnderWay = 1;
 
   enum class To { parameters, slices };  // where the sums go: to all, or each rank's slice of a bucket to it
 
   // While it lives it hears of each gradient (torch's hooks).
   GradientSums(std::vector<torch::Tensor> parameters, World& world, To to = To::parameters,
                int64_t bucket_bytes = kBucketBytes);
+  // To slices of these buckets, each told to leave in each of a step's passes (send_told). Slices of passes are
+  // added.
+  GradientSums(std::vector<torch::Tensor> parameters, World& world, std::vector<BucketLayout> layouts);
   ~GradientSums();
   GradientSums(const GradientSums&) = delete;
   GradientSums& operator=(const GradientSums&) = delete;
 
   // The backward pass that follows is the last of this step here: what it completes may leave.
   void expect_last();
+  // The gradients of the next bucket of this pass are complete, or there are none.
+  void send_told();
   // Sends what has not left, waits for all, and makes the sums the parameters' gradients (To::parameters).
   void finish();
 
@@ -53,6 +59,7 @@ class GradientSums {
  private:
   struct Bucket;
   struct Hook;
+  void make_buckets(std::vector<BucketLayout> layouts);
   void ready(size_t parameter);
   void send_next();
   void send(Bucket& bucket);
@@ -66,6 +73,7 @@ class GradientSums {
   std::vector<std::unique_ptr<Bucket>> buckets_;
   size_t next_ = 0;  // to leave
   bool last_ = false;
+  bool told_ = false;
 };
 
 }  // namespace attnlab

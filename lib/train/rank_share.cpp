@@ -51,12 +51,19 @@ std::optional<BadInput> share_problem(const TrainConfig& config, int64_t ranks) 
   return std::nullopt;
 }
 
-// Ranks sum in float32 whatever type the parameters have.
-int64_t held_bytes(const TrainConfig& config, int64_t parameters, int64_t trained, int64_t ranks) {
+// Ranks sum in float32 whatever type the parameters have. Of sharded parameters two layers are gathered at a
+// time, a layer's gradients and their sums exist once, and what lies around the layers is whole with its
+// gradients.
+int64_t held_bytes(const TrainConfig& config, const HeldParameters& parameters, int64_t ranks) {
   const int64_t weight = config.precision == Precision::bf16 ? 2 : 4;
-  if (ranks == 1) return weight * parameters + 3 * weight * trained;
+  if (ranks == 1) return weight * parameters.all + 3 * weight * parameters.trained;
   const int64_t state = 4 + (weight == 4 ? 0 : weight) + 2 * weight;
-  return weight * parameters + state * trained / (config.shard == Sharded::optimizer ? ranks : 1);
+  if (config.shard != Sharded::parameters)
+    return weight * parameters.all +
+           state * parameters.trained / (config.shard == Sharded::optimizer ? ranks : 1);
+  const int64_t gathered = config.precision == Precision::float32 ? 4 : 2;
+  return (weight * parameters.all + state * parameters.trained) / ranks +
+         (3 * gathered + 4) * parameters.layer + (2 * weight + 4) * parameters.outer;
 }
 
 }  // namespace attnlab

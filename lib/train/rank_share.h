@@ -18,8 +18,13 @@ std::vector<Batch> share_of(const std::vector<Batch>& micro_batches, int64_t ran
 // Why a step can't be shared by so many ranks, if so (key below `train`).
 std::optional<BadInput> share_problem(const TrainConfig& config, int64_t ranks);
 
+// How many parameters a model has: in all, trained ones, of its largest layer, and around its layers.
+struct HeldParameters {
+  int64_t all = 0, trained = 0, layer = 0, outer = 0;
+};
+
 // Bytes of parameters, gradients and the optimizer's state at each of so many ranks, at their most in a step;
 // what backward keeps of the forward pass comes beside them.
-int64_t held_bytes(const TrainConfig& config, int64_t parameters, int64_t trained, int64_t ranks);
+int64_t held_bytes(const TrainConfig& config, const HeldParameters& parameters, int64_t ranks);
 
 }  // namespace attnlab

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/errors.h"
+
 namespace attnlab {
 namespace {
 
@@ -19,22 +21,37 @@ ShardedState::ShardedState(const NamedTensors& parameters, World& world, int64_t
   for (auto& layout : lay_out(tensors_of(parameters), world.size(), bucket_bytes)) {
     Bucket bucket{.layout = std::move(layout)};
     const auto options = parameters[bucket.layout.parameters[0]].second.options().requires_grad(false);
-    const int64_t length = bucket.layout.numbers / world.size(), own = world.rank() * length;
+    const int64_t length = bucket.layout.numbers / world.size();
     bucket.flat = torch::zeros({bucket.layout.numbers}, options);
-    bucket.own = bucket.flat.narrow(0, own, length);
-    for (auto& moment : bucket.moments) moment = torch::zeros({length}, options);
+    bucket.kept[0] = bucket.flat.narrow(0, world.rank() * length, length);
     for (size_t k = 0; k < bucket.layout.parameters.size(); ++k) {
       auto parameter = parameters[bucket.layout.parameters[k]].second;
-      const int64_t first = bucket.layout.begins[k], last = first + parameter.numel();
-      const auto place = bucket.flat.narrow(0, first, parameter.numel()).view(parameter.sizes());
+      const auto place =
+          bucket.flat.narrow(0, bucket.layout.begins[k], parameter.numel()).view(parameter.sizes());
       place.copy_(parameter);
       parameter.set_data(place);
-      const int64_t from = std::max(first, own), to = std::min(last, own + length);
-      if (from < to)
-        parts_.push_back({buckets_.size(), bucket.layout.parameters[k], from - first, from - own, to - from});
     }
-    buckets_.push_back(std::move(bucket));
+    add_bucket(std::move(bucket));
   }
+}
+
+ShardedState::ShardedState(const NamedTensors& parameters, World& world,
+                           const std::vector<BucketLayout>& layouts, const std::vector<torch::Tensor>& own)
+    : world_(world), parameters_(parameters) {
+  for (size_t b = 0; b < layouts.size(); ++b)
+    add_bucket({.layout = layouts[b], .flat = {}, .kept = {own[b], {}, {}}});
+}
+
+void ShardedState::add_bucket(Bucket bucket) {
+  const int64_t length = bucket.kept[0].numel(), own = world_.rank() * length;
+  for (const int moment : {1, 2}) bucket.kept[moment] = torch::zeros_like(bucket.kept[0]);
+  for (size_t k = 0; k < bucket.layout.parameters.size(); ++k) {
+    const size_t parameter = bucket.layout.parameters[k];
+    const int64_t first = bucket.layout.begins[k], last = first + parameters_[parameter].second.numel();
+    const int64_t from = std::max(first, own), to = std::min(last, own + length);
+    if (from < to) parts_.push_back({buckets_.size(), parameter, from - first, from - own, to - from});
+  }
+  buckets_.push_back(std::move(bucket));
 }
 
 std::vector<AdamW::Slot> ShardedState::parts() const {
@@ -43,9 +60,9 @@ std::vector<AdamW::Slot> ShardedState::parts() const {
     const Bucket& bucket = buckets_[part.bucket];
     const auto cut = [&](const torch::Tensor& tensor) { return tensor.narrow(0, part.place, part.count); };
     slots.push_back({.name = parameters_[part.parameter].first,
-                     .parameter = cut(bucket.own),
-                     .first_moment = cut(bucket.moments[0]),
-                     .second_moment = cut(bucket.moments[1]),
+                     .parameter = cut(bucket.kept[0]),
+                     .first_moment = cut(bucket.kept[1]),
+                     .second_moment = cut(bucket.kept[2]),
                      .matrix = parameters_[part.parameter].second.dim() >= 2});
   }
   return slots;
@@ -68,18 +85,19 @@ void ShardedState::update(AdamW& optimizer, const torch::Tensor& skip) {
     const size_t first = next;
     while (next < parts_.size() && parts_[next].bucket == b) ++next;
     if (first < next) optimizer.update_slots(first, next, skip);
-    pending.push_back(world_.gather(buckets_[b].flat, buckets_[b].own));
+    if (buckets_[b].flat.defined()) pending.push_back(world_.gather(buckets_[b].flat, buckets_[b].kept[0]));
   }
   const World::Waiting waiting(world_);
   for (auto& each : pending) each->wait();
 }
 
-std::vector<torch::Tensor> ShardedState::whole_moments(int64_t which) {
+std::vector<torch::Tensor> ShardedState::whole(Kept kept) {
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> out(parameters_.size());
   for (auto& bucket : buckets_) {
-    const auto flat = torch::empty_like(bucket.flat);
-    world_.gather(flat, bucket.moments[which])->wait();
+    const auto& own = bucket.kept[static_cast<size_t>(kept)];
+    const auto flat = torch::empty({bucket.layout.numbers}, own.options());
+    world_.gather(flat, own)->wait();
     if (!world_.is_first()) continue;
     for (size_t k = 0; k < bucket.layout.parameters.size(); ++k) {
       const size_t i = bucket.layout.parameters[k];
@@ -93,12 +111,21 @@ std::vector<torch::Tensor> ShardedState::whole_moments(int64_t which) {
   return out;
 }
 
-void ShardedState::set_moment(int64_t which, size_t parameter, const torch::Tensor& whole) {
+torch::Tensor ShardedState::empty_whole(size_t parameter) const {
+  const auto bucket = std::find_if(buckets_.begin(), buckets_.end(), [&](const Bucket& each) {
+    const auto& held = each.layout.parameters;
+    return std::find(held.begin(), held.end(), parameter) != held.end();
+  });
+  ATTNLAB_CHECK(bucket != buckets_.end());
+  return torch::empty(parameters_[parameter].second.sizes(), bucket->kept[0].options());
+}
+
+void ShardedState::set(Kept kept, size_t parameter, const torch::Tensor& whole) {
   const torch::NoGradGuard no_grad;
   for (const auto& part : parts_)
     if (part.parameter == parameter)
       buckets_[part.bucket]
-          .moments[which]
+          .kept[static_cast<size_t>(kept)]
           .narrow(0, part.place, part.count)
           .copy_(whole.reshape({-1}).narrow(0, part.begin, part.count));
 }

@@ -1,4 +1,5 @@
-// Optimizer states of which each rank keeps its part (ZeRO, arXiv 1910.02054, stage 1).
+// Optimizer states of which each rank keeps its part (ZeRO, arXiv 1910.02054, stage 1), of parameters that are
+// whole or kept in parts, too (sharded_parameters.h).
 #pragma once
 
 #include <string>
@@ -14,10 +15,17 @@ namespace attnlab {
 
 using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
 
-// Parameters move into flat buckets of which each rank updates its own slice, and then all gather the others'.
+// The tensors of which a bucket of parameters has slices.
+enum class Kept { parameters, first_moments, second_moments };
+
 class ShardedState {
  public:
+  // Parameters move into flat buckets of which each rank updates its own slice, and then all gather the
+  // others'.
   ShardedState(const NamedTensors& parameters, World& world, int64_t bucket_bytes = GradientSums::kBucketBytes);
+  // Each rank updates `own`, its slices of buckets of the parameters laid out so, and nobody gathers.
+  ShardedState(const NamedTensors& parameters, World& world, const std::vector<BucketLayout>& layouts,
+               const std::vector<torch::Tensor>& own);
 
   // Parts of parameters in this rank's slices, with their moments.
   std::vector<AdamW::Slot> parts() const;
@@ -27,16 +35,20 @@ class ShardedState {
   // next is updated. On a GPU the current stream waits. `skip`: see AdamW::update.
   void update(AdamW& optimizer, const torch::Tensor& skip);
 
-  // Whole moments (0: first, 1: second) by parameter, on the CPU and at rank 0 alone. All ranks call it.
-  std::vector<torch::Tensor> whole_moments(int64_t which);
-  // Takes the own part of a parameter's whole moment.
-  void set_moment(int64_t which, size_t parameter, const torch::Tensor& whole);
+  // Whole ones by parameter, on the CPU and at rank 0 alone. All ranks call it.
+  std::vector<torch::Tensor> whole(Kept kept);
+  // A parameter's shape, without values, in the format and on the device of the parts.
+  torch::Tensor empty_whole(size_t parameter) const;
+  // Takes the own part of a parameter's whole one.
+  void set(Kept kept, size_t parameter, const torch::Tensor& whole);
 
  private:
   struct Bucket {
     BucketLayout layout;
-    torch::Tensor flat, own, moments[2];  // [numbers], and [numbers / ranks]
+    torch::Tensor flat;     // [numbers], undefined where nobody gathers
+    torch::Tensor kept[3];  // [numbers / ranks] of each, as in Kept
   };
+  void add_bucket(Bucket bucket);
   // A parameter's numbers from `begin` on lie at `place` of the bucket's own slice.
   struct Part {
     size_t bucket, parameter;

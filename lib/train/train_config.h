@@ -35,11 +35,11 @@ struct EnumNames<OnNonfinite> {
 };
 
 // What ranks keep a part of, instead of all of it.
-enum class Sharded { none, optimizer };
+enum class Sharded { none, optimizer, parameters };
 template <>
 struct EnumNames<Sharded> {
-  static constexpr std::array<std::pair<std::string_view, Sharded>, 2> rows{
-      {{"none", Sharded::none}, {"optimizer", Sharded::optimizer}}};
+  static constexpr std::array<std::pair<std::string_view, Sharded>, 3> rows{
+      {{"none", Sharded::none}, {"optimizer", Sharded::optimizer}, {"parameters", Sharded::parameters}}};
 };
 
 // Whether a run keeps its trained weights. automatic: where they take at most small_model_bytes.
@@ -64,7 +64,9 @@ inline constexpr std::string_view kCudaGraphHelp =
 inline constexpr std::string_view kShardHelp =
     "with several ranks. none: each has all of the optimizer's state. optimizer: each keeps and updates an "
     "equal part, "
-    "and all gather the parameters behind it: less memory, the same bits";
+    "and all gather the parameters behind it: less memory, the same bits. parameters: of these and their "
+    "gradients, too; a layer is gathered before its passes and let go behind them (with "
+    "activation_checkpointing the least memory)";
 inline constexpr std::string_view kOnNonfiniteHelp =
     "a step whose loss or gradient is not finite changes no parameter. stop: it ends the run; other runs go "
     "on. skip: the run goes on with the next step";

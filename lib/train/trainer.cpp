@@ -74,10 +74,28 @@ Texts texts_in(const std::string& lines) {
   return texts;
 }
 
+// As rank 0 has them.
+void share_parameters(const Decoder& decoder, World& world) {
+  if (world.is_alone()) return;
+  for (const auto& parameter : decoder.parameters()) world.share(parameter);
+}
+
+std::unique_ptr<ShardedParameters> make_parts(Decoder& decoder, const NamedTensors& trained,
+                                              const TrainConfig& config, World& world) {
+  share_parameters(decoder, world);
+  if (world.is_alone() || config.shard != Sharded::parameters) return nullptr;
+  return std::make_unique<ShardedParameters>(decoder, trained, config.precision, world);
+}
+
 std::unique_ptr<ShardedState> make_sharded(const NamedTensors& trained, const TrainConfig& config,
-                                           World& world) {
+                                           const ShardedParameters* parts, World& world) {
+  if (parts) return std::make_unique<ShardedState>(trained, world, parts->layouts(), parts->own());
   if (world.is_alone() || config.shard == Sharded::none) return nullptr;
   return std::make_unique<ShardedState>(trained, world);
+}
+
+bool has_targets(const std::vector<Batch>& batches) {
+  return std::any_of(batches.begin(), batches.end(), [](const auto& batch) { return batch.loss_tokens > 0; });
 }
 
 // The names of a parameter's three tensors in a state.
@@ -90,7 +108,8 @@ Trainer::Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<De
       config_(config),
       world_(world),
       trained_(trained_parameters(decoder)),
-      sharded_(make_sharded(trained_, config, world)),
+      parameters_(make_parts(decoder, trained_, config, world)),
+      sharded_(make_sharded(trained_, config, parameters_.get(), world)),
       optimizer_(sharded_ ? AdamW::of_parts(sharded_->parts(), config) : AdamW(trained_, config)) {
   ATTNLAB_CHECK(config.distill.has_value() == (teacher != nullptr));
   decoder.recompute_layers(config.activation_checkpointing);
@@ -100,10 +119,14 @@ Trainer::Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<De
   if (config.cuda_graph && recordable && !config.prune && StepGraph::available(decoder.device()))
     graph_.emplace(decoder.device(), !world.is_alone());
   if (world.is_alone()) return;
-  for (const auto& parameter : decoder.parameters()) world.share(parameter);  // sharded or not, they are whole
   std::vector<torch::Tensor> trained;
   for (const auto& [name, parameter] : trained_) trained.push_back(parameter);
-  sums_.emplace(trained, world, sharded_ ? GradientSums::To::slices : GradientSums::To::parameters);
+  if (parameters_) {
+    sums_.emplace(trained, world, parameters_->layouts());
+    parameters_->send_to(*sums_);
+  } else {
+    sums_.emplace(trained, world, sharded_ ? GradientSums::To::slices : GradientSums::To::parameters);
+  }
   stop_ = torch::zeros({}, torch::dtype(torch::kFloat32).device(decoder.device()));
 }
 
@@ -116,30 +139,36 @@ StepResult Trainer::step(int64_t step, const std::vector<Batch>& micro_batches, 
     targets += batch.loss_tokens;
     result.tokens += batch.tokens;
   }
-  const auto share =
-      world_.is_alone() ? std::vector<Batch>() : share_of(micro_batches, world_.rank(), world_.size());
-  const auto& own = world_.is_alone() ? micro_batches : share;
-  const bool computed =
-      std::any_of(own.begin(), own.end(), [](const auto& batch) { return batch.loss_tokens > 0; });
+  // A record holds where all ranks have something to sum: all look at the same batches.
+  bool recordable = graph_.has_value();
+  for (int64_t r = 0; r < world_.size() && !world_.is_alone(); ++r)
+    recordable = recordable && has_targets(share_of(micro_batches, r, world_.size()));
+  const auto own = own_share(micro_batches, targets);
   const auto upload = [&] {
     optimizer_.set_step(step, result.learning_rate);
     if (stop_.defined()) stop_.fill_(interrupted() ? 1 : 0);
     std::vector<LossInput> inputs;
     for (const auto& batch : own)
-      if (batch.loss_tokens > 0)
-        inputs.push_back(make_loss_input(batch.input_ids, batch.targets, batch.rows, batch.columns,
-                                         decoder_.device(), batch.positions));
+      inputs.push_back(make_loss_input(batch.input_ids, batch.targets, batch.rows, batch.columns,
+                                       decoder_.device(), batch.positions));
     return inputs;
   };
-  const auto run = [&](const std::vector<LossInput>& inputs) { return compute(inputs, targets); };
-  static_cast<StepTensors&>(result) = graph_ && (computed || world_.is_alone())
-                                          ? graph_->run(targets, upload, run, [&] { return kept_tables(); })
-                                          : run(upload());
+  const auto run = [&](const std::vector<LossInput>& inputs) { return compute(inputs, targets, recordable); };
+  static_cast<StepTensors&>(result) =
+      recordable ? graph_->run(targets, upload, run, [&] { return kept_tables(); }) : run(upload());
   return result;
 }
 
+// Ranks that gather parameters make the same passes, whoever has targets.
+std::vector<Batch> Trainer::own_share(const std::vector<Batch>& micro_batches, int64_t targets) const {
+  auto own = world_.is_alone() ? micro_batches : share_of(micro_batches, world_.rank(), world_.size());
+  const bool all = parameters_ && targets > 0;
+  std::erase_if(own, [&](const auto& batch) { return batch.loss_tokens == 0 && !all; });
+  return own;
+}
+
 // Reads nothing from the device, so that it can be recorded; with masks it is not.
-StepTensors Trainer::compute(const std::vector<LossInput>& inputs, int64_t targets) {
+StepTensors Trainer::compute(const std::vector<LossInput>& inputs, int64_t targets, bool recordable) {
   const torch::Device device = decoder_.device();
   const auto zero = [&] { return torch::zeros({}, torch::dtype(torch::kFloat32).device(device)); };
   StepTensors result{.loss = zero()};
@@ -149,13 +178,16 @@ StepTensors Trainer::compute(const std::vector<LossInput>& inputs, int64_t targe
     result.objective = zero();
   }
   if (pruner_) pruner_->draw(step_);
+  if (parameters_) parameters_->begin_step();
   for (const auto& input : inputs) {
     if (pruner_) pruner_->mask();
     if (sums_ && &input == &inputs.back()) sums_->expect_last();
     add_losses(input, targets, result);
+    if (parameters_) parameters_->end_pass();
   }
+  if (parameters_) parameters_->end_step();
   if (sums_)
-    spread(result, !inputs.empty());
+    spread(result, recordable);
   else
     result.gradient_norm = optimizer_.clip_gradients();
   const auto trained_on = distillation_ ? result.objective : result.loss;
@@ -171,13 +203,13 @@ StepTensors Trainer::compute(const std::vector<LossInput>& inputs, int64_t targe
 
 // One small sum for all that is measured. A record holds for steps in which the same parameters have gradients
 // at all ranks, so that it need not ask.
-void Trainer::spread(StepTensors& step, bool computed) {
+void Trainer::spread(StepTensors& step, bool recordable) {
   const torch::NoGradGuard no_grad;
   sums_->finish();
   std::vector<torch::Tensor> measured{step.loss, sums_->own_squares(), stop_};
   if (distillation_)
     for (const auto& value : {step.divergence, step.layer_distance, step.objective}) measured.push_back(value);
-  const bool ask = !(graph_ && computed);
+  const bool ask = !recordable;
   auto numbers = torch::stack(measured);
   if (ask) numbers = torch::cat({numbers, sums_->used()});
   numbers = world_.sum_small(numbers);
@@ -222,17 +254,24 @@ std::vector<torch::Tensor> Trainer::kept_tables() const {
   return tables;
 }
 
+void Trainer::make_whole() {
+  if (!parameters_) return;
+  graph_.reset();
+  sums_.reset();
+  optimizer_ = AdamW({}, config_);
+  sharded_.reset();
+  parameters_->make_whole();
+  parameters_.reset();
+}
+
 TensorList Trainer::state_tensors() const {
   TensorList tensors = generator_states(decoder_.device());
-  for (const auto& [name, parameter] : trained_)
-    if (world_.is_first()) tensors[kKinds[0] + name] = parameter.detach().to(torch::kCPU);
-  for (int64_t which = 0; which < 2; ++which) {
-    std::vector<torch::Tensor> moments;
-    if (sharded_) moments = sharded_->whole_moments(which);
-    for (const auto& slot : optimizer_.slots())
-      if (!sharded_) moments.push_back((which == 0 ? slot.first_moment : slot.second_moment).to(torch::kCPU));
+  for (size_t kind = 0; kind < kKinds.size(); ++kind) {
+    const auto kept = static_cast<Kept>(kind);
+    const bool parts = kept == Kept::parameters ? parameters_ != nullptr : sharded_ != nullptr;
+    const auto whole = parts ? sharded_->whole(kept) : std::vector<torch::Tensor>();
     for (size_t i = 0; i < trained_.size() && world_.is_first(); ++i)
-      tensors[kKinds[static_cast<size_t>(1 + which)] + trained_[i].first] = moments[i];
+      tensors[kKinds[kind] + trained_[i].first] = parts ? whole[i] : whole_tensor(kept, i).to(torch::kCPU);
   }
   if (pruner_)
     for (const auto& [name, tensor] : pruner_->tensors()) tensors[name] = tensor.detach().to(torch::kCPU);
@@ -267,6 +306,12 @@ void Trainer::check_state(const SafetensorsFile& state) const {
                  .expected = fmt::format("{}: {} a step", progress.step * rows_per_step(), rows_per_step())});
 }
 
+torch::Tensor Trainer::whole_tensor(Kept kept, size_t parameter) const {
+  if (kept == Kept::parameters) return trained_[parameter].second.detach();
+  const auto& slot = optimizer_.slots()[parameter];
+  return kept == Kept::first_moments ? slot.first_moment : slot.second_moment;
+}
+
 TrainProgress Trainer::load(const SafetensorsFile* state) {
   const std::string said = world_.first_says([&] {
     check_state(*state);
@@ -278,21 +323,14 @@ TrainProgress Trainer::load(const SafetensorsFile* state) {
     if (state) state->copy_to(name, tensor);
     world_.share(tensor);
   };
-  for (size_t i = 0; i < trained_.size(); ++i) {
-    const auto& [name, parameter] = trained_[i];
-    take(kKinds[0] + name, parameter);
-    for (int64_t which = 0; which < 2; ++which) {
-      const std::string moment = kKinds[static_cast<size_t>(1 + which)] + name;
-      if (sharded_) {
-        const auto whole = torch::empty_like(parameter, parameter.options().requires_grad(false));
-        take(moment, whole);
-        sharded_->set_moment(which, i, whole);
-      } else {
-        const auto& slot = optimizer_.slots()[i];
-        take(moment, which == 0 ? slot.first_moment : slot.second_moment);
-      }
+  for (size_t i = 0; i < trained_.size(); ++i)
+    for (size_t kind = 0; kind < kKinds.size(); ++kind) {
+      const auto kept = static_cast<Kept>(kind);
+      const bool parts = kept == Kept::parameters ? parameters_ != nullptr : sharded_ != nullptr;
+      const auto whole = parts ? sharded_->empty_whole(i) : whole_tensor(kept, i);
+      take(kKinds[kind] + trained_[i].first, whole);
+      if (parts) sharded_->set(kept, i, whole);
     }
-  }
   if (!state) return progress;
   if (pruner_)
     for (const auto& [name, tensor] : pruner_->tensors()) state->copy_to(name, tensor);

@@ -14,6 +14,7 @@
 #include "train/distillation.h"
 #include "train/gradient_sums.h"
 #include "train/pruner.h"
+#include "train/sharded_parameters.h"
 #include "train/sharded_state.h"
 #include "train/state_file.h"
 #include "train/step_graph.h"
@@ -51,6 +52,12 @@ class Trainer {
   // `rate`: instead of the schedule's. On a GPU, steps of one shape become a CUDA graph (config.cuda_graph).
   StepResult step(int64_t step, const std::vector<Batch>& micro_batches, std::optional<double> rate = {});
 
+  // With train.shard: parameters these have values in steps alone; otherwise the next two do nothing. All ranks
+  // call them. While the first's lives, all have those that steps compute with.
+  ShardedParameters::Whole whole_parameters() { return ShardedParameters::Whole(parameters_.get()); }
+  // They are whole for good, as they were trained, and no step follows.
+  void make_whole();
+
   // From now on masks train beside the weights; null: no longer. `pruner` must be of this decoder and outlive
   // it.
   void set_pruner(Pruner* pruner) { pruner_ = pruner; }
@@ -68,14 +75,19 @@ class Trainer {
 
  private:
   int64_t rows_per_step() const { return config_.batch_size * config_.micro_batches; }
-  StepTensors compute(const std::vector<LossInput>& inputs, int64_t targets);
+  // `recordable`: all ranks have targets.
+  StepTensors compute(const std::vector<LossInput>& inputs, int64_t targets, bool recordable);
   // One micro-batch: its gradients, and its share of the step's means.
   void add_losses(const LossInput& input, int64_t targets, StepTensors& step);
   // Sums over ranks: gradients, and what the step measured.
-  void spread(StepTensors& step, bool computed);
+  void spread(StepTensors& step, bool recordable);
+  // What this rank computes of a step's micro-batches.
+  std::vector<Batch> own_share(const std::vector<Batch>& micro_batches, int64_t targets) const;
   void check_state(const SafetensorsFile& state) const;
   // What is saved, whole; of ranks at the first alone, but all call it.
   TensorList state_tensors() const;
+  // Where it is not kept in parts.
+  torch::Tensor whole_tensor(Kept kept, size_t parameter) const;
   // What a recorded step refers to.
   std::vector<torch::Tensor> kept_tables() const;
 
@@ -83,7 +95,8 @@ class Trainer {
   TrainConfig config_;
   World& world_;
   NamedTensors trained_;
-  std::unique_ptr<ShardedState> sharded_;  // train.shard
+  std::unique_ptr<ShardedParameters> parameters_;  // train.shard: parameters
+  std::unique_ptr<ShardedState> sharded_;          // that, or optimizer
   AdamW optimizer_;
   std::optional<GradientSums> sums_;  // with several ranks
   torch::Tensor stop_;                // on the device: 1 if this rank was interrupted

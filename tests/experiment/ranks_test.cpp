@@ -73,6 +73,29 @@ TEST_CASE("two ranks make the run that one makes, bit for bit, with one file and
   CHECK(ran.output.find("Interval") == ran.output.rfind("Interval"));
 }
 
+TEST_CASE("parameters in parts make the run that whole ones make, bit for bit, saved weights too") {
+  const Deadlines deadlines;
+  for (const std::string precision : {"float32", "bf16_mixed"}) {
+    const TinyExperiment whole(shared_yaml()), parts(shared_yaml());
+    const std::string both = "--ranks 2 --set train.trainable=all --set train.precision=" + precision;
+    REQUIRE(whole.run(both).code == 0);
+    const auto ran =
+        parts.run(both + " --set train.shard=parameters --set train.activation_checkpointing=true");
+    INFO(ran.output);
+    REQUIRE(ran.code == 0);
+    for (const std::string arm : {"gqa", "orthogonal"}) {
+      const auto expected = read_run(whole.file(arm)), run = read_run(parts.file(arm));
+      REQUIRE(run.train.size() == expected.train.size());
+      for (size_t i = 0; i < run.train.size(); ++i) CHECK(run.train[i].loss == expected.train[i].loss);
+      REQUIRE(run.evaluations.size() == expected.evaluations.size());
+      for (size_t i = 0; i < run.evaluations.size(); ++i)
+        CHECK(run.evaluations[i].heldout_loss == expected.evaluations[i].heldout_loss);
+      const auto weights = std::filesystem::path(arm) / "seed0.model" / "model.safetensors";
+      CHECK(read_file(parts.out / weights) == read_file(whole.out / weights));
+    }
+  }
+}
+
 TEST_CASE("a rank that is killed ends all with one line, and the same command goes on") {
   const Deadlines deadlines;
   const TinyExperiment plain(shared_yaml(200)), killed(shared_yaml(200));

@@ -1,43 +1,16 @@
 // Steps that several ranks make together.
 #include <c10/core/DeviceGuard.h>
 
-#include "../ranks/with_ranks.h"
 #include "catch.h"
-#include "small_run.h"
+#include "ranks_run.h"
 #include "train/gradient_sums.h"
 #include "train/rank_share.h"
 
 namespace attnlab {
 namespace {
 
-using test::distance, test::fresh, test::make_batch, test::with_ranks;
-
-// AdamW's ε of 1 keeps updates proportional to gradients, so that rounding stays rounding.
-TrainConfig wide_config() {
-  return {.steps = 3, .batch_size = 5, .lr = 0.1, .schedule = Schedule::constant, .epsilon = 1, .clip_norm = 0};
-}
-
-std::shared_ptr<Decoder> wide(const std::vector<std::string>& scopes = {"all"}, bool tied = true) {
-  auto shape = test::small_config();
-  shape.tie_embeddings = tied;
-  auto decoder = fresh(MlaOrthogonal::Config{}, scopes, shape);
-  decoder->to(torch::kFloat64);
-  return decoder;
-}
-
-// The model that so many ranks train, as rank 0 has it.
-std::shared_ptr<Decoder> trained(int64_t ranks, const TrainConfig& config, const std::vector<Batch>& batches,
-                                 const std::function<std::shared_ptr<Decoder>()>& begin, int64_t steps = 3) {
-  std::vector<std::shared_ptr<Decoder>> models(static_cast<size_t>(ranks));
-  with_ranks(ranks, [&](World& world) {
-    auto& own = models[static_cast<size_t>(world.rank())];
-    own = begin();
-    Trainer trainer(*own, config, nullptr, world);
-    for (int64_t step = 1; step <= steps; ++step) trainer.step(step, batches);
-  });
-  for (const auto& model : models) CHECK(distance(*model, *models[0]) == 0);
-  return models[0];
-}
+using test::distance, test::fresh, test::make_batch, test::trained, test::wide, test::wide_config,
+    test::with_ranks;
 
 TEST_CASE("a step's rows are dealt once, whole micro-batches where they suffice") {
   const std::vector<Batch> two{make_batch(5, 8, 2, 1), make_batch(5, 8, 2, 2)};
@@ -237,14 +210,19 @@ TEST_CASE("a sharded optimizer trains to the same bits, and its states are of an
   }
 }
 
-TEST_CASE("a sharded optimizer's memory falls with the ranks") {
+TEST_CASE("what is sharded takes less memory with more ranks") {
   TrainConfig config{.precision = Precision::bf16_mixed};
-  CHECK(held_bytes(config, 1000, 1000, 1) == 16000);
-  CHECK(held_bytes(config, 1000, 1000, 2) == 16000);
+  const HeldParameters all{.all = 1000, .trained = 1000, .layer = 90, .outer = 100}, half{1000, 500, 90, 100};
+  CHECK(held_bytes(config, all, 1) == 16000);
+  CHECK(held_bytes(config, all, 2) == 16000);
   config.shard = Sharded::optimizer;
-  CHECK(held_bytes(config, 1000, 1000, 2) == 10000);
+  CHECK(held_bytes(config, all, 2) == 10000);
+  config.shard = Sharded::parameters;
+  CHECK(held_bytes(config, all, 2) == 8000 + 90 * (4 + 2 + 4) + 100 * 12);
+  CHECK(held_bytes(config, all, 10) == 1600 + 90 * (4 + 2 + 4) + 100 * 12);
+  config.shard = Sharded::optimizer;
   config.precision = Precision::bf16;
-  CHECK(held_bytes(config, 1000, 500, 2) == 2000 + 2500);
+  CHECK(held_bytes(config, half, 2) == 2000 + 2500);
 }
 
 TEST_CASE("two GPUs train as one does, each step a graph, sharded to the same bits", "[gpu ranks]") {
@@ -272,6 +250,9 @@ TEST_CASE("two GPUs train as one does, each step a graph, sharded to the same bi
   const auto one = train_on(1, Sharded::none), two = train_on(2, Sharded::none);
   for (size_t i = 0; i < one.size(); ++i) CHECK(two[i] == Approx(one[i]).epsilon(1e-4));
   CHECK(train_on(2, Sharded::optimizer) == two);
+  // The norm that they are clipped by is summed in another order.
+  const auto parts = train_on(2, Sharded::parameters);
+  for (size_t i = 0; i < one.size(); ++i) CHECK(parts[i] == Approx(two[i]).epsilon(1e-4));
 }
 
 TEST_CASE("a step that can't be shared is refused") {

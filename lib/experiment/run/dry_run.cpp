@@ -52,6 +52,12 @@ void require_held_out(const Plan& plan, const EvalConfig& eval, const Data& data
                    "problems with a final answer");
 }
 
+int64_t count_parameters(const torch::nn::Module& module) {
+  int64_t total = 0;
+  for (const auto& parameter : module.parameters()) total += parameter.numel();
+  return total;
+}
+
 RunCost cost_of(const Plan& plan, const PlannedRun& run, Inputs& inputs) {
   const auto base = inputs.base(run.config.base);
   const auto data = inputs.data(run.config.data);
@@ -61,10 +67,17 @@ RunCost cost_of(const Plan& plan, const PlannedRun& run, Inputs& inputs) {
   const int64_t weights = keeps_weights(run.config.train, model.parameters_total)
                               ? weights_bytes(run.config.train, model.parameters_total)
                               : 0;
+  int64_t largest = 0, around = model.parameters_total;
+  for (const auto& layer : model.decoder->layers()) {
+    largest = std::max(largest, count_parameters(*layer));
+    around -= count_parameters(*layer);
+  }
   return {.run = &run,
           .parameters_total = model.parameters_total,
           .parameters_trainable = model.parameters_trainable,
           .cached_numbers_per_token = model.decoder->cached_numbers_per_token(),
+          .largest_layer = largest,
+          .around_layers = around,
           .cache_bytes = model.decoder->state_bytes(run.config.eval.cache, run.config.eval.cache.report_context,
                                                     computed_bytes(run.config.train.precision)),
           .flops_per_token = model.decoder->forward_flops_per_token(run.config.train.sequence_length),
@@ -161,15 +174,20 @@ std::string describe_memory(const std::vector<RunCost>& costs, int64_t ranks, in
   int64_t most = 0;
   std::string too_large;
   for (const auto& cost : costs) {
-    const int64_t held =
-        held_bytes(cost.run->config.train, cost.parameters_total, cost.parameters_trainable, ranks);
+    const int64_t held = held_bytes(cost.run->config.train,
+                                    {.all = cost.parameters_total,
+                                     .trained = cost.parameters_trainable,
+                                     .layer = cost.largest_layer,
+                                     .outer = cost.around_layers},
+                                    ranks);
     most = std::max(most, held);
     if (memory > 0 && held > memory && cost.run->config.device != DeviceChoice::cpu)
-      too_large += fmt::format(
-          "does not fit: {} needs {}B of the GPU's {}B{}\n", cost.run->file.string(),
-          format_count(static_cast<double>(held)), format_count(static_cast<double>(memory)),
-          cost.run->config.train.shard == Sharded::none ? "; more --ranks with train.shard: optimizer need less"
-                                                        : "");
+      too_large +=
+          fmt::format("does not fit: {} needs {}B of the GPU's {}B{}\n", cost.run->file.string(),
+                      format_count(static_cast<double>(held)), format_count(static_cast<double>(memory)),
+                      cost.run->config.train.shard == Sharded::parameters
+                          ? ""
+                          : "; more --ranks with train.shard: parameters need less");
   }
   return fmt::format("memory{}: {}B of parameters, gradients and optimizer; activations beside them\n",
                      ranks > 1 ? fmt::format(" of each of {} ranks", ranks) : "",

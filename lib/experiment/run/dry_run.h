@@ -11,10 +11,11 @@ namespace attnlab {
 struct RunCost {
   const PlannedRun* run = nullptr;
   int64_t parameters_total = 0, parameters_trainable = 0, cached_numbers_per_token = 0;
-  double cache_bytes = 0;      // that a sequence of eval.cache.report_context tokens keeps
-  double flops_per_token = 0;  // forward
-  int64_t disk_bytes = 0;      // run file (without compression), saved state and weights that are kept
-  int64_t weights_bytes = 0;   // of seedN.model; 0: the trained weights are thrown away
+  int64_t largest_layer = 0, around_layers = 0;  // parameters
+  double cache_bytes = 0;                        // that a sequence of eval.cache.report_context tokens keeps
+  double flops_per_token = 0;                    // forward
+  int64_t disk_bytes = 0;     // run file (without compression), saved state and weights that are kept
+  int64_t weights_bytes = 0;  // of seedN.model; 0: the trained weights are thrown away
 };
 
 // Builds each arm's model once per sweep point; loads the base and the data. Throws InputError, too for

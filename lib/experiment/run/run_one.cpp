@@ -249,6 +249,7 @@ class RunSession {
   void finish() {
     settle_nonfinite();
     evaluate_tasks();
+    if (keeps_weights(config_.train, model_.parameters_total)) trainer_->make_whole();
     world_.first_does([&] { close_files(); });
   }
 
@@ -375,6 +376,7 @@ class RunSession {
     if (!evaluation_is_due()) return false;
     settle_nonfinite();
     if (pruner_ && progress_.step > 0) pruner_->show_cut();
+    const auto whole = trainer_->whole_parameters();
     const auto result = evaluator_.evaluate(
         *model_.decoder, progress_.step,
         [&](int64_t answered) {
@@ -395,6 +397,7 @@ class RunSession {
   void evaluate_tasks() {
     if (config_.eval.tasks.empty() || run_.selects) return;
     if (progress_.step == config_.train.steps) save_state();
+    const auto whole = trainer_->whole_parameters();
     world_.first_does([&] { ask_tasks(); });
   }
 
