@@ -11,9 +11,10 @@ Assumptions:
   so that a link between hosts carries an eighth of what a card sends.
 - train.shard none: an all-reduce of float32 gradients, under the backward pass. optimizer: a reduce-scatter of float32
   gradients, under the backward pass, and an all-gather of parameters behind the update (float32 in bf16_mixed, 2 bytes
-  in bf16), under nothing.
-- Everything is trained, 4096 tokens a card and step (2 x 2048). 6 FLOP for each parameter and token, attention aside;
-  half of 989 TFLOP/s is reached. The backward pass is two thirds of a step.
+  in bf16), under nothing. parameters: an all-gather of bfloat16 under the forward pass, the same again and the
+  reduce-scatter under the backward pass; the first layer's gather and the last sum, which nothing hides, are left out.
+- Everything is trained, 4096 tokens a card and step (2 x 2048). 6 FLOP for each parameter and token, attention aside,
+  without activation checkpointing; half of 989 TFLOP/s is reached. The backward pass is two thirds of a step.
 """
 NVLINK, NETWORK, CARDS = 450e9, 50e9, 8
 FLOPS, SHARE, TOKENS = 989e12, 0.5, 4096
@@ -26,24 +27,28 @@ def link_bytes(numbers, width, cards, passes):
     return sent, sent / CARDS if cards > CARDS else 0.0
 
 
+# Bytes of a parameter that travel under the forward pass, under the backward pass, and behind the update; an all-reduce
+# counts twice.
+WIDTHS = {"none": (0, 2 * 4, 0), "optimizer": (0, 4, 4), "parameters": (2, 2 + 4, 0)}
+
+
 def rows():
     for model, parameters in MODELS.items():
         step = 6 * parameters * TOKENS / (FLOPS * SHARE)
-        for shard, gathered in (("none", 0), ("optimizer", 4)):
+        for shard, widths in WIDTHS.items():
             for cards in (8, 64, 512):
-                nvlink, network = link_bytes(parameters, 4, cards, 2 if shard == "none" else 1)
-                under = max(nvlink / NVLINK, network / NETWORK)
-                nvlink_after, network_after = link_bytes(parameters, gathered, cards, 1)
-                behind = max(nvlink_after / NVLINK, network_after / NETWORK)
-                shown = max(0.0, under - 2 / 3 * step) + behind
-                yield (model, shard, cards, (nvlink + nvlink_after) / 1e9, (network + network_after) / 1e9, 1e3 * step,
-                       1e3 * under, 1e3 * behind, step / (step + shown))
+                sent = [link_bytes(parameters, width, cards, 1) for width in widths]
+                times = [max(nvlink / NVLINK, network / NETWORK) for nvlink, network in sent]
+                shown = max(0.0, times[0] - step / 3) + max(0.0, times[1] - 2 / 3 * step) + times[2]
+                yield (model, shard, cards, sum(nvlink for nvlink, _ in sent) / 1e9,
+                       sum(network for _, network in sent) / 1e9, 1e3 * step, *(1e3 * time for time in times),
+                       step / (step + shown))
 
 
 if __name__ == "__main__":
-    print("| model | `train.shard` | cards | GB over a card's NVLink | GB over an adapter | computing ms | under backward ms "
-          "| behind the update ms | of one card's speed |")
-    print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
-    for model, shard, cards, nvlink, network, step, under, behind, speed in rows():
-        print(f"| {model} | {shard} | {cards} | {nvlink:.1f} | {network:.2f} | {step:.0f} | {under:.1f} | {behind:.1f} "
-              f"| {100 * speed:.0f} % |")
+    print("| model | `train.shard` | cards | GB over a card's NVLink | GB over an adapter | computing ms | under forward ms "
+          "| under backward ms | behind the update ms | of one card's speed |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for model, shard, cards, nvlink, network, step, forward, backward, behind, speed in rows():
+        print(f"| {model} | {shard} | {cards} | {nvlink:.1f} | {network:.2f} | {step:.0f} | {forward:.1f} "
+              f"| {backward:.1f} | {behind:.1f} | {100 * speed:.0f} % |")
