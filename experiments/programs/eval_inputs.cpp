@@ -156,14 +156,14 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
   const std::string folder = model_folder(o);
   const auto checkpoint = Checkpoint::open(folder);
   const CacheConfig cache = read_cache_option(o.cache, true);
-  note_idle_cache_keys(cache);
+  if (!o.silent) note_idle_cache_keys(cache);
   require_cache_for(read_checkpoint_form(checkpoint), cache);
   const auto tokenizer_file = Tokenizer::file_of(o.tokenizer.empty() ? folder : o.tokenizer);
   tokenizer_ = Tokenizer::load(tokenizer_file);
-  print_notes(tokenizer_->notes());
+  if (!o.silent) print_notes(tokenizer_->notes());
   const auto dtype = parse_dtype(o.dtype);
   decoder_ = load_decoder(checkpoint, dtype, device);
-  print_notes(checkpoint.notes());
+  if (!o.silent) print_notes(checkpoint.notes());
   if (tokenizer_->vocab_size() > decoder_->config().vocab_size)
     throw InputError(
         BadInput{.file = "--tokenizer",

@@ -17,6 +17,7 @@ struct EvalOptions {
   int64_t limit = 0, shots = -1, samples = 1, seed = 0, max_new_tokens = 0, batch = 32, workers = 0;
   double temperature = 0, top_p = 1, seconds = 3;
   bool no_bos = false, batch_invariant = false, dry_run = false, no_graph = false;
+  bool silent = false;  // another rank tells what there is to note
 };
 
 // The options of how replies are sampled and programs run. Throws InputError.

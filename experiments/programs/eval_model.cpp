@@ -10,6 +10,7 @@
 #include "eval_inputs.h"
 #include "experiment/tasks/calibration.h"
 #include "experiment/tasks/task_scores.h"
+#include "ranks_program.h"
 #include "text/chat.h"
 #include "torch_program.h"
 
@@ -20,8 +21,11 @@ using namespace attnlab;
 // Remaining time from the speed of this call alone: what was known before took no time.
 class Progress {
  public:
+  explicit Progress(World& world) : world_(world) {}
   void operator()(const TaskProgress& now) {
     if (interrupted()) throw Interrupted{};
+    world_.progress();
+    if (!world_.is_first()) return;
     if (now.label != label_ || now.what != what_) {
       label_ = now.label;
       what_ = now.what;
@@ -38,23 +42,33 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
+  World& world_;
   ProgressLine line_;
   std::string label_, what_;
   int64_t first_ = 0;
   Clock::time_point start_;
 };
 
-void evaluate(const EvalOptions& o) {
+void evaluate(EvalOptions o, World& world) {
   TaskEvaluation evaluation = read_evaluation_options(o);
-  if (!o.prompts_out.empty()) write_file_atomic(o.prompts_out, prompt_lines(evaluation));
+  world.first_does([&] {
+    if (!o.prompts_out.empty()) write_file_atomic(o.prompts_out, prompt_lines(evaluation));
+  });
   if (o.dry_run) {
-    fmt::print("{}", describe_tasks(evaluation.tasks));
+    if (world.is_first()) fmt::print("{}", describe_tasks(evaluation.tasks));
     return;
   }
   catch_interrupts();
+  o.silent = !world.is_first();
   const EvalModel model(o, evaluation);
-  Progress progress;
-  const auto record = evaluate_tasks(model.model(), evaluation, o.out, std::ref(progress));
+  if (!world.is_alone()) {
+    std::string asked = evaluation.identity;
+    for (const auto& task : evaluation.tasks) asked += "\n" + task.sha256;
+    world.require_same("model, tasks and options (SHA-256)", sha256(asked));
+  }
+  Progress progress(world);
+  const auto record = evaluate_tasks(model.model(), evaluation, o.out, std::ref(progress), world);
+  if (!world.is_first()) return;
   if (o.calibrate.empty())
     fmt::print("{}", format_scores(record.scores, record.tasks));
   else
@@ -109,5 +123,12 @@ int main(int argc, char** argv) {
       .option("out", o.out, "FILE", "HDF5 file to write (required)");
   add_cache_option(program, o.cache);
   add_compute_options(program, o.dtype, o.device);
-  return program.run(argc, argv, [&] { evaluate(o); });
+  int64_t ranks = 0;
+  add_ranks_option(program, ranks);
+  return program.run(argc, argv, [&] {
+    return in_world("eval_model", ranks, argv, [&](World& world) {
+      evaluate(o, world);
+      return 0;
+    });
+  });
 }

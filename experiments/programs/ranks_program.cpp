@@ -56,10 +56,9 @@ int run_rank(World& world, const Body& body) {
 }  // namespace
 
 void add_ranks_option(Program& program, int64_t& ranks) {
-  program.option(
-      "ranks", ranks, "N",
-      "processes that work together on each run, a GPU each, started here; 0: those that torchrun, srun "
-      "or mpirun started, 1: this one alone");
+  program.option("ranks", ranks, "N",
+                 "processes that work together, a GPU each, started here; 0: those that torchrun, srun "
+                 "or mpirun started, 1: this one alone");
 }
 
 int in_world(const std::string& program, int64_t ranks, char** argv, const std::function<int(World&)>& body) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "eval/task_log.h"
+#include "ranks/world.h"
 
 namespace attnlab {
 
@@ -30,7 +31,10 @@ struct TaskProgress {
 
 // Asks what `log` does not know yet, then scores all of it. `sandbox`: needed for code, may be null else.
 // `progress` may throw to stop; what was found by then is in the log.
+// Ranks share what is asked, in rounds: rank 0's log says what is known, and all logs get what all find. Rank 0
+// alone needs the sandbox and gets scores. Findings don't depend on who asks.
 TaskResult run_task(const TaskModel& model, const TaskData& data, TaskLog& log, Sandbox* sandbox,
-                    const std::function<void(const TaskProgress&)>& progress = {});
+                    const std::function<void(const TaskProgress&)>& progress = {},
+                    World& world = World::alone());
 
 }  // namespace attnlab

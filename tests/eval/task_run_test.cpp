@@ -1,10 +1,12 @@
 // Tasks from a model to scores: what is asked, what is kept, what a second call goes on from.
 #include "eval/task_run.h"
 
+#include "../ranks/with_ranks.h"
 #include "catch.h"
 #include "core/errors.h"
 #include "core/files.h"
 #include "data/retrieval.h"
+#include "eval/told_findings.h"
 #include "support.h"
 
 namespace attnlab {
@@ -193,6 +195,102 @@ TEST_CASE("a stopped evaluation goes on at the next problem, and gives what an u
   for (size_t i = 0; i < rest.replies.size(); ++i) CHECK(rest.replies[i].text == whole.replies[i].text);
   log.remove();
   CHECK_FALSE(std::filesystem::exists(path));
+}
+
+// What so many ranks find, rank 0's log having known the first replies.
+TaskResult found_by(int64_t ranks, const TaskData& data, int64_t known = 0) {
+  TaskResult first;
+  test::with_ranks(ranks, [&](World& world) {
+    const Asked asked;
+    TaskLog log;
+    if (world.is_first())
+      for (int64_t i = 0; i < known; ++i) log.add(data.config.label(), {i, 0}, "known " + std::to_string(i));
+    int64_t last = 0;
+    const auto result = run_task(
+        asked.model(1), data, log, nullptr, [&](const TaskProgress& now) { last = now.done; }, world);
+    CHECK(last == data.size() * data.config.samples);
+    if (world.is_first()) first = result;
+  });
+  return first;
+}
+
+TEST_CASE("ranks find what one finds, in the same order, and ask nothing that is known") {
+  TaskConfig config = problems(21);  // more than a round of two
+  config.samples = 2;
+  config.temperature = 1;
+  config.max_new_tokens = 4;
+  const TaskData data = load_task(config, "t");
+  const auto alone = found_by(1, data);
+  for (const int64_t ranks : {2, 3}) {
+    const auto shared = found_by(ranks, data);
+    REQUIRE(shared.replies.size() == 42);
+    REQUIRE(shared.judged.size() == 2);
+    for (size_t i = 0; i < 42; ++i) {
+      CHECK(shared.replies[i].problem == i / 2);
+      CHECK(shared.replies[i].text == alone.replies[i].text);
+      CHECK(shared.judged[0][i].result == alone.judged[0][i].result);
+    }
+  }
+  const auto rest = found_by(2, data, 3);
+  CHECK(rest.replies[0].text == "known 0");
+  CHECK(rest.replies[1].text == alone.replies[1].text);
+  CHECK(rest.replies[4].text == "known 2");
+  CHECK(rest.replies[6].text == alone.replies[6].text);
+}
+
+TEST_CASE("ranks share items and documents, bit for bit") {
+  TaskData choices{.config = {.task = Task::piqa}}, documents{.config = {.task = Task::perplexity}};
+  for (int64_t i = 0; i < 70; ++i) {
+    choices.items.push_back(choice_item("Go on " + std::to_string(i), {"x", "yes"}, 0));
+    choices.items.back().contexts.resize(2, choices.items.back().contexts[0]);
+  }
+  for (int64_t i = 0; i < 5; ++i) documents.texts.push_back("some text " + std::to_string(i * i));
+  const auto one = found_by(1, choices), three = found_by(3, choices);
+  REQUIRE(three.choices.size() == 70);
+  for (size_t i = 0; i < 70; ++i) {
+    CHECK(three.choices[i].log_likelihoods == one.choices[i].log_likelihoods);
+    CHECK(three.choices[i].greedy == one.choices[i].greedy);
+  }
+  const auto texts = found_by(1, documents), shared = found_by(2, documents);
+  REQUIRE(shared.texts.size() == 5);
+  for (size_t i = 0; i < 5; ++i) {
+    CHECK(shared.texts[i].plain == texts.texts[i].plain);
+    CHECK(shared.texts[i].rolling.loglikelihood == texts.texts[i].rolling.loglikelihood);
+  }
+}
+
+TEST_CASE("what stops one rank stops all, and rank 0's log keeps what it found") {
+  struct Stop : RunError {
+    Stop() : RunError("stopped") {}
+  };
+  const TaskData data = load_task(problems(), "t");
+  test::with_ranks(2, [&](World& world) {
+    const Asked asked;
+    TaskLog log;
+    const auto stop = [&](const TaskProgress& now) {
+      if (world.rank() == 1 && now.done > 1) throw Stop();
+    };
+    CHECK_THROWS_WITH(run_task(asked.model(1), data, log, nullptr, stop, world), ContainsSubstring("stopped"));
+    if (world.is_first()) CHECK(log.of("word_problems").replies.size() == 4);
+  });
+}
+
+TEST_CASE("what ranks tell each other is what they found, whatever it holds") {
+  TaskFindings findings;
+  findings.replies[{3, 1}] = std::string("a \"quoted\"\n\0 reply \xE2\x82", 21);
+  findings.replies[{4, 0}] = "";
+  findings.choices[5] = {{-1.0 / 3, -std::numeric_limits<double>::infinity()}, {true, false}};
+  findings.texts[2] = {.plain = std::nan(""), .plain_tokens = 9};
+  findings.texts[2].rolling = {-8.1, 4, 21};
+  const auto told = told_findings(tell_findings(findings));
+  CHECK(told.replies == findings.replies);
+  CHECK(told.choices.at(5).log_likelihoods == findings.choices.at(5).log_likelihoods);
+  CHECK(told.choices.at(5).greedy == findings.choices.at(5).greedy);
+  CHECK(std::isnan(told.texts.at(2).plain));
+  CHECK(told.texts.at(2).rolling.loglikelihood == -8.1);
+  CHECK(told.texts.at(2).rolling.bytes == 21);
+  CHECK(told.texts.at(2).plain_tokens == 9);
+  CHECK(told_findings(tell_findings({})).replies.empty());
 }
 
 TEST_CASE("a log of another evaluation, or no log, is refused and left alone") {

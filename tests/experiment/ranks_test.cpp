@@ -6,6 +6,7 @@
 
 #include "catch.h"
 #include "core/random.h"
+#include "results/evaluation_file.h"
 #include "results/run_reader.h"
 #include "run_process.h"
 #include "tiny_experiment.h"
@@ -94,6 +95,28 @@ TEST_CASE("parameters in parts make the run that whole ones make, bit for bit, s
       CHECK(read_file(parts.out / weights) == read_file(whole.out / weights));
     }
   }
+}
+
+TEST_CASE("tasks that two ranks ask have the replies and scores that one has") {
+  const Deadlines deadlines;
+  const TinyExperiment alone, two;
+  const std::string tasks =
+      " --set 'eval.tasks=[{task: word_problems, shots: 0, size: 5, max_new_tokens: 6}]' --set train.steps=2";
+  REQUIRE(alone.run(tasks).code == 0);
+  const auto ran = two.run("--ranks 2" + tasks + " --set train.shard=parameters");
+  INFO(ran.output);
+  REQUIRE(ran.code == 0);
+  const auto record = [](const TinyExperiment& experiment) {
+    return read_evaluation(experiment.out / "gqa" / "tasks.seed0.step0.h5");  // of the same weights
+  };
+  const auto expected = record(alone), found = record(two);
+  REQUIRE(found.tasks.at(0).replies.size() == 5);
+  for (size_t i = 0; i < 5; ++i)
+    CHECK(found.tasks.at(0).replies[i].text == expected.tasks.at(0).replies[i].text);
+  REQUIRE(found.scores.size() == expected.scores.size());
+  for (size_t i = 0; i < found.scores.size(); ++i) CHECK(found.scores[i].value == expected.scores[i].value);
+  CHECK(std::filesystem::exists(two.out / "gqa" / "tasks.seed0.step2.h5"));
+  CHECK_FALSE(std::filesystem::exists(two.out / "gqa" / "tasks.seed0.step2.h5.partial.jsonl"));
 }
 
 TEST_CASE("a rank that is killed ends all with one line, and the same command goes on") {

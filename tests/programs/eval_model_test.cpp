@@ -45,6 +45,21 @@ TEST_CASE("eval_model asks, scores under each protocol, and keeps what the model
   CHECK(record.scores[0].n == 3);
 }
 
+TEST_CASE("eval_model --ranks asks with several processes, and writes what one writes") {
+  const EvalCall alone, two;
+  const std::string tasks = "--tasks word_problems --limit 5 --shots 0 --max-new-tokens 24 --batch 2";
+  const auto expected = run_program(alone.with(tasks)), outcome = run_program(two.with(tasks + " --ranks 2"));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(outcome.out == expected.out);
+  const auto one = read_evaluation(alone.out), shared = read_evaluation(two.out);
+  REQUIRE(shared.tasks.at(0).replies.size() == 5);
+  for (size_t i = 0; i < 5; ++i) CHECK(shared.tasks[0].replies[i].text == one.tasks.at(0).replies[i].text);
+  const auto refused = run_program(two.with("--tasks word_problems --ranks 2 --batch 0"));
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, ContainsSubstring("--batch: found 0"));
+}
+
 TEST_CASE("eval_model --chat makes prompts a user's turn, --prompts-out writes them as they are asked") {
   const EvalCall call;
   const auto prompts_of = [&](const std::string& options) {

@@ -56,7 +56,7 @@ class RunSession {
         data_(inputs.data(config_.data)),
         stream_(inputs.stream(config_)),
         evaluator_(config_, base_, *data_),
-        tasks_(plan, run, base_),
+        tasks_(plan, run, base_, world),
         model_(make_model(plan, device)),
         teacher_(teachers.get(config_, base_, device)),
         writer_(open_writer(device)) {  // compares with the base, in float32
@@ -398,10 +398,6 @@ class RunSession {
     if (config_.eval.tasks.empty() || run_.selects) return;
     if (progress_.step == config_.train.steps) save_state();
     const auto whole = trainer_->whole_parameters();
-    world_.first_does([&] { ask_tasks(); });
-  }
-
-  void ask_tasks() {
     const std::string scores = tasks_.evaluate(*model_.decoder, progress_.step, [&](const TaskProgress& now) {
       reporter_.asking(progress_.step, now.label, now.what, now.done, now.total);
       world_.progress();

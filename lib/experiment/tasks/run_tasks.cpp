@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
+#include "core/files.h"
 #include "experiment/inputs/provenance.h"
 #include "experiment/tasks/task_scores.h"
 #include "model/cache_calibration.h"
@@ -82,28 +84,45 @@ std::string describe_plan_tasks(const Plan& plan) {
   return out.empty() ? out : "tasks:\n" + out;
 }
 
-RunTasks::RunTasks(const Plan& plan, const PlannedRun& run, std::shared_ptr<const Base> base)
-    : run_(run), base_(std::move(base)) {
-  if (run.selects) return;
+RunTasks::RunTasks(const Plan& plan, const PlannedRun& run, std::shared_ptr<const Base> base, World& world)
+    : run_(run), world_(world), base_(std::move(base)) {
+  if (run.selects || run.config.eval.tasks.empty()) return;
   const auto tasks = resolved_tasks(plan, run.config.eval);
-  const auto left_out = tasks_left_out(tasks);
-  for (const auto& [label, reason] : left_out)
-    notes_.push_back(fmt::format("{} is left out: {}", label, reason));
-  for (size_t i = 0; i < tasks.size(); ++i) {
-    const std::string label = tasks[i].label();
-    if (std::none_of(left_out.begin(), left_out.end(), [&](const auto& one) { return one.first == label; }))
-      evaluation_.tasks.push_back(load_task(tasks[i], "eval.tasks." + label));
+  // A line for each task: why it is left out, or nothing.
+  std::istringstream reasons(world.first_says([&] {
+    const auto left_out = tasks_left_out(tasks);
+    std::string lines;
+    for (const auto& task : tasks) {
+      for (const auto& [label, reason] : left_out)
+        if (label == task.label()) lines += reason;
+      lines += "\n";
+    }
+    return lines;
+  }));
+  std::string hashes;
+  for (const auto& task : tasks) {
+    std::string reason;
+    std::getline(reasons, reason);
+    if (!reason.empty()) {
+      notes_.push_back(fmt::format("{} is left out: {}", task.label(), reason));
+      continue;
+    }
+    evaluation_.tasks.push_back(load_task(task, "eval.tasks." + task.label()));
+    hashes += evaluation_.tasks.back().sha256 + "\n";
   }
+  if (!world.is_alone()) world.require_same("eval.tasks (SHA-256)", sha256(hashes));
 }
 
 std::string RunTasks::evaluate(Decoder& decoder, int64_t step,
                                const std::function<void(const TaskProgress&)>& progress) const {
   const auto file = tasks_file(run_.file, step);
   if (evaluation_.tasks.empty()) return "";
-  if (std::filesystem::exists(file)) {
+  const auto is_done = [&]() -> std::string {
+    if (!std::filesystem::exists(file)) return "no";
     std::filesystem::remove(log_of(file));  // of a call that was killed right behind the file's last byte
-    return "";
-  }
+    return "yes";
+  };
+  if (world_.first_says(is_done) == "yes") return "";
   TaskEvaluation evaluation = evaluation_;
   evaluation.provenance = machine_facts(decoder.device());
   for (const auto& [key, value] : flatten(run_.config)) {
@@ -122,7 +141,7 @@ std::string RunTasks::evaluate(Decoder& decoder, int64_t step,
                         .cache = cache_plan_for(run_.config.eval.cache, decoder),
                         .batch_rows = run_.config.eval.batch_size,
                         .batch_invariant = run_.config.eval.batch_invariant};
-  return in_words(evaluate_tasks(model, evaluation, file, progress));
+  return in_words(evaluate_tasks(model, evaluation, file, progress, world_));
 }
 
 }  // namespace attnlab

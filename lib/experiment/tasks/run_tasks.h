@@ -25,17 +25,21 @@ std::string describe_plan_tasks(const Plan& plan);
 
 class RunTasks {
  public:
-  // Leaves out what this machine can't do; `notes` says what and why.
-  RunTasks(const Plan& plan, const PlannedRun& run, std::shared_ptr<const Base> base);
+  // Leaves out what this machine (rank 0's) can't do; `notes` says what and why. Throws InputError where ranks
+  // read different tasks.
+  RunTasks(const Plan& plan, const PlannedRun& run, std::shared_ptr<const Base> base,
+           World& world = World::alone());
   const std::vector<std::string>& notes() const { return notes_; }
 
   // Evaluates the model after `step`, unless that was done before. `progress` may throw to stop; the next call
-  // goes on from there. Returns the scores in words, one line; "" if there is nothing to do.
+  // goes on from there. Returns the scores in words, one line, at rank 0; "" if there is nothing to do. All
+  // ranks call it.
   std::string evaluate(Decoder& decoder, int64_t step,
                        const std::function<void(const TaskProgress&)>& progress) const;
 
  private:
   const PlannedRun& run_;
+  World& world_;
   std::shared_ptr<const Base> base_;
   TaskEvaluation evaluation_;
   std::vector<std::string> notes_;

@@ -67,19 +67,26 @@ std::unique_ptr<Sandbox> sandbox_for(const TaskEvaluation& evaluation) {
 
 EvaluationRecord evaluate_tasks(const TaskModel& model, const TaskEvaluation& evaluation,
                                 const std::filesystem::path& out,
-                                const std::function<void(const TaskProgress&)>& progress) {
-  const auto sandbox = sandbox_for(evaluation);
-  TaskLog log = open_log(evaluation, out);
+                                const std::function<void(const TaskProgress&)>& progress, World& world) {
+  std::unique_ptr<Sandbox> sandbox;
+  TaskLog log;
+  world.first_does([&] {
+    sandbox = sandbox_for(evaluation);
+    log = open_log(evaluation, out);
+  });
   EvaluationRecord record{.provenance = evaluation.provenance, .path = out};
   for (const auto& task : evaluation.tasks) {
-    const TaskResult result = run_task(model, task, log, sandbox.get(), progress);
+    const TaskResult result = run_task(model, task, log, sandbox.get(), progress, world);
+    if (!world.is_first()) continue;
     record.tasks.push_back(task_record(result));
     record.tasks.back().config.emplace_back("seconds", result.seconds);
     const auto scores = task_scores(result);
     record.scores.insert(record.scores.end(), scores.begin(), scores.end());
   }
-  write_evaluation(out, record);
-  log.remove();
+  world.first_does([&] {
+    write_evaluation(out, record);
+    log.remove();
+  });
   return record;
 }
 

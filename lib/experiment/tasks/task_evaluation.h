@@ -35,9 +35,11 @@ TaskLog open_log(const TaskEvaluation& evaluation, const std::filesystem::path& 
 std::unique_ptr<Sandbox> sandbox_for(const TaskEvaluation& evaluation);
 
 // Runs the tasks in order, writes the evaluation to `out` and removes the log. What a call before found and
-// logged is not asked again. Throws what run_task and `progress` throw; the log stays then.
+// logged is not asked again. Throws what run_task and `progress` throw; the log stays then. Of ranks, which all
+// call it, rank 0 has log, file, sandbox and record.
 EvaluationRecord evaluate_tasks(const TaskModel& model, const TaskEvaluation& evaluation,
                                 const std::filesystem::path& out,
-                                const std::function<void(const TaskProgress&)>& progress);
+                                const std::function<void(const TaskProgress&)>& progress,
+                                World& world = World::alone());
 
 }  // namespace attnlab
