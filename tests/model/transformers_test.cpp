@@ -1,5 +1,5 @@
-// Tiny checkpoints that Hugging Face transformers 5.24 ran (references/make_references.py): YaRN, dynamic NTK,
-// DeepSeek's mixtures of experts, Gemma 3. Logits, losses, gradients and greedy tokens must agree.
+// Tiny checkpoints that Hugging Face transformers 5.24 ran (scripts/make_reference.py --cases): YaRN, dynamic
+// NTK, DeepSeek's mixtures of experts, Gemma 3. Logits, losses, gradients and greedy tokens must agree.
 #include <algorithm>
 #include <cmath>
 #include <fstream>
