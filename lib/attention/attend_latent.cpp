@@ -6,6 +6,7 @@
 
 #include "attention/attend.h"
 #include "core/errors.h"
+#include "kernels/latent_query.h"
 
 namespace attnlab {
 namespace {
@@ -30,12 +31,22 @@ void scaled_product(torch::Tensor out, const torch::Tensor& a, const torch::Tens
 
 }  // namespace
 
-// On a GPU heads of R + rope numbers are too wide for the fused kernels. On a CPU these fit, and are up to a
-// third faster than two products (8 sequences of 2049 tokens), never much slower.
+// On a GPU heads of R + rope numbers are too wide for torch's fused kernels: there is one of our own, and two
+// products where it does not fit. On a CPU the fused kernels take such heads, and are up to a third faster than
+// two products (8 sequences of 2049 tokens), never much slower.
 torch::Tensor attend_latent(const torch::Tensor& q_BNW, const torch::Tensor& latent_BPW, int64_t S, int64_t R,
                             const torch::Tensor& mask_B1TS, const ScoreForm& form) {
   ATTNLAB_CHECK(form.scale > 0);
   const bool gradients = torch::GradMode::is_enabled() && (q_BNW.requires_grad() || latent_BPW.requires_grad());
+  if (fits_latent_query(q_BNW, latent_BPW, R))
+    return attend_latent_query({.q_BNW = q_BNW,
+                                .latent_BPW = latent_BPW,
+                                .S = S,
+                                .R = R,
+                                .mask_B11S = mask_B1TS,
+                                .scale = form.scale,
+                                .softcap = form.softcap,
+                                .pages_Bp = {}});
   if (q_BNW.is_cuda() && form.softcap <= 0 && !gradients)
     return attend_latent_products(q_BNW, latent_BPW, S, R, mask_B1TS, form.scale);
   // The CPU's fused kernel wants values as wide as keys: what is summed of the last W - R numbers is dropped.

@@ -57,6 +57,40 @@ int64_t single_query_workspace(const SingleQueryLayout& layout);
 cudaError_t single_query(Format format, const SingleQueryLayout& layout, const void* q, const void* k,
                          const void* v, const bool* mask, void* out, float* workspace, cudaStream_t stream);
 
+// One query of each of N heads over the S tokens of a latent that all heads share: keys are the W numbers of a
+// token, values the first R of them. bfloat16. Queries [B, N, W] and results [B, N, R] are contiguous; a
+// token's numbers lie side by side. R and W are multiples of 16, R ≤ 512, W ≤ 64 numbers more than R rounded up
+// to a multiple of 128; strides of the latent are multiples of 8, and it and the queries start at multiples of
+// 16 bytes.
+struct LatentQueryLayout {
+  int64_t B, N, S;
+  int R, W;
+  int64_t latent_b, latent_t;  // strides, in numbers
+  int64_t mask_b, mask_t;      // 0, 0 without a mask
+  float scale, softcap;        // softcap 0: none
+  int parts;                   // of a sequence, each taken by blocks of its own: latent_query_parts
+};
+constexpr int kLatentTile = 64;  // tokens of a page
+struct LatentPointers {
+  const void *q, *latent;
+  const bool* mask;  // null, or true where the query may look; where it may look nowhere the result is 0
+  // null, or [B, ⌈S / 64⌉]: in which page of 64 tokens of `latent` those of a sequence stand; latent_b is then
+  // the stride of a page.
+  const int* pages;
+  int64_t n_pages;
+};
+struct CudaDevice {
+  int multiprocessors;
+  int capability;    // 10 · major + minor
+  int shared_bytes;  // that a block may ask for
+};
+bool fits_latent_query(const LatentQueryLayout& layout, const CudaDevice& device);
+int latent_query_parts(int64_t B, int64_t N, int64_t S, const CudaDevice& device);
+// Numbers of float32.
+int64_t latent_query_workspace(const LatentQueryLayout& layout);
+cudaError_t latent_query(const LatentQueryLayout& layout, const LatentPointers& in, void* out, float* workspace,
+                         const CudaDevice& device, cudaStream_t stream);
+
 // For each of `rows` rows of `classes` logits z: losses[row] = -log softmax(cap(z))[target]; with `gradient`, z
 // becomes d loss / d z. softcap c > 0: cap(z) = c · tanh(z / c).
 cudaError_t cross_entropy(Format format, void* logits, const int64_t* targets, float* losses, int64_t rows,

@@ -1,0 +1,434 @@
+#include <cmath>
+
+#include "kernels/hopper/instructions.cuh"
+#include "kernels/latent_query.cuh"
+
+// Hopper's path of latent_query (sm_90a). A block takes up to 32 heads of one sequence over a part of its
+// tokens. Operands are swapped: 64 tokens of the cache are the rows of a product and heads its columns,
+//   Sᵀ [64, heads] = K [64, W] Qᵀ,   Oᵀ [R, heads] += Vᵀ [R, 64] Pᵀ,
+// so that few heads leave no row of the matrix unit idle, and K and V are the same bytes in shared memory, read
+// from device memory once. Two groups of 128 threads take every other tile, each with a softmax and sums of its
+// own; a thread for each keeps the copy engine busy: as soon as 64 columns of a tile have been used, those of
+// the group's next tile are fetched.
+namespace attnlab::cuda {
+namespace {
+
+using namespace hopper;
+
+constexpr int kTile = kLatentTile, kBlock = 64;  // tokens, and columns, of what the copy engine brings at once
+constexpr int kRowBytes = 2 * kBlock;            // a row of it: as wide as the swizzle
+constexpr int kBlockBytes = kTile * kRowBytes;
+constexpr int kGroups = 2, kGroupThreads = 128, kThreads = (kGroups + 1) * kGroupThreads;
+// Sums of scores that take turns, so that one product need not wait for the last; blocks whose columns are
+// summed, and then fetched anew, together.
+constexpr int kChains = 2, kTogether = 4;
+// At the start each thread has 168 of 65,536.
+constexpr int kProducerRegisters = 40, kGroupRegisters = 232;
+
+__device__ inline void group_barrier(int group) {
+  asm volatile("bar.sync %0, %1;" ::"r"(1 + group), "n"(kGroupThreads) : "memory");
+}
+__device__ inline void all_groups_barrier() {
+  asm volatile("bar.sync %0, %1;" ::"n"(1 + kGroups), "n"(kGroups * kGroupThreads) : "memory");
+}
+
+// Shared memory. `blocks` of 64 columns hold the values, one more the rest of the keys; what lies behind the
+// last number of a token is zeros.
+template <int heads, int blocks>
+struct Shared {
+  static constexpr int all = blocks + 1;
+  static constexpr int head_bytes = heads * kRowBytes;
+  static constexpr int tiles = 0, queries = tiles + kGroups * all * kBlockBytes,
+                       weights = queries + all * head_bytes, full = weights + kGroups * head_bytes,
+                       free = full + kGroups * all * 8, ends = free + kGroups * all * 8,
+                       range = ends + kGroups * 4 * heads * 4 * 2, bytes = range + 16;
+};
+
+template <int heads, int blocks>
+__device__ inline void produce(const LatentQueryLayout& l, const CUtensorMap* map, const int* pages, int group,
+                               const TokenRange& tiles, uint32_t shared) {
+  using At = Shared<heads, blocks>;
+  const int b = static_cast<int>(blockIdx.z);
+  const int64_t row = static_cast<int64_t>(b) * ((l.S + kTile - 1) / kTile);
+  int turn = 0;
+  for (int tile = tiles.first + group; tile < tiles.last; tile += kGroups, ++turn) {
+    const int sequence = pages ? pages[row + tile] : b, token = pages ? 0 : tile * kTile;
+    for (int i = 0; i < At::all; ++i) {
+      const int c = i == 0 ? blocks : i - 1, slot = group * At::all + c;
+      const uint32_t full = shared + At::full + 8 * slot;
+      wait(shared + At::free + 8 * slot, (turn & 1) ^ 1);
+      expect_bytes(full, kBlockBytes);
+      fetch(shared + At::tiles + slot * kBlockBytes, map, c * kBlock, token, sequence, full);
+    }
+  }
+}
+
+// Queries of the block's heads, zeros where there are no more heads or columns. All loads are under way before
+// the first is used.
+template <int heads, int blocks>
+__device__ inline void load_queries(const LatentQueryLayout& l, const Bf16* q, char* queries) {
+  constexpr int all = (blocks + 1) * heads * 8, threads = kGroups * kGroupThreads;  // of 8 numbers
+  constexpr int each = (all + threads - 1) / threads;
+  const Bf16* first = q + (blockIdx.z * l.N + static_cast<int64_t>(blockIdx.y) * heads) * l.W;
+  const int left = static_cast<int>(l.N) - static_cast<int>(blockIdx.y) * heads;
+  uint4 packs[each];
+#pragma unroll
+  for (int n = 0; n < each; ++n) {
+    const int i = threadIdx.x + n * threads, pack = i % 8, head = i / 8 % heads, c = i / 8 / heads;
+    const int at = c * kBlock + pack * 8;
+    packs[n] = {};
+    if (i < all && head < left && at < l.W)
+      packs[n] = __ldg(reinterpret_cast<const uint4*>(first + head * l.W + at));
+  }
+#pragma unroll
+  for (int n = 0; n < each; ++n) {
+    const int i = threadIdx.x + n * threads, pack = i % 8, head = i / 8 % heads, c = i / 8 / heads;
+    if (i < all)
+      *reinterpret_cast<uint4*>(queries + (c * heads + head) * kRowBytes + ((pack ^ (head & 7)) << 4)) =
+          packs[n];
+  }
+}
+
+// Pairs of neighbouring heads in the matrix unit's layout → [head][token], as the second product wants them.
+template <int heads>
+__device__ inline void store_weights(uint32_t weights, const uint32_t (&pairs)[heads / 4], int warp, int lane) {
+  const int matrix = lane / 8, row = lane % 8, chunk = warp * 2 + matrix % 2;
+  const uint32_t own = weights + row * kRowBytes + ((chunk ^ row) << 4) + matrix / 2 * 8 * kRowBytes;
+  if constexpr (heads == 8) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1,%2};" ::"r"(own), "r"(pairs[0]),
+                 "r"(pairs[1])
+                 : "memory");
+  } else {
+#pragma unroll
+    for (int j = 0; j < heads / 4; j += 4)
+      asm volatile(
+          "stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(own + j * 4 * kRowBytes),
+          "r"(pairs[j]), "r"(pairs[j + 1]), "r"(pairs[j + 2]), "r"(pairs[j + 3])
+          : "memory");
+  }
+}
+
+// A thread holds of Sᵀ and Oᵀ the rows g and g + 8 of its warp's 16, and the heads 8 j + 2 t + {0, 1}.
+template <int heads, int blocks>
+struct Group {
+  static constexpr int own = heads / 4;  // heads of a thread
+  float o[blocks][2 * own];
+  float maximum[own], sum[own];
+  int group, warp, lane;
+  uint32_t shared;
+  float* ends;  // [4, heads]
+
+  __device__ static int head_of(int lane, int i) { return i / 2 * 8 + lane % 4 * 2 + i % 2; }
+
+  __device__ void begin(int warp_of_block, int own_lane, char* memory) {
+    group = warp_of_block / 4, warp = warp_of_block % 4, lane = own_lane, shared = shared_address(memory);
+    ends = reinterpret_cast<float*>(memory + Shared<heads, blocks>::ends) + group * 4 * heads;
+#pragma unroll
+    for (int c = 0; c < blocks; ++c)
+#pragma unroll
+      for (int i = 0; i < 2 * own; ++i) o[c][i] = 0;
+#pragma unroll
+    for (int i = 0; i < own; ++i) maximum[i] = kNeverLatent, sum[i] = 0;
+  }
+
+  // Scores of a tile, in powers of two, and the group's highest of each head.
+  __device__ void scale_scores(const LatentQueryLayout& l, const bool (&there)[2], float (&s)[2 * own],
+                               float (&highest)[own]) {
+#pragma unroll
+    for (int i = 0; i < own; ++i) {
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        float& score = s[i / 2 * 4 + row * 2 + i % 2];
+        score = there[row] ? latent_score(l, score) : kNeverLatent;
+      }
+      float most = fmaxf(s[i / 2 * 4 + i % 2], s[i / 2 * 4 + 2 + i % 2]);
+#pragma unroll
+      for (int step = 4; step < 32; step *= 2) most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, step));
+      if (lane < 4) ends[warp * heads + head_of(lane, i)] = most;
+    }
+    group_barrier(group);
+#pragma unroll
+    for (int i = 0; i < own; ++i) {
+      const int head = head_of(lane, i);
+      highest[i] =
+          fmaxf(fmaxf(ends[head], ends[heads + head]), fmaxf(ends[2 * heads + head], ends[3 * heads + head]));
+      highest[i] = fmaxf(highest[i], maximum[i]);
+    }
+  }
+
+  // Weights of a tile go to shared memory; what was summed shrinks to the new maximum.
+  __device__ void weigh(const float (&s)[2 * own], const float (&highest)[own]) {
+    uint32_t pairs[own];
+    float shrink[own];
+    bool changed = false;
+#pragma unroll
+    for (int i = 0; i < own; ++i) {
+      shrink[i] = latent_weight(maximum[i], highest[i]);
+      changed |= shrink[i] != 1.0f;
+      maximum[i] = highest[i];
+    }
+#pragma unroll
+    for (int i = 0; i < own; i += 2)
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        const float low = latent_weight(s[2 * i + 2 * row], highest[i]),
+                    high = latent_weight(s[2 * i + 2 * row + 1], highest[i + 1]);
+        sum[i] = sum[i] * (row == 0 ? shrink[i] : 1.0f) + low;
+        sum[i + 1] = sum[i + 1] * (row == 0 ? shrink[i + 1] : 1.0f) + high;
+        const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
+        pairs[i + row] = *reinterpret_cast<const uint32_t*>(&both);
+      }
+    store_weights<heads>(shared + Shared<heads, blocks>::weights + group * Shared<heads, blocks>::head_bytes,
+                         pairs, warp, lane);
+    show_to_matrix_unit();
+    if (!changed) return;
+#pragma unroll
+    for (int c = 0; c < blocks; ++c)
+#pragma unroll
+      for (int i = 0; i < own; ++i) {
+        o[c][i / 2 * 4 + i % 2] *= shrink[i];
+        o[c][i / 2 * 4 + 2 + i % 2] *= shrink[i];
+      }
+  }
+
+  __device__ void take(const LatentQueryLayout& l, const bool* mask, int tile, int turn) {
+    using At = Shared<heads, blocks>;
+    const uint32_t tiles = shared + At::tiles + group * At::all * kBlockBytes;
+    const uint32_t weights = shared + At::weights + group * At::head_bytes;
+    const uint32_t full = shared + At::full + group * At::all * 8,
+                   free = shared + At::free + group * At::all * 8;
+    float s[2 * own], chains[kChains][2 * own], highest[own];
+    bool there[2];
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      const int64_t token = int64_t{tile} * kTile + warp * 16 + row * 8 + lane / 4;
+      there[row] = token < l.S && (!mask || mask[token * l.mask_t]);
+    }
+#pragma unroll
+    for (int i = 0; i <= blocks; ++i) {
+      const int c = i == 0 ? blocks : i - 1;
+      wait(full + 8 * c, turn & 1);
+      products_begin();
+#pragma unroll
+      for (int k = 0; k < 4; ++k)
+        multiply<0>(chains[k % kChains], operand(tiles + c * kBlockBytes + 32 * k),
+                    operand(shared + At::queries + c * At::head_bytes + 32 * k), i > 0 || k >= kChains);
+    }
+    products_commit();
+    products_wait<0>();
+#pragma unroll
+    for (int i = 0; i < 2 * own; ++i) {
+      s[i] = chains[0][i];
+#pragma unroll
+      for (int chain = 1; chain < kChains; ++chain) s[i] += chains[chain][i];
+    }
+    arrive_if(lane == 0, free + 8 * blocks);
+    scale_scores(l, there, s, highest);
+    weigh(s, highest);
+    group_barrier(group);
+    products_begin();
+#pragma unroll
+    for (int first = 0; first < blocks; first += kTogether) {
+#pragma unroll
+      for (int k = 0; k < 4; ++k)
+#pragma unroll
+        for (int c = first; c < first + kTogether && c < blocks; ++c)
+          multiply<1>(o[c], operand(tiles + c * kBlockBytes + 2048 * k), operand(weights + 32 * k), 1);
+      products_commit();
+    }
+#pragma unroll
+    for (int first = 0; first < blocks; first += kTogether) {
+      products_wait_all_but((blocks - 1 - first) / kTogether);
+#pragma unroll
+      for (int c = first; c < first + kTogether && c < blocks; ++c) arrive_if(lane == 0, free + 8 * c);
+    }
+  }
+
+  // The sums of a head over the tokens, in all threads that hold it.
+  __device__ void add_sums() {
+#pragma unroll
+    for (int i = 0; i < own; ++i) {
+#pragma unroll
+      for (int step = 4; step < 32; step *= 2) sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], step);
+      if (lane < 4) ends[warp * heads + head_of(lane, i)] = sum[i];
+    }
+    group_barrier(group);
+#pragma unroll
+    for (int i = 0; i < own; ++i) {
+      const int head = head_of(lane, i);
+      sum[i] = ends[head] + ends[heads + head] + ends[2 * heads + head] + ends[3 * heads + head];
+    }
+  }
+
+  // Half of the columns of both groups come together in each: `mine` are those that this one writes.
+  __device__ void join(char* memory) {
+    using At = Shared<heads, blocks>;
+    const int thread = threadIdx.x % kGroupThreads;
+    float* there = reinterpret_cast<float*>(memory + At::tiles + group * At::all * kBlockBytes);
+    const float* other =
+        reinterpret_cast<const float*>(memory + At::tiles + (1 - group) * At::all * kBlockBytes);
+    float* limits = reinterpret_cast<float*>(memory + At::queries);  // [groups, 2, own, 128]
+    all_groups_barrier();
+#pragma unroll
+    for (int c = 0; c < blocks; ++c)
+      if ((c < (blocks + 1) / 2) == (group == 1))
+#pragma unroll
+        for (int i = 0; i < 2 * own; ++i) there[(c * 2 * own + i) * kGroupThreads + thread] = o[c][i];
+#pragma unroll
+    for (int i = 0; i < own; ++i) {
+      limits[(group * 2 * own + i) * kGroupThreads + thread] = maximum[i];
+      limits[(group * 2 * own + own + i) * kGroupThreads + thread] = sum[i];
+    }
+    all_groups_barrier();
+    float mine[own], others[own];
+#pragma unroll
+    for (int i = 0; i < own; ++i) {
+      const float second = limits[((1 - group) * 2 * own + i) * kGroupThreads + thread];
+      const float most = fmaxf(maximum[i], second);
+      mine[i] = latent_weight(maximum[i], most), others[i] = latent_weight(second, most);
+      maximum[i] = most;
+      sum[i] =
+          sum[i] * mine[i] + limits[((1 - group) * 2 * own + own + i) * kGroupThreads + thread] * others[i];
+    }
+#pragma unroll
+    for (int c = 0; c < blocks; ++c)
+      if ((c < (blocks + 1) / 2) == (group == 0))
+#pragma unroll
+        for (int i = 0; i < 2 * own; ++i) {
+          const int head = i / 4 * 2 + i % 2;
+          o[c][i] = o[c][i] * mine[head] + other[(c * 2 * own + i) * kGroupThreads + thread] * others[head];
+        }
+  }
+
+  __device__ void leave(const LatentQueryLayout& l, const LatentOut& out) {
+#pragma unroll
+    for (int i = 0; i < own; ++i) {
+      const int64_t head = blockIdx.y * heads + head_of(lane, i), row = blockIdx.z * l.N + head;
+      if (head >= l.N) continue;
+      const int64_t place = row * l.parts + blockIdx.x;
+      if (l.parts > 1 && group == 0 && warp == 0 && lane < 4) out.partials[place] = {maximum[i], sum[i]};
+      const float share = sum[i] > 0 ? 1 / sum[i] : 0;
+#pragma unroll
+      for (int c = 0; c < blocks; ++c)
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          const int column = c * kBlock + warp * 16 + half * 8 + lane / 4;
+          if ((c < (blocks + 1) / 2) != (group == 0) || column >= l.R) continue;
+          const float value = o[c][i / 2 * 4 + half * 2 + i % 2];
+          if (l.parts > 1)
+            out.values[place * l.R + column] = value;
+          else
+            out.out[row * l.R + column] = __float2bfloat16_rn(value * share);
+        }
+    }
+  }
+};
+
+template <int heads, int blocks>
+__global__ void __launch_bounds__(kThreads, 1)
+    look_hopper(const __grid_constant__ CUtensorMap map, LatentQueryLayout l, const Bf16* q, const bool* mask,
+                const int* pages, LatentOut out) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  using At = Shared<heads, blocks>;
+  extern __shared__ __align__(1024) char memory[];
+  const uint32_t shared = shared_address(memory);
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (threadIdx.x < kGroups * At::all) {
+    init_barrier(shared + At::full + 8 * threadIdx.x, 1);
+    init_barrier(shared + At::free + 8 * threadIdx.x, 4);
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  }
+  const TokenRange tokens =
+      visible_tokens(l, mask, blockIdx.z, reinterpret_cast<TokenRange*>(memory + At::range));
+  const TokenRange tiles = tiles_of_part(l, tokens, kTile);
+  __syncthreads();
+  if (warp >= kGroups * 4) {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kProducerRegisters));
+    const int group = warp - kGroups * 4;
+    if (lane == 0 && group < kGroups) produce<heads, blocks>(l, &map, pages, group, tiles, shared);
+  } else {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kGroupRegisters));
+    load_queries<heads, blocks>(l, q, memory + At::queries);
+    show_to_matrix_unit();
+    all_groups_barrier();
+    Group<heads, blocks> own;
+    own.begin(warp, lane, memory);
+    const bool* row = mask ? mask + blockIdx.z * l.mask_b : nullptr;
+    int turn = 0;
+    for (int tile = tiles.first + own.group; tile < tiles.last; tile += kGroups, ++turn)
+      own.take(l, row, tile, turn);
+    own.add_sums();
+    own.join(memory);
+    own.leave(l, out);
+  }
+#endif
+}
+
+using Encode = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*,
+                            const cuuint64_t*, const cuuint32_t*, const cuuint32_t*, CUtensorMapInterleave,
+                            CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+
+// The driver's function, so that its library need not be linked.
+Encode encoder() {
+  void* found = nullptr;
+  cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
+#if CUDART_VERSION >= 12050
+  const auto error =
+      cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result);
+#else
+  const auto error = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &found, cudaEnableDefault, &result);
+#endif
+  return error == cudaSuccess && result == cudaDriverEntryPointSuccess ? reinterpret_cast<Encode>(found)
+                                                                       : nullptr;
+}
+
+bool make_map(const LatentQueryLayout& l, const LatentPointers& in, CUtensorMap& map) {
+  static const Encode encode = encoder();
+  if (!encode) return false;
+  const auto tokens = static_cast<cuuint64_t>(in.pages ? kTile : l.S);
+  const auto sequences = static_cast<cuuint64_t>(in.pages ? in.n_pages : l.B);
+  const cuuint64_t sizes[3] = {static_cast<cuuint64_t>(l.W), tokens, sequences};
+  const cuuint64_t strides[2] = {static_cast<cuuint64_t>(2 * l.latent_t),
+                                 static_cast<cuuint64_t>(2 * l.latent_b)};
+  const cuuint32_t box[3] = {kBlock, kTile, 1}, steps[3] = {1, 1, 1};
+  return encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, const_cast<void*>(in.latent), sizes, strides, box,
+                steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
+
+template <int heads, int blocks>
+cudaError_t launch(const LatentQueryLayout& l, const LatentPointers& in, const LatentOut& out,
+                   cudaStream_t stream) {
+  CUtensorMap map;
+  if (!make_map(l, in, map)) return cudaErrorInvalidValue;
+  const auto kernel = look_hopper<heads, blocks>;
+  constexpr int bytes = Shared<heads, blocks>::bytes;
+  if (const auto error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+      error != cudaSuccess)
+    return error;
+  const dim3 grid(static_cast<unsigned>(l.parts), static_cast<unsigned>((l.N + heads - 1) / heads),
+                  static_cast<unsigned>(l.B));
+  kernel<<<grid, kThreads, bytes, stream>>>(map, l, static_cast<const Bf16*>(in.q), in.mask, in.pages, out);
+  return cudaGetLastError();
+}
+
+template <int heads>
+cudaError_t launch_blocks(const LatentQueryLayout& l, const LatentPointers& in, const LatentOut& out,
+                          cudaStream_t stream) {
+  const int blocks = (l.R + kBlock - 1) / kBlock;
+  if (blocks <= 2) return launch<heads, 2>(l, in, out, stream);
+  if (blocks <= 4) return launch<heads, 4>(l, in, out, stream);
+  if (blocks <= 6) return launch<heads, 6>(l, in, out, stream);
+  return launch<heads, 8>(l, in, out, stream);
+}
+
+}  // namespace
+
+cudaError_t latent_query_hopper(const LatentQueryLayout& l, const LatentPointers& in, const LatentOut& out,
+                                cudaStream_t stream) {
+  if (l.N <= 8) return launch_blocks<8>(l, in, out, stream);
+  if (l.N <= 16) return launch_blocks<16>(l, in, out, stream);
+  return launch_blocks<32>(l, in, out, stream);
+}
+
+}  // namespace attnlab::cuda

@@ -1,0 +1,135 @@
+// The kernel of absorbed decoding against softmax attention in double precision.
+#include "kernels/latent_query.h"
+
+#include <cmath>
+#include <limits>
+
+#include "catch.h"
+#include "kernels/recorded.h"
+
+namespace attnlab {
+namespace {
+
+using torch::Tensor;
+
+constexpr int64_t kPage = 64;
+
+torch::TensorOptions on_device(torch::ScalarType dtype) { return torch::dtype(dtype).device(torch::kCUDA); }
+
+// A cache of S tokens in longer memory, NaN behind the newest.
+LatentQuery decoding(int64_t N, int64_t S, int64_t R = 512, int64_t rope = 64, int64_t B = 3) {
+  const auto memory = torch::randn({B, S + 5, R + rope}, on_device(torch::kBFloat16));
+  memory.narrow(1, S, 5).fill_(std::numeric_limits<double>::quiet_NaN());
+  return {.q_BNW = 1.5 * torch::randn({B, N, R + rope}, on_device(torch::kBFloat16)),
+          .latent_BPW = memory,
+          .S = S,
+          .R = R,
+          .mask_B11S = {},
+          .scale = 1 / std::sqrt(static_cast<double>(R + rope)),
+          .softcap = 0,
+          .pages_Bp = {}};
+}
+
+#define NEEDS_LATENT_KERNEL()                            \
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU"); \
+  REQUIRE(fits_latent_query(decoding(8, 1).q_BNW, decoding(8, 1).latent_BPW, 512))
+
+Tensor exact_copy(const Tensor& x) { return x.to(torch::kCPU, torch::kFloat64); }
+
+void check_exact(const LatentQuery& query, const Tensor& found) {
+  const auto q = exact_copy(query.q_BNW), c = exact_copy(query.latent_BPW.narrow(1, 0, query.S));
+  auto scores = torch::matmul(q, c.transpose(1, 2)) * query.scale;
+  if (query.softcap > 0) scores = query.softcap * torch::tanh(scores / query.softcap);
+  if (query.mask_B11S.defined())
+    scores = scores.masked_fill(query.mask_B11S.cpu().squeeze(1).logical_not(), -INFINITY);
+  const auto exact = torch::matmul(torch::nan_to_num(torch::softmax(scores, -1), 0), c.narrow(2, 0, query.R));
+  // Each weight is rounded to bfloat16 (half a unit in the last place: 2^-8), and so is the result; a score's
+  // float32 sum of W products enters the exponential, whose own error is 2^-22.
+  const double terms = torch::matmul(q.abs(), c.abs().transpose(1, 2)).max().item<double>() * query.scale;
+  const double score = static_cast<double>(q.size(2)) * 0x1p-24 * terms + 0x1p-22;
+  const double limit = (0x1p-8 + 2 * score) * c.abs().max().item<double>();
+  const auto wrong = (exact_copy(found) - exact).abs() - 0x1p-8 * exact.abs();
+  INFO("worst " << wrong.max().item<double>() << ", limit " << limit);
+  CHECK(found.isfinite().all().item<bool>());
+  CHECK(wrong.max().item<double>() <= limit);
+}
+
+// Lengths that differ from row to row, from 1 on, and holes.
+Tensor some_lengths(int64_t B, int64_t S) {
+  const auto columns = torch::arange(S, on_device(torch::kInt64));
+  const auto ends = (torch::arange(B, on_device(torch::kInt64)) * S / B + 1).view({B, 1, 1, 1});
+  return (columns < ends).logical_and((columns % 5 != 3).logical_or(columns == 0));
+}
+
+TEST_CASE("attend_latent_query is softmax attention of double precision at any heads, widths and lengths") {
+  NEEDS_LATENT_KERNEL();
+  torch::manual_seed(3);
+  for (const auto& [R, rope] : {std::pair<int64_t, int64_t>{512, 64}, {256, 64}, {128, 32}, {80, 48}, {16, 16}})
+    for (const int64_t N : {1, 8, 14, 28, 32, 72, 128})
+      for (const int64_t S : {1, 63, 64, 130, 2051})
+        for (const bool masked : {false, true}) {
+          INFO("R " << R << " rope " << rope << " N " << N << " S " << S << " masked " << masked);
+          auto query = decoding(N, S, R, rope);
+          if (masked) query.mask_B11S = some_lengths(3, S);
+          if (masked && N == 28) query.softcap = 5;
+          check_exact(query, attend_latent_query(query));
+        }
+}
+
+TEST_CASE("attend_latent_query finds tokens by pages") {
+  NEEDS_LATENT_KERNEL();
+  torch::manual_seed(4);
+  constexpr int64_t B = 3, S = 333, pages = (S + kPage - 1) / kPage;
+  auto query = decoding(32, S);
+  query.latent_BPW = query.latent_BPW.narrow(1, 0, S).contiguous();
+  query.mask_B11S = some_lengths(B, S);
+  const auto whole = attend_latent_query(query);
+  const auto order = torch::randperm(B * pages + 2, on_device(torch::kInt64)).narrow(0, 0, B * pages);
+  const auto memory = torch::zeros({B * pages + 2, kPage, query.latent_BPW.size(2)}, query.q_BNW.options());
+  const auto padded = torch::constant_pad_nd(query.latent_BPW, {0, 0, 0, pages * kPage - S});
+  memory.index_copy_(0, order, padded.reshape({B * pages, kPage, -1}));
+  auto paged = query;
+  paged.latent_BPW = memory;
+  paged.pages_Bp = order.view({B, pages}).to(torch::kInt32);
+  CHECK(torch::equal(attend_latent_query(paged), whole));
+}
+
+TEST_CASE("attend_latent_query: what it does not take, and a query that may look nowhere") {
+  const auto on_cpu = torch::randn({1, 8, 576}, torch::kBFloat16);
+  CHECK_FALSE(fits_latent_query(on_cpu, on_cpu, 512));
+  NEEDS_LATENT_KERNEL();
+  const auto query = decoding(8, 70);
+  const auto &q = query.q_BNW, &latent = query.latent_BPW;
+  CHECK_FALSE(fits_latent_query(q, latent.to(torch::kFloat32), 512));
+  CHECK_FALSE(fits_latent_query(q, latent, 520));                    // R is no multiple of 16
+  CHECK_FALSE(fits_latent_query(q, latent, 256));                    // W is too wide beside it
+  CHECK_FALSE(fits_latent_query(q, latent.narrow(2, 4, 560), 512));  // starts between accesses
+  CHECK_FALSE(fits_latent_query(q, latent.transpose(1, 2), 16));     // numbers of a token lie apart
+  CHECK_FALSE(fits_latent_query(q.detach().clone().requires_grad_(), latent, 512));
+  auto blind = query;
+  blind.mask_B11S = some_lengths(3, 70);
+  blind.mask_B11S.select(0, 1).fill_(false);
+  const auto out = attend_latent_query(blind);
+  CHECK(out.select(0, 1).abs().max().item<double>() == 0);
+  check_exact(blind, out);
+}
+
+TEST_CASE("a recorded attend_latent_query reads the mask and the cache as they are when it is replayed") {
+  NEEDS_LATENT_KERNEL();
+  const torch::NoGradGuard no_grad;
+  auto query = decoding(32, 1000);
+  query.mask_B11S = some_lengths(3, 1000);
+  Tensor out;
+  attend_latent_query(query);
+  Recorder recorder(query.q_BNW.device());
+  const auto recording = recorder.record([&] { out = attend_latent_query(query); });
+  query.mask_B11S.narrow(3, 0, 500).fill_(true);
+  query.latent_BPW.narrow(1, 0, 1000).mul_(0.5);
+  query.q_BNW.mul_(2);
+  recording->replay();
+  CHECK(torch::equal(out, attend_latent_query(query)));
+  check_exact(query, out);
+}
+
+}  // namespace
+}  // namespace attnlab
