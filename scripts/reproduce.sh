@@ -1,23 +1,25 @@
 #!/usr/bin/env bash
 # From nothing to the figures, the tables and the report on the paper's claims. Started again, it goes on where
 # it stood.
-# Usage: scripts/reproduce.sh [--size small|stored] [--out DIR] [--check]
+# Usage: scripts/reproduce.sh [--size small|stored] [--only EXPERIMENT] [--out DIR] [--check]
 #   --size small    every experiment at its small size on this machine: minutes on 2 cores (default)
 #   --size stored   runs nothing: takes the results of the GPU runs that are kept in experiments/
+#   --only NAME     of the small size one experiment alone: quickstart, instruction, identity_ablation, cache,
+#                   conversion, expressiveness or bench
 #   --out DIR       where results, figures and report go (default: results/reproduce_SIZE)
 #   --check         compare the values with experiments/expected_SIZE.jsonl; exits with 1 where one is outside its
 #                   tolerance (build/bin/make_artifact RESULTS --out DIR makes such a file)
 # Experiments at other sizes: the README of each in experiments/ has its command.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-size=small out="" check=false
+size=small only="" out="" check=false
 while (($#)); do
   case $1 in
     --help | -h) usage ;;
     --check) check=true ;;
-    --size | --out)
+    --size | --only | --out)
       (($# >= 2)) || reject "$1 needs a value"
-      if [[ $1 == --size ]]; then size=$2; else out=$2; fi
+      declare "${1#--}=$2"
       shift
       ;;
     *) reject "unknown argument '$1'" ;;
@@ -25,6 +27,9 @@ while (($#)); do
   shift
 done
 [[ $size == small || $size == stored ]] || reject "--size $size: expected small or stored"
+experiments="quickstart instruction identity_ablation cache conversion expressiveness bench"
+[[ -z $only || " $experiments " == *" $only "* ]] || reject "--only $only: expected one of $experiments"
+[[ -z $only || $size == small ]] || reject "--only: the stored results are taken as a whole"
 expected=$root/experiments/expected_$size.jsonl
 ! $check || [[ -f $expected ]] || reject "--check: there is no $expected"
 "$root/scripts/build.sh"
@@ -52,26 +57,29 @@ PYTHON
   rm "$1.problems"
 }
 
+wanted() { [[ -z $only || $only == "$1" ]]; }
+
 run_small() {
   local experiment
   mkdir -p "$out/measured"
-  for experiment in instruction identity_ablation cache; do
+  for experiment in quickstart instruction identity_ablation cache; do
+    wanted "$experiment" || continue
     step "experiments/$experiment"
     build/bin/run_ablation --config "experiments/$experiment/exp.yaml" --set size=small \
       --out "$out/$experiment" --jobs 2 > "$out/$experiment.log"
   done
-  if [[ ! -f $out/measured/base_small.measured.h5 ]]; then
+  if wanted conversion && [[ ! -f $out/measured/base_small.measured.h5 ]]; then
     step "experiments/conversion"
     write_texts "$out/texts.jsonl"
     build/bin/measure_conversion --model data/base_small --calibration "$out/texts.jsonl" \
       --ranks 16,32,48,64 --freqfolds 1,2,4,8 --tokens 4096 --heldout-tokens 4096 \
       --out "$out/measured/base_small.measured.h5" > "$out/conversion.log"
   fi
-  if [[ ! -f $out/measured/fit.measured.h5 ]]; then
+  if wanted expressiveness && [[ ! -f $out/measured/fit.measured.h5 ]]; then
     step "experiments/expressiveness"
     build/bin/fit_teacher --steps 1000 --restarts 1 --out "$out/measured/fit.measured.h5" > "$out/expressiveness.log"
   fi
-  if [[ ! -f $out/measured/.decoded ]]; then
+  if wanted bench && [[ ! -f $out/measured/.decoded ]]; then
     step "experiments/bench: decoding"
     local form
     for form in gqa mla_absorbed mla_materialised; do
@@ -98,5 +106,9 @@ Done in $((SECONDS - started))s after the build.
 TEXT
 if $check; then
   step "check"
+  if [[ -n $only ]]; then
+    grep -F "\"experiment\":\"$only\"" "$expected" > "$out/expected.jsonl" || fail "$expected has nothing of $only"
+    expected=$out/expected.jsonl
+  fi
   build/bin/make_artifact "$results" --check "$expected"
 fi
