@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills run_ablation with kill -9 at random instants and starts it again, until its plan is complete; compares
 # the run files with those of an undisturbed run, bit for bit; and again with a fresh folder, for N kills.
-# Usage: scripts/kill_test.sh N [--seed S] [--ranks R]
+# Usage: scripts/kill_test.sh N [--seed S] [--ranks R [--shard optimizer|parameters]]
 # With --ranks R each run is made by R processes, one of which, drawn anew, is killed: all must end, with one line
 # that names it.
 # Every other kill falls anywhere in the program's life, the others while it trains, where it saves its state
@@ -10,7 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=small_plan.sh
 source "$root/scripts/small_plan.sh"
 
-wanted="" seed=1 ranks=1
+wanted="" seed=1 ranks=1 sharded=none
 while (($#)); do
   case $1 in
     --help | -h) usage ;;
@@ -24,6 +24,11 @@ while (($#)); do
       ranks=$2
       shift
       ;;
+    --shard)
+      (($# >= 2)) || reject "--shard needs a value"
+      sharded=$2
+      shift
+      ;;
     *[!0-9]* | '') reject "found '$1', expected how many kills" ;;
     *) wanted=$1 ;;
   esac
@@ -33,7 +38,7 @@ done
 need_programs
 folder=$(mktemp -d "${TMPDIR:-/tmp}/attnlab-kill-XXXXXX")
 write_small_plan "$folder/exp.yaml" 30
-command=("$programs/run_ablation" --config "$folder/exp.yaml" --threads 1 --ranks "$ranks")
+command=("$programs/run_ablation" --config "$folder/exp.yaml" --threads 1 --ranks "$ranks" --set "train.shard=$sharded")
 export ATTNLAB_RANK_SILENCE=${ATTNLAB_RANK_SILENCE:-10}
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }

@@ -91,33 +91,46 @@ void ShardedState::update(AdamW& optimizer, const torch::Tensor& skip) {
   for (auto& each : pending) each->wait();
 }
 
-std::vector<torch::Tensor> ShardedState::whole(Kept kept) {
-  const torch::NoGradGuard no_grad;
-  std::vector<torch::Tensor> out(parameters_.size());
-  for (auto& bucket : buckets_) {
-    const auto& own = bucket.kept[static_cast<size_t>(kept)];
-    const auto flat = torch::empty({bucket.layout.numbers}, own.options());
-    world_.gather(flat, own)->wait();
-    if (!world_.is_first()) continue;
-    for (size_t k = 0; k < bucket.layout.parameters.size(); ++k) {
-      const size_t i = bucket.layout.parameters[k];
-      const auto& parameter = parameters_[i].second;
-      out[i] = flat.narrow(0, bucket.layout.begins[k], parameter.numel())
-                   .view(parameter.sizes())
-                   .to(torch::kCPU)
-                   .clone();
-    }
-  }
-  return out;
-}
-
-torch::Tensor ShardedState::empty_whole(size_t parameter) const {
+size_t ShardedState::bucket_of(size_t parameter) const {
   const auto bucket = std::find_if(buckets_.begin(), buckets_.end(), [&](const Bucket& each) {
     const auto& held = each.layout.parameters;
     return std::find(held.begin(), held.end(), parameter) != held.end();
   });
   ATTNLAB_CHECK(bucket != buckets_.end());
-  return torch::empty(parameters_[parameter].second.sizes(), bucket->kept[0].options());
+  return static_cast<size_t>(bucket - buckets_.begin());
+}
+
+torch::Tensor ShardedState::whole(Kept kept, size_t parameter) {
+  const torch::NoGradGuard no_grad;
+  const auto key = std::pair(kept, bucket_of(parameter));
+  const Bucket& bucket = buckets_[key.second];
+  auto found =
+      std::find_if(gathered_.begin(), gathered_.end(), [&](const auto& each) { return each.first == key; });
+  if (found == gathered_.end()) {
+    if (gathered_.size() == 2) gathered_.erase(gathered_.begin());
+    const auto& own = bucket.kept[static_cast<size_t>(kept)];
+    const auto flat = torch::empty({bucket.layout.numbers}, own.options());
+    const World::Waiting waiting(world_);
+    world_.gather(flat, own)->wait();
+    // Nobody runs ahead of rank 0, which may be busy with what it got for longer than a sum may take.
+    if (flat.is_cuda()) torch::cuda::synchronize(flat.device().index());
+    gathered_.emplace_back(key, flat);
+  } else {
+    std::rotate(found, found + 1, gathered_.end());
+  }
+  if (!world_.is_first()) return {};
+  const auto& held = bucket.layout.parameters;
+  const auto place = std::find(held.begin(), held.end(), parameter) - held.begin();
+  const auto& like = parameters_[parameter].second;
+  return gathered_.back()
+      .second.narrow(0, bucket.layout.begins[static_cast<size_t>(place)], like.numel())
+      .view(like.sizes())
+      .to(torch::kCPU);
+}
+
+torch::Tensor ShardedState::like(size_t parameter) const {
+  const auto& own = buckets_[bucket_of(parameter)].kept[0];
+  return torch::empty({}, own.options()).expand(parameters_[parameter].second.sizes());
 }
 
 void ShardedState::set(Kept kept, size_t parameter, const torch::Tensor& whole) {

@@ -35,10 +35,12 @@ class ShardedState {
   // next is updated. On a GPU the current stream waits. `skip`: see AdamW::update.
   void update(AdamW& optimizer, const torch::Tensor& skip);
 
-  // Whole ones by parameter, on the CPU and at rank 0 alone. All ranks call it.
-  std::vector<torch::Tensor> whole(Kept kept);
-  // A parameter's shape, without values, in the format and on the device of the parts.
-  torch::Tensor empty_whole(size_t parameter) const;
+  // A parameter's whole one, on the CPU and at rank 0 alone. All ranks call it, and in the same order. The last
+  // two buckets that it gathered stay until forget_whole.
+  torch::Tensor whole(Kept kept, size_t parameter);
+  void forget_whole() { gathered_.clear(); }
+  // A tensor of a parameter's shape, in the format of the parts; its values mean nothing.
+  torch::Tensor like(size_t parameter) const;
   // Takes the own part of a parameter's whole one.
   void set(Kept kept, size_t parameter, const torch::Tensor& whole);
 
@@ -49,6 +51,7 @@ class ShardedState {
     torch::Tensor kept[3];  // [numbers / ranks] of each, as in Kept
   };
   void add_bucket(Bucket bucket);
+  size_t bucket_of(size_t parameter) const;
   // A parameter's numbers from `begin` on lie at `place` of the bucket's own slice.
   struct Part {
     size_t bucket, parameter;
@@ -58,6 +61,7 @@ class ShardedState {
   NamedTensors parameters_;
   std::vector<Bucket> buckets_;
   std::vector<Part> parts_;
+  std::vector<std::pair<std::pair<Kept, size_t>, torch::Tensor>> gathered_;  // the last used behind
 };
 
 }  // namespace attnlab

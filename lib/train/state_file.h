@@ -4,12 +4,14 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "checkpoint/safetensors.h"
+#include "ranks/world.h"
 
 namespace attnlab {
 
@@ -17,6 +19,16 @@ namespace attnlab {
 // states before it, or this one. Throws RunError (disk full, …).
 void write_state(const std::filesystem::path& path, const TensorList& tensors,
                  std::map<std::string, std::string> metadata, int64_t keep = 1);
+
+// A tensor whose values come when it is their turn to be written.
+struct LateTensor {
+  torch::Tensor like;                     // its shape and format
+  std::function<torch::Tensor()> values;  // at ranks other than the first anything
+};
+// The same, one tensor in memory at a time. All ranks call it, with the same names, and are asked for values in
+// the same order; rank 0 writes, and all throw what it throws.
+void stream_state(const std::filesystem::path& path, const std::map<std::string, LateTensor>& tensors,
+                  std::map<std::string, std::string> metadata, int64_t keep, World& world = World::alone());
 
 // Opens a state and compares it with its digest. Throws InputError if it is not as it was written.
 SafetensorsFile open_state(const std::filesystem::path& path);

@@ -264,25 +264,35 @@ void Trainer::make_whole() {
   parameters_.reset();
 }
 
-TensorList Trainer::state_tensors() const {
-  TensorList tensors = generator_states(decoder_.device());
-  for (size_t kind = 0; kind < kKinds.size(); ++kind) {
-    const auto kept = static_cast<Kept>(kind);
-    const bool parts = kept == Kept::parameters ? parameters_ != nullptr : sharded_ != nullptr;
-    const auto whole = parts ? sharded_->whole(kept) : std::vector<torch::Tensor>();
-    for (size_t i = 0; i < trained_.size() && world_.is_first(); ++i)
-      tensors[kKinds[kind] + trained_[i].first] = parts ? whole[i] : whole_tensor(kept, i).to(torch::kCPU);
-  }
+std::map<std::string, LateTensor> Trainer::state_tensors() const {
+  std::map<std::string, LateTensor> tensors;
+  const auto add = [&](const std::string& name, const torch::Tensor& tensor) {
+    tensors[name] = {tensor, [tensor] { return tensor; }};
+  };
+  for (const auto& [name, tensor] : generator_states(decoder_.device())) add(name, tensor);
+  for (size_t kind = 0; kind < kKinds.size(); ++kind)
+    for (size_t i = 0; i < trained_.size(); ++i) {
+      const auto kept = static_cast<Kept>(kind);
+      const std::string name = kKinds[kind] + trained_[i].first;
+      if (in_parts(kept))
+        tensors[name] = {sharded_->like(i), [this, kept, i] { return sharded_->whole(kept, i); }};
+      else
+        add(name, whole_tensor(kept, i));
+    }
   if (pruner_)
-    for (const auto& [name, tensor] : pruner_->tensors()) tensors[name] = tensor.detach().to(torch::kCPU);
+    for (const auto& [name, tensor] : pruner_->tensors()) add(name, tensor);
   return tensors;
 }
 
 void Trainer::save(const std::filesystem::path& path, const TrainProgress& progress) const {
-  const TensorList tensors = world_.is_first() || sharded_ ? state_tensors() : TensorList();
   Texts texts = texts_of(progress);
   texts["data_rows"] = fmt::format("{}", progress.step * rows_per_step());
-  world_.first_does([&] { write_state(path, tensors, texts, config_.keep_checkpoints); });
+  stream_state(path, state_tensors(), texts, config_.keep_checkpoints, world_);
+  if (sharded_) sharded_->forget_whole();
+}
+
+bool Trainer::in_parts(Kept kept) const {
+  return kept == Kept::parameters ? parameters_ != nullptr : sharded_ != nullptr;
 }
 
 void Trainer::check_state(const SafetensorsFile& state) const {
@@ -326,10 +336,10 @@ TrainProgress Trainer::load(const SafetensorsFile* state) {
   for (size_t i = 0; i < trained_.size(); ++i)
     for (size_t kind = 0; kind < kKinds.size(); ++kind) {
       const auto kept = static_cast<Kept>(kind);
-      const bool parts = kept == Kept::parameters ? parameters_ != nullptr : sharded_ != nullptr;
-      const auto whole = parts ? sharded_->empty_whole(i) : whole_tensor(kept, i);
+      const auto whole = in_parts(kept) ? torch::empty(trained_[i].second.sizes(), sharded_->like(i).options())
+                                        : whole_tensor(kept, i);
       take(kKinds[kind] + trained_[i].first, whole);
-      if (parts) sharded_->set(kept, i, whole);
+      if (in_parts(kept)) sharded_->set(kept, i, whole);
     }
   if (!state) return progress;
   if (pruner_)

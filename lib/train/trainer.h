@@ -84,8 +84,10 @@ class Trainer {
   // What this rank computes of a step's micro-batches.
   std::vector<Batch> own_share(const std::vector<Batch>& micro_batches, int64_t targets) const;
   void check_state(const SafetensorsFile& state) const;
-  // What is saved, whole; of ranks at the first alone, but all call it.
-  TensorList state_tensors() const;
+  // What is saved. All ranks call it.
+  std::map<std::string, LateTensor> state_tensors() const;
+  // Whether this rank keeps slices.
+  bool in_parts(Kept kept) const;
   // Where it is not kept in parts.
   torch::Tensor whole_tensor(Kept kept, size_t parameter) const;
   // What a recorded step refers to.

@@ -1,5 +1,7 @@
 // Steps of ranks that keep parts of the parameters (train.shard: parameters).
 #include "catch.h"
+#include "core/errors.h"
+#include "core/files.h"
 #include "live_memory.h"
 #include "ranks_run.h"
 
@@ -89,6 +91,27 @@ TEST_CASE("what no rank uses stays as it is, and a rank without targets gathers 
   CHECK(distance(*trained(2, in_parts(config), {empty}, begin), *begin()) == 0);
 }
 
+TEST_CASE("a teacher of whole parameters teaches a student of parts, its layers too, to the same bits") {
+  const std::vector<Batch> batches{make_batch(4, 12, 2, 1)};
+  TrainConfig config{.steps = 2, .batch_size = 4, .lr = 3e-3, .clip_norm = 0};
+  for (const auto match : {LayerMatch::hidden, LayerMatch::attention_output}) {
+    config.distill = DistillConfig{.layers = match};
+    std::vector<std::shared_ptr<Decoder>> students;
+    for (const auto shard : {Sharded::none, Sharded::parameters})
+      with_ranks(2, [&](World& world) {
+        const auto teacher = fresh(Gqa::Config{}), student = fresh(MlaOrthogonal::Config{.rank = 3}, {"all"});
+        TrainConfig own = config;
+        own.shard = shard;
+        Trainer trainer(*student, own, teacher, world);
+        for (int64_t step = 1; step <= 2; ++step)
+          CHECK(trainer.step(step, batches).layer_distance.item<double>() > 0);
+        trainer.make_whole();
+        if (world.is_first()) students.push_back(student);
+      });
+    CHECK(distance(*students[0], *students[1]) == 0);
+  }
+}
+
 TEST_CASE("a state of parts is one of whole parameters: two ranks, then one, then four") {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "state";
@@ -110,6 +133,45 @@ TEST_CASE("a state of parts is one of whole parameters: two ranks, then one, the
     });
     done += 2;
   }
+}
+
+TEST_CASE("a state's bytes don't depend on what is kept in parts, and one tensor of it is in memory") {
+  const test::TemporaryFolder folder;
+  auto shape = test::small_config();
+  shape.n_layers = 12;
+  const std::vector<Batch> batches{make_batch(4, 12, 2, 1)};
+  auto& memory = test::CountingAllocator::instance();
+  int64_t state_bytes = 0, most = 0;
+  for (const auto shard : {Sharded::none, Sharded::optimizer, Sharded::parameters})
+    with_ranks(2, [&](World& world) {
+      const auto decoder = fresh(Gqa::Config{}, {"all"}, shape);
+      TrainConfig config{.steps = 2, .batch_size = 4, .lr = 3e-3, .clip_norm = 0, .shard = shard};
+      Trainer trainer(*decoder, config, nullptr, world);
+      for (int64_t step = 1; step <= 2; ++step) trainer.step(step, batches);
+      const auto path = folder.path() / std::string(name_of(shard));
+      world.sum_small(torch::zeros({1}));  // all have come so far
+      const int64_t taken = memory.peak_of([&] { trainer.save(path, {.step = 2}); });
+      if (!world.is_first() || shard != Sharded::parameters) return;
+      most = taken;
+      state_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
+    });
+  const auto plain = read_file(folder.path() / "none");
+  CHECK(read_file(folder.path() / "optimizer") == plain);
+  CHECK(read_file(folder.path() / "parameters") == plain);
+  INFO(most << " bytes of " << state_bytes);
+  CHECK(most < state_bytes / 2);
+}
+
+TEST_CASE("a state that rank 0 can't write ends the call at all ranks") {
+  const test::TemporaryFolder folder;
+  write_file_atomic(folder.path() / "file", "");
+  for (const auto shard : {Sharded::none, Sharded::parameters})
+    with_ranks(2, [&](World& world) {
+      const auto decoder = fresh();
+      Trainer trainer(*decoder, {.steps = 1, .batch_size = 4, .shard = shard}, nullptr, world);
+      CHECK_THROWS_AS(trainer.save(folder.path() / "file" / "state", {.step = 0}), RunError);
+      trainer.step(1, {make_batch(4, 12, 2, 1)});
+    });
 }
 
 TEST_CASE("a pass between steps has the bits of whole parameters, and steps go on behind it") {
