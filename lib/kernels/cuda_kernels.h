@@ -85,7 +85,7 @@ struct CudaDevice {
   int shared_bytes;  // that a block may ask for
 };
 bool fits_latent_query(const LatentQueryLayout& layout, const CudaDevice& device);
-int latent_query_parts(int64_t B, int64_t N, int64_t S, const CudaDevice& device);
+int latent_query_parts(int64_t B, int64_t N, int64_t S, int64_t W, const CudaDevice& device);
 // Numbers of float32.
 int64_t latent_query_workspace(const LatentQueryLayout& layout);
 cudaError_t latent_query(const LatentQueryLayout& layout, const LatentPointers& in, void* out, float* workspace,

@@ -79,7 +79,7 @@ Tensor attend_latent_query(const LatentQuery& query) {
     TORCH_CHECK(latent.size(0) == layout.B && latent.size(1) >= query.S);
   }
   const auto device = cuda_device(latent);
-  layout.parts = cuda::latent_query_parts(layout.B, layout.N, query.S, device);
+  layout.parts = cuda::latent_query_parts(layout.B, layout.N, query.S, layout.W, device);
   const auto workspace =
       torch::empty({cuda::latent_query_workspace(layout)}, q.options().dtype(torch::kFloat32));
   auto out = torch::empty({layout.B, layout.N, query.R}, q.options());

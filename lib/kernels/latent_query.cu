@@ -385,12 +385,20 @@ bool fits_latent_query(const LatentQueryLayout& l, const CudaDevice& device) {
          l.W <= (l.R + block - 1) / block * block + rest && l.latent_b % pack == 0 && l.latent_t % pack == 0;
 }
 
-int latent_query_parts(int64_t B, int64_t N, int64_t S, const CudaDevice& device) {
-  // A block for each multiprocessor, and not under two tiles for each block.
+// Blocks run in rounds of as many as there are multiprocessors. Beside its tiles a block begins and ends, which
+// takes as long as reading some 220 KB, and with others of its sequence leaves numbers that are read again.
+int latent_query_parts(int64_t B, int64_t N, int64_t S, int64_t W, const CudaDevice& device) {
+  constexpr int64_t begin_and_end = 220'000, left = 220'000;
   const int64_t rows = B * ((N + 31) / 32), tiles = (S + kLatentTile - 1) / kLatentTile;
-  const int64_t wanted = device.multiprocessors / rows, half = (tiles + 1) / 2,
-                most = half < kMostParts ? half : kMostParts;
-  return static_cast<int>(wanted < 1 ? 1 : wanted < most ? wanted : most);
+  const int64_t half = (tiles + 1) / 2, most = half < kMostParts ? half : kMostParts;
+  int64_t best = 1, least = 0;
+  for (int64_t parts = 1; parts <= most; ++parts) {
+    const int64_t rounds = (rows * parts + device.multiprocessors - 1) / device.multiprocessors;
+    const int64_t bytes = (tiles + parts - 1) / parts * kLatentTile * W * 2;
+    const int64_t cost = rounds * (bytes + begin_and_end + (parts > 1 ? left : 0));
+    if (parts == 1 || cost < least) best = parts, least = cost;
+  }
+  return static_cast<int>(best);
 }
 
 int64_t latent_query_workspace(const LatentQueryLayout& l) {

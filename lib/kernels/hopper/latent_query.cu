@@ -300,27 +300,41 @@ struct Group {
         }
   }
 
-  __device__ void leave(const LatentQueryLayout& l, const LatentOut& out) {
+  // By way of shared memory, so that what neighbours write lies side by side.
+  __device__ void leave(const LatentQueryLayout& l, const LatentOut& out, char* memory) {
+    constexpr int pitch = blocks * kBlock + 4;  // no two lanes of a warp in one bank
+    float* rows = reinterpret_cast<float*>(memory + Shared<heads, blocks>::tiles);
+    all_groups_barrier();
 #pragma unroll
     for (int i = 0; i < own; ++i) {
-      const int64_t head = blockIdx.y * heads + head_of(lane, i), row = blockIdx.z * l.N + head;
-      if (head >= l.N) continue;
-      const int64_t place = row * l.parts + blockIdx.x;
-      if (l.parts > 1 && group == 0 && warp == 0 && lane < 4) out.partials[place] = {maximum[i], sum[i]};
-      const float share = sum[i] > 0 ? 1 / sum[i] : 0;
+      const float share = l.parts > 1 ? 1.0f : sum[i] > 0 ? 1 / sum[i] : 0.0f;
+      float* to = rows + head_of(lane, i) * pitch + warp * 16 + lane / 4;
 #pragma unroll
       for (int c = 0; c < blocks; ++c)
+        if ((c < (blocks + 1) / 2) == (group == 0))
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          const int column = c * kBlock + warp * 16 + half * 8 + lane / 4;
-          if ((c < (blocks + 1) / 2) != (group == 0) || column >= l.R) continue;
-          const float value = o[c][i / 2 * 4 + half * 2 + i % 2];
-          if (l.parts > 1)
-            out.values[place * l.R + column] = value;
-          else
-            out.out[row * l.R + column] = __float2bfloat16_rn(value * share);
-        }
+          for (int half = 0; half < 2; ++half)
+            to[c * kBlock + half * 8] = o[c][i / 2 * 4 + half * 2 + i % 2] * share;
     }
+    all_groups_barrier();
+    const int64_t first = static_cast<int64_t>(blockIdx.y) * heads, row = blockIdx.z * l.N + first;
+    const int packs = l.R / 4, n = static_cast<int>(l.N - first < heads ? l.N - first : heads);
+    for (int i = threadIdx.x; i < n * packs; i += kGroups * kGroupThreads) {
+      const int head = i / packs, column = i % packs * 4;
+      const float4 x = *reinterpret_cast<const float4*>(rows + head * pitch + column);
+      if (l.parts > 1) {
+        *reinterpret_cast<float4*>(out.values + ((row + head) * l.parts + blockIdx.x) * l.R + column) = x;
+      } else {
+        const __nv_bfloat162 pairs[2] = {__floats2bfloat162_rn(x.x, x.y), __floats2bfloat162_rn(x.z, x.w)};
+        *reinterpret_cast<uint2*>(out.out + (row + head) * l.R + column) =
+            *reinterpret_cast<const uint2*>(pairs);
+      }
+    }
+    if (l.parts > 1 && group == 0 && warp == 0 && lane < 4)
+#pragma unroll
+      for (int i = 0; i < own; ++i)
+        if (head_of(lane, i) < n)
+          out.partials[(row + head_of(lane, i)) * l.parts + blockIdx.x] = {maximum[i], sum[i]};
   }
 };
 
@@ -359,7 +373,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       own.take(l, row, tile, turn);
     own.add_sums();
     own.join(memory);
-    own.leave(l, out);
+    own.leave(l, out, memory);
   }
 #endif
 }
