@@ -91,7 +91,8 @@ TEST_CASE("what no rank uses stays as it is, and a rank without targets gathers 
   CHECK(distance(*trained(2, in_parts(config), {empty}, begin), *begin()) == 0);
 }
 
-TEST_CASE("a teacher of whole parameters teaches a student of parts, its layers too, to the same bits") {
+// The distances of the layers add to the gradients of the stream between them, in an order that gates change.
+TEST_CASE("a teacher of whole parameters teaches a student of parts, its layers too, to rounding") {
   const std::vector<Batch> batches{make_batch(4, 12, 2, 1)};
   TrainConfig config{.steps = 2, .batch_size = 4, .lr = 3e-3, .clip_norm = 0};
   for (const auto match : {LayerMatch::hidden, LayerMatch::attention_output}) {
@@ -100,6 +101,7 @@ TEST_CASE("a teacher of whole parameters teaches a student of parts, its layers 
     for (const auto shard : {Sharded::none, Sharded::parameters})
       with_ranks(2, [&](World& world) {
         const auto teacher = fresh(Gqa::Config{}), student = fresh(MlaOrthogonal::Config{.rank = 3}, {"all"});
+        for (const auto& decoder : {teacher, student}) decoder->to(torch::kFloat64);
         TrainConfig own = config;
         own.shard = shard;
         Trainer trainer(*student, own, teacher, world);
@@ -108,7 +110,7 @@ TEST_CASE("a teacher of whole parameters teaches a student of parts, its layers 
         trainer.make_whole();
         if (world.is_first()) students.push_back(student);
       });
-    CHECK(distance(*students[0], *students[1]) == 0);
+    CHECK(distance(*students[0], *students[1]) < 1e-14);
   }
 }
 
