@@ -74,7 +74,8 @@ class ScriptedMixer final : public Mixer {
     size_t begin = 0;
     for (size_t dot = name.find('.'); dot != std::string::npos; begin = dot + 1, dot = name.find('.', begin)) {
       const std::string part = name.substr(begin, dot - begin);
-      auto* child = parent->named_children().find(part);
+      const auto children = parent->named_children();
+      const auto* child = children.find(part);
       parent = child ? child->get()
                      : parent->register_module(part, std::make_shared<torch::nn::Module>("scripted")).get();
     }
