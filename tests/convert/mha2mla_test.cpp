@@ -86,7 +86,8 @@ TEST_CASE("mha2mla: text is asked for where norms of it choose, and nowhere else
   const auto config = biased_config();
   const auto calibrated = [&](const Mha2Mla::Config& target) {
     bool any = false;
-    for (const auto& stage : make_transform(config, target)->stages()) any = any || stage.calibrated;
+    const auto transform = make_transform(config, target);
+    for (const auto& stage : transform->stages()) any = any || stage.calibrated;
     return any;
   };
   CHECK(calibrated({}));
