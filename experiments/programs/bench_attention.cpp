@@ -101,9 +101,7 @@ std::string time_of(const Way& way, const Case& of, const Options& o) {
   const auto calls = [&] {
     for (int64_t i = 0; i < o.times; ++i) way.second(of);
   };
-  const auto step = repeatable_step(calls, device, !o.no_graph);
-  times_of(device, 2, step);
-  return fmt::format("{:.1f}", 1000 * median(times_of(device, 7, step)) / static_cast<double>(o.times));
+  return fmt::format("{:.1f}", microseconds_in_a_row(device, o.times, !o.no_graph, calls));
 }
 
 void bench(Options o) {

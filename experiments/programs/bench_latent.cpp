@@ -65,9 +65,7 @@ double time_of(const Way& way, const LatentCase& of, const Options& o) {
       way(of, of.latents_BSW[static_cast<size_t>(i) % of.latents_BSW.size()]);
   };
   calls();
-  const auto step = repeatable_step(calls, device, !o.no_graph);
-  times_of(device, 2, step);
-  return 1000 * median(times_of(device, 7, step)) / static_cast<double>(o.times);
+  return microseconds_in_a_row(device, o.times, !o.no_graph, calls);
 }
 
 void bench(Options o) {

@@ -91,4 +91,11 @@ std::string device_title(torch::Device device) {
 
 #endif
 
+double microseconds_in_a_row(torch::Device device, int64_t count, bool graph,
+                             const std::function<void()>& calls) {
+  const auto step = repeatable_step(calls, device, graph);
+  times_of(device, 2, step);
+  return 1000 * median(times_of(device, 7, step)) / static_cast<double>(count);
+}
+
 }  // namespace attnlab

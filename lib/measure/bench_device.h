@@ -17,6 +17,9 @@ double median(const std::vector<double>& sorted);
 // On a GPU the step as one CUDA graph (made here, replayed by a call); elsewhere, without CUDA's headers in the
 // build, or with `graph` false, the step itself.
 std::function<void()> repeatable_step(std::function<void()> step, torch::Device device, bool graph);
+// Microseconds of one of `count` calls in a row, which are such a step. They have been made once before.
+double microseconds_in_a_row(torch::Device device, int64_t count, bool graph,
+                             const std::function<void()>& calls);
 
 struct DeviceMemory {
   double peak = 0;   // bytes of tensors since `restart_peak` (GPU), of the process (CPU)
