@@ -20,6 +20,22 @@ inline std::shared_ptr<Decoder> wide(const std::vector<std::string>& scopes = {"
   return decoder;
 }
 
+// The same with a parameter that nothing uses.
+inline std::shared_ptr<Decoder> wide_with_unused() {
+  auto decoder = wide();
+  decoder->register_parameter("unused", torch::ones({3, 3}, torch::kFloat64));
+  return decoder;
+}
+
+// Of two ranks, the second has rows without targets.
+inline Batch batch_of_first_rank() {
+  auto batch = make_batch(4, 12, 2, 1);
+  for (size_t i = 24; i < 48; ++i) batch.targets[i] = ignored_target;
+  batch.loss_tokens =
+      std::count_if(batch.targets.begin(), batch.targets.end(), [](int64_t id) { return id >= 0; });
+  return batch;
+}
+
 // The model that so many ranks train, as rank 0 has it.
 inline std::shared_ptr<Decoder> trained(int64_t ranks, const TrainConfig& config,
                                         const std::vector<Batch>& batches,

@@ -9,8 +9,8 @@
 namespace attnlab {
 namespace {
 
-using test::distance, test::fresh, test::make_batch, test::trained, test::wide, test::wide_config,
-    test::with_ranks;
+using test::batch_of_first_rank, test::distance, test::fresh, test::make_batch, test::trained, test::wide,
+    test::wide_config, test::wide_with_unused, test::with_ranks;
 
 TEST_CASE("a step's rows are dealt once, whole micro-batches where they suffice") {
   const std::vector<Batch> two{make_batch(5, 8, 2, 1), make_batch(5, 8, 2, 2)};
@@ -61,17 +61,10 @@ TEST_CASE("ranks clip by the norm of the whole gradient") {
 }
 
 TEST_CASE("what no rank uses stays as it is, and a rank without targets trains with the others") {
-  auto batch = make_batch(4, 12, 2, 1);
-  for (size_t i = 24; i < 48; ++i) batch.targets[i] = ignored_target;  // the second rank's rows of two
-  batch.loss_tokens =
-      std::count_if(batch.targets.begin(), batch.targets.end(), [](int64_t id) { return id >= 0; });
+  const auto batch = batch_of_first_rank();
   TrainConfig config = wide_config();
   config.weight_decay = 0.5;
-  const auto begin = [] {
-    auto decoder = wide();
-    decoder->register_parameter("unused", torch::ones({3, 3}, torch::kFloat64));
-    return decoder;
-  };
+  const auto begin = wide_with_unused;
   const auto alone = trained(1, config, {batch}, begin), two = trained(2, config, {batch}, begin);
   CHECK(torch::equal(two->named_parameters()["unused"], torch::ones({3, 3}, torch::kFloat64)));
   CHECK(distance(*two, *alone) < 1e-15);

@@ -8,8 +8,8 @@
 namespace attnlab {
 namespace {
 
-using test::distance, test::fresh, test::make_batch, test::trained, test::wide, test::wide_config,
-    test::with_ranks;
+using test::batch_of_first_rank, test::distance, test::fresh, test::make_batch, test::trained, test::wide,
+    test::wide_config, test::wide_with_unused, test::with_ranks;
 
 TrainConfig in_parts(TrainConfig config, bool recompute = false) {
   config.shard = Sharded::parameters;
@@ -71,17 +71,10 @@ TEST_CASE("micro-batches of parts are added, and clipped by the norm of the whol
 }
 
 TEST_CASE("what no rank uses stays as it is, and a rank without targets gathers with the others") {
-  auto batch = make_batch(4, 12, 2, 1);
-  for (size_t i = 24; i < 48; ++i) batch.targets[i] = ignored_target;  // the second rank's rows of two
-  batch.loss_tokens =
-      std::count_if(batch.targets.begin(), batch.targets.end(), [](int64_t id) { return id >= 0; });
+  const auto batch = batch_of_first_rank();
   TrainConfig config = wide_config();
   config.weight_decay = 0.5;
-  const auto begin = [] {
-    auto decoder = wide();
-    decoder->register_parameter("unused", torch::ones({3, 3}, torch::kFloat64));
-    return decoder;
-  };
+  const auto begin = wide_with_unused;
   const auto alone = trained(1, config, {batch}, begin), two = trained(2, in_parts(config), {batch}, begin);
   CHECK(torch::equal(two->named_parameters()["unused"], torch::ones({3, 3}, torch::kFloat64)));
   CHECK(distance(*two, *alone) < 1e-15);
