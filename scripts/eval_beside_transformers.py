@@ -26,12 +26,13 @@ from replies_of_transformers import Replier, cut  # noqa: E402
 
 GSM8K_STOPS = ["Question:", "</s>", "<|im_end|>"]
 HUMANEVAL_STOPS = ["\nclass", "\ndef", "\n#", "\nif", "\nprint"]
+EVALPLUS_STOPS = ["\nif __name__", "\ndef main(", "\nprint("]
 # name, task, protocols (the first asks), shots (None: the protocol's own), in a chat, tokens, stop strings
 PARTS = [
     ("GSM8K, 5 shots", "gsm8k", ["lm_eval_strict", "lm_eval_flexible"], None, False, 256, GSM8K_STOPS),
     ("GSM8K, chat", "gsm8k_cot_zeroshot", ["lm_eval_flexible"], None, True, 512, ["Q:"] + GSM8K_STOPS[1:]),
     ("HumanEval", "humaneval", ["lm_eval"], None, False, 512, HUMANEVAL_STOPS),
-    ("HumanEval, chat", "humaneval", ["evalplus"], None, True, 768, []),
+    ("HumanEval, chat", "humaneval", ["evalplus"], None, True, 768, EVALPLUS_STOPS),
     ("MBPP, 3 shots", "mbpp", ["lm_eval"], None, False, 256, ["[DONE]"]),
 ]
 FILES = {"gsm8k": ["gsm8k/test.jsonl"], "gsm8k_cot_zeroshot": ["gsm8k/test.jsonl"],

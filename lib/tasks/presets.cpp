@@ -45,7 +45,7 @@ Stops with_end(Stops stops) {
   return stops;
 }
 
-// evalplus's stop strings of direct completion: those of all tasks, then those of one.
+// evalplus's stop strings: those of all, then a task's own, which only text that continues a prompt ends at.
 Stops evalplus_stops(const Stops& more) {
   Stops stops{std::string(kEndToken), "<|endofmask|>", "</s>", "\nif __name__", "\ndef main(", "\nprint("};
   stops.insert(stops.end(), more.begin(), more.end());
@@ -120,6 +120,8 @@ void add_evalplus(Table& table, Task task, const Stops& stops) {
                 .sanitized = Preset::Sanitized::continuation};
   table[{task, Protocol::evalplus_base}] = preset;
   preset.question = evalplus_chat_question;
+  // evalplus also ends at a fence, since it begins the answer with one; here a fence may be the first.
+  preset.stops = evalplus_stops({});
   preset.sanitized = Preset::Sanitized::by_indentation;
   table[{task, Protocol::evalplus}] = preset;
 }

@@ -38,6 +38,9 @@ TEST_CASE("the presets have the stop strings of the harnesses") {
   CHECK(stops(Task::humaneval, Protocol::bigcode) == list("bigcode_humaneval"));
   CHECK(stops(Task::humaneval, Protocol::evalplus_base) == joined("evalplus_humaneval_direct_completion"));
   CHECK(stops(Task::mbpp, Protocol::evalplus_base) == joined("evalplus_mbpp_direct_completion"));
+  // In a chat code blocks begin with what ends a completion: "import", "from", "def".
+  CHECK(stops(Task::humaneval, Protocol::evalplus) == list("evalplus_common"));
+  CHECK(stops(Task::mbpp, Protocol::evalplus) == list("evalplus_common"));
   CHECK(preset_of(Task::humaneval, Protocol::lm_eval).max_new_tokens ==
         lists["lm_eval_humaneval_max_gen_toks"]);
 }
