@@ -1,5 +1,7 @@
 #include "state/coded_table.h"
 
+#include <algorithm>
+
 #include "core/errors.h"
 
 namespace attnlab {
@@ -40,7 +42,11 @@ void CodedTable::append(const torch::Tensor& x_Lnw, const Counts& ready) {
   const Counts groups = groups_held(), more_groups = groups_of(ready);
   if (group_of_.defined()) {
     const auto steps_n = torch::arange(x_Lnw.size(1), torch::dtype(torch::kInt64).device(device_));
-    const auto named = counts_tensor(groups, device_) + steps_n.floor_divide(group());
+    // Rows behind what is ready of a lane name a group that it has, too.
+    Counts last(groups);
+    for (size_t l = 0; l < last.size(); ++l) last[l] = std::max<int64_t>(0, last[l] + more_groups[l] - 1);
+    const auto named =
+        (counts_tensor(groups, device_) + steps_n.floor_divide(group())).minimum(counts_tensor(last, device_));
     group_of_ = joined(group_of_, named.to(torch::kInt32));
   }
   for (size_t i = 0; i < more.by_group.size(); ++i)

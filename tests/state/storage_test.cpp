@@ -239,6 +239,45 @@ TEST_CASE("under a dropping policy tokens keep their numbers until they go") {
     });
 }
 
+// Behind a prompt the first row keeps one token in four of it, the others all.
+class OneInFourOfFirstRow final : public CachePolicy {
+ public:
+  explicit OneInFourOfFirstRow(int64_t prompt) : prompt_(prompt) {}
+
+  KeptTokens choose(const HeldTokens& held, torch::Tensor&) const override {
+    const auto& places = held.places_BhS;
+    if (held.sequence.T() > 1) return {.stays_BhS = places >= 0};
+    const auto other_rows = torch::arange(places.size(0)).view({-1, 1, 1}) > 0;
+    return {.stays_BhS = other_rows.logical_or(places >= prompt_).logical_or(places.remainder(4) == 0)};
+  }
+  int64_t held_at(int64_t context) const override { return context; }
+
+ private:
+  int64_t prompt_;
+};
+
+TEST_CASE("a row with more groups and fewer tokens than one that codes its next group reads its own") {
+  for_each_storage([](const StorageConfig& config, const StateLayout& layout) {
+    constexpr int64_t kPrompt = 36, kSteps = 20;
+    const auto tokens = SlotTokens::random(layout, 2, kPrompt + kSteps, 9);
+    const auto padding_B1 = torch::tensor({0, 20}, torch::kInt64).unsqueeze(1);
+    const auto plan = stored(config, layout, std::make_shared<OneInFourOfFirstRow>(kPrompt));
+    LayerState state(layout, 2, 80, torch::kFloat32, 0, plan);
+    remember(state, tokens, {0, kPrompt, false, padding_B1});
+    for (int64_t t = kPrompt; t < kPrompt + kSteps; ++t) {
+      const auto places = state.places().clone(), valid = state.valid().clone();
+      const auto seen = remember(state, tokens, {t, 1, false, padding_B1});
+      for (size_t i = 0; i < layout.size(); ++i)
+        for (int64_t row = 0; row < 2; ++row)
+          for (int64_t s = 0; s + 1 < seen[i].size(1); ++s) {
+            if (!valid[row][0][s].item<bool>()) continue;
+            const auto came = tokens.slots_BTW[i][row][places[row][0][s].item<int64_t>()];
+            CHECK((seen[i][row][s] - came).abs().max().item<double>() < 8.0 / 3 / 2);
+          }
+    }
+  });
+}
+
 TEST_CASE("tokens are cut off, or come back from a mark where cutting can't bring back what was") {
   for_each_storage([](const StorageConfig& config, const StateLayout& layout) {
     const auto tokens = SlotTokens::random(layout, 2, 40, 6);
