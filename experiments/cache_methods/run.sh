@@ -33,6 +33,9 @@ if [[ $size == gpu && ! -d results/base_small_2k ]]; then
   cp data/base_small/* results/base_small_2k/
   sed -i 's/"max_position_embeddings": *[0-9]*/"max_position_embeddings": 2048/' results/base_small_2k/config.json
 fi
+if [[ $size == gpu && ! -d results/$base/gqa/seed0.model ]]; then
+  build/bin/run_ablation --config experiments/pretrain_small/short.yaml
+fi
 [[ -d results/$base/gqa/seed0.model ]] ||
   build/bin/run_ablation --config experiments/pretrain_small/long.yaml "${options[@]}" --set device="$device"
 step "the arms"
