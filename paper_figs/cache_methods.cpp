@@ -62,7 +62,7 @@ double shown(const CacheRow& row, double value) {
 
 std::string panel_title(const CacheRow& row) {
   const std::string what = row.measure == text_measure ? "perplexity" : row.measure;
-  return row.behind == "context" ? what + ", the question behind the compression" : what;
+  return row.behind == "context" ? what + ", asked afterwards" : what;
 }
 
 // Best value so far by ascending bytes, as stairs.

@@ -2,7 +2,7 @@
 # From random weights to the figure: trains a base that can look things up, the arms from it, calibrates KVQuant, measures
 # every way of keeping each arm's cache, and draws. What is done is not done again.
 # Usage: experiments/cache_methods/run.sh --size small|gpu [--out DIR]
-#   --size small  minutes on two cores; gpu: five minutes of one GPU
+#   --size small  minutes on two cores; gpu: a quarter of an hour of one GPU
 #   --out DIR     for measurements and figures (default: results/cache_methods_measured)
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
 
