@@ -74,6 +74,7 @@ Handle compound_type(const std::vector<Column>& columns, size_t row_bytes) {
   Handle type(H5Tcreate(H5T_COMPOUND, row_bytes), H5Tclose, "cannot make a row type");
   size_t offset = 0;
   for (const Column& column : columns) {
+    if (column.bytes == 0) continue;
     if (column.kind == Column::Kind::text) {
       const Handle text = text_type(column.bytes);
       check(H5Tinsert(type, column.name.c_str(), offset, text), "cannot add a column");
@@ -215,7 +216,12 @@ Table Table::open(hid_t file, const std::string& name, std::vector<Column> colum
   table.dataset_ = Handle(H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose, "cannot open a table");
   const Handle stored(H5Dget_type(table.dataset_), H5Tclose, "cannot read a table's type");
   for (Column& column : columns) {
-    const int member = check(H5Tget_member_index(stored, column.name.c_str()), "a column is missing");
+    const int place = H5Tget_member_index(stored, column.name.c_str());
+    if (place < 0 && column.later) {
+      column.bytes = 0;
+      continue;
+    }
+    const int member = check(place, "a column is missing");
     const Handle type(H5Tget_member_type(stored, static_cast<unsigned>(member)), H5Tclose,
                       "cannot read a column");
     if (column.kind == Column::Kind::text) column.bytes = H5Tget_size(type);

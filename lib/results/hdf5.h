@@ -71,7 +71,8 @@ struct Column {
   enum class Kind { integer, number, text };
   std::string name;
   Kind kind = Kind::integer;
-  size_t bytes = 8;
+  size_t bytes = 8;    // 0: an open table lacks it
+  bool later = false;  // tables of older files may lack it
 };
 
 // A one-dimensional table of packed compound rows. Numbers are int64 and float64, texts are fixed-length.
@@ -84,7 +85,7 @@ class Table {
                       int64_t chunk_rows, bool compress);
   // A table of one row with a fixed place in the file.
   static Table create_single_row(hid_t file, const std::string& name, const std::vector<Column>& columns);
-  // Text widths are taken from the file. Throws Error if there is no such table.
+  // Text widths are taken from the file. Throws Error if there is no such table, or no such column.
   static Table open(hid_t file, const std::string& name, std::vector<Column> columns);
   static bool exists(hid_t file, const std::string& name);
 

@@ -19,6 +19,7 @@ void each_table(Self& self, Each&& each) {
   each("norms", self.norms);
   each("grams", self.grams);
   each("decode_steps", self.decode_steps);
+  each("served", self.served);
   each("fits", self.fits);
   each("caches", self.caches);
 }

@@ -1,10 +1,13 @@
-// The store of what is measured without a training run: conversions, norms, Gram matrices, decoding steps, fits
-// to a teacher, caches. One HDF5 file per measuring, NAME.measured.h5. results/README.md describes the layout.
+// The store of what is measured without a training run: conversions, norms, Gram matrices, decoding steps,
+// requests served, fits to a teacher, caches. One HDF5 file per measuring, NAME.measured.h5. results/README.md
+// describes the layout.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/fields.h"
@@ -77,21 +80,55 @@ struct GramRow {
 
 // One decoding step at a fixed context (bench_decode).
 struct DecodeRow {
-  int64_t context = 0, batch = 0, fits = 0;
+  int64_t context = 0, batch = 0, fits = 0, found = 0;
   double ms = 0, ms_min = 0, ms_max = 0, gigabytes = 0, floor_ms = 0,
          peak_gigabytes = 0;  // NaN if it did not fit
+  double memory_limit = 0;
   std::string form, shape, dtype, device;
+  static constexpr std::array<std::string_view, 2> added_later{"found", "memory_limit"};
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
     visit(Key{"context", "tokens in the caches"}, self.context);
     visit(Key{"batch", "sequences"}, self.batch);
-    visit(Key{"fits", "1: it fitted into the device's memory"}, self.fits);
+    visit(Key{"fits", "1: it fitted into the memory"}, self.fits);
+    visit(Key{"found", "1: the largest batch that fits, which was looked for; 0: the batch was given"},
+          self.found);
+    visit(Key{"memory_limit", "GiB that the device's allocator was given; 0: all"}, self.memory_limit);
     visit(Key{"ms", "median time of a step"}, self.ms);
     visit(Key{"ms_min", "least time"}, self.ms_min);
     visit(Key{"ms_max", "longest time"}, self.ms_max);
     visit(Key{"gigabytes", "what a step must read"}, self.gigabytes);
     visit(Key{"floor_ms", "that over the bandwidth of a large copy"}, self.floor_ms);
+    visit(Key{"peak_gigabytes", "most memory that tensors took"}, self.peak_gigabytes);
+    visit(Key{"form", "gqa, mla_materialised, mla_absorbed"}, self.form);
+    visit(Key{"shape", "of which model"}, self.shape);
+    visit(Key{"dtype", "of weights and caches"}, self.dtype);
+    visit(Key{"device", "where"}, self.device);
+  }
+};
+
+// Requests that are served with continuous batching, prompts and answers of half the context (bench_serve).
+struct ServeRow {
+  int64_t context = 0, requests = 0, batch = 0, fits = 0, found = 0, output_tokens = 0;
+  double memory_limit = 0;
+  double seconds = 0, tokens_per_second = 0, prefill_share = 0, peak_gigabytes = 0;  // NaN if it did not fit
+  std::string form, shape, dtype, device;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    visit(Key{"context", "tokens of a request: a prompt of one half, an answer of the other"}, self.context);
+    visit(Key{"requests", "that were served"}, self.requests);
+    visit(Key{"batch", "at a time, at most"}, self.batch);
+    visit(Key{"fits", "1: it fitted into the memory"}, self.fits);
+    visit(
+        Key{"found", "1: the largest batch that fits, which was looked for, or all requests; 0: it was given"},
+        self.found);
+    visit(Key{"output_tokens", "of all answers"}, self.output_tokens);
+    visit(Key{"memory_limit", "GiB that the device's allocator was given; 0: all"}, self.memory_limit);
+    visit(Key{"seconds", "from the first prompt to the last token"}, self.seconds);
+    visit(Key{"tokens_per_second", "of answers, over that time"}, self.tokens_per_second);
+    visit(Key{"prefill_share", "of that time, in which prompts were read"}, self.prefill_share);
     visit(Key{"peak_gigabytes", "most memory that tensors took"}, self.peak_gigabytes);
     visit(Key{"form", "gqa, mla_materialised, mla_absorbed"}, self.form);
     visit(Key{"shape", "of which model"}, self.shape);
@@ -157,6 +194,7 @@ struct Measurements {
   std::vector<NormRow> norms;
   std::vector<GramRow> grams;
   std::vector<DecodeRow> decode_steps;
+  std::vector<ServeRow> served;
   std::vector<FitRow> fits;
   std::vector<CacheRow> caches;
   std::filesystem::path path;

@@ -17,9 +17,19 @@ std::string_view cut_utf8(std::string_view text, size_t bytes);
 
 namespace detail {
 
+// A row struct may name, in `added_later`, columns that tables of older files lack: rows read from those have
+// the default there.
+template <class Row>
+bool is_later(std::string_view column) {
+  if constexpr (requires { Row::added_later; })
+    return std::find(Row::added_later.begin(), Row::added_later.end(), column) != Row::added_later.end();
+  return false;
+}
+
 struct ColumnLister {
   const std::vector<int64_t>& text_bytes;
   std::vector<hdf5::Column>& out;
+  bool (*later)(std::string_view);
   size_t texts = 0;
 
   void operator()(const Key& key, const int64_t&) { add(key, hdf5::Column::Kind::integer, 8); }
@@ -30,7 +40,7 @@ struct ColumnLister {
     add(key, hdf5::Column::Kind::text, bytes);
   }
   void add(const Key& key, hdf5::Column::Kind kind, size_t bytes) {
-    out.push_back({.name = std::string(key.name), .kind = kind, .bytes = bytes});
+    out.push_back({.name = std::string(key.name), .kind = kind, .bytes = bytes, .later = later(key.name)});
   }
 };
 
@@ -60,11 +70,14 @@ struct Unpacker {
 
   template <class Number>
   void operator()(const Key&, Number& value) {
+    const size_t bytes = columns[column++].bytes;
+    if (bytes == 0) return;
     std::memcpy(&value, at, sizeof value);
-    at += columns[column++].bytes;
+    at += bytes;
   }
   void operator()(const Key&, std::string& text) {
     const size_t bytes = columns[column++].bytes;
+    if (bytes == 0) return;
     text.assign(at, bytes);
     text.erase(text.find_last_not_of('\0') + 1);
     at += bytes;
@@ -77,7 +90,7 @@ struct Unpacker {
 template <class Row>
 std::vector<hdf5::Column> columns_of(const std::vector<int64_t>& text_bytes = {}) {
   std::vector<hdf5::Column> columns;
-  detail::ColumnLister lister{text_bytes, columns};
+  detail::ColumnLister lister{text_bytes, columns, detail::is_later<Row>};
   Row row;
   Row::fields(row, lister);
   return columns;
