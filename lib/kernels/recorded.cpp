@@ -4,6 +4,7 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #endif
 
@@ -49,6 +50,8 @@ std::unique_ptr<Recording> Recorder::record(const std::function<void()>& compute
   at::cuda::CUDAEvent before;
   before.record(at::cuda::getCurrentCUDAStream(impl_->stream.device_index()));
   before.block(impl_->stream);
+  // What the allocator keeps for later: it can't make room of it while a stream is recorded.
+  c10::cuda::CUDACachingAllocator::emptyCache();
   const c10::cuda::CUDAStreamGuard guard(impl_->stream);  // the default stream can't be recorded
   auto graph = std::make_unique<Graph>();
   graph->record(impl_->pool, compute);

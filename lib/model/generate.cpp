@@ -3,6 +3,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 
 #include "core/errors.h"
@@ -90,6 +91,7 @@ std::vector<std::vector<int64_t>> generate_in_batches(Decoder& decoder,
       entering.push_back(prompts[next++]);
     }
     if (entering.empty()) return;
+    const auto start = std::chrono::steady_clock::now();
     torch::Tensor logits_BV;
     if (apart) {
       batch = nullptr;
@@ -101,6 +103,9 @@ std::vector<std::vector<int64_t>> generate_in_batches(Decoder& decoder,
       logits_BV = batch->prefill();
     }
     const auto first_B = rows.choose(logits_BV, outputs);
+    if (options.report)
+      options.report->prefill_seconds +=
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     tokens_B = tokens_B.defined() ? torch::cat({tokens_B, first_B}) : first_B;
   };
   enter();

@@ -18,6 +18,7 @@ struct GenerateReport {
   std::string why_not = {};   // in rows, or not recorded
   int64_t shared_tokens = 0;  // that all prompts begin with, computed once
   int64_t steps = 0, recorded_steps = 0;
+  double prefill_seconds = 0;  // in which prompts were read
 };
 
 struct GenerateOptions {
@@ -26,7 +27,8 @@ struct GenerateOptions {
   SamplingOptions sampling;          // greedy unless it has a temperature
   uint64_t seed = 0;                 // prompt i draws from the sequence (seed, streams[i])
   std::vector<uint64_t> streams;     // empty: 0, 1, …
-  int64_t prefill_chunk = 512;       // tokens of the prompts that go through the decoder at a time
+  int64_t prefill_chunk = 512;       // tokens of a prompt that go through the decoder at a time
+  int64_t pass_tokens = 16384;       // those of all prompts together, where sequences grow in rows
   CachePlan cache;                   // how states are kept
   // Of each prompt, the first tokens, which are its context: what happens behind a prompt happens behind them,
   // and the rest follows. Then prompts go one by one. Empty: prompts are one.

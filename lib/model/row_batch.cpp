@@ -8,11 +8,8 @@
 namespace attnlab {
 namespace {
 
-// Tokens of prompts that go through the decoder at a time, of all rows.
-constexpr int64_t kPassTokens = 16384;
 // Rows keep every token, batches with windows what is seen: up to so many it does not matter.
 constexpr int64_t kLongWithWindow = 1024;
-constexpr int64_t kAlignedColumns = 64;
 
 int64_t up_to(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
@@ -44,13 +41,17 @@ std::optional<std::string> RowBatch::recording_problem(const Decoder& decoder) {
   return std::nullopt;
 }
 
+// Rows that have ended go on until the host looks.
+int64_t RowBatch::columns_for(int64_t longest, int64_t width_step) {
+  return up_to(longest + kMostSteps, std::min(width_step, kAlignedColumns));
+}
+
 RowBatch::RowBatch(Decoder& decoder, RowBatchOptions options)
     : decoder_(decoder), options_(std::move(options)) {
   // Recorded steps take kernels that make a plan for each width, and hardly care for what is masked.
   const bool records = options_.record && !recording_problem(decoder);
   if (options_.width_step == 0) options_.width_step = records ? 512 : decoder.device().is_cuda() ? 128 : 64;
-  // Rows that have ended go on until the host looks.
-  columns_ = up_to(options_.longest + kMostSteps, std::min(options_.width_step, kAlignedColumns));
+  columns_ = columns_for(options_.longest, options_.width_step);
   states_ = decoder.make_states(options_.rows, columns_, {.storage = row_storage(cursor_)});
   const auto positions_1S = torch::arange(columns_, integers(decoder)).unsqueeze(0);
   rotary_ = decoder.rotary_at(positions_1S, torch::full({1}, options_.longest, integers(decoder)));
@@ -116,7 +117,9 @@ torch::Tensor RowBatch::enter(const std::vector<int64_t>& rows,
     int64_t T = 0;
     while (first + count < prompts.size()) {
       const int64_t longest = std::max(T, std::ssize(prompts[first + count]) - begin);
-      if (count > 0 && static_cast<int64_t>(count + 1) * std::min(longest, options_.chunk) > kPassTokens) break;
+      if (count > 0 &&
+          static_cast<int64_t>(count + 1) * std::min(longest, options_.chunk) > options_.pass_tokens)
+        break;
       T = longest, ++count;
     }
     const auto E = static_cast<int64_t>(count);

@@ -23,6 +23,7 @@ struct RowBatchOptions {
   int64_t rows = 1;
   int64_t longest = 0;             // tokens that a sequence may have, those to come included
   int64_t chunk = 512;             // tokens of a prompt that go through the decoder at a time
+  int64_t pass_tokens = 16384;     // those of all prompts together
   std::vector<int64_t> beginning;  // what all prompts begin with
   SamplingOptions sampling;
   bool record = true;      // steps, where that is possible (recording_problem)
@@ -39,8 +40,12 @@ class RowBatch {
  public:
   // Steps that follow each other without the host, at most.
   static constexpr int64_t kMostSteps = 8;
+  // A row's room is a multiple of this, or of a smaller width step.
+  static constexpr int64_t kAlignedColumns = 64;
   // Why sequences of up to `longest` tokens can't grow in rows under this plan, if so: for whom asks.
   static std::optional<std::string> problem(const Decoder& decoder, const CachePlan& plan, int64_t longest);
+  // Tokens that a row has room for, if sequences have up to `longest`.
+  static int64_t columns_for(int64_t longest, int64_t width_step = kAlignedColumns);
   // Why their steps can't be recorded on the decoder's device, if so.
   static std::optional<std::string> recording_problem(const Decoder& decoder);
 

@@ -1,6 +1,7 @@
 #include "model/row_generation.h"
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 
 #include "core/errors.h"
@@ -45,6 +46,7 @@ class RowGeneration {
         batch_(decoder, {.rows = std::ssize(rows_),
                          .longest = longest_of(prompts, options),
                          .chunk = options.prefill_chunk,
+                         .pass_tokens = options.pass_tokens,
                          .beginning = beginning_,
                          .sampling = options.sampling,
                          .record = options.record_steps,
@@ -64,7 +66,8 @@ class RowGeneration {
                                                            : "not asked for",
                           .shared_tokens = std::ssize(beginning_),
                           .steps = batch_.steps(),
-                          .recorded_steps = batch_.replayed()};
+                          .recorded_steps = batch_.replayed(),
+                          .prefill_seconds = prefill_seconds_};
     return std::move(outputs_);
   }
 
@@ -91,6 +94,7 @@ class RowGeneration {
   }
 
   void enter(const std::vector<int64_t>& places) {
+    const auto start = std::chrono::steady_clock::now();
     std::vector<std::vector<int64_t>> entering;
     std::vector<double> uniforms;
     for (const int64_t place : places) {
@@ -101,6 +105,8 @@ class RowGeneration {
     const auto logits = batch_.enter(places, entering);
     const auto uniforms_B = draws() ? torch::tensor(uniforms, torch::kFloat64).to(device_) : torch::Tensor();
     const auto tokens_B = choose_tokens(logits, options_.sampling, uniforms_B).to(torch::kCPU);
+    // The device is done: the tokens are here.
+    prefill_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     for (size_t i = 0; i < places.size(); ++i)
       rows_[static_cast<size_t>(places[i])]->take(tokens_B.const_data_ptr<int64_t>()[i], options_, outputs_);
   }
@@ -170,6 +176,7 @@ class RowGeneration {
   std::vector<int64_t> beginning_;
   RowBatch batch_;
   size_t next_ = 0;
+  double prefill_seconds_ = 0;
 };
 
 }  // namespace
