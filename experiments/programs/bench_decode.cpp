@@ -4,38 +4,35 @@
 
 #include <limits>
 
+#include "bench_form.h"
 #include "cache_option.h"
-#include "checkpoint/checkpoint.h"
 #include "checkpoint/dtypes.h"
-#include "config/node.h"
 #include "measure/bench_device.h"
-#include "measure/bench_models.h"
 #include "measure/decode_rows.h"
 #include "measure/decode_step.h"
+#include "measure/largest_batch.h"
 #include "measured_file.h"
+#include "memory_option.h"
 #include "model/cache_calibration.h"
-#include "model/decoder_weights.h"
 #include "torch_program.h"
 
 namespace {
 
 using namespace attnlab;
 
-struct Options {
-  std::string model, form, shape, out, cache, dtype = "bfloat16", device = "auto";
-  std::vector<int64_t> contexts, batches;
-  std::vector<std::string> settings;
-  int64_t steps = 20, kv_lora_rank = 512, qk_rope_head_dim = 64, bits = 0, group_size = 128;
-  bool no_graph = false, any_order = false;
-  CacheConfig kept;  // what `cache` says
+constexpr int64_t kMostBatch = int64_t{1} << 16;
 
-  // What a row calls the form.
-  std::string title() const {
-    std::string text = form;
-    for (const auto& setting : settings) text += " " + setting;
-    if (bits > 0) text += fmt::format(" {} bits{}", bits, any_order ? " any order" : "");
-    return cache.empty() ? text : text + " " + cache;
-  }
+struct Options {
+  BenchForm form;
+  std::string out, cache, dtype = "bfloat16", device = "auto";
+  std::vector<int64_t> contexts, batches;
+  std::vector<std::string> limits;
+  int64_t steps = 20;
+  bool no_graph = false, resume = false;
+  CacheConfig kept;             // what `cache` says
+  std::vector<MemoryCap> caps;  // what `limits` say
+
+  std::string title() const { return cache.empty() ? form.title() : form.title() + " " + cache; }
 };
 
 // Bytes per millisecond, read and written, of a copy that no cache holds.
@@ -48,112 +45,131 @@ double copy_bandwidth(torch::Device device) {
   return 2 * static_cast<double>(bytes) / median(times_of(device, 10, copy));
 }
 
-// Times of steps in ms, and the peak of memory.
-void measure(Decoder& decoder, const Options& o, DecodeRow& row) {
-  const torch::Device device = decoder.device();
-  restart_peak(device);
-  constexpr int64_t unmeasured = 16;  // before the measured ones, a graph's trials among them
-  const auto once = std::make_shared<DecodeStep>(decoder, row.batch, row.context, read_cache_plan(o.kept),
-                                                 o.steps + unmeasured);
-  const auto step = repeatable_step([once] { (*once)(); }, device, !o.no_graph);
-  times_of(device, 3, step);
-  const auto times = times_of(device, o.steps, step);
-  row.fits = 1;
-  row.ms = median(times);
-  row.ms_min = times.front();
-  row.ms_max = times.back();
-  row.peak_gigabytes = device_memory(device).peak / 1e9;
+// A step that is to be measured.
+struct Point {
+  int64_t context = 0, batch = 0;  // batch 0: the largest that fits
+  MemoryCap cap;
+};
+
+// Each cap and batch at each context.
+std::vector<Point> points_of(const Options& o) {
+  std::vector<Point> points;
+  for (const MemoryCap& cap : o.caps)
+    for (const int64_t batch : o.batches)
+      for (const int64_t context : o.contexts) points.push_back({context, batch, cap});
+  return points;
 }
 
-// Where memory does not suffice, times stay NaN and `why` says it.
-DecodeRow row_of(Decoder& decoder, int64_t B, int64_t context, const Options& o, double bytes_per_ms,
-                 std::string& why) {
-  constexpr double none = std::numeric_limits<double>::quiet_NaN();
-  const double bytes = decode_bytes(decoder, B, context, o.kept), total = device_memory(decoder.device()).total;
-  DecodeRow row{.context = context,
-                .batch = B,
-                .ms = none,
-                .ms_min = none,
-                .ms_max = none,
-                .gigabytes = bytes / 1e9,
-                .floor_ms = bytes / bytes_per_ms,
-                .peak_gigabytes = none,
-                .form = o.title(),
-                .shape = o.shape,
-                .dtype = o.dtype,
-                .device = device_title(decoder.device())};
-  why = "does not fit";
-  if (total > 0 && bytes > total) return row;
-  why = "out of memory";
-  try {
-    measure(decoder, o, row);
-  } catch (const c10::OutOfMemoryError&) {
-  }
-  return row;
-}
+class Bench {
+ public:
+  Bench(Decoder& decoder, const Options& o, double bytes_per_ms)
+      : decoder_(decoder), o_(o), bytes_per_ms_(bytes_per_ms) {}
 
-void require_form(const Options& o) {
-  if (!o.model.empty()) {
-    if (!o.form.empty() || !o.shape.empty() || o.bits != 0 || !o.settings.empty())
-      throw InputError(BadInput{.file = "--model",
-                                .found = "a folder beside --form, --shape, --set or --bits",
-                                .expected = "the folder alone: it says what it is"});
-    return;
+  // Without times and counts: what names the row.
+  DecodeRow named(const Point& at) const {
+    constexpr double none = std::numeric_limits<double>::quiet_NaN();
+    return {.context = at.context,
+            .batch = std::max<int64_t>(1, at.batch),
+            .found = at.batch == 0 ? 1 : 0,
+            .ms = none,
+            .ms_min = none,
+            .ms_max = none,
+            .peak_gigabytes = none,
+            .memory_limit = at.cap.gibibytes,
+            .form = o_.title(),
+            .shape = o_.form.shape,
+            .dtype = o_.dtype,
+            .device = device_title(decoder_.device())};
   }
-  require_name("--form", o.form, decode_form_names());
-  parse_name<DecodeShape>("--shape", o.shape);
-}
 
-ModelForm form_of(const Options& o) {
-  Node options{.kind = Node::Kind::map, .file = "--set"};
-  for (const auto& setting : o.settings) {
-    const auto [path, value] = parse_setting("--set", setting);
-    set_path(options, path, value);
+  // Where memory does not suffice, even for one sequence if the batch is looked for, times stay NaN and why()
+  // says it.
+  DecodeRow row(const Point& at) {
+    limit_memory(decoder_.device(), at.cap.bytes);
+    DecodeRow best = named(at);
+    if (at.batch > 0) return tried(best, at.batch, at.cap.bytes);
+    best = counted(best, 1);
+    why_ = "one does not fit";
+    const int64_t most = std::min(kMostBatch, counted_batch(decoder_, at.cap.bytes, at.context + 1, o_.kept));
+    if (decoder_.device().is_cpu())
+      return most > 0 ? tried(best, most / batch_step(most) * batch_step(most), 0) : best;
+    largest_batch(most, [&](int64_t batch) {
+      const DecodeRow seen = tried(best, batch, at.cap.bytes);
+      if (seen.fits == 1) best = seen;
+      return seen.fits == 1;
+    });
+    return best;
   }
-  auto form = decode_form(parse_name<DecodeShape>("--shape", o.shape), o.form,
-                          {.kv_lora_rank = o.kv_lora_rank, .qk_rope_head_dim = o.qk_rope_head_dim}, options);
-  if (o.bits == 0) return form;
-  if (auto problem = quantize_problem(o.bits, o.group_size)) {
-    problem->file = problem->key == "bits" ? "--bits" : "--group-size";
-    problem->key.clear();
-    throw InputError(*problem);
-  }
-  pack_form(form, {.bits = o.bits, .group_size = o.group_size, .desc_act = o.any_order, .sym = false});
-  return form;
-}
+  const std::string& why() const { return why_; }
 
-// With the folder's name for the form and its family's for the shape.
-std::shared_ptr<Decoder> model_decoder(Options& o, torch::ScalarType dtype, torch::Device device) {
-  const auto checkpoint = Checkpoint::open(o.model);
-  auto decoder = load_decoder(checkpoint, dtype, device);
-  print_notes(checkpoint.notes());
-  for (auto& parameter : decoder->parameters()) parameter.requires_grad_(false);
-  decoder->eval();
-  const auto folder = std::filesystem::path(o.model).lexically_normal();
-  o.form = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
-  o.shape = name_of(decoder->config().family);
-  return decoder;
+ private:
+  DecodeRow counted(DecodeRow row, int64_t batch) const {
+    const double bytes = decode_bytes(decoder_, batch, row.context, o_.kept);
+    row.batch = batch;
+    row.gigabytes = bytes / 1e9;
+    row.floor_ms = bytes / bytes_per_ms_;
+    return row;
+  }
+
+  // `memory`: bytes; 0: what the device has.
+  DecodeRow tried(const DecodeRow& named, int64_t batch, double memory) {
+    DecodeRow row = counted(named, batch);
+    const double total = memory > 0 ? memory : device_memory(decoder_.device()).total;
+    why_ = "does not fit";
+    if (total > 0 && 1e9 * row.gigabytes > total) return row;
+    why_ = "out of memory";
+    try {
+      measure(row);
+    } catch (const c10::OutOfMemoryError&) {
+    }
+    return row;
+  }
+
+  // Times of steps in ms, and the peak of memory.
+  void measure(DecodeRow& row) {
+    const torch::Device device = decoder_.device();
+    restart_peak(device);
+    constexpr int64_t unmeasured = 16;  // before the measured ones, a graph's trials among them
+    const auto once = std::make_shared<DecodeStep>(decoder_, row.batch, row.context, read_cache_plan(o_.kept),
+                                                   o_.steps + unmeasured);
+    const auto step = repeatable_step([once] { (*once)(); }, device, !o_.no_graph);
+    times_of(device, 3, step);
+    const auto times = times_of(device, o_.steps, step);
+    row.fits = 1;
+    row.ms = median(times);
+    row.ms_min = times.front();
+    row.ms_max = times.back();
+    row.peak_gigabytes = device_memory(device).peak / 1e9;
+  }
+
+  Decoder& decoder_;
+  const Options& o_;
+  double bytes_per_ms_;
+  std::string why_;
+};
+
+// Defaults, and what can be refused without a model.
+void complete(Options& o, torch::Device device) {
+  require_form(o.form);
+  if (o.contexts.empty()) o.contexts.push_back(1024);
+  for (const int64_t context : o.contexts) require_range("--context", context, 1, int64_t{1} << 24);
+  for (const int64_t batch : o.batches) require_range("--batch", batch, 1, kMostBatch);
+  require_range("--steps", o.steps, 1);
+  if (o.resume) require_given("--out", o.out, "the file that --resume goes on with");
+  if (!o.out.empty()) require_measured_name(o.out);
+  o.caps = read_memory_caps(o.limits, device);
+  if (o.batches.empty()) o.batches.push_back(o.caps.empty() ? 1 : 0);
+  if (o.caps.empty()) o.caps.emplace_back();
 }
 
 void bench(Options o, int argc, char** argv) {
-  require_form(o);
-  if (o.contexts.empty()) o.contexts.push_back(1024);
-  if (o.batches.empty()) o.batches.push_back(1);
-  for (const int64_t context : o.contexts) require_range("--context", context, 1, int64_t{1} << 24);
-  for (const int64_t batch : o.batches) require_range("--batch", batch, 1, int64_t{1} << 16);
-  require_range("--steps", o.steps, 1);
-  require_range("--kv-lora-rank", o.kv_lora_rank, 1, int64_t{1} << 16);
-  require_range("--qk-rope-head-dim", o.qk_rope_head_dim, 2, int64_t{1} << 12);
-  if (o.qk_rope_head_dim % 2 != 0)
-    throw InputError({.file = "--qk-rope-head-dim",
-                      .found = fmt::format("{}", o.qk_rope_head_dim),
-                      .expected = "an even number"});
   const auto dtype = parse_dtype(o.dtype);
   const auto device = parse_device(o.device);
+  complete(o, device);
   o.kept = read_cache_option(o.cache);
   note_idle_cache_keys(o.kept);
-  auto decoder = o.model.empty() ? nullptr : model_decoder(o, dtype, device);
-  const auto form = decoder ? decoder->form() : form_of(o);
+  auto decoder = folder_decoder(o.form, dtype, device);
+  const auto form = decoder ? decoder->form() : form_of(o.form);
   require_cache_for(form, o.kept);
   if (o.kept.policy.policy == CachePolicyName::lazyllm)
     throw InputError(BadInput{.file = "--cache",
@@ -161,21 +177,20 @@ void bench(Options o, int argc, char** argv) {
                               .found = "lazyllm",
                               .expected = "another policy: which tokens its layers run depends on the text"});
 
-  if (!o.out.empty()) require_measured_name(o.out);
   DecodeFile kept(o.out, measured_facts(argc, argv, device));
   const double bytes_per_ms = copy_bandwidth(device);
   if (!decoder) decoder = random_decoder(form, dtype, device);
   fmt::print("{}, torch {}, {}; a copy moves {:.1f} GB/s\n\n", device_title(device), TORCH_VERSION,
              dtype_name(dtype), bytes_per_ms / 1e6);
   fmt::print("{}", decode_table_head());
-  std::string why;
-  for (const int64_t batch : o.batches)
-    for (const int64_t context : o.contexts) {
-      const DecodeRow row = row_of(*decoder, batch, context, o, bytes_per_ms, why);
-      fmt::print("{}", decode_table_row(row, why));
-      std::fflush(stdout);
-      kept.add(row);
-    }
+  Bench bench(*decoder, o, bytes_per_ms);
+  for (const Point& point : points_of(o)) {
+    if (o.resume && kept.has(bench.named(point))) continue;
+    const DecodeRow row = bench.row(point);
+    fmt::print("{}", decode_table_row(row, bench.why()));
+    std::fflush(stdout);
+    kept.add(row);
+  }
 }
 
 }  // namespace
@@ -194,24 +209,16 @@ int main(int argc, char** argv) {
            "copy in this run, bytes read and written counted. --model takes a folder's weights instead, and\n"
            "--bits packs the form's matrices as GPTQ's layout does.",
        .example = "bench_decode --form mla_absorbed --shape small --context 128 --context 256 --batch 2"});
-  program
-      .option("form", o.form, "FORM",
-              "mla_materialised or mla_absorbed (DeepSeek's form), gqa (the shape's own) or another variant")
-      .option("shape", o.shape, "SHAPE", join(all_names<DecodeShape>()))
-      .option("set", o.settings, "KEY=VALUE", "an option of the variant; may be repeated")
-      .option("model", o.model, "DIR", "a model's folder, in place of a form and a shape")
-      .option("bits", o.bits, "N", "matrices of N bits (2, 3, 4, 8), packed (default: whole)")
-      .option("group-size", o.group_size, "N", "columns that share a scale, with --bits; -1: all")
-      .flag("any-order", o.any_order, "columns of a group lie anywhere, as act_order leaves them")
-      .option("context", o.contexts, "N", "tokens in the caches; may be repeated (default 1024)")
-      .option("batch", o.batches, "N", "sequences; may be repeated (default 1)")
+  add_form_options(program, o.form);
+  program.option("context", o.contexts, "N", "tokens in the caches; may be repeated (default 1024)")
+      .option("batch", o.batches, "N", "sequences; may be repeated (default 1; with --memory-limit what fits)")
       .option("steps", o.steps, "N", "steps that are measured")
-      .option("kv-lora-rank", o.kv_lora_rank, "R", "width of MLA's latent")
-      .option("qk-rope-head-dim", o.qk_rope_head_dim, "N", "width of MLA's part with rotary")
       .option("out", o.out, "FILE",
               std::string("keep the rows, too, in NAME") + measurements_ending +
                   "; a file that is there keeps its other rows")
+      .flag("resume", o.resume, "leave out what --out holds already")
       .flag("no-graph", o.no_graph, "launch each kernel of a step");
+  add_memory_option(program, o.limits);
   add_cache_option(program, o.cache);
   add_compute_options(program, o.dtype, o.device);
   return program.run(argc, argv, [&] { bench(o, argc, argv); });

@@ -55,8 +55,14 @@ std::function<void()> repeatable_step(std::function<void()> step, torch::Device 
     const c10::cuda::CUDAStreamGuard guard(at::cuda::getStreamFromPool(false, device.index()));
     for (int i = 0; i < 3; ++i) step();
     at::cuda::getCurrentCUDAStream(device.index()).synchronize();
+    c10::cuda::CUDACachingAllocator::emptyCache();  // nothing is given back while a graph is captured
     captured->capture_begin();
-    step();
+    try {
+      step();
+    } catch (...) {
+      captured->capture_end();
+      throw;
+    }
     captured->capture_end();
   }
   return [step = std::move(step), captured] { captured->replay(); };
@@ -75,6 +81,13 @@ void restart_peak(torch::Device device) {
   c10::cuda::CUDACachingAllocator::resetPeakStats(device.index());
 }
 
+void limit_memory(torch::Device device, double bytes) {
+  if (!device.is_cuda()) return;
+  const double share = bytes > 0 ? std::min(1.0, bytes / device_memory(device).total) : 1;
+  c10::cuda::CUDACachingAllocator::emptyCache();
+  c10::cuda::CUDACachingAllocator::setMemoryFraction(share, device.index());
+}
+
 std::string device_title(torch::Device device) {
   if (device.is_cuda()) return at::cuda::getDeviceProperties(device.index())->name;
   return fmt::format("cpu, {} threads", at::get_num_threads());
@@ -85,6 +98,7 @@ std::string device_title(torch::Device device) {
 std::function<void()> repeatable_step(std::function<void()> step, torch::Device, bool) { return step; }
 DeviceMemory device_memory(torch::Device device) { return {.peak = device.is_cpu() ? process_peak() : 0}; }
 void restart_peak(torch::Device) {}
+void limit_memory(torch::Device, double) {}
 std::string device_title(torch::Device device) {
   return device.is_cpu() ? fmt::format("cpu, {} threads", at::get_num_threads()) : device.str();
 }

@@ -27,6 +27,10 @@ struct DeviceMemory {
 };
 DeviceMemory device_memory(torch::Device device);
 void restart_peak(torch::Device device);
+// From here on a GPU's allocator takes at most so many bytes, those that it keeps for later included (0: all):
+// what is beyond ends in c10::OutOfMemoryError. It stands for a smaller memory, not for another card. Elsewhere
+// without effect.
+void limit_memory(torch::Device device, double bytes);
 // "NVIDIA H200", or "cpu, 8 threads".
 std::string device_title(torch::Device device);
 

@@ -2,24 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <tuple>
-
-#include "core/find_field.h"
-
 namespace attnlab {
-namespace {
 
-std::string command_in(const FlatFields& facts) {
-  const auto* command = find_field<std::string>(facts, "command");
-  return command ? *command : "";
+std::string batch_cell(int64_t batch, bool found, double memory_limit) {
+  const std::string memory = memory_limit > 0 ? fmt::format(" in {:.4g} GiB", memory_limit) : "";
+  if (found) return fmt::format("{} (largest{})", batch, memory);
+  return memory.empty() ? fmt::format("{}", batch) : fmt::format("{} ({})", batch, memory.substr(1));
 }
-
-auto key_of(const DecodeRow& row) {
-  return std::tie(row.form, row.shape, row.dtype, row.device, row.context, row.batch);
-}
-
-}  // namespace
 
 std::string decode_table_head() {
   return "| form | shape | context | batch | ms/step | min | max | tokens/s | GB/step | floor ms | of floor | "
@@ -28,7 +17,8 @@ std::string decode_table_head() {
 }
 
 std::string decode_table_row(const DecodeRow& row, const std::string& why) {
-  const auto head = fmt::format("| {} | {} | {} | {} |", row.form, row.shape, row.context, row.batch);
+  const auto head = fmt::format("| {} | {} | {} | {} |", row.form, row.shape, row.context,
+                                batch_cell(row.batch, row.found == 1, row.memory_limit));
   const auto floor = fmt::format(" {:.3f} | {:.3f} |", row.gigabytes, row.floor_ms);
   if (row.fits == 0) return head + fmt::format(" {} | | | |{} | |\n", why, floor);
   const double tokens = 1000 * static_cast<double>(row.batch) / row.ms;
@@ -36,29 +26,9 @@ std::string decode_table_row(const DecodeRow& row, const std::string& why) {
          floor + fmt::format(" {:.1f} % | {:.2f} |\n", 100 * row.floor_ms / row.ms, row.peak_gigabytes);
 }
 
-DecodeFile::DecodeFile(std::string path, FlatFields facts) : path_(std::move(path)) {
-  if (path_.empty()) return;
-  if (std::filesystem::exists(path_)) measured_ = read_measurements(path_);
-  const std::string earlier = command_in(measured_.provenance);
-  for (auto& [key, value] : facts)
-    if (key == "command" && !earlier.empty()) {
-      std::string both = earlier;
-      both += "\n" + std::get<std::string>(value);
-      value = both;
-    }
-  measured_.provenance = std::move(facts);
-}
-
-void DecodeFile::add(const DecodeRow& row) {
-  if (path_.empty()) return;
-  auto& rows = measured_.decode_steps;
-  const auto same =
-      std::find_if(rows.begin(), rows.end(), [&](const DecodeRow& r) { return key_of(r) == key_of(row); });
-  if (same == rows.end())
-    rows.push_back(row);
-  else
-    *same = row;
-  write_measurements(path_, measured_);
+std::string row_key(const DecodeRow& row) {
+  return fmt::format("{}|{}|{}|{}|{}|{}|{}", row.form, row.shape, row.dtype, row.device, row.context,
+                     row.memory_limit, row.found == 1 ? "largest" : fmt::format("{}", row.batch));
 }
 
 }  // namespace attnlab

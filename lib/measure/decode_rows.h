@@ -3,26 +3,25 @@
 
 #include <string>
 
+#include "measure/row_file.h"
 #include "results/measurements.h"
 
 namespace attnlab {
+
+// "16", "384 (largest in 24 GiB)", "16 (in 24 GiB)".
+std::string batch_cell(int64_t batch, bool found, double memory_limit);
 
 // The table's head, and a row of it. A row without times says `why`.
 std::string decode_table_head();
 std::string decode_table_row(const DecodeRow& row, const std::string& why);
 
-// A file of measurements that grows by decode rows, written whole after each.
-class DecodeFile {
- public:
-  // What is in the file, if there is one; "": nothing is kept. `facts` replace those of earlier calls but for
-  // their commands, each of which has a line. Throws InputError.
-  DecodeFile(std::string path, FlatFields facts);
-  // In place of the row of equal form, shape, dtype, device, context and batch, if there is one.
-  void add(const DecodeRow& row);
+// Form, shape, dtype, device, context, memory, and the batch if it was given.
+std::string row_key(const DecodeRow& row);
 
- private:
-  std::string path_;
-  Measurements measured_;
+class DecodeFile : public RowFile<DecodeRow> {
+ public:
+  DecodeFile(std::string path, FlatFields facts)
+      : RowFile(std::move(path), std::move(facts), &Measurements::decode_steps) {}
 };
 
 }  // namespace attnlab

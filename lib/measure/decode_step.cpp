@@ -27,6 +27,12 @@ ShapeNumbers numbers_of(DecodeShape shape) {
   return {Family::llama, 512, 128, 2, 8, 2, 16, 256};
 }
 
+double weight_bytes(const Decoder& decoder) {
+  double bytes = 0;
+  for (const auto& parameter : decoder.parameters()) bytes += static_cast<double>(parameter.nbytes());
+  return bytes;
+}
+
 }  // namespace
 
 std::vector<std::string> decode_form_names() {
@@ -67,28 +73,34 @@ std::shared_ptr<Decoder> random_decoder(const ModelForm& form, torch::ScalarType
 
 double decode_bytes(const Decoder& decoder, int64_t B, int64_t context, const CacheConfig& cache) {
   const DecoderConfig& config = decoder.config();
-  int64_t weights = 0;  // bytes
-  for (const auto& parameter : decoder.parameters()) weights += static_cast<int64_t>(parameter.nbytes());
   const int64_t bytes = decoder.output_weight().element_size();
-  if (!config.tie_embeddings) weights -= config.vocab_size * config.d_model * bytes;
-  weights += B * config.d_model * bytes;
-  return static_cast<double>(weights) + static_cast<double>(B) * decoder.state_bytes(cache, context + 1, bytes);
+  const int64_t looked_up = (config.tie_embeddings ? 0 : -config.vocab_size) + B;  // rows of the embedding
+  return weight_bytes(decoder) + static_cast<double>(looked_up * config.d_model * bytes) +
+         static_cast<double>(B) * decoder.state_bytes(cache, context + 1, bytes);
+}
+
+int64_t counted_batch(const Decoder& decoder, double bytes, int64_t tokens, const CacheConfig& cache) {
+  const double of_one = decoder.state_bytes(cache, tokens, decoder.output_weight().element_size());
+  return std::max<int64_t>(0, static_cast<int64_t>((bytes - weight_bytes(decoder)) / of_one));
 }
 
 DecodeStep::DecodeStep(Decoder& decoder, int64_t B, int64_t context, const CachePlan& plan, int64_t most_calls)
     : decoder_(decoder), context_(context) {
   const torch::NoGradGuard no_grad;
-  const int64_t columns = context + most_calls;
+  const auto goes_on = [](const LayerState& state) { return !state.can_rewind(); };
+  const auto of_one = decoder.make_states(1, context + 1, plan);
+  goes_on_ = std::any_of(of_one.begin(), of_one.end(), goes_on);
+  const int64_t columns = context + (goes_on_ ? most_calls : 1);
   states_ = decoder.make_states(B, columns, plan);
   const auto options = torch::dtype(torch::kInt64).device(decoder.device());
   rotary_ = decoder.rotary_at(torch::arange(columns, options).unsqueeze(0), torch::full({1}, columns, options));
   tokens_B1_ = torch::zeros({B, 1}, options);
   for (size_t i = 0; i < states_.size(); ++i) fill(states_[i], *decoder.layers()[i]->mixer(), B);
-  goes_on_ = std::any_of(states_.begin(), states_.end(), [](const auto& state) { return !state.can_rewind(); });
 }
 
-// With small random numbers where slots have a fixed size, else any; a policy that judges by attention is told
-// that every token had the same.
+// With small random numbers where slots have a fixed size, else any, the same for all sequences (they have no
+// memory of their own, so that the caches may take nearly all); a policy that judges by attention is told that
+// every token had the same.
 void DecodeStep::fill(LayerState& state, const Mixer& mixer, int64_t B) const {
   const auto numbers = decoder_.output_weight().options();
   const Sequence sequence({.T = context_, .device = decoder_.device()});
@@ -99,7 +111,8 @@ void DecodeStep::fill(LayerState& state, const Mixer& mixer, int64_t B) const {
       state.replace(slot, 0.01 * torch::randn_like(state.fixed(slot)));
       continue;
     }
-    state.remember(slot, torch::randn({B, of.heads, context_, of.width / of.heads}, numbers));
+    const auto token_1TNH = torch::randn({1, context_, of.heads, of.width / of.heads}, numbers);
+    state.remember(slot, token_1TNH.transpose(1, 2).expand({B, -1, -1, -1}));
   }
   const int64_t N = mixer.shape().n_heads, S = context_;
   if (state.wants_attention())

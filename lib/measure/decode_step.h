@@ -40,6 +40,10 @@ std::shared_ptr<Decoder> random_decoder(const ModelForm& form, torch::ScalarType
 // matrix too) and the caches of B sequences with `context` tokens and the new one.
 double decode_bytes(const Decoder& decoder, int64_t B, int64_t context, const CacheConfig& cache = {});
 
+// The most sequences whose caches of `tokens` tokens such memory has room for beside the weights, by count:
+// what a step computes is left out.
+int64_t counted_batch(const Decoder& decoder, double bytes, int64_t tokens, const CacheConfig& cache = {});
+
 // One token for each of B sequences behind caches of `context` random tokens: embedding, layers, logits,
 // argmax. Each call takes the token that the last one gave. It stands at the same place, but where a policy
 // drops tokens, a storage codes several at once or a state goes on: what was before does not come back, so that

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <sstream>
 
@@ -186,6 +187,47 @@ TEST_CASE("bench_decode keeps its rows in a file, beside those of other forms an
   CHECK(std::count(command.begin(), command.end(), '\n') == 2);
 }
 
+TEST_CASE("bench_decode finds the largest batch that a cap of memory has room for, on a CPU by count") {
+  const test::TemporaryFolder folder;
+  const auto file = folder.path() / "capped.measured.h5";
+  // bfloat16: the weights as above with all 512 rows of the embedding; 101 tokens of 2 · 2 · 32 numbers.
+  const double weights = 2 * (2 * (2 * 128 + 2 * 128 * 128 + 2 * 128 * 32 + 3 * 128 * 256) + 1025.0 * 128);
+  const double sequence = 2 * 101 * 2 * 2 * 32;
+  const double kibibytes = std::ceil((weights + 67 * sequence) / 1024);
+  const std::string command =
+      kSmall + ("--form gqa --context 100 --memory-limit 1M --memory-limit 700K "
+                "--memory-limit " +
+                std::to_string(static_cast<int>(kibibytes)) + "K --out " + file.string());
+  const Ran outcome = run_program(command);
+  INFO(outcome.out << outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.out, ContainsSubstring("| gqa | small | 100 | 8 (largest in 0.0009766 GiB) |") &&
+                              ContainsSubstring("1 (largest in 0.0006676 GiB) | one does not fit |"));
+  const auto rows = read_measurements(file).decode_steps;
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0].batch == std::floor((1024 * 1024 - weights) / sequence));
+  CHECK(rows[0].memory_limit == 1.0 / 1024);
+  CHECK(rows[1].fits == 0);
+  CHECK(rows[2].batch == 66);  // of 67, from 64 on in twos
+  for (const auto& row : rows) CHECK(row.found == 1);
+  CHECK(rows[0].fits == 1);
+  CHECK(rows[0].ms > 0);
+
+  // The same measurement again stands in its place, or is left out.
+  REQUIRE(run_program(command).code == 0);
+  CHECK(read_measurements(file).decode_steps.size() == 3);
+  const Ran resumed = run_program(command + " --resume --memory-limit 2M");
+  CHECK(rows_of(resumed.out).size() == 1);
+  CHECK(read_measurements(file).decode_steps.size() == 4);
+  // A batch that is given stands beside, and is none that was looked for.
+  const Ran given = run_program(command + " --batch 8 --batch 9");
+  CHECK_THAT(given.out, ContainsSubstring("| 8 (in 0.0009766 GiB) |") &&
+                            ContainsSubstring("| 9 (in 0.0009766 GiB) | does not fit |"));
+  const auto all = read_measurements(file).decode_steps;
+  CHECK(all.size() == 4 + 6);
+  CHECK(all.back().found == 0);
+}
+
 TEST_CASE("bench_decode refuses what it cannot measure in one line") {
   const std::string gqa = std::string(kSmall) + "--form gqa ";
   check_refused("bench_decode --shape small", "--form: found '', expected one of mla_materialised");
@@ -202,6 +244,10 @@ TEST_CASE("bench_decode refuses what it cannot measure in one line") {
   check_refused(gqa + "--dtype bfloat", "did you mean 'bfloat16'?");
   check_refused(gqa + "--out decode.h5",
                 "--out: found 'decode.h5', expected a file to write, NAME.measured.h5");
+  for (const char* limit : {"24", "G", "24GB", "0G", "-3G"})
+    check_refused(gqa + "--memory-limit=" + limit, "expected a number and G, M or K (24G), or all");
+  check_refused(gqa + "--memory-limit all", "--memory-limit: found all, expected a size on this device");
+  check_refused(gqa + "--resume", "the file that --resume goes on with");
   const test::TemporaryFolder folder;
   const auto other = folder.path() / "other.measured.h5";
   write_file_atomic(other, "text");
