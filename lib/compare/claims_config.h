@@ -81,12 +81,13 @@ struct ConversionTest {
   }
 };
 
-enum class MeasuredTable { conversions, decode_steps, fits, caches };
+enum class MeasuredTable { conversions, decode_steps, served, fits, caches };
 template <>
 struct EnumNames<MeasuredTable> {
-  static constexpr std::array<std::pair<std::string_view, MeasuredTable>, 4> rows{
+  static constexpr std::array<std::pair<std::string_view, MeasuredTable>, 5> rows{
       {{"conversions", MeasuredTable::conversions},
        {"decode_steps", MeasuredTable::decode_steps},
+       {"served", MeasuredTable::served},
        {"fits", MeasuredTable::fits},
        {"caches", MeasuredTable::caches}}};
 };
@@ -126,7 +127,7 @@ struct MeasuredTest {
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
-    visit(Key{"table", "conversions, decode_steps, fits or caches"}.must_be_given(), self.table);
+    visit(Key{"table", "conversions, decode_steps, served, fits or caches"}.must_be_given(), self.table);
     visit(Key{"value", "column of numbers"}.must_be_given(), self.value);
     visit(Key{"compare", "where over against, where less against, or nothing"}, self.compare);
     visit(Key{"expect", "on which side of the bound the number is claimed to lie"}.must_be_given(),

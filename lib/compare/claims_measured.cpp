@@ -17,7 +17,10 @@ namespace {
 // What tells rows of a table apart; a pair of rows agrees in all of it but the columns that `against` names.
 std::vector<std::string> identity_of(MeasuredTable table) {
   if (table == MeasuredTable::conversions) return {"base", "form", "stage", "freqfold", "collapse", "rank"};
-  if (table == MeasuredTable::decode_steps) return {"shape", "dtype", "device", "form", "context", "batch"};
+  if (table == MeasuredTable::decode_steps)
+    return {"shape", "dtype", "device", "form", "context", "memory_limit", "found", "batch"};
+  if (table == MeasuredTable::served)
+    return {"shape", "dtype", "device", "form", "context", "memory_limit", "found", "requests", "batch"};
   if (table == MeasuredTable::caches)
     return {"study", "measure", "behind", "dtype", "device", "arm", "policy", "share", "storage", "settings"};
   return {"teacher", "student", "start", "seed", "step"};
@@ -70,9 +73,9 @@ Observation observe(const MeasuredTest& test, const MeasuredRow& row, const Meas
     return test.compare == Compare::ratio ? a / b : a - b;
   };
   Observation seen{.seed = row.number("seed"), .value = combine(test.value, test.value)};
-  if (test.table == MeasuredTable::decode_steps && test.value == "ms") {
-    seen.low = combine("ms_min", "ms_max");
-    seen.high = combine("ms_max", "ms_min");
+  if (test.table == MeasuredTable::decode_steps && (test.value == "ms" || test.value == "tokens_per_second")) {
+    seen.low = combine(test.value + "_min", test.value + "_max");
+    seen.high = combine(test.value + "_max", test.value + "_min");
   }
   if (test.table == MeasuredTable::caches && test.value == "value" && test.compare != Compare::ratio)
     add_ends(seen, row, other);
@@ -152,6 +155,7 @@ std::string unit_of(const MeasuredTest& test) {
                                                         {"ms_min", "ms"},
                                                         {"ms_max", "ms"},
                                                         {"floor_ms", "ms"},
+                                                        {"tokens_per_second", "tokens per second"},
                                                         {"gigabytes", "GB"},
                                                         {"peak_gigabytes", "GB"},
                                                         {"kl", "nats per token"},

@@ -27,12 +27,21 @@ void add_derived(FlatFields& fields, const ConversionRow& row) {
       fields.emplace_back(option_prefix + option.substr(0, equals), option.substr(equals + 1));
 }
 
+// With the range that the slowest and the fastest step make.
+void add_derived(FlatFields& fields, const DecodeRow& row) {
+  const double tokens = 1000 * static_cast<double>(row.batch);
+  fields.emplace_back("tokens_per_second", tokens / row.ms);
+  fields.emplace_back("tokens_per_second_min", tokens / row.ms_max);
+  fields.emplace_back("tokens_per_second_max", tokens / row.ms_min);
+}
+
 template <class Row>
 MeasuredRow as_measured(const Row& row) {
   MeasuredRow measured{flatten(row)};
   for (auto& [name, value] : measured.fields)
     if (const auto* whole = std::get_if<int64_t>(&value)) value = static_cast<double>(*whole);
-  if constexpr (std::is_same_v<Row, ConversionRow>) add_derived(measured.fields, row);
+  if constexpr (std::is_same_v<Row, ConversionRow> || std::is_same_v<Row, DecodeRow>)
+    add_derived(measured.fields, row);
   return measured;
 }
 
@@ -46,6 +55,7 @@ std::vector<MeasuredRow> as_measured(const std::vector<Row>& rows) {
 MeasuredRow empty_row(MeasuredTable table) {
   if (table == MeasuredTable::conversions) return as_measured(ConversionRow{});
   if (table == MeasuredTable::caches) return as_measured(CacheRow{});
+  if (table == MeasuredTable::served) return as_measured(ServeRow{});
   return table == MeasuredTable::decode_steps ? as_measured(DecodeRow{}) : as_measured(FitRow{});
 }
 
@@ -103,6 +113,7 @@ std::string MeasuredRow::shown(const std::string& column) const {
 std::vector<MeasuredRow> rows_of(const Measurements& file, MeasuredTable table, bool all_steps) {
   if (table == MeasuredTable::conversions) return as_measured(file.conversions);
   if (table == MeasuredTable::decode_steps) return as_measured(file.decode_steps);
+  if (table == MeasuredTable::served) return as_measured(file.served);
   if (table == MeasuredTable::caches) return as_measured(file.caches);
   return as_measured(all_steps ? file.fits : last_steps(file.fits));
 }

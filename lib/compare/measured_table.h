@@ -14,7 +14,8 @@ enum class ColumnKind { number, text };
 
 // Besides the columns of results/measurements.h, conversions have cache_saved (1 - cached / cached_base),
 // perplexity_ratio (perplexity / perplexity_base), log_perplexity (nats per token), and one text column
-// "options.KEY" for each KEY=VALUE in their options. nullopt: there is no such column.
+// "options.KEY" for each KEY=VALUE in their options; decode_steps have tokens_per_second with its _min and _max
+// over steps. nullopt: there is no such column.
 std::optional<ColumnKind> column_kind(MeasuredTable table, const std::string& column);
 std::vector<std::string> column_names(MeasuredTable table);
 std::vector<std::string> number_columns(MeasuredTable table);

@@ -34,6 +34,7 @@ Html file(const Measurements& measured) {
   Html out = element("h3", text(name));
   out += rows_of(measured.conversions, "Conversions, stage by stage", name + ": conversions");
   out += rows_of(measured.decode_steps, "Decoding steps", name + ": decoding steps");
+  out += rows_of(measured.served, "Requests served", name + ": requests served");
   out += rows_of(last_steps(measured.fits), "Fits to a teacher, at their last steps", name + ": fits");
   out += rows_of(measured.caches, "Ways of keeping a cache", name + ": caches");
   std::vector<std::string> more;

@@ -146,6 +146,80 @@ TEST_CASE("a step that did not fit into memory is no measurement") {
   CHECK(judge_tests(speed_up("1"), {}, {file}).verdict == ClaimVerdict::no_data);
 }
 
+// The largest batch that fits, under a cap.
+DecodeRow fullest(const std::string& form, double memory, int64_t batch, double ms, double spread = 0) {
+  DecodeRow row = decode(form, 8192, ms, spread);
+  row.batch = batch, row.found = 1, row.memory_limit = memory;
+  return row;
+}
+
+TEST_CASE("tokens per second are compared at the batches that fit, each cap by itself") {
+  auto file = file_of();
+  file.decode_steps = {decode("gqa", 8192, 20),          decode("mla_absorbed", 8192, 8),
+                       fullest("gqa", 24, 2, 10, 1),     fullest("mla_absorbed", 24, 40, 20, 2),
+                       fullest("gqa", 0, 28, 33),        fullest("mla_absorbed", 0, 384, 40),
+                       fullest("gqa", 40, 5, not_known), fullest("mla_absorbed", 40, 90, 25)};
+  const auto judged = [&](const std::string& memory, const std::string& bound) {
+    return judge_tests(
+        "- measured: {table: decode_steps, value: tokens_per_second, where: {form: mla_absorbed, context: "
+        "8192, "
+        "found: 1, memory_limit: " +
+            memory +
+            "}, compare: ratio, against: {form: gqa}, match: [shape, dtype, device, context, found, "
+            "memory_limit], "
+            "expect: above, bound: " +
+            bound + "}",
+        {}, {file});
+  };
+  const auto capped = judged("24", "9.7");
+  CHECK(capped.effect.n == 1);
+  CHECK(capped.effect.value == Approx(10));  // 40 / 20 ms over 2 / 10 ms
+  CHECK(capped.effect.low == Approx((40 / 22.0) / (2 / 9.0)));
+  CHECK(capped.effect.high == Approx((40 / 18.0) / (2 / 11.0)));
+  CHECK(capped.unit == "times");
+  CHECK(capped.verdict == ClaimVerdict::not_shown);
+  CHECK(judged("24", "8").verdict == ClaimVerdict::holds);
+  CHECK(judged("0", "10.6").effect.value == Approx((384 / 40.0) / (28 / 33.0)));
+  CHECK(judged("0", "10.6").verdict == ClaimVerdict::holds);
+  CHECK(judged("40", "5.1").verdict == ClaimVerdict::no_data);  // one does not fit
+  CHECK(judged("64", "4").verdict == ClaimVerdict::no_data);    // not measured
+  // A step at an equal batch is a pair of given batches alone.
+  const auto equal = judge_tests(speed_up("10.6"), {}, {file});
+  CHECK(equal.effect.n == 1);
+  CHECK(equal.effect.value == Approx(2.5));
+}
+
+TEST_CASE("requests that were served are compared with those of another form, cap by cap") {
+  auto file = file_of();
+  const auto served = [](const std::string& form, double memory, double tokens) {
+    return ServeRow{.context = 1024,
+                    .requests = 100,
+                    .batch = form == "gqa" ? 18 : 100,
+                    .fits = 1,
+                    .found = 1,
+                    .memory_limit = memory,
+                    .tokens_per_second = tokens,
+                    .form = form,
+                    .shape = "llama2-7b"};
+  };
+  file.served = {served("gqa", 24, 2000), served("mla_absorbed", 24, 9000), served("gqa", 40, 4000),
+                 served("mla_absorbed", 40, 9500)};
+  const auto judged = [&](const std::string& memory, const std::string& bound) {
+    return judge_tests(
+        "- measured: {table: served, value: tokens_per_second, where: {form: mla_absorbed, context: 1024, "
+        "memory_limit: " +
+            memory +
+            "}, compare: ratio, against: {form: gqa}, match: [shape, dtype, device, context, requests, "
+            "memory_limit], expect: above, bound: " +
+            bound + "}",
+        {}, {file});
+  };
+  CHECK(judged("24", "4.7").effect.value == Approx(4.5));
+  CHECK(judged("24", "4.7").verdict == ClaimVerdict::does_not_hold);
+  CHECK(judged("40", "2.3").verdict == ClaimVerdict::holds);
+  CHECK(judged("64", "1.4").verdict == ClaimVerdict::no_data);
+}
+
 FitRow fit(const std::string& student, int64_t seed, int64_t step, double error) {
   return {.seed = seed,
           .step = step,
