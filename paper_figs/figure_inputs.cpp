@@ -21,6 +21,7 @@ void append(Measurements& all, Measurements&& more) {
   append(all.norms, std::move(more.norms));
   append(all.grams, std::move(more.grams));
   append(all.decode_steps, std::move(more.decode_steps));
+  append(all.served, std::move(more.served));
   append(all.fits, std::move(more.fits));
   append(all.caches, std::move(more.caches));
 }

@@ -23,7 +23,9 @@ TEST_CASE("the rows of all files of measurements are read together, from folders
   const test::TemporaryFolder folder;
   const auto one = folder.path() / "a" / "fits.measured.h5", two = folder.path() / "b" / "fits.measured.h5";
   write_measurements(one, {.fits = {{.seed = 1, .student = "gqa"}, {.seed = 2, .student = "gqa"}}});
-  write_measurements(two, {.decode_steps = {{.context = 64}}, .fits = {{.seed = 3, .student = "mla"}}});
+  write_measurements(two, {.decode_steps = {{.context = 64}},
+                           .served = {{.requests = 5}},
+                           .fits = {{.seed = 3, .student = "mla"}}});
   for (const std::vector<std::string>& results : {std::vector<std::string>{folder.path().string()},
                                                   std::vector<std::string>{one.string(), two.string()}}) {
     const FigureInputs inputs = read_figure_inputs(results, false);
@@ -32,6 +34,7 @@ TEST_CASE("the rows of all files of measurements are read together, from folders
     CHECK(inputs.measured.fits[1].seed == 2);
     CHECK(inputs.measured.fits[2].student == "mla");
     CHECK(inputs.measured.decode_steps.size() == 1);
+    CHECK(inputs.measured.served.size() == 1);
     CHECK(inputs.measured.norms.empty());
   }
 }

@@ -197,6 +197,47 @@ TEST_CASE("decoding is compared at equal batch and context, and what does not fi
             .empty());
 }
 
+TEST_CASE("only batches that were looked for are called the largest that fit, each memory by itself") {
+  if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
+  Measurements measured = test::sample_measurements();
+  const Drawn given(measured, "decode_speedup");
+  const auto words_of = [](const Drawn& drawn) { return read_file(drawn.file("decode_speedup.svg")); };
+  CHECK_THAT(words_of(given), ContainsSubstring("a step at an equal batch") && !ContainsSubstring("largest") &&
+                                  !ContainsSubstring("paper, 24 GB"));
+
+  test::add_capped(measured);
+  const Drawn drawn(measured, "decode_speedup");
+  CHECK_THAT(words_of(drawn), ContainsSubstring("whole card, largest batch that fits (number)") &&
+                                  ContainsSubstring("mla_absorbed: served, prompts counted") &&
+                                  ContainsSubstring("24 GiB") && ContainsSubstring("whole card") &&
+                                  ContainsSubstring("paper, 24 GB") && ContainsSubstring("paper, 64 GB") &&
+                                  !ContainsSubstring("paper, 40 GB") &&
+                                  ContainsSubstring("arXiv 2502.07864v5"));
+  const auto rows = drawn.rows("decode_speedup");
+  // Of 34 steps at given batches none is changed; 11 batches that fit, as steps and as served.
+  CHECK(rows.size() == 34 + 2 * 11);
+  for (const std::string what : {"fullest_step", "served"}) {
+    const auto ours =
+        one(rows, {{"measured", what}, {"form", "mla_absorbed"}, {"context", "4096"}, {"memory", "64 GiB"}});
+    const auto gqa =
+        one(rows, {{"measured", what}, {"form", "gqa"}, {"context", "4096"}, {"memory", "64 GiB"}});
+    CHECK(number(ours, "batch") == 14 * 25);
+    CHECK(is_near(number(ours, "tokens_per_second") / number(gqa, "tokens_per_second"),
+                  number(ours, "times_as_fast_as_gqa")));
+    CHECK(is_near(number(ours, "times_as_fast_as_gqa"), 14 * (6 + 51 / 4.0) / (6 + 51 / 3.0)));
+    CHECK(one(rows, {{"measured", what}, {"form", "mla_absorbed"}, {"context", "16384"}, {"memory", "24 GiB"}})
+              .at("times_as_fast_as_gqa")
+              .empty());
+  }
+
+  // Of another shape the paper says nothing; requests alone are drawn, too.
+  for (auto& row : measured.served) row.shape = "qwen2.5-7b";
+  measured.decode_steps.clear();
+  const Drawn served(measured, "decode_speedup");
+  CHECK_THAT(words_of(served),
+             ContainsSubstring("served, prompts counted") && !ContainsSubstring("paper, 24 GB"));
+}
+
 TEST_CASE("fits are geometric means over seeds, and those of another start are curves of their own") {
   if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
   const Measurements measured = test::sample_measurements();

@@ -130,6 +130,45 @@ inline void add_decode_steps(Measurements& measured) {
     }
 }
 
+// The largest batches that fit, under caps, as steps and as requests that are served; 24 GiB have no room for
+// gqa at 16K.
+inline void add_capped(Measurements& measured) {
+  const auto add = [&](const std::string& form, int64_t context, double memory, int64_t batch, double ms) {
+    const bool fits = batch > 0;
+    const double time = fits ? ms : std::nan("");
+    measured.decode_steps.push_back({.context = context,
+                                     .batch = fits ? batch : 1,
+                                     .fits = fits ? 1 : 0,
+                                     .found = 1,
+                                     .ms = time,
+                                     .ms_min = time,
+                                     .ms_max = time,
+                                     .memory_limit = memory,
+                                     .form = form,
+                                     .shape = "llama2-7b",
+                                     .dtype = "bf16",
+                                     .device = "NVIDIA H200"});
+    measured.served.push_back({.context = context,
+                               .requests = 100,
+                               .batch = fits ? batch : 1,
+                               .fits = fits ? 1 : 0,
+                               .found = 1,
+                               .memory_limit = memory,
+                               .tokens_per_second = fits ? 900 * static_cast<double>(batch) / ms : std::nan(""),
+                               .form = form,
+                               .shape = "llama2-7b",
+                               .dtype = "bf16",
+                               .device = "NVIDIA H200"});
+  };
+  for (const int64_t context : {4096, 16384})
+    for (const double memory : {24.0, 64.0, 0.0}) {
+      const double room = (memory == 0 ? 140 : memory) - 13;
+      const auto batch = static_cast<int64_t>(2048 * room / static_cast<double>(context));
+      add("gqa", context, memory, memory == 24 && context == 16384 ? 0 : batch, 6 + room / 4);
+      add("mla_absorbed", context, memory, 14 * batch, 6 + room / 3);
+    }
+}
+
 inline void add_fits(Measurements& measured) {
   const auto add = [&](const std::string& teacher, const std::string& student, const std::string& start,
                        int64_t cached, auto error) {

@@ -167,6 +167,24 @@ TEST_CASE("table 4 tells tokens per second, how many times as fast, and what doe
   CHECK(rows[0].at("group") == "llama2-7b, NVIDIA H200, bf16");
 }
 
+TEST_CASE("table 4 has lines of their own for the largest batches that fit, with the batch of each form") {
+  Measurements measured = test::sample_measurements();
+  test::add_capped(measured);
+  const Written written;
+  write_measurements(written.folder.path() / "x.measured.h5", measured);
+  REQUIRE(written.make("table_4").status == 0);
+  std::map<std::string, test::CsvRow> rows;
+  for (const auto& row : written.rows("table_4"))
+    if (row.at("context") == "4096") rows[row.at("batch")] = row;
+  CHECK(rows.size() == 2 + 3);
+  const auto& capped = rows.at("largest in 64 GiB");
+  CHECK(capped.at("gqa, tokens/s") == rounded(25000 / 18.75, 1) + " (batch 25)");
+  CHECK(capped.at("mla_absorbed, tokens/s") == rounded(350000 / 23.0, 1) + " (batch 350)");
+  CHECK(capped.at("mla_absorbed, times as fast as gqa") == rounded(14 * 18.75 / 23, 2));
+  CHECK(rows.at("largest").at("gqa, tokens/s") == rounded(63000 / 37.75, 1) + " (batch 63)");
+  CHECK(rows.at("16").at("gqa, tokens/s") == rounded(16000 / 13.5, 1));
+}
+
 TEST_CASE("table 5 shows what each arm wrote to the same prompts, before training and after it") {
   const Written written;
   const std::string longest(500, 'x');
