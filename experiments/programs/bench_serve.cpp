@@ -53,10 +53,8 @@ class Bench {
   ServeRow row(int64_t context, const MemoryCap& cap) {
     limit_memory(decoder_.device(), cap.bytes);
     ServeRow row = named(context, cap);
-    ServeOptions options{.requests = o_.requests,
-                         .context = context,
-                         .pass_tokens = o_.pass_tokens,
-                         .record = !o_.no_graph};
+    ServeOptions options{
+        .requests = o_.requests, .context = context, .pass_tokens = o_.pass_tokens, .record = !o_.no_graph};
     const bool counted_only = decoder_.device().is_cpu();
     const auto fits = [&](int64_t batch) {
       options.batch = batch;
@@ -146,12 +144,14 @@ int main(int argc, char** argv) {
       {.name = "bench_serve",
        .usage = "--form FORM --shape SHAPE [options] | --model DIR [options]",
        .about =
-           "Times requests from the first prompt to the last token (the protocol of TransMLA's table 4): each a\n"
+           "Times requests from the first prompt to the last token (the protocol of TransMLA's table 4): each "
+           "a\n"
            "prompt of half the context and an answer of as many tokens, random ones, greedy, none ends early;\n"
            "as many at a time as fit into the memory, and one that waits takes the place of one that has "
            "ended.\n"
            "It is the engine of eval_model and generate_text: rows of fixed places, on a GPU steps as CUDA\n"
-           "graphs. tokens/s: of answers, over all the time; prefill: the part of it in which prompts are read.",
+           "graphs. tokens/s: of answers, over all the time; prefill: the part of it in which prompts are "
+           "read.",
        .example = "bench_serve --form mla_absorbed --shape small --context 64 --requests 8"});
   add_form_options(program, o.form);
   program.option("context", o.contexts, "N", "tokens of a request; may be repeated (default 1024)")

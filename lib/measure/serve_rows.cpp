@@ -21,8 +21,7 @@ std::string serve_table_row(const ServeRow& row, const std::string& why) {
 
 std::string row_key(const ServeRow& row) {
   return fmt::format("{}|{}|{}|{}|{}|{}|{}|{}", row.form, row.shape, row.dtype, row.device, row.context,
-                     row.requests, row.memory_limit,
-                     row.found == 1 ? "largest" : fmt::format("{}", row.batch));
+                     row.requests, row.memory_limit, row.found == 1 ? "largest" : fmt::format("{}", row.batch));
 }
 
 }  // namespace attnlab

@@ -54,7 +54,8 @@ void try_serving(Decoder& decoder, const ServeOptions& o) {
                           .chunk = kServedChunk,
                           .pass_tokens = o.pass_tokens,
                           .record = o.record});
-  const int64_t of_each = std::min(o.prompt_tokens(), kServedChunk), entering = std::min(batch, 1 + o.pass_tokens / of_each);
+  const int64_t of_each = std::min(o.prompt_tokens(), kServedChunk),
+                entering = std::min(batch, 1 + o.pass_tokens / of_each);
   std::vector<int64_t> places(static_cast<size_t>(entering));
   std::iota(places.begin(), places.end(), batch - entering);
   const auto prompts = random_prompts(entering, o.prompt_tokens(), decoder.config().vocab_size, o.seed);

@@ -1,5 +1,5 @@
-// What bench_serve measures: requests that are answered with continuous batching, on the engine that evaluations
-// generate with (model/generate.h).
+// What bench_serve measures: requests that are answered with continuous batching, on the engine that
+// evaluations generate with (model/generate.h).
 #pragma once
 
 #include <vector>
@@ -34,9 +34,9 @@ std::vector<std::vector<int64_t>> random_prompts(int64_t count, int64_t tokens, 
 // ended. Throws c10::OutOfMemoryError.
 Served serve(Decoder& decoder, const ServeOptions& options);
 
-// What serving holds at most, at once: the caches of a full batch, a pass of prompts into its last places, steps
-// at the full width, and prompts again behind their recording. Of models whose sequences can't grow in rows
-// nothing. Throws c10::OutOfMemoryError.
+// What serving holds at most, at once: the caches of a full batch, a pass of prompts into its last places,
+// steps at the full width, and prompts again behind their recording. Of models whose sequences can't grow in
+// rows nothing. Throws c10::OutOfMemoryError.
 void try_serving(Decoder& decoder, const ServeOptions& options);
 
 // The most requests at a time that such memory has room for beside the weights, by count of what they cache.
