@@ -111,12 +111,12 @@ class Bench {
     return row;
   }
 
-  // `memory`: bytes; 0: what the device has.
+  // `memory`: bytes; 0: what the device has. More is held than a step reads: all of the embedding.
   DecodeRow tried(const DecodeRow& named, int64_t batch, double memory) {
     DecodeRow row = counted(named, batch);
     const double total = memory > 0 ? memory : device_memory(decoder_.device()).total;
     why_ = "does not fit";
-    if (total > 0 && 1e9 * row.gigabytes > total) return row;
+    if (total > 0 && batch > counted_batch(decoder_, total, row.context + 1, o_.kept)) return row;
     why_ = "out of memory";
     try {
       measure(row);
