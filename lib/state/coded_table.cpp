@@ -28,6 +28,7 @@ Counts CodedTable::groups_of(const Counts& tokens) const {
 
 template <class Change>
 void CodedTable::change_tokens(Change&& change) {
+  rooms_.clear();
   for (auto& part : coded_.by_token) part = change(part);
   if (group_of_.defined()) group_of_ = change(group_of_);
   if (coded_.outliers.defined())
@@ -57,21 +58,65 @@ void CodedTable::append(const torch::Tensor& x_Lnw, const Counts& ready) {
                           .chosen(joined(held.ids(), more.outliers.ids(held.counts_Ln.numel())),
                                   joined(held.counts_Ln, more.outliers.counts_Ln));
   }
-  for (size_t i = 0; i < more.by_token.size(); ++i)
-    coded_.by_token[i] = joined(coded_.by_token[i], more.by_token[i]);
+  append_tokens(more.by_token, ready);
   for (size_t l = 0; l < ready.size(); ++l) {
     counts_[l] += ready[l];
     if (group_of_.defined()) groups_[l] += more_groups[l];
   }
 }
 
-torch::Tensor CodedTable::decode(torch::ScalarType dtype) const {
-  CodedTokens coded = coded_;
+void CodedTable::append_tokens(const std::vector<torch::Tensor>& more, const Counts& ready) {
+  auto& held = coded_.by_token;
+  if (rows() == 0) {  // a prompt: what was made of it is kept as it is
+    for (size_t i = 0; i < more.size(); ++i) held[i] = with_more(held[i], counts_, more[i], ready);
+    return;
+  }
+  Counts total(counts_);
+  for (size_t l = 0; l < ready.size(); ++l) total[l] += ready[l];
+  make_room(most(counts_) + most(ready));
+  for (size_t i = 0; i < more.size(); ++i) {
+    write_rows(rooms_[i], counts_, more[i].narrow(1, 0, most(ready)));
+    held[i] = rooms_[i].narrow(1, 0, most(total));
+  }
+}
+
+void CodedTable::make_room(int64_t rows) {
+  if (!rooms_.empty() && owner_.use_count() == 1 && rooms_[0].size(1) >= rows) return;
+  rooms_.clear();
+  for (const auto& held : coded_.by_token) {
+    auto shape = held.sizes().vec();
+    shape[1] = rows + rows / 16 + 64;
+    rooms_.push_back(torch::zeros(shape, held.options()));
+    rooms_.back().narrow(1, 0, most(counts_)).copy_(held.narrow(1, 0, most(counts_)));
+  }
+  owner_ = std::make_shared<const int>();
+}
+
+torch::Tensor CodedTable::decode_block(int64_t from, int64_t count, torch::ScalarType dtype) const {
+  CodedTokens coded{.by_token = coded_.by_token, .by_group = coded_.by_group};
+  for (auto& part : coded.by_token) part = part.narrow(1, from, count);
   for (auto& part : coded.by_group)
-    part =
-        group_of_.defined() ? take_rows(part, group_of_.to(torch::kInt64)) : part.repeat_interleave(group(), 1);
-  const auto x_Lnw = codec_->decode(coded, heads(), dtype);
-  return coded.outliers.defined() ? coded.outliers.put_into(x_Lnw) : x_Lnw;
+    part = group_of_.defined() ? take_rows(part, group_of_.narrow(1, from, count).to(torch::kInt64))
+                               : part.narrow(1, from / group(), count / group()).repeat_interleave(group(), 1);
+  return codec_->decode(coded, heads(), dtype);
+}
+
+// By blocks of tokens: what stands between codes and numbers (several times as large) is that of a block.
+torch::Tensor CodedTable::decode(torch::ScalarType dtype) const {
+  const int64_t n = rows(), least = device_.is_cuda() ? 8192 : 512;
+  const int64_t block = (least + group() - 1) / group() * group();
+  torch::Tensor x_Lnw;
+  if (n <= block) {
+    x_Lnw = decode_block(0, n, dtype);
+  } else {
+    for (int64_t from = 0; from < n; from += block) {
+      const int64_t count = std::min(block, n - from);
+      const auto x_Lmw = decode_block(from, count, dtype);
+      if (from == 0) x_Lnw = torch::empty({x_Lmw.size(0), n, x_Lmw.size(2)}, x_Lmw.options());
+      x_Lnw.narrow(1, from, count).copy_(x_Lmw);
+    }
+  }
+  return coded_.outliers.defined() ? coded_.outliers.put_into(x_Lnw) : x_Lnw;
 }
 
 void CodedTable::take(const torch::Tensor& index_Lm, const Counts& kept) {
@@ -118,7 +163,9 @@ void CodedTable::drop_first(const Counts& gone) {
 void CodedTable::truncate(const Counts& left) {
   ATTNLAB_CHECK(group() == 1);
   counts_ = left;
+  auto rooms = std::move(rooms_);  // stay as they are
   change_tokens([&](const torch::Tensor& part) { return part.narrow(1, 0, most(left)); });
+  rooms_ = std::move(rooms);
 }
 
 void CodedTable::select_lanes(const torch::Tensor& lanes_L) {
@@ -140,6 +187,7 @@ void CodedTable::stack(CodedTable below) {
                           .chosen(stacked(held.ids(), more.outliers.ids(held.counts_Ln.numel())),
                                   stacked(held.counts_Ln, more.outliers.counts_Ln));
   }
+  rooms_.clear();
   for (size_t i = 0; i < more.by_token.size(); ++i)
     coded_.by_token[i] = stacked(coded_.by_token[i], more.by_token[i]);
   for (size_t i = 0; i < more.by_group.size(); ++i)

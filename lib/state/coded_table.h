@@ -1,5 +1,6 @@
 // The coded tokens of lanes (token_codec.h). Lanes may hold different numbers of them: each lane's stand first.
-// Tensors are replaced, never written to, so that copies of a table share them.
+// Copies of a table share its tensors: what is held is never written to, and of two copies that grow, one
+// leaves the room behind it to the other.
 #pragma once
 
 #include <memory>
@@ -37,6 +38,7 @@ class CodedTable {
   std::vector<torch::Tensor> parts() const;
 
  private:
+  torch::Tensor decode_block(int64_t from, int64_t count, torch::ScalarType dtype) const;
   int64_t group() const { return codec_->tokens_per_group(); }
   torch::Tensor heads() const;
   Counts groups_of(const Counts& tokens) const;
@@ -46,6 +48,8 @@ class CodedTable {
   // Applies what happens to rows to all that stands by token.
   template <class Change>
   void change_tokens(Change&& change);
+  void append_tokens(const std::vector<torch::Tensor>& more, const Counts& ready);
+  void make_room(int64_t rows);
 
   std::shared_ptr<const TokenCodec> codec_;
   int64_t lanes_per_row_;
@@ -54,6 +58,10 @@ class CodedTable {
   Counts counts_;
   torch::Tensor group_of_;  // int32 [L, n]; undefined: token i is of group i / tokens_per_group
   Counts groups_;           // where group_of_ is defined
+  // What coded_.by_token are the first rows of, for tokens to come; empty: those alone. A new token costs its
+  // own bytes then, not those of all before it.
+  std::vector<torch::Tensor> rooms_;
+  std::shared_ptr<const int> owner_;  // of the rooms; several where a table was copied
 };
 
 }  // namespace attnlab

@@ -76,6 +76,18 @@ torch::Tensor with_more(const torch::Tensor& x, const Counts& counts, const torc
   return take_rows(both, index);
 }
 
+void write_rows(const torch::Tensor& x, const Counts& counts, const torch::Tensor& more) {
+  const int64_t m = more.size(1);
+  if (alike(counts)) {
+    x.narrow(1, counts.front(), m).copy_(more);
+    return;
+  }
+  const auto index_Lm = counts_tensor(counts, x.device()) + steps(m, x.device());
+  std::vector<int64_t> one(static_cast<size_t>(x.dim()), 1);
+  one[0] = index_Lm.size(0), one[1] = m;
+  x.scatter_(1, index_Lm.view(one).expand_as(more), more);
+}
+
 torch::Tensor stacked(const torch::Tensor& above, const torch::Tensor& below) {
   ATTNLAB_CHECK(above.defined() == below.defined());
   if (!above.defined()) return {};

@@ -25,6 +25,8 @@ torch::Tensor without_first(const torch::Tensor& x, const Counts& counts, const 
 // For each lane its `counts` rows of x and, behind them, those of `more`. An undefined x has none.
 torch::Tensor with_more(const torch::Tensor& x, const Counts& counts, const torch::Tensor& more,
                         const Counts& more_counts);
+// Writes `more` [L, m, …] into x behind the first `counts` rows of each lane, which has room for it.
+void write_rows(const torch::Tensor& x, const Counts& counts, const torch::Tensor& more);
 // Lanes of two tensors, one below the other; the rows of the shorter are filled with zeros.
 torch::Tensor stacked(const torch::Tensor& above, const torch::Tensor& below);
 
