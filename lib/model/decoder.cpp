@@ -399,6 +399,8 @@ int64_t Decoder::cached_numbers_per_token() const {
 
 double Decoder::state_bytes(const CacheConfig& cache, int64_t context, int64_t element_bytes) const {
   const CachePlan plan = read_cache_plan(cache);
+  std::vector<int64_t> windows;
+  for (const auto& layer : layers_) windows.push_back(layer->mixer()->shape().window);
   double bytes = 0;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Mixer& mixer = *layers_[i]->mixer();
@@ -408,7 +410,7 @@ double Decoder::state_bytes(const CacheConfig& cache, int64_t context, int64_t e
                          .n_layers = layers_.size(),
                          .n_heads = mixer.shape().n_heads,
                          .d_model = config().d_model,
-                         .window = mixer.shape().window,
+                         .window = plan.storage->window_of(i, windows),
                          .element_bytes = element_bytes},
                         context);
   }

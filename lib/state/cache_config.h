@@ -39,7 +39,7 @@ struct KeptLayer {
   size_t n_layers = 1;  // of the model
   int64_t n_heads = 1;  // query heads
   int64_t d_model = 0;
-  int64_t window = 0;         // tokens that it can see; 0: all
+  int64_t window = 0;         // StorageForm::window_of: tokens that are held for it; 0: all
   int64_t element_bytes = 2;  // of one number as it is computed; fixed slots are float32
 };
 

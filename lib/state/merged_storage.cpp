@@ -28,6 +28,9 @@ torch::Tensor last_rows(const torch::Tensor& x, int64_t length) {
   return torch::cat({torch::zeros(shape, x.options()), x}, 1);
 }
 
+// Of two windows; 0: all tokens.
+int64_t wider(int64_t a, int64_t b) { return a == 0 || b == 0 ? 0 : std::max(a, b); }
+
 // One slot of both layers. All that happens to rows and tokens happens to the lower layer's storage first,
 // which carries it out, and to the upper one's behind it, which finds it done.
 class MergedPair {
@@ -171,8 +174,8 @@ class MergedPair {
   }
 
   void forget_what_no_window_shows() {
-    const int64_t window = std::max(sides_[0].window, sides_[1].window), n = direction_.size(1);
-    if (sides_[0].window == 0 || sides_[1].window == 0 || n <= window) return;
+    const int64_t window = wider(sides_[0].window, sides_[1].window), n = direction_.size(1);
+    if (window == 0 || n <= window) return;
     direction_ = last_rows(direction_, window);
     for (auto& side : sides_) {
       side.norm = last_rows(side.norm, window);
@@ -264,11 +267,15 @@ class MinicacheForm final : public StorageForm {
     return own;
   }
   StoragePlan of_layer(size_t layer, size_t n_layers) const override {
-    auto own = std::make_shared<MinicacheForm>(*this);
-    own->layer_ = layer, own->n_layers_ = n_layers;
-    return own;
+    return std::make_shared<MinicacheForm>(of_layer_in(layer, n_layers));
   }
   bool over_layers() const override { return true; }
+  // What one layer of a pair can see, both hold.
+  int64_t window_of(size_t layer, const std::vector<int64_t>& windows) const override {
+    const auto own = of_layer_in(layer, windows.size());
+    if (!own.merges()) return windows.at(layer);
+    return wider(windows.at(layer), windows.at(own.is_upper() ? layer - 1 : layer + 1));
+  }
 
   std::unique_ptr<TokenStorage> make(const StorageNeeds& needs) const override {
     if (!merges()) return dense_storage()->make(needs);
@@ -289,6 +296,12 @@ class MinicacheForm final : public StorageForm {
   }
 
  private:
+  MinicacheForm of_layer_in(size_t layer, size_t n_layers) const {
+    MinicacheForm own(*this);
+    own.layer_ = layer, own.n_layers_ = n_layers;
+    return own;
+  }
+
   using Pairs = std::map<std::pair<size_t, std::string>, std::shared_ptr<MergedPair>>;
   size_t start() const {
     return config_.merge_from >= 0 ? static_cast<size_t>(config_.merge_from) : n_layers_ / 2;

@@ -91,6 +91,10 @@ class StorageForm {
   }
   // Layers share what they keep of a token, so that they must keep the same tokens.
   virtual bool over_layers() const { return false; }
+  // The window whose tokens a layer holds, of the windows of all layers (0: all tokens).
+  virtual int64_t window_of(size_t layer, const std::vector<int64_t>& windows) const {
+    return windows.at(layer);
+  }
   // A pass tells where its tokens stand, whatever came before (row_storage.h).
   virtual bool placed_by_pass() const { return false; }
   // Keys come without rotary position and get it where they are read.

@@ -114,6 +114,32 @@ TEST_CASE("merged layers with a window hold and show its tokens alone") {
   CHECK(windowed[0].bytes() + windowed[1].bytes() < (all[0].bytes() + all[1].bytes()) / 4);
 }
 
+TEST_CASE("of a pair with a window in one layer, or two that differ, both hold what the wider one shows") {
+  auto config = test::small_config();
+  config.family = Family::mistral, config.n_layers = 4, config.window = 8;
+  for (const auto& window_layers : std::vector<std::vector<int64_t>>{{0, 2}, {1, 3}, {0, 3}, {0, 1, 2, 3}}) {
+    INFO("windows from layer " << window_layers[0] << " on, " << window_layers.size());
+    config.window_layers = window_layers;
+    const auto decoder = test::make_decoder(config, test::lively_weights(config), Gqa::Config{});
+    decoder->to(torch::kFloat64);
+    const torch::NoGradGuard no_grad;
+    auto states = decoder->make_states(1, 51, merged_plan(0, 0));
+    const auto ids = torch::randint(0, 37, {1, 51}, torch::kInt64);
+    decoder->hidden(ids.narrow(1, 0, 50), {.states = &states});
+    decoder->hidden(ids.narrow(1, 50, 1), {.sequence = {.begin = 50}, .states = &states});
+    int64_t held = 0;
+    for (const auto& state : states) held += state.bytes();
+    const CacheConfig cache{.storage = {.name = CacheStorageName::minicache, .retain = 0, .merge_from = 0}};
+    CHECK(decoder->state_bytes(cache, 51, 8) == held);
+  }
+  // Two widths: the pair holds the wider one's.
+  const auto form = merged_plan(0, 0).storage;
+  CHECK(form->window_of(0, {5, 9, 0, 9}) == 9);
+  CHECK(form->window_of(1, {5, 9, 0, 9}) == 9);
+  CHECK(form->window_of(3, {5, 9, 0, 9}) == 0);
+  CHECK(merged_plan(0, 1).storage->window_of(0, {5, 0, 9, 9}) == 5);  // below the pairs
+}
+
 TEST_CASE("a mark brings both layers back, and a policy that judges by attention is refused") {
   const auto decoder = merged_decoder();
   const torch::NoGradGuard no_grad;
