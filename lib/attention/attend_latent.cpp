@@ -54,6 +54,20 @@ torch::Tensor attend_latent(const torch::Tensor& q_BNW, const torch::Tensor& lat
   return attend(q_BNW.unsqueeze(2), latent_B1SW, latent_B1SW, mask_B1TS, form).squeeze(2).narrow(-1, 0, R);
 }
 
+torch::Tensor attend_latent(const torch::Tensor& q_BNW, const CodedLatent& latent, int64_t S,
+                            const torch::Tensor& mask_B1TS, const ScoreForm& form) {
+  ATTNLAB_CHECK(form.scale > 0);
+  return attend_latent_query({.q_BNW = q_BNW,
+                              .latent_BPW = {},
+                              .S = S,
+                              .R = latent.codes_BPR.size(2),
+                              .mask_B11S = mask_B1TS,
+                              .scale = form.scale,
+                              .softcap = form.softcap,
+                              .pages_Bp = {},
+                              .coded = latent});
+}
+
 // All P tokens take part, with weights of 0 behind S: at an S that is odd the products alone would take five
 // times as long (H200, 16 sequences of 8193 tokens in bfloat16: 7.0 and 6.7 ms for 32 layers, against 1.5
 // and 1.2).

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "attention/shape.h"
+#include "kernels/coded_latent.h"
 #include "tensor/torch.h"
 
 namespace attnlab {
@@ -11,6 +12,9 @@ namespace attnlab {
 // (LayerCache::aligned); none of it is copied. `form.scale` must be given. mask_B1TS (T = 1): bool, true where
 // the query may look; undefined: everywhere. Result [B, N, R].
 torch::Tensor attend_latent(const torch::Tensor& q_BNW, const torch::Tensor& latent_BPW, int64_t S, int64_t R,
+                            const torch::Tensor& mask_B1TS, const ScoreForm& form);
+// The same over codes that fits_latent_query takes.
+torch::Tensor attend_latent(const torch::Tensor& q_BNW, const CodedLatent& latent, int64_t S,
                             const torch::Tensor& mask_B1TS, const ScoreForm& form);
 
 // The same as two products for each sequence, on a GPU with scores and softmax in float32 (then the weights are

@@ -6,6 +6,7 @@
 #include "attention/rotary.h"
 #include "core/errors.h"
 #include "kernels/fused.h"
+#include "kernels/latent_query.h"
 
 namespace attnlab {
 namespace {
@@ -71,6 +72,15 @@ torch::Tensor AttentionPass::remember(size_t slot, const torch::Tensor& x) {
   const StateSlot& of = input_.state->layout()[slot];
   if (of.rotated > 0 && input_.state->turned().defined()) return anew_ = turned_anew(of, kept);
   return kept;
+}
+
+void AttentionPass::remember_latent(size_t slot, const torch::Tensor& x_BTW) {
+  if (!input_.state || input_.state->before_rotary(slot) || input_.state->turned().defined()) {
+    remember(slot, x_BTW);
+    return;
+  }
+  input_.state->store(slot, x_BTW);
+  kept_ = input_.state->kept();
 }
 
 // Keys come turned here: they are turned back, and on where they are read.
@@ -221,6 +231,9 @@ torch::Tensor AttentionPass::weights(const torch::Tensor& q_BNTH, const torch::T
 
 torch::Tensor AttentionPass::attend_latent(const torch::Tensor& q_BNW, size_t slot, int64_t R,
                                            const ScoreForm& form) const {
+  if (!anew_.defined() && !input_.state->wants_attention())
+    if (const auto coded = input_.state->coded(slot); coded && fits_latent_query(q_BNW, *coded))
+      return attnlab::attend_latent(q_BNW, *coded, kept_, mask(), form);
   const auto latent_BPW = anew_.defined() ? anew_ : input_.state->aligned(slot);
   const auto mask = look(q_BNW.unsqueeze(2), latent_BPW.narrow(1, 0, kept_).unsqueeze(1), form);
   return attnlab::attend_latent(q_BNW, latent_BPW, kept_, R, mask, form);

@@ -28,6 +28,9 @@ class AttentionPass {
   // in the layout's order, each once.
   torch::Tensor remember(size_t slot, const torch::Tensor& x);
 
+  // The same for a latent that attend_latent alone looks at, x_BTW: what is kept as codes is not decoded here.
+  void remember_latent(size_t slot, const torch::Tensor& x_BTW);
+
   // Rotary tables of the new tokens and, behind `remember`, of those that are looked at.
   const RotaryTables& new_tables() const;
   RotaryTables kept_tables() const;

@@ -46,10 +46,13 @@ torch::Tensor DeepseekAttention::attend(AttentionPass& pass) {
                                         : apply_rotary(rope_BMTH, cos_BTH, sin_BTH))
                           .split_with_sizes({N, 1}, 1);
   const auto latent_BTR = kv_a_norm_ ? kv_a_norm_(kv[0]) : kv[0];
-  const auto latent_BSW =
-      pass.remember(0, torch::cat({latent_BTR.to(turned[1].scalar_type()), turned[1].squeeze(1)}, -1));
-  if (absorbs(pass)) return o_proj_(merge_heads(attend_absorbed(pass, q[0], turned[0])));
-  return o_proj_(merge_heads(attend_materialised(pass, torch::cat({q[0], turned[0]}, -1), latent_BSW)));
+  const auto new_BTW = torch::cat({latent_BTR.to(turned[1].scalar_type()), turned[1].squeeze(1)}, -1);
+  if (absorbs(pass)) {
+    pass.remember_latent(0, new_BTW);
+    return o_proj_(merge_heads(attend_absorbed(pass, q[0], turned[0])));
+  }
+  return o_proj_(
+      merge_heads(attend_materialised(pass, torch::cat({q[0], turned[0]}, -1), pass.remember(0, new_BTW))));
 }
 
 torch::Tensor DeepseekAttention::attend_materialised(const AttentionPass& pass, const torch::Tensor& q_BNTH,

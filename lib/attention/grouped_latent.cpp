@@ -112,8 +112,12 @@ torch::Tensor GroupedLatentAttention::attend_latents(AttentionPass& pass,
                                                      const torch::Tensor& k_rope_B1Tr) {
   torch::Tensor c_BSW, k_rope_B1Sr;
   if (form_.latents == 1) {
-    const auto both_BSW =
-        pass.remember(0, torch::cat({c_BTW.to(k_rope_B1Tr.scalar_type()), k_rope_B1Tr.squeeze(1)}, -1));
+    const auto new_BTy = torch::cat({c_BTW.to(k_rope_B1Tr.scalar_type()), k_rope_B1Tr.squeeze(1)}, -1);
+    if (absorbs(pass)) {
+      pass.remember_latent(0, new_BTy);
+      return attend_absorbed(pass, q_BNTx, {}, {});
+    }
+    const auto both_BSW = pass.remember(0, new_BTy);
     c_BSW = both_BSW.narrow(-1, 0, form_.width);
     k_rope_B1Sr = both_BSW.narrow(-1, form_.width, form_.rope).unsqueeze(1);
   } else {

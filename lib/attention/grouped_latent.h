@@ -58,6 +58,7 @@ class GroupedLatentAttention final : public Attention {
   torch::Tensor attend_heads(const AttentionPass& pass, const torch::Tensor& q_BNTH,
                              const torch::Tensor& k_BUSH, const torch::Tensor& v_BUSH,
                              const torch::Tensor& k_rope_B1Sr);
+  // With one latent all is in the pass: c and k_rope are undefined.
   torch::Tensor attend_absorbed(const AttentionPass& pass, const std::vector<torch::Tensor>& q_BN1x,
                                 const torch::Tensor& c_BSW, const torch::Tensor& k_rope_B1Sr);
 

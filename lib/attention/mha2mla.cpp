@@ -86,10 +86,13 @@ torch::Tensor RopeSelectedAttention::attend(AttentionPass& pass) {
                         .split_with_sizes({M, 1}, 2);
   const auto q_rope_BNTr = rope[0].flatten(1, 2);
   const auto k_rope_BTL = merge_heads(rope[1].squeeze(2));
-  const auto latent_BSW =
-      pass.remember(0, torch::cat({kv_a_proj_(x).to(k_rope_BTL.scalar_type()), k_rope_BTL}, -1));
-  if (absorbs(pass)) return o_proj_(merge_heads(attend_absorbed(pass, q[0], q_rope_BNTr)));
-  return o_proj_(merge_heads(attend_materialised(pass, torch::cat({q[0], q_rope_BNTr}, -1), latent_BSW)));
+  const auto new_BTW = torch::cat({kv_a_proj_(x).to(k_rope_BTL.scalar_type()), k_rope_BTL}, -1);
+  if (absorbs(pass)) {
+    pass.remember_latent(0, new_BTW);
+    return o_proj_(merge_heads(attend_absorbed(pass, q[0], q_rope_BNTr)));
+  }
+  return o_proj_(
+      merge_heads(attend_materialised(pass, torch::cat({q[0], q_rope_BNTr}, -1), pass.remember(0, new_BTW))));
 }
 
 torch::Tensor RopeSelectedAttention::attend_materialised(const AttentionPass& pass, const torch::Tensor& q_BNTH,

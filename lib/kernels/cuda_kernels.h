@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "kernels/coded_tile.h"
+
 namespace attnlab::cuda {
 
 enum class Format { float32, bfloat16 };
@@ -72,20 +74,21 @@ struct LatentQueryLayout {
 };
 constexpr int kLatentTile = 64;  // tokens of a page
 struct LatentPointers {
-  const void *q, *latent;
-  const bool* mask;  // null, or true where the query may look; where it may look nowhere the result is 0
+  const void *q, *latent;  // null where `coded` says a code
+  const bool* mask;        // null, or true where the query may look; where it may look nowhere the result is 0
   // null, or [B, ⌈S / 64⌉]: in which page of 64 tokens of `latent` those of a sequence stand; latent_b is then
   // the stride of a page.
   const int* pages;
   int64_t n_pages;
+  CodedTokens coded = {};  // R numbers as codes and W - R others, without pages
 };
 struct CudaDevice {
   int multiprocessors;
   int capability;    // 10 · major + minor
   int shared_bytes;  // that a block may ask for
 };
-bool fits_latent_query(const LatentQueryLayout& layout, const CudaDevice& device);
-int latent_query_parts(int64_t B, int64_t N, int64_t S, int64_t W, const CudaDevice& device);
+bool fits_latent_query(const LatentQueryLayout& layout, const CodedTokens& coded, const CudaDevice& device);
+int latent_query_parts(int64_t B, int64_t N, int64_t S, int64_t token_bytes, const CudaDevice& device);
 // Numbers of float32.
 int64_t latent_query_workspace(const LatentQueryLayout& layout);
 cudaError_t latent_query(const LatentQueryLayout& layout, const LatentPointers& in, void* out, float* workspace,

@@ -77,6 +77,10 @@ __device__ inline TokenRange tiles_of_part(const LatentQueryLayout& l, const Tok
   return {first, min(end, first + each)};
 }
 
+// latent_coded.cu: a latent that is kept as codes.
+cudaError_t latent_query_coded(const LatentQueryLayout& layout, const LatentPointers& in, const LatentOut& out,
+                               const CudaDevice& device, cudaStream_t stream);
+bool fits_latent_coded(const LatentQueryLayout& layout, const CodedTokens& coded, const CudaDevice& device);
 // hopper/latent_query.cu: sm_90a.
 cudaError_t latent_query_hopper(const LatentQueryLayout& layout, const LatentPointers& in, const LatentOut& out,
                                 cudaStream_t stream);

@@ -24,6 +24,7 @@ class RecordingStorage final : public TokenStorage {
     record_->retain_grad();
   }
   torch::Tensor read() const override { return *record_; }
+  int64_t shown() const override { return record_->size(1); }
   int64_t length() const override { return record_->size(1); }
   void keep(const torch::Tensor&, const torch::Tensor&) override { ATTNLAB_CHECK(!"one pass is all there is"); }
   void select_rows(const torch::Tensor&) override { ATTNLAB_CHECK(!"one pass is all there is"); }

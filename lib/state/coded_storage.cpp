@@ -47,6 +47,25 @@ class CodedStorage final : public TokenStorage {
     return read_BSW_.narrow(1, columns_ - shown_, shown_);
   }
 
+  int64_t shown() const override { return shown_; }
+
+  std::optional<CodedLatent> read_coded() const override {
+    if (prompting_ || per_row_ > 1 || most(firsts_) > 0 || most(lasts_) > 0) return std::nullopt;
+    auto latent = coded_.latent();
+    if (!latent) return std::nullopt;
+    Counts gaps(coded_.counts());
+    for (auto& gap : gaps) gap = shown_ - gap;
+    if (alike(gaps) && gaps.front() <= 0) {
+      for (auto* part : {&latent->codes_BPR, &latent->scales_BPg, &latent->rest_BPr})
+        *part = part->narrow(1, -gaps.front(), shown_);
+      return latent;
+    }
+    if (gaps != gaps_)
+      gaps_ = gaps, gaps_B_ = counts_tensor(gaps, last_.device()).squeeze(1).to(torch::kInt32).contiguous();
+    latent->gaps_B = gaps_B_;
+    return latent;
+  }
+
   int64_t length() const override { return columns_; }
   bool forgets() const override { return window_ > 0 || !rule_.at_once || group_ > 1; }
 
@@ -235,6 +254,8 @@ class CodedStorage final : public TokenStorage {
   torch::Tensor first_, last_;  // [L, n, w]
   CodedTable coded_;
   mutable torch::Tensor read_BSW_;
+  mutable torch::Tensor gaps_B_;  // gaps_ on the device, int32
+  mutable Counts gaps_;           // that read_coded told last
   Counts firsts_, lasts_;
   Counts owed_;  // tokens that are still to come and will stay as they are
 };

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "state/lanes.h"
@@ -25,6 +26,10 @@ class CodedTable {
   void append(const torch::Tensor& x_Lnw, const Counts& ready);
   // [L, n, w].
   torch::Tensor decode(torch::ScalarType dtype) const;
+  // As a kernel reads them, [L, n], without gaps; nullopt where none does.
+  std::optional<CodedLatent> latent() const {
+    return coded_.outliers.defined() ? std::nullopt : codec_->as_latent(coded_);
+  }
   // Keeps of each lane the tokens at these places, of which so many are meant.
   void take(const torch::Tensor& index_Lm, const Counts& kept);
   // Whole groups only.

@@ -34,6 +34,10 @@ class SymmetricCodec final : public TokenCodec {
   torch::Tensor decode(const CodedTokens& coded, const torch::Tensor&, torch::ScalarType dtype) const override {
     return read_symmetric({coded.by_token[0], coded.by_token[1]}, dtype);
   }
+  std::optional<CodedLatent> as_latent(const CodedTokens& coded) const override {
+    const auto &codes = coded.by_token[0], &scale = coded.by_token[1];
+    return CodedLatent{codes, scale, scale.narrow(2, 0, 0), {}};
+  }
   double bytes_per_token(int64_t element_bytes) const override {
     return static_cast<double>(width_ + width_ / group_ * element_bytes);
   }

@@ -41,6 +41,9 @@ class RecordCodec final : public TokenCodec {
   torch::Tensor decode(const CodedTokens& coded, const torch::Tensor&, torch::ScalarType dtype) const override {
     return from_record(coded.by_token[0], form_, dtype);
   }
+  std::optional<CodedLatent> as_latent(const CodedTokens& coded) const override {
+    return latent_of_records(coded.by_token[0], form_);
+  }
   double bytes_per_token(int64_t element_bytes) const override {
     return static_cast<double>(form_.bytes(element_bytes));
   }

@@ -42,6 +42,16 @@ torch::Tensor from_record(const torch::Tensor& bytes, const LatentRecord& form, 
   return torch::cat({from_fp8(parts[0].contiguous(), scales, dtype), numbers_of(parts[2], dtype)}, -1);
 }
 
+std::optional<CodedLatent> latent_of_records(const torch::Tensor& bytes, const LatentRecord& form) {
+  constexpr int64_t element = 2;
+  const int64_t size = form.bytes(element), scales = 4 * form.tiles();
+  if (bytes.size(2) != size || size % 4 != 0 || form.rank % 4 != 0) return std::nullopt;
+  return CodedLatent{bytes.narrow(2, 0, form.rank).view(torch::kFloat8_e4m3fn),
+                     bytes.narrow(2, form.rank, scales).view(torch::kFloat32),
+                     bytes.narrow(2, form.rank + scales, element * form.rope).view(torch::kBFloat16),
+                     {}};
+}
+
 torch::Tensor to_block(const torch::Tensor& x, const LatentRecord& form) {
   ATTNLAB_CHECK(form.scales == Fp8Scales::power_of_two && form.tiles() <= kBlockScales);
   const auto [numbers, scales] = code_latent(x, form);

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
+#include "kernels/coded_latent.h"
 #include "state/storage_config.h"
 #include "tensor/torch.h"
 
@@ -23,6 +25,9 @@ struct LatentRecord {
 torch::Tensor to_record(const torch::Tensor& x, const LatentRecord& form);
 // [..., R + r]; `dtype`: the type of the rotary part.
 torch::Tensor from_record(const torch::Tensor& bytes, const LatentRecord& form, torch::ScalarType dtype);
+// The parts of records [B, P, bytes] as views, the rotary part in bfloat16; nullopt where it has another width,
+// or a record does not end where a float32 may begin.
+std::optional<CodedLatent> latent_of_records(const torch::Tensor& bytes, const LatentRecord& form);
 
 // FlashMLA's newer layout of a block of n tokens, x [n, R + r]: R e4m3 numbers and r bfloat16 ones of each
 // token, then behind all of them each token's scales, powers of two as e8m0 (the exponent, biased by 127),

@@ -82,22 +82,32 @@ torch::Tensor LayerState::by_heads(size_t slot, const torch::Tensor& x_BSW) cons
   return x_BSW.view({x_BSW.size(0), x_BSW.size(1), layout_.at(slot).heads * copies_, -1}).transpose(1, 2);
 }
 
-torch::Tensor LayerState::shown(size_t slot, bool heads) {
-  const auto all_BSW = storages_.at(slot)->read();
-  if (slot == first_) kept_ = all_BSW.size(1);
+// Behind what a slot was given.
+void LayerState::count(size_t slot) {
+  if (slot == first_) kept_ = storages_.at(slot)->shown();
   if (slot + 1 == layout_.size() || std::none_of(storages_.begin() + static_cast<std::ptrdiff_t>(slot) + 1,
                                                  storages_.end(), [](const auto& s) { return s != nullptr; }))
     columns_ += appended_;  // a token counts once every slot has it
-  return heads ? by_heads(slot, all_BSW) : all_BSW;
+}
+
+torch::Tensor LayerState::placed(size_t slot) {
+  count(slot);
+  return by_heads(slot, storages_.at(slot)->read());
 }
 
 torch::Tensor LayerState::remember(size_t slot, const torch::Tensor& x) {
+  store(slot, x);
+  const auto all_BSW = storages_.at(slot)->read();
+  return x.dim() == 4 ? by_heads(slot, all_BSW) : all_BSW;
+}
+
+void LayerState::store(size_t slot, const torch::Tensor& x) {
   const bool heads = x.dim() == 4;
   ATTNLAB_CHECK(heads ? x.size(1) == layout_.at(slot).heads : copies_ == 1);
   begin_slot(slot, x.size(0), heads ? x.size(2) : x.size(1), x.device());
   const auto kept = copies_ > 1 ? x.repeat_interleave(copies_, 1) : x;
   storages_.at(slot)->append(heads ? kept.transpose(1, 2).flatten(2) : kept);
-  return shown(slot, heads);
+  count(slot);
 }
 
 bool LayerState::before_rotary(size_t slot) const {

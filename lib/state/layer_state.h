@@ -33,13 +33,17 @@ class LayerState {
   // the tokens that the pass's queries may look at, these included, in the same form (by heads, with as many
   // as are kept: kept_copies).
   torch::Tensor remember(size_t slot, const torch::Tensor& x);
+  // The same without what it returns, which aligned() or coded() then give.
+  void store(size_t slot, const torch::Tensor& x);
   // The same in two steps, for kernels that write where the tokens stay: a place for T new tokens, [B or P,
   // heads, T, width / heads], undefined where the storage has none (then `remember` takes them); and, once it
   // is written, what `remember` returns.
   TokenPlace place(size_t slot, int64_t T);
-  torch::Tensor placed(size_t slot) { return shown(slot, true); }
+  torch::Tensor placed(size_t slot);
   // What remember returned last, as [B, P, width] with P ≥ S tokens whose rest is finite (TokenStorage).
   torch::Tensor aligned(size_t slot) const { return storages_.at(slot)->read_aligned(); }
+  // The same as codes, where it is kept so (TokenStorage).
+  std::optional<CodedLatent> coded(size_t slot) const { return storages_.at(slot)->read_coded(); }
   // A fixed slot: [B, heads, width / heads] float32 (float64 where the layer computes in that).
   const torch::Tensor& fixed(size_t slot) const { return fixed_.at(slot); }
   void replace(size_t slot, const torch::Tensor& value);
@@ -94,7 +98,7 @@ class LayerState {
   bool in_places() const { return !plan_.policy->keeps_all() && (dropped_ || window_ > 0 || scattered_); }
   bool renumbered() const { return dropped_ && plan_.policy->reindexes(); }
   void end_prompt(const Sequence& sequence);
-  torch::Tensor shown(size_t slot, bool by_heads);
+  void count(size_t slot);
   torch::Tensor by_heads(size_t slot, const torch::Tensor& x_BSW) const;
   void choose(const Sequence& sequence);
   void keep(const torch::Tensor& stays_BhS, int64_t most);

@@ -54,6 +54,8 @@ class MergedPair {
   }
   int64_t length(size_t side) const { return direction_.size(1) + sides_[side].waiting.size(1); }
 
+  int64_t shown(size_t side) const { return sides_[side].shown; }
+
   torch::Tensor read(size_t side) const {
     const Side& of = sides_[side];
     const auto all = torch::cat({merged_and_kept(of), of.waiting}, 1);
@@ -221,6 +223,7 @@ class MergedStorage final : public TokenStorage {
 
   void append(const torch::Tensor& x_BTW) override { pair_->append(side_, x_BTW); }
   torch::Tensor read() const override { return pair_->read(side_); }
+  int64_t shown() const override { return pair_->shown(side_); }
   int64_t length() const override { return pair_->length(side_); }
   bool forgets() const override { return true; }
   void keep(const torch::Tensor& index_BhK, const torch::Tensor&) override {

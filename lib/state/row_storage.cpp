@@ -38,6 +38,7 @@ class RowStorage final : public TokenStorage {
     return at.rows_E.defined() ? shown_BSW.index_select(0, at.rows_E.narrow(0, 0, sequences_)) : shown_BSW;
   }
 
+  int64_t shown() const override { return length_; }
   int64_t length() const override { return length_; }
   void select_rows(const torch::Tensor& rows) override { tokens_ = tokens_.index_select(0, rows); }
   std::vector<torch::Tensor> parts() const override { return {tokens_}; }

@@ -44,6 +44,7 @@ class DenseStorage final : public TokenStorage {
     return tokens_.narrow(1, begin, std::min(aligned_up(shown_), tokens_.size(1) - begin));
   }
 
+  int64_t shown() const override { return shown_; }
   int64_t length() const override { return length_; }
   bool forgets() const override { return window_ > 0; }
 

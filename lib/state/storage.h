@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/errors.h"
+#include "kernels/coded_latent.h"
 #include "state/layout.h"
 #include "tensor/torch.h"
 
@@ -44,6 +45,12 @@ class TokenStorage {
   // times as fast at such sizes. What stands behind the newest token is finite and means nothing.
   virtual torch::Tensor read_aligned() const { return read(); }
   static constexpr int64_t kAlignment = 8;
+
+  // The same as codes that a kernel reads as they lie, where it is kept so; row s of a sequence is token s of
+  // read(), but for the gaps.
+  virtual std::optional<CodedLatent> read_coded() const { return std::nullopt; }
+  // How many tokens these are.
+  virtual int64_t shown() const = 0;
 
   virtual int64_t length() const = 0;
   // Keeps the tokens at these places of read(), in this order, where `valid`: int64 and bool [B, h or 1, K],

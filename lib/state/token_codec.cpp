@@ -32,6 +32,12 @@ class WithExactNumbers final : public TokenCodec {
     return torch::cat(
         {rest_LnW.narrow(2, 0, from_), exact_LnW, rest_LnW.narrow(2, from_, rest_LnW.size(2) - from_)}, 2);
   }
+  std::optional<CodedLatent> as_latent(const CodedTokens& coded) const override {
+    auto latent = inner_->as_latent(coded);
+    if (!latent || from_ != latent->codes_BPR.size(2)) return std::nullopt;  // other numbers stand behind
+    latent->rest_BPr = coded.by_token.back();
+    return latent;
+  }
   double bytes_per_token(int64_t element_bytes) const override {
     return inner_->bytes_per_token(element_bytes) + static_cast<double>(count_ * element_bytes);
   }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "state/sparse_rows.h"
@@ -33,6 +34,8 @@ class TokenCodec {
   // n, …].
   virtual torch::Tensor decode(const CodedTokens& coded, const torch::Tensor& heads_L,
                                torch::ScalarType dtype) const = 0;
+  // The same as a kernel reads it, [L, n]: views; nullopt where none does.
+  virtual std::optional<CodedLatent> as_latent(const CodedTokens& /*coded*/) const { return std::nullopt; }
   // Bytes of a token, and of a group of them, whose numbers come with `element_bytes` each.
   virtual double bytes_per_token(int64_t element_bytes) const = 0;
   virtual double bytes_per_group(int64_t /*element_bytes*/) const { return 0; }

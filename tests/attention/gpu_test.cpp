@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "catch.h"
+#include "kernels/latent_query.h"
+#include "state/storage_forms.h"
 #include "support.h"
 
 namespace attnlab::test {
@@ -65,6 +67,38 @@ TEST_CASE("on a GPU every variant trains and decodes as in double precision on a
       const double rounding = (on_cpu[i] - expected[i]).abs().max().item<double>();
       CHECK(close(on_gpu[i], expected[i], 10 * rounding + 1e-5 * expected[i].abs().max().item<double>()));
     }
+  }
+}
+
+// Where gradients are asked for, no kernel reads codes: then they are decoded first.
+TEST_CASE("on a GPU a latent that is read as codes gives what its numbers give, rows of any length") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  constexpr int64_t rank = 256, rope = 16, prompt = 80;
+  Size size{"mla", {96, 6, 6, rope, false, false}, 3, 140};
+  size.shape.mla =
+      MlaShape{.kv_lora_rank = rank, .qk_nope_head_dim = 32, .qk_rope_head_dim = rope, .v_head_dim = 32};
+  const auto module = random_attention(size, DeepseekMla::Config{.absorb = true}, torch::kFloat32, 23);
+  module->to(torch::kCUDA, torch::kBFloat16);
+  Tokens input = moved(random_input(size, torch::kFloat32, 24), torch::kCUDA, torch::kBFloat16);
+  input.parts.padding_B1 = torch::tensor(std::vector<int64_t>{0, 71, 5}).unsqueeze(1).cuda();
+  for (const auto name : {CacheStorageName::fp8, CacheStorageName::int8}) {
+    INFO(name_of(name));
+    const CachePlan plan{.storage = storage_form({.name = name}), .as_computed = false};
+    const auto steps = [&](bool gradients) {
+      const torch::AutoGradMode mode(gradients);
+      LayerState state(module->state_layout(), size.B, size.T, input.x_BTD.options(), 0, plan, 6);
+      module->forward(input.pass(0, prompt, &state));
+      std::vector<torch::Tensor> outputs;
+      for (int64_t t = prompt; t < size.T; ++t) outputs.push_back(module->forward(input.pass(t, 1, &state)));
+      const auto q_BNW = torch::zeros({size.B, 6, rank + rope}, input.x_BTD.options());
+      REQUIRE(state.coded(0));
+      CHECK(fits_latent_query(q_BNW, *state.coded(0)));
+      return torch::cat(outputs, 1).detach().to(torch::kCPU, torch::kFloat32);
+    };
+    const auto expected = steps(true);
+    // Weights, the weighted sum, the up-projection and the output are each rounded to bfloat16 (2^-9 of
+    // themselves) on either path, and matrices of normal weights keep errors as large as they find them.
+    CHECK(close(steps(false), expected, 8 * 0x1p-9 * 2 * expected.abs().max().item<double>()));
   }
 }
 

@@ -1,11 +1,14 @@
 // The kernel of absorbed decoding against softmax attention in double precision.
 #include "kernels/latent_query.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "catch.h"
 #include "kernels/recorded.h"
+#include "reference/coded_latent_twin.h"
 
 namespace attnlab {
 namespace {
@@ -129,6 +132,87 @@ TEST_CASE("a recorded attend_latent_query reads the mask and the cache as they a
   recording->replay();
   CHECK(torch::equal(out, attend_latent_query(query)));
   check_exact(query, out);
+}
+
+// The same cache as codes, in records as FlashMLA's or in parts of their own, and as what the codes stand for.
+struct CodedDecoding {
+  LatentQuery query, dense;
+};
+CodedDecoding coded_decoding(bool fp8, int64_t N, int64_t S, int64_t R, int64_t rope, int64_t group,
+                             const Tensor& gaps_B = {}) {
+  constexpr int64_t B = 3, spare = 5;
+  const auto bytes = torch::randint(0, 256, {B, S + spare, R}, on_device(torch::kInt64));
+  if (fp8) bytes.masked_fill_(bytes.bitwise_and(0x7f) == 0x7f, 0x7e);  // NaN
+  const auto rest = torch::randn({B, S + spare, rope}, on_device(torch::kBFloat16));
+  const auto scales = torch::rand({B, S + spare, R / group}, on_device(torch::kFloat32)) / (fp8 ? 200 : 60);
+  CodedLatent coded;
+  if (fp8) {
+    const auto record =
+        torch::cat({bytes.to(torch::kUInt8), scales.view(torch::kUInt8), rest.view(torch::kUInt8)}, 2);
+    const int64_t end = R + 4 * (R / group);
+    coded = {record.narrow(2, 0, R).view(torch::kFloat8_e4m3fn),
+             record.narrow(2, R, end - R).view(torch::kFloat32),
+             record.narrow(2, end, 2 * rope).view(torch::kBFloat16), gaps_B};
+  } else {
+    coded = {bytes.to(torch::kUInt8).view(torch::kInt8), scales.to(torch::kBFloat16), rest, gaps_B};
+  }
+  auto dense = decoding(N, S, R, rope, B);
+  dense.latent_BPW = test::decoded_twin(coded, S).cuda();
+  CodedDecoding out{dense, dense};
+  out.query.latent_BPW = Tensor(), out.query.coded = coded;
+  return out;
+}
+
+TEST_CASE("attend_latent_query over codes is that over what they stand for, at any heads, widths and lengths") {
+  NEEDS_LATENT_KERNEL();
+  torch::manual_seed(5);
+  for (const bool fp8 : {false, true})
+    for (const auto& [R, rope, group] :
+         std::vector<std::array<int64_t, 3>>{{512, 64, 128}, {256, 64, 64}, {128, 32, 16}, {80, 48, 40}})
+      for (const int64_t N : {1, 14, 32, 72})
+        for (const int64_t S : {1, 63, 64, 130, 1027})
+          for (const bool masked : {false, true}) {
+            INFO("fp8 " << fp8 << " R " << R << " rope " << rope << " N " << N << " S " << S << " masked "
+                        << masked);
+            auto of = coded_decoding(fp8, N, S, R, rope, group);
+            if (masked) of.query.mask_B11S = of.dense.mask_B11S = some_lengths(3, S);
+            if (masked && N == 14) of.query.softcap = of.dense.softcap = 5;
+            REQUIRE(fits_latent_query(of.query.q_BNW, of.query.coded));
+            check_exact(of.dense, attend_latent_query(of.query));
+          }
+}
+
+TEST_CASE("attend_latent_query over codes finds rows behind gaps, and what it does not take") {
+  NEEDS_LATENT_KERNEL();
+  constexpr int64_t S = 333;
+  const auto gaps = torch::tensor(std::vector<int>{-3, 70, 332}, on_device(torch::kInt32));
+  for (const bool fp8 : {false, true}) {
+    auto of = coded_decoding(fp8, 32, S, 512, 64, 128, gaps);
+    const auto columns = torch::arange(S, on_device(torch::kInt64));
+    of.query.mask_B11S = of.dense.mask_B11S = (columns >= gaps.unsqueeze(1)).view({3, 1, 1, S});
+    check_exact(of.dense, attend_latent_query(of.query));
+    const auto& c = of.query.coded;
+    const auto fits = [&](const CodedLatent& coded) { return fits_latent_query(of.query.q_BNW, coded); };
+    CHECK(fits(c));
+    CHECK_FALSE(fits({c.codes_BPR, c.scales_BPg.to(torch::kFloat64), c.rest_BPr, {}}));
+    CHECK_FALSE(fits({c.codes_BPR, c.scales_BPg, c.rest_BPr.to(torch::kFloat32), {}}));
+    CHECK_FALSE(fits({c.codes_BPR, c.scales_BPg, c.rest_BPr.narrow(2, 0, 48), {}}));  // queries are wider
+    CHECK_FALSE(fits({c.codes_BPR.narrow(2, 0, 480), c.scales_BPg, c.rest_BPr, {}}));
+  }
+}
+
+TEST_CASE("a recorded attend_latent_query over codes reads them as they are when it is replayed") {
+  NEEDS_LATENT_KERNEL();
+  const torch::NoGradGuard no_grad;
+  auto of = coded_decoding(true, 32, 1000, 512, 64, 128);
+  Tensor out;
+  attend_latent_query(of.query);
+  Recorder recorder(of.query.q_BNW.device());
+  const auto recording = recorder.record([&] { out = attend_latent_query(of.query); });
+  of.query.coded.scales_BPg.mul_(0.5);
+  recording->replay();
+  of.dense.latent_BPW = test::decoded_twin(of.query.coded, 1000).cuda();
+  check_exact(of.dense, out);
 }
 
 }  // namespace
