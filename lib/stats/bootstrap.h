@@ -25,7 +25,8 @@ struct Bootstrap {
   // Between the quantiles α/2 and 1 - α/2 of the resampled means.
   Interval percentile;
   // Bias-corrected and accelerated (Efron 1987, JASA 82, 171-185): at the levels `bca_levels`, which shift
-  // where the distribution is skewed.
+  // where the distribution is skewed. Of few skewed values it holds the truth less often than it says: with
+  // 95 %, in 91 % of samples of 20 exponential numbers and 94 % of those of 50 (percentiles: 90 and 93 %).
   Interval bca;
   double standard_error = not_known;  // deviation of the resampled means
   double z0 = not_known;  // Φ⁻¹ of the share of resampled means below the mean, equal ones count half
