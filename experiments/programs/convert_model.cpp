@@ -98,7 +98,7 @@ std::string chosen(const std::vector<ConversionStep>& asked, const std::vector<C
 void convert(const ConvertOptions& o) {
   check_options(o);
   const torch::NoGradGuard no_grad;
-  const auto device = parse_device(o.device);
+  const Devices devices(parse_devices(o.device));
   const auto checkpoint = Checkpoint::open(o.model);
   const ModelForm base = read_checkpoint_form(checkpoint);
   check_checkpoint(checkpoint, base);
@@ -111,12 +111,14 @@ void convert(const ConvertOptions& o) {
   const ConversionData data = data_of(o, rows, *transform);
   const auto plan = plan_of(o, checkpoint, steps, stored, rows, data);
   ConversionFolder folder(o.out, plan, stored);
-  const ModelSource source{
-      .form = base,
-      .layer =
-          [&](int64_t layer) { return read_layer_weights(checkpoint, base, layer, torch::kFloat32, device); },
-      .outer = read_outer_weights(checkpoint, base, stored, torch::kCPU),
-      .device = device};
+  const ModelSource source{.form = base,
+                           .layer =
+                               [&](int64_t layer) {
+                                 return read_layer_weights(checkpoint, base, layer, torch::kFloat32,
+                                                           devices.first());
+                               },
+                           .outer = read_outer_weights(checkpoint, base, stored, torch::kCPU),
+                           .devices = devices};
   Progress progress;
   if (folder.settled().is_null()) {
     transform->prepare(source, data, std::ref(progress));
@@ -166,7 +168,9 @@ int main(int argc, char** argv) {
   program
       .option("dtype", o.dtype, "TYPE",
               "what the result is stored in: auto (as the model), float32, bfloat16, float16")
-      .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto");
+      .option(
+          "device", o.device, "DEVICE",
+          "cpu, cuda, cuda:N, or auto; or several (cuda:0,cuda:1): they share the text, to the bits of one");
   return program.run(argc, argv, [&] {
     catch_interrupts();
     convert(o);

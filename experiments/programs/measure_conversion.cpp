@@ -122,7 +122,7 @@ void measure(Options o, int argc, char** argv) {
   print_notes(base.notes);
   const AttentionShape shape = base.source.config().attention_shape();
   const ConversionGrid grid = complete_grid(wanted, shape);
-  FlatFields facts = measured_facts(argc, argv, base.source.device);
+  FlatFields facts = measured_facts(argc, argv, base.source.devices.first());
   facts.insert(facts.end(), base.facts.begin(), base.facts.end());
   ConversionFile file(o.out, facts, asked_text(o, base, grid));
 

@@ -66,6 +66,16 @@ torch::Device parse_device(const std::string& text) {
   return {text};
 }
 
+std::vector<torch::Device> parse_devices(const std::string& text) {
+  std::vector<torch::Device> devices;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    devices.push_back(parse_device(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return devices;
+}
+
 void add_compute_options(Program& program, std::string& dtype, std::string& device) {
   program.option("dtype", dtype, "TYPE", "what weights and products are in: float32, bfloat16, float16")
       .option("device", device, "DEVICE", "cpu, cuda, cuda:N, or auto");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "program.h"
 #include "tensor/torch.h"
@@ -44,6 +45,9 @@ class TorchProgram : public Program {
 // "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one). Throws InputError, also for a GPU that is not
 // there.
 torch::Device parse_device(const std::string& text);
+
+// Several of them: "cuda:0,cuda:1". Throws InputError.
+std::vector<torch::Device> parse_devices(const std::string& text);
 
 // Adds --dtype and --device, for parse_dtype and parse_device.
 void add_compute_options(Program& program, std::string& dtype, std::string& device);

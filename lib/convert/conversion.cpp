@@ -108,9 +108,9 @@ class ConversionRun {
   void embed(const Level& level, std::optional<LayerStream>& heldout,
              std::optional<LayerStream>& calibration) const {
     const auto& embedding = level.outer.at("model.embed_tokens.weight");
-    if (!data_.heldout.ids_BT.empty()) heldout.emplace(level.form, data_.heldout, embedding, source_.device);
+    if (!data_.heldout.ids_BT.empty()) heldout.emplace(level.form, data_.heldout, embedding, source_.devices);
     if (!data_.calibration.ids_BT.empty())
-      calibration.emplace(level.form, data_.calibration, embedding, source_.device);
+      calibration.emplace(level.form, data_.calibration, embedding, source_.devices);
   }
 
   // Somebody looks at calibration text of the model at this level.
@@ -197,8 +197,8 @@ class ConversionRun {
     visit_streams([&](const std::string& name, LayerStream& stream) {
       std::vector<torch::Tensor> states;
       for (size_t b = 0; b < stream.states().size(); ++b)
-        states.push_back(saved.states.at(fmt::format("{}.{}", name, b)).to(source_.device));
-      stream.set_states(std::move(states));
+        states.push_back(saved.states.at(fmt::format("{}.{}", name, b)));
+      stream.set_states(states);
     });
     saved.states.clear();
     position_ = std::move(saved);
@@ -220,7 +220,7 @@ ConversionReport ConversionRun::report() const {
   ConversionReport report{.base_cached_numbers = cached_numbers_per_token(levels_[0].form),
                           .base_weight_bytes = weight_bytes(levels_[0].form, element)};
   const auto head_of = [&](size_t level) {
-    return OutputHead(levels_[level].form, levels_[level].outer, source_.device);
+    return OutputHead(levels_[level].form, levels_[level].outer, source_.devices);
   };
   std::optional<OutputHead> base_head;
   if (levels_[0].heldout) base_head = head_of(0);

@@ -49,6 +49,20 @@ void EquivalenceSums::add(const torch::Tensor& before, const torch::Tensor& afte
   vocabulary_ = before_PV.size(1);
 }
 
+void EquivalenceSums::add(const EquivalenceSums& other) {
+  const auto larger = [](torch::Tensor& mine, const torch::Tensor& theirs) {
+    mine = torch::maximum(mine, theirs.to(mine.device()));
+  };
+  larger(worst_, other.worst_);
+  larger(largest_, other.largest_);
+  for (const auto sum : {&EquivalenceSums::difference_, &EquivalenceSums::kl_, &EquivalenceSums::agreed_,
+                         &EquivalenceSums::loss_before_, &EquivalenceSums::loss_after_,
+                         &EquivalenceSums::logit_, &EquivalenceSums::square_, &EquivalenceSums::targets_})
+    this->*sum += (other.*sum).to((this->*sum).device());
+  positions_ += other.positions_;
+  vocabulary_ = std::max(vocabulary_, other.vocabulary_);
+}
+
 Equivalence EquivalenceSums::result() const {
   if (positions_ == 0) return {};
   const auto positions = static_cast<double>(positions_),

@@ -39,6 +39,8 @@ class EquivalenceSums {
   explicit EquivalenceSums(torch::Device device);
   // Logits [P, V] of P positions in any format, and the tokens [P] that follow them; negative: none does.
   void add(const torch::Tensor& before_PV, const torch::Tensor& after_PV, const torch::Tensor& next_P);
+  // What another one has summed, on any device.
+  void add(const EquivalenceSums& other);
   // A NaN in either shows as NaN. Without positions all is zero.
   Equivalence result() const;
 

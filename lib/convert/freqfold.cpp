@@ -53,7 +53,7 @@ void advance_converted(std::vector<Candidate>& candidates, const DecoderConfig& 
 
 int64_t choose_freqfold(const ModelSource& source, const FoldedLayers& folded, const ConversionData& data,
                         const ConversionProgress& progress) {
-  const LayerStream heldout(source.form, data.heldout, source.embedding(), source.device);
+  const LayerStream heldout(source.form, data.heldout, source.embedding(), source.devices);
   auto candidates = candidates_of(source, folded, heldout);
   const CalibratedPass pass{.what = "choosing freqfold", .text = data.calibration, .precision = data.precision};
   visit_layers(source, pass, progress,
@@ -64,7 +64,7 @@ int64_t choose_freqfold(const ModelSource& source, const FoldedLayers& folded, c
                  else
                    for (auto& candidate : candidates) candidate.stream.advance(layer, tensors);
                });
-  const OutputHead head(source.form, source.outer, source.device);
+  const OutputHead head(source.form, source.outer, source.devices);
   int64_t best = folded.config.collapse;
   double lowest = 0;
   for (const auto& candidate : candidates) {

@@ -32,13 +32,6 @@ int64_t TokenBatches::tokens() const {
   return total;
 }
 
-TokenBatches TokenBatches::to(torch::Device device) const {
-  TokenBatches moved;
-  for (const auto& ids : ids_BT) moved.ids_BT.push_back(ids.to(device));
-  for (const auto& valid : valid_BT) moved.valid_BT.push_back(valid.to(device));
-  return moved;
-}
-
 TokenBatches make_batches(const torch::Tensor& ids_NT) {
   constexpr int64_t together = 2048;
   const int64_t rows = std::max<int64_t>(1, together / std::max<int64_t>(1, ids_NT.size(1)));
@@ -61,24 +54,27 @@ std::shared_ptr<DecoderLayer> load_layer(const ModelForm& form, int64_t layer, c
   return module;
 }
 
+LayerCopies::LayerCopies(const Devices& devices, const TensorMap& tensors, const Make& make) {
+  for (size_t device = 0; device < devices.size(); ++device)
+    copies_.push_back(make(moved(tensors, devices.at(device))));
+}
+
 LayerStream::LayerStream(const ModelForm& form, const TokenBatches& tokens, const torch::Tensor& embedding,
-                         torch::Device device) {
+                         const Devices& devices)
+    : form_(form), devices_(devices) {
   const double scale =
       traits_of(form.config.family).scaled_embedding ? std::sqrt(static_cast<double>(form.config.d_model)) : 1;
   for (const auto& ids : tokens.ids_BT) {
-    const auto rows = torch::embedding(embedding, ids.to(embedding.device())).to(device, torch::kFloat32);
+    const auto rows =
+        torch::embedding(embedding, ids.to(embedding.device())).to(devices.of(states_.size()), torch::kFloat32);
     states_.push_back(scale == 1 ? rows : rows * scale);
   }
-  valid_ = tokens.valid_BT;
-  *this = branch(form);
+  for (const auto& valid : tokens.valid_BT) valid_.push_back(valid.to(devices.of(valid_.size())));
 }
 
 LayerStream LayerStream::branch(const ModelForm& form) const {
-  LayerStream other;
+  LayerStream other = *this;
   other.form_ = form;
-  other.states_ = states_;
-  other.valid_ = valid_;
-  other.boards_ = boards_;
   return other;
 }
 
@@ -89,40 +85,74 @@ LayerStream LayerStream::first_rows(int64_t rows) const {
   return other;
 }
 
-void LayerStream::set_states(std::vector<torch::Tensor> states) {
+void LayerStream::set_states(const std::vector<torch::Tensor>& states) {
   ATTNLAB_CHECK(states.size() == states_.size());
-  states_ = std::move(states);
+  for (size_t i = 0; i < states.size(); ++i) states_[i] = states[i].to(devices_.of(i));
 }
+
+LayerCopies LayerStream::load(int64_t layer, const TensorMap& tensors) const {
+  return {devices_, tensors, [&](const TensorMap& there) { return load_layer(form_, layer, there); }};
+}
+
+namespace {
+
+// What batches share beside their states: rotary tables and masks of a layer, made on each device for rows of T
+// tokens.
+class LayerInputs {
+ public:
+  LayerInputs(const ModelForm& form, int64_t layer, size_t devices)
+      : window_(window_of(form, layer)), there_(devices, {layer_rotary(form, layer), nullptr}) {}
+
+  MixerInput of(size_t device, const torch::Tensor& state_BTD, KvBoard& board) {
+    auto& [rotary, sequence] = there_[device];
+    const int64_t T = state_BTD.size(1);
+    if (!sequence || sequence->T() != T) sequence = make(rotary, T, state_BTD.device());
+    return {.x_BTD = {}, .sequence = sequence, .board = &board};
+  }
+
+ private:
+  std::shared_ptr<const Sequence> make(const Rotary& rotary, int64_t T, torch::Device device) const {
+    const auto options = torch::dtype(torch::kInt64).device(device);
+    SequenceParts parts{.T = T, .device = device};
+    if (window_ > 0) parts.windows.push_back(window_);
+    parts.rotary.push_back(
+        rotary.tables(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options), torch::kFloat32));
+    return std::make_shared<const Sequence>(std::move(parts));
+  }
+
+  struct There {
+    Rotary rotary;  // its frequencies move to the device that asks
+    std::shared_ptr<const Sequence> sequence;
+  };
+  int64_t window_;
+  std::vector<There> there_;  // by device
+};
+
+}  // namespace
 
 void LayerStream::each(int64_t layer, Precision precision, const VisitInput& visit) const {
-  const Rotary rotary = layer_rotary(form_, layer);
-  std::shared_ptr<const Sequence> sequence;
   boards_.resize(states_.size());
-  const int64_t window = window_of(form_, layer);
-  const PrecisionScope scope(precision, states_.empty() ? torch::Device(torch::kCPU) : states_[0].device());
-  for (size_t i = 0; i < states_.size(); ++i) {
-    const int64_t T = states_[i].size(1);
-    if (!sequence || sequence->T() != T) {
-      const auto options = torch::dtype(torch::kInt64).device(states_[i].device());
-      SequenceParts parts{.T = T, .device = states_[i].device()};
-      if (window > 0) parts.windows.push_back(window);
-      parts.rotary.push_back(
-          rotary.tables(torch::arange(T, options).unsqueeze(0), torch::full({1}, T, options), torch::kFloat32));
-      sequence = std::make_shared<const Sequence>(std::move(parts));
-    }
-    visit(i, {.x_BTD = {}, .sequence = sequence, .board = &boards_[i]});
-  }
+  LayerInputs inputs(form_, layer, devices_.size());
+  devices_.each_batch(states_.size(), [&](size_t i) {
+    const PrecisionScope scope(precision, devices_.of(i));
+    visit(i, inputs.of(devices_.index_of(i), states_[i], boards_[i]));
+  });
 }
 
-void LayerStream::run(DecoderLayer& module, int64_t layer, Precision precision, const Visit& visit) const {
-  each(layer, precision,
-       [&](size_t i, const MixerInput& input) { visit(i, module.forward(states_[i], input)); });
+TensorMap LayerStream::sum(int64_t layer, Precision precision, const VisitPart& visit) const {
+  boards_.resize(states_.size());
+  LayerInputs inputs(form_, layer, devices_.size());
+  return sum_in_order(devices_, states_.size(), [&](size_t i, const AddPart& add) {
+    const PrecisionScope scope(precision, devices_.of(i));
+    visit(i, inputs.of(devices_.index_of(i), states_[i], boards_[i]), add);
+  });
 }
 
 void LayerStream::advance(int64_t layer, const TensorMap& tensors, Precision precision) {
   const torch::NoGradGuard no_grad;
-  run(*load_layer(form_, layer, tensors), layer, precision,
-      [&](size_t i, const torch::Tensor& out_BTD) { states_[i] = out_BTD; });
+  const LayerCopies copies = load(layer, tensors);
+  each(layer, precision,
+       [&](size_t i, const MixerInput& input) { states_[i] = copies.of(i).forward(states_[i], input); });
 }
 
 CalibrationInputs::CalibrationInputs(const LayerStream& stream, int64_t layer, TensorMap tensors)
@@ -136,30 +166,22 @@ int64_t CalibrationInputs::tokens() const {
 
 torch::Tensor CalibrationInputs::normed(const torch::Tensor& state_BTD) const {
   const auto& config = stream_.form().config;
-  const auto& norm = tensors_.at("input_layernorm.weight");
+  const auto norm = tensors_.at("input_layernorm.weight").to(state_BTD.device());
   const auto weight = traits_of(config.family).norm_plus_one ? norm + 1 : norm;
   return at::rms_norm(state_BTD, norm.sizes(), weight, stream_.form().stream_eps(norm.numel()));
 }
 
-void CalibrationInputs::visit_matrix(const std::string& matrix,
-                                     const std::function<void(const torch::Tensor&)>& see) const {
-  const torch::NoGradGuard no_grad;
-  const auto module = load_layer(stream_.form(), layer_, tensors_);
-  const auto modules = module->named_modules("", /*include_self=*/false);
-  const auto* found = modules.find(matrix);
-  ATTNLAB_CHECK(found);
-  const LinearTap tap([&](const LinearImpl& linear, const torch::Tensor& x) {
-    if (&linear == found->get()) see(x.flatten(0, -2));
+TensorMap CalibrationInputs::sum(const std::function<void(const torch::Tensor&, const AddPart&)>& visit) const {
+  return sum_in_order(stream_.devices(), stream_.states().size(), [&](size_t batch, const AddPart& add) {
+    visit(normed(stream_.states()[batch]).flatten(0, 1), add);
   });
-  stream_.run(*module, layer_, Precision::float32, [](size_t, const torch::Tensor&) {});
 }
 
 namespace {
 
-void add_moment(torch::Tensor& moment, const torch::Tensor& input) {
+torch::Tensor moment_of(const torch::Tensor& input) {
   const auto x_PX = input.flatten(0, -2).to(torch::kFloat64);
-  if (!moment.defined()) moment = torch::zeros({x_PX.size(1), x_PX.size(1)}, x_PX.options());
-  moment.addmm_(x_PX.t(), x_PX);
+  return torch::matmul(x_PX.t(), x_PX);
 }
 
 bool same_input(const torch::Tensor& a, const torch::Tensor& b) {
@@ -181,42 +203,66 @@ std::string kind_of(const std::string& matrix) {
 
 }  // namespace
 
-torch::Tensor CalibrationInputs::input_moment(const std::string& matrix) const {
-  torch::Tensor moment;
-  visit_matrix(matrix, [&](const torch::Tensor& x_PX) { add_moment(moment, x_PX); });
-  return moment;
-}
+namespace {
+
+// Listens to a layer for moments of the inputs of some matrices.
+class MomentsOfInputs {
+ public:
+  MomentsOfInputs(const DecoderLayer& module, const std::vector<std::string>& matrices) {
+    for (const auto& [name, linear] : linears_of(module))
+      if (std::find(matrices.begin(), matrices.end(), name) != matrices.end()) wanted_[linear.get()] = name;
+    ATTNLAB_CHECK(wanted_.size() == matrices.size());
+  }
+
+  // Of one batch, while `forward` runs.
+  void hear(const std::function<void()>& forward, const AddPart& add) {
+    // Inputs that were heard, held so that no other can take their place in memory.
+    std::vector<std::pair<std::string, torch::Tensor>> heard;
+    const LinearTap tap([&](const LinearImpl& linear, const torch::Tensor& x) {
+      const auto found = wanted_.find(&linear);
+      if (found == wanted_.end()) return;
+      for (const auto& [name, input] : heard)
+        if (same_input(input, x)) {
+          shares_.emplace(found->second, name);
+          return;
+        }
+      heard.emplace_back(found->second, x);
+      add(found->second, moment_of(x));
+    });
+    forward();
+  }
+
+  // A matrix → the first one that reads the same.
+  const std::map<std::string, std::string>& shares() const { return shares_; }
+
+ private:
+  std::map<const LinearImpl*, std::string> wanted_;
+  std::map<std::string, std::string> shares_;
+};
+
+}  // namespace
 
 TensorMap CalibrationInputs::input_moments(const std::vector<std::string>& matrices) const {
   const torch::NoGradGuard no_grad;
-  const auto module = load_layer(stream_.form(), layer_, tensors_);
-  std::map<const LinearImpl*, std::string> wanted;
-  for (const auto& [name, linear] : linears_of(*module))
-    if (std::find(matrices.begin(), matrices.end(), name) != matrices.end()) wanted[linear.get()] = name;
-  TensorMap moments;
-  std::map<std::string, std::string> shares;  // a matrix → the first one that reads the same
-  // Inputs of one run of a batch, held so that no other can take their place in memory.
-  std::vector<std::pair<std::string, torch::Tensor>> heard;
-  const LinearTap tap([&](const LinearImpl& linear, const torch::Tensor& x) {
-    const auto found = wanted.find(&linear);
-    if (found == wanted.end()) return;
-    for (const auto& [name, input] : heard)
-      if (same_input(input, x)) {
-        shares.emplace(found->second, name);
-        return;
-      }
-    heard.emplace_back(found->second, x);
-    add_moment(moments[found->second], x);
-  });
-  stream_.run(*module, layer_, Precision::float32, [&](size_t, const torch::Tensor&) { heard.clear(); });
-  for (const auto& [name, first] : shares) moments[name] = moments.at(first);
+  const Devices& devices = stream_.devices();
+  const LayerCopies copies = stream_.load(layer_, tensors_);
+  std::vector<MomentsOfInputs> listeners;
+  for (size_t device = 0; device < devices.size(); ++device)
+    listeners.emplace_back(copies.of(device), matrices);
+  TensorMap moments =
+      stream_.sum(layer_, Precision::float32, [&](size_t i, const MixerInput& input, const AddPart& add) {
+        listeners[devices.index_of(i)].hear([&] { copies.of(i).forward(stream_.states()[i], input); }, add);
+      });
+  for (const auto& listener : listeners)
+    for (const auto& [name, first] : listener.shares()) moments[name] = moments.at(first);
   return moments;
 }
 
 std::vector<std::vector<std::string>> CalibrationInputs::matrix_groups() const {
   const torch::NoGradGuard no_grad;
-  const auto module = load_layer(stream_.form(), layer_, tensors_);
-  const auto linears = linears_of(*module);
+  const LayerStream text = stream_.first_rows(1);
+  const LayerCopies copies = text.load(layer_, tensors_);
+  const auto linears = linears_of(copies.of(0));
   std::vector<std::pair<torch::Tensor, std::vector<std::string>>> kinds;  // by input, in order
   std::set<std::string> seen;
   const LinearTap tap([&](const LinearImpl& linear, const torch::Tensor& x) {
@@ -230,7 +276,8 @@ std::vector<std::vector<std::string>> CalibrationInputs::matrix_groups() const {
     else
       kinds.push_back({x, {kind_of(found->first)}});
   });
-  stream_.first_rows(1).run(*module, layer_, Precision::float32, [](size_t, const torch::Tensor&) {});
+  text.each(layer_, Precision::float32,
+            [&](size_t i, const MixerInput& input) { copies.of(i).forward(text.states()[i], input); });
   std::vector<std::vector<std::string>> groups;
   std::vector<std::string> rest;
   for (const auto& [input, group] : kinds) {
@@ -245,24 +292,18 @@ std::vector<std::vector<std::string>> CalibrationInputs::matrix_groups() const {
 }
 
 torch::Tensor CalibrationInputs::second_moment(const torch::Tensor& weight, const torch::Tensor& bias) const {
-  torch::Tensor moment;
-  visit([&](const torch::Tensor& x_PD) {
-    const auto y = outputs(x_PD, weight, bias).to(torch::kFloat64);
-    if (!moment.defined()) moment = torch::zeros({y.size(1), y.size(1)}, y.options());
-    moment.addmm_(y.t(), y);
+  const auto sums = sum([&](const torch::Tensor& x_PD, const AddPart& add) {
+    add("moment", moment_of(outputs(x_PD, weight, bias)));
   });
-  return moment;
+  return sums.at("moment");
 }
 
 double CalibrationInputs::mean_rms(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse) const {
-  torch::Tensor sum;
-  visit([&](const torch::Tensor& x_PD) {
+  const auto sums = sum([&](const torch::Tensor& x_PD, const AddPart& add) {
     const auto mean_square = outputs(x_PD, weight, bias).to(torch::kFloat64).square().mean(1);
-    const auto part =
-        (inverse ? (mean_square + stream_.form().config.norm_eps).rsqrt() : mean_square.sqrt()).sum();
-    sum = sum.defined() ? sum + part : part;
+    add("rms", (inverse ? (mean_square + stream_.form().config.norm_eps).rsqrt() : mean_square.sqrt()).sum());
   });
-  return sum.item<double>() / static_cast<double>(tokens());
+  return sums.at("rms").item<double>() / static_cast<double>(tokens());
 }
 
 }  // namespace attnlab

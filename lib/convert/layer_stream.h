@@ -1,5 +1,6 @@
 // A decoder of which one layer exists at a time: the hidden states of given tokens go through it layer by
-// layer. What a conversion holds is these states and one layer, however large the model is.
+// layer. What a conversion holds is these states and one layer, however large the model is. Several devices
+// share the states, and each has the layer.
 //
 // Shapes: B rows, T tokens of a row, D d_model.
 #pragma once
@@ -10,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "convert/devices.h"
 #include "model/decoder.h"
 #include "model/model_form.h"
 #include "model/precision.h"
@@ -24,7 +26,6 @@ struct TokenBatches {
   std::vector<torch::Tensor> valid_BT = {};
 
   int64_t tokens() const;
-  TokenBatches to(torch::Device device) const;
 };
 // Cuts rows of T tokens into batches of about 2,048 tokens, which keep the processor's caches warm.
 TokenBatches make_batches(const torch::Tensor& ids_NT);
@@ -33,12 +34,23 @@ TokenBatches make_batches(const torch::Tensor& ids_NT);
 // exactly those that the form has.
 std::shared_ptr<DecoderLayer> load_layer(const ModelForm& form, int64_t layer, const TensorMap& tensors);
 
+// One layer on each device, made of the tensors there.
+class LayerCopies {
+ public:
+  using Make = std::function<std::shared_ptr<DecoderLayer>(const TensorMap& tensors)>;
+  LayerCopies(const Devices& devices, const TensorMap& tensors, const Make& make);
+  DecoderLayer& of(size_t batch) const { return *copies_[batch % copies_.size()]; }
+
+ private:
+  std::vector<std::shared_ptr<DecoderLayer>> copies_;
+};
+
 class LayerStream {
  public:
-  // The embedded tokens. `embedding` [V, D] may lie on another device. Streams over the same tokens share what
-  // they have in common: see `branch`.
+  // The embedded tokens, dealt to the devices. `embedding` [V, D] may lie on another device. Streams over the
+  // same tokens share what they have in common: see `branch`.
   LayerStream(const ModelForm& form, const TokenBatches& tokens, const torch::Tensor& embedding,
-              torch::Device device);
+              const Devices& devices);
   // The same tokens at the same depth, from here on in another form.
   LayerStream branch(const ModelForm& form) const;
 
@@ -46,24 +58,26 @@ class LayerStream {
   LayerStream first_rows(int64_t rows) const;
 
   const ModelForm& form() const { return form_; }
+  const Devices& devices() const { return devices_; }
   const std::vector<torch::Tensor>& states() const { return states_; }
   const std::vector<torch::Tensor>& valid() const { return valid_; }
-  // For going on where another process stopped.
-  void set_states(std::vector<torch::Tensor> states);
+  // For going on where another process stopped. They may lie anywhere.
+  void set_states(const std::vector<torch::Tensor>& states);
   void advance(int64_t layer, const TensorMap& tensors, Precision precision = Precision::float32);
-  // What the layer makes of each batch of states, [B, T, D]; the states stay. `layer` must be the next one.
-  using Visit = std::function<void(size_t batch, const torch::Tensor& out_BTD)>;
-  void run(DecoderLayer& module, int64_t layer, Precision precision, const Visit& visit) const;
-  // Calls with what the layer's mixer reads beside each batch of states.
+  // The layer, which must be the next one, as load_layer makes it.
+  LayerCopies load(int64_t layer, const TensorMap& tensors) const;
+  // Calls with what the layer's mixer reads beside each batch of states; devices at the same time.
   using VisitInput = std::function<void(size_t batch, const MixerInput& input)>;
   void each(int64_t layer, Precision precision, const VisitInput& visit) const;
+  // sum_in_order over that.
+  using VisitPart = std::function<void(size_t batch, const MixerInput& input, const AddPart& add)>;
+  TensorMap sum(int64_t layer, Precision precision, const VisitPart& visit) const;
 
  private:
-  LayerStream() = default;
-
   ModelForm form_;
-  std::vector<torch::Tensor> states_;    // [B, T, D] of each batch, float32
-  std::vector<torch::Tensor> valid_;     // bool [B, T] of each batch, or none
+  Devices devices_;
+  std::vector<torch::Tensor> states_;    // [B, T, D] of each batch, float32, on its device
+  std::vector<torch::Tensor> valid_;     // bool [B, T] of each batch, there; or none
   mutable std::vector<KvBoard> boards_;  // of each batch: what layers leave for those behind
 };
 
@@ -74,20 +88,13 @@ class CalibrationInputs {
   CalibrationInputs(const LayerStream& stream, int64_t layer, TensorMap tensors);
 
   int64_t tokens() const;
-  // Calls with what the mixer sees, normed hidden states [P, D], batch by batch.
-  template <class Visit>
-  void visit(const Visit& see) const {
-    for (const auto& state : stream_.states()) see(normed(state).flatten(0, 1));
-  }
-  // Calls with the inputs [P, columns] of any matrix of the layer ("mlp.down_proj", "self_attn.o_proj"), batch
-  // by batch: the layer runs. Experts see the tokens that are routed to them.
-  void visit_matrix(const std::string& matrix, const std::function<void(const torch::Tensor& x_PX)>& see) const;
+  // sum_in_order over what the mixer sees, normed hidden states [P, D] of a batch.
+  TensorMap sum(const std::function<void(const torch::Tensor& x_PD, const AddPart& add)>& visit) const;
   // Σ y yᵀ over tokens, y = W x + b of the mixer's inputs: [rows, rows] float64. `weight` undefined: y = x.
   torch::Tensor second_moment(const torch::Tensor& weight, const torch::Tensor& bias) const;
-  // Σ x xᵀ over the inputs of any matrix: [columns, columns] float64.
-  torch::Tensor input_moment(const std::string& matrix) const;
-  // The same of several in one run of the layer; those that read one and the same input share the tensor. A
-  // matrix that no token reached (an expert's) is left out.
+  // Σ x xᵀ over the inputs of matrices of the layer ("mlp.down_proj", "self_attn.o_proj"): [columns, columns]
+  // float64 each, in one run of the layer. Those that read one and the same input share the tensor. Experts see
+  // the tokens that are routed to them; a matrix that no token reached is left out.
   TensorMap input_moments(const std::vector<std::string>& matrices) const;
   // All matrices that tokens are multiplied by, in the order in which they are, those that read the same input
   // together; experts of a layer count as one ("mlp.experts.*.up_proj"), and matrices that tokens don't meet as

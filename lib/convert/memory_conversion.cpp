@@ -29,13 +29,13 @@ TensorMap layer_of(const TensorMap& base, int64_t layer, torch::Device device) {
 }  // namespace
 
 MemoryConversion convert_in_memory(const DecoderConfig& config, const TensorMap& base, Transform& transform,
-                                   const ConversionData& data, torch::Device device,
+                                   const ConversionData& data, const Devices& devices,
                                    const ConversionProgress& progress) {
   const torch::NoGradGuard no_grad;
   ModelSource source{.form = native_form(config),
-                     .layer = [&](int64_t layer) { return layer_of(base, layer, device); },
+                     .layer = [&](int64_t layer) { return layer_of(base, layer, devices.first()); },
                      .outer = {},
-                     .device = device};
+                     .devices = devices};
   MemoryStore store;
   for (const auto& [name, tensor] : base)
     if (!name.starts_with("model.layers.")) source.outer[name] = tensor;

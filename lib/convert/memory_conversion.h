@@ -14,7 +14,7 @@ struct MemoryConversion {
 
 // `base`: all tensors of the base's decoder. Throws as make_transform and run_conversion do.
 MemoryConversion convert_in_memory(const DecoderConfig& config, const TensorMap& base, Transform& transform,
-                                   const ConversionData& data, torch::Device device,
+                                   const ConversionData& data, const Devices& devices,
                                    const ConversionProgress& progress);
 
 }  // namespace attnlab

@@ -64,16 +64,15 @@ class Mha2MlaTransform final : public Transform {
   PairStrengths strengths(const MixerTask& task, const GqaWeights& gqa) const {
     const AttentionShape shape = plain_.attention_shape();
     if (!task.calibration) return weight_strengths(shape, gqa);
-    PairStrengths sum;
-    task.calibration->visit([&](const torch::Tensor& x_PD) {
+    const auto sums = task.calibration->sum([&](const torch::Tensor& x_PD, const AddPart& add) {
       const auto of = [&](const torch::Tensor& weight, const torch::Tensor& bias) {
         return torch::linear(x_PD, weight.to(x_PD.options()), bias.defined() ? bias.to(x_PD.options()) : bias);
       };
       const auto part = token_strengths(shape, of(gqa.q_weight, gqa.q_bias), of(gqa.k_weight, gqa.k_bias));
-      sum.products = sum.products.defined() ? sum.products + part.products : part.products;
-      sum.energies = sum.energies.defined() ? sum.energies + part.energies : part.energies;
+      add("products", part.products);
+      add("energies", part.energies);
     });
-    return sum;
+    return {.products = sums.at("products"), .energies = sums.at("energies")};
   }
 
   TensorMap select(const MixerTask& task, LayerFacts& facts) const {

@@ -2,20 +2,23 @@
 
 namespace attnlab {
 
-OutputHead::OutputHead(const ModelForm& form, const TensorMap& outer, torch::Device device)
+OutputHead::OutputHead(const ModelForm& form, const TensorMap& outer, const Devices& devices)
     : config_(form.config), norm_eps_(form.stream_eps(form.width_after(form.config.n_layers - 1))) {
-  norm_ = outer.at("model.norm.weight").to(device, torch::kFloat32);
-  if (traits_of(config_.family).norm_plus_one) norm_ = norm_ + 1;
-  const auto& stored = outer.at(config_.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
-  matrix_ = stored.to(device, torch::kFloat32);
+  const auto& norm = outer.at("model.norm.weight");
+  const auto& matrix = outer.at(config_.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  const double more = traits_of(config_.family).norm_plus_one ? 1 : 0;
+  for (size_t d = 0; d < devices.size(); ++d)
+    there_.push_back({.norm = norm.to(devices.at(d), torch::kFloat32) + more,
+                      .matrix = matrix.to(devices.at(d), torch::kFloat32)});
 }
 
 LogitSource OutputHead::source_of(const LayerStream& stream, size_t batch) const {
-  const auto logits = [this](const torch::Tensor& hidden) {
-    const auto all = torch::linear(hidden, matrix_);
+  const auto& [norm, matrix] = there_.at(stream.devices().index_of(batch));
+  const auto logits = [this, matrix](const torch::Tensor& hidden) {
+    const auto all = torch::linear(hidden, matrix);
     return config_.final_softcap > 0 ? config_.final_softcap * torch::tanh(all / config_.final_softcap) : all;
   };
-  return {at::rms_norm(stream.states()[batch], norm_.sizes(), norm_, norm_eps_), logits};
+  return {at::rms_norm(stream.states()[batch], norm.sizes(), norm, norm_eps_), logits};
 }
 
 double OutputHead::perplexity(const LayerStream& stream, const TokenBatches& ids) const {
@@ -24,10 +27,15 @@ double OutputHead::perplexity(const LayerStream& stream, const TokenBatches& ids
 
 Equivalence compare(const HeadedStream& before, const HeadedStream& after, const TokenBatches& ids) {
   const torch::NoGradGuard no_grad;
-  EquivalenceSums sums(before.head.device());
-  for (size_t i = 0; i < ids.ids_BT.size(); ++i)
+  const Devices& devices = before.stream.devices();
+  std::vector<EquivalenceSums> of_batch;
+  for (size_t i = 0; i < ids.ids_BT.size(); ++i) of_batch.emplace_back(devices.of(i));
+  devices.each_batch(of_batch.size(), [&](size_t i) {
     add_logits(before.head.source_of(before.stream, i), after.head.source_of(after.stream, i),
-               ids.ids_BT[i].to(before.head.device()), sums);
+               ids.ids_BT[i].to(devices.of(i)), of_batch[i]);
+  });
+  EquivalenceSums sums(devices.first());
+  for (const auto& batch : of_batch) sums.add(batch);
   return sums.result();
 }
 

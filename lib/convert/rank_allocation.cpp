@@ -32,12 +32,11 @@ torch::Tensor energies_of(const torch::Tensor& moment) { return spectrum_of(mome
 
 // Mean of the diagonal of the inputs' second moment; a bias is one input more, that is always 1.
 double mean_energy(const CalibrationInputs& inputs, bool with_bias) {
-  double sum = 0;
-  int64_t D = 0;
-  inputs.visit([&](const torch::Tensor& x_PD) {
-    sum += x_PD.to(torch::kFloat64).square().sum().item<double>();
-    D = x_PD.size(1);
+  const auto sums = inputs.sum([](const torch::Tensor& x_PD, const AddPart& add) {
+    add("squares", x_PD.to(torch::kFloat64).square().sum(0));
   });
+  const int64_t D = sums.at("squares").size(0);
+  double sum = sums.at("squares").sum().item<double>();
   if (with_bias) sum += static_cast<double>(inputs.tokens());
   return sum / static_cast<double>(with_bias ? D + 1 : D);
 }

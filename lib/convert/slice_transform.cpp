@@ -101,11 +101,11 @@ class SliceTransform final : public Transform {
   void begin(const TensorMap& outer, const TokenBatches& text, TensorMap& carried) const {
     const torch::NoGradGuard no_grad;
     const auto embedding = embedding_of(outer);
-    SignalMoment moment;
-    for (size_t i = 0; i < text.ids_BT.size(); ++i)
-      moment.add(torch::embedding(embedding, text.ids_BT[i].to(embedding.device())),
-                 text.valid_BT.empty() ? torch::Tensor() : text.valid_BT[i]);
-    carried[kFirst] = carried[kBasis] = basis_of(moment, nullptr, "");
+    const auto sums = sum_in_order(embedding.device(), text.ids_BT.size(), [&](size_t i, const AddPart& add) {
+      const auto x_BTD = torch::embedding(embedding, text.ids_BT[i].to(embedding.device()));
+      add("moment", signal_moment(x_BTD, text.valid_BT.empty() ? torch::Tensor() : text.valid_BT[i]));
+    });
+    carried[kFirst] = carried[kBasis] = basis_of(sums.at("moment"), nullptr, "");
   }
 
   TensorMap convert_outer(const TensorMap& outer, const TensorMap& carried) const {
@@ -135,8 +135,8 @@ class SliceTransform final : public Transform {
     return torch::matmul(x.to(torch::kFloat64), basis.to(x.device())).to(torch::kFloat32);
   }
 
-  torch::Tensor basis_of(const SignalMoment& moment, LayerFacts* facts, const char* name) const {
-    const auto directions = moment.directions();
+  torch::Tensor basis_of(const torch::Tensor& moment_DD, LayerFacts* facts, const char* name) const {
+    const auto directions = principal_directions(moment_DD);
     if (hear_) hear_(directions.eigenvalues_D);
     if (facts) {
       const auto& values = directions.eigenvalues_D;
@@ -162,12 +162,14 @@ class SliceTransform final : public Transform {
   }
 
   // Parameters of a layer whose shapes may differ from the module's: writers are still whole.
-  static void fill(DecoderLayer& module, const TensorMap& tensors) {
-    for (auto& parameter : module.named_parameters()) {
+  std::shared_ptr<DecoderLayer> filled_layer(int64_t layer, const TensorMap& tensors) const {
+    auto module = make_layer(form_, layer);
+    for (auto& parameter : module->named_parameters()) {
       parameter.value().requires_grad_(false);
       parameter.value().set_data(tensors.at(parameter.key()));
     }
-    module.eval();
+    module->eval();
+    return module;
   }
 
   TensorMap slice(const LayerTask& task, LayerFacts& facts) const {
@@ -185,23 +187,25 @@ class SliceTransform final : public Transform {
     // The mixer writes, and the shortcut leads, into the old basis: what the second norm would see.
     now["attn_shortcut_Q"] = as_float(in_Dd.t());
     now["mlp_shortcut_Q"] = torch::empty({0});
-    const auto module = make_layer(form_, task.layer);
-    fill(*module, now);
     const auto& stream = *task.result;
+    const auto filled = [&](const TensorMap& tensors) { return filled_layer(task.layer, tensors); };
+    const LayerCopies mixers(stream.devices(), now, filled);
     std::vector<torch::Tensor> middle(stream.states().size());
-    SignalMoment between, behind;
-    stream.each(task.layer, Precision::float32, [&](size_t i, const MixerInput& input) {
-      middle[i] = module->mix(stream.states()[i], input);
-      between.add(middle[i], valid(stream, i));
-    });
-    const auto middle_DD = basis_of(between, &facts, "energy kept in front of the MLP");
+    const auto between =
+        stream.sum(task.layer, Precision::float32, [&](size_t i, const MixerInput& input, const AddPart& add) {
+          middle[i] = mixers.of(i).mix(stream.states()[i], input);
+          add("moment", signal_moment(middle[i], valid(stream, i)));
+        });
+    const auto middle_DD = basis_of(between.at("moment"), &facts, "energy kept in front of the MLP");
     const auto middle_Dd = middle_DD.slice(1, 0, width_);
     slice_readers(readers.mlp, mlp_gamma, middle_Dd, now);
     now["mlp_shortcut_Q"] = as_float(middle_Dd.t());
-    fill(*module, now);
-    for (size_t i = 0; i < middle.size(); ++i)
-      behind.add(module->feed(torch::matmul(middle[i], as_float(middle_Dd)), {}), valid(stream, i));
-    const auto out_DD = basis_of(behind, &facts, "energy kept behind it");
+    const LayerCopies layers(stream.devices(), now, filled);
+    const auto behind = sum_in_order(stream.devices(), middle.size(), [&](size_t i, const AddPart& add) {
+      const auto kept = torch::matmul(middle[i], as_float(middle_Dd).to(middle[i].device()));
+      add("moment", signal_moment(layers.of(i).feed(kept, {}), valid(stream, i)));
+    });
+    const auto out_DD = basis_of(behind.at("moment"), &facts, "energy kept behind it");
     const auto out_Dd = out_DD.slice(1, 0, after);
     slice_writer("self_attn.o_proj", middle_Dd, now);
     slice_writer("mlp.down_proj", out_Dd, now);

@@ -1,7 +1,5 @@
 #include "convert/slicing.h"
 
-#include "core/errors.h"
-
 namespace attnlab {
 
 AffineMap fused_with_norm(const AffineMap& reader, const torch::Tensor& gamma, const torch::Tensor& beta) {
@@ -17,17 +15,15 @@ AffineMap centred(const AffineMap& writer) {
           .bias = writer.bias.defined() ? writer.bias - writer.bias.mean() : writer.bias};
 }
 
-void SignalMoment::add(const torch::Tensor& x_BTD, const torch::Tensor& valid_BT) {
+torch::Tensor signal_moment(const torch::Tensor& x_BTD, const torch::Tensor& valid_BT) {
   auto x_PD = x_BTD.flatten(0, 1).to(torch::kFloat64);
   if (valid_BT.defined()) x_PD = x_PD.index({valid_BT.flatten()});
-  if (!moment_DD_.defined()) moment_DD_ = torch::zeros({x_PD.size(1), x_PD.size(1)}, x_PD.options());
-  moment_DD_.addmm_(x_PD.t(), x_PD);
+  return torch::matmul(x_PD.t(), x_PD);
 }
 
-SignalMoment::Directions SignalMoment::directions() const {
-  ATTNLAB_CHECK(moment_DD_.defined());
-  auto damped_DD = moment_DD_.clone();
-  damped_DD.diagonal().add_(0.01 * moment_DD_.diagonal().mean());
+PrincipalDirections principal_directions(const torch::Tensor& moment_DD) {
+  auto damped_DD = moment_DD.clone();
+  damped_DD.diagonal().add_(0.01 * moment_DD.diagonal().mean());
   const auto [ascending_D, vectors_DD] = at::linalg_eigh(damped_DD);
   return {.basis_DD = vectors_DD.flip(1).contiguous(), .eigenvalues_D = ascending_D.flip(0)};
 }

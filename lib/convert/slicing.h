@@ -18,19 +18,14 @@ AffineMap fused_with_norm(const AffineMap& reader, const torch::Tensor& gamma, c
 // Then that norm is an RMS norm.
 AffineMap centred(const AffineMap& writer);
 
-// Σ x xᵀ over signals, in float64, and the directions that it says.
-class SignalMoment {
- public:
-  // x [B, T, D]; `valid` bool [B, T], or undefined: all.
-  void add(const torch::Tensor& x_BTD, const torch::Tensor& valid_BT);
-  struct Directions {
-    torch::Tensor basis_DD;       // columns, descending; float64
-    torch::Tensor eigenvalues_D;  // of the moment with a hundredth of its mean diagonal on the diagonal
-  };
-  Directions directions() const;
+// Σ x xᵀ over signals x [B, T, D], in float64; `valid` bool [B, T], or undefined: all.
+torch::Tensor signal_moment(const torch::Tensor& x_BTD, const torch::Tensor& valid_BT);
 
- private:
-  torch::Tensor moment_DD_;
+// The directions that such a moment says.
+struct PrincipalDirections {
+  torch::Tensor basis_DD;       // columns, descending; float64
+  torch::Tensor eigenvalues_D;  // of the moment with a hundredth of its mean diagonal on the diagonal
 };
+PrincipalDirections principal_directions(const torch::Tensor& moment_DD);
 
 }  // namespace attnlab

@@ -68,9 +68,9 @@ ModelForm with_layers(ModelForm form, const std::vector<int64_t>& layers, const 
 // Where layers come from. The tensors of a layer are named without "model.layers.N.".
 struct ModelSource {
   ModelForm form;
-  std::function<TensorMap(int64_t layer)> layer;  // float32, on the device
+  std::function<TensorMap(int64_t layer)> layer;  // float32, on the first device
   TensorMap outer;                                // embedding, final norm, output matrix; any format and place
-  torch::Device device = torch::kCPU;
+  Devices devices = torch::kCPU;                  // share the texts
 
   const DecoderConfig& config() const { return form.config; }
   const torch::Tensor& embedding() const { return outer.at("model.embed_tokens.weight"); }

@@ -140,7 +140,7 @@ MeasuredBase read_base(const BaseOptions& o, const ConversionGrid& wanted) {
                        return read_layer_weights(*checkpoint, form, layer, torch::kFloat32, device);
                      },
                  .outer = read_outer_weights(*checkpoint, form, torch::kFloat32, torch::kCPU),
-                 .device = o.device},
+                 .devices = o.device},
       .data = {.calibration = make_batches(rows.calibration_NT), .heldout = make_batches(rows.heldout_NT)}};
   base.facts = {{"base", base.name},
                 {"weights_sha256", checkpoint->weights_sha256()},

@@ -108,18 +108,25 @@ TEST_CASE("calibration tells the inputs of any matrix of a layer") {
   const auto near = [](const torch::Tensor& found, const torch::Tensor& expected) {
     return (found - expected).abs().max().item<double>() < 1e-4 * expected.abs().max().item<double>();
   };
-  CHECK(near(inputs.input_moment("self_attn.q_proj"), moment));
-  CHECK(near(inputs.input_moment("self_attn.v_proj"), inputs.second_moment({}, {})));
-  // Inputs of down_proj from those of gate_proj, which the same call tells.
+  const auto moments = inputs.input_moments({"self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj"});
+  CHECK(near(moments.at("self_attn.q_proj"), moment));
+  CHECK(near(moments.at("self_attn.v_proj"), inputs.second_moment({}, {})));
+  // Inputs of down_proj from those of gate_proj.
   std::vector<torch::Tensor> gate_inputs;
-  inputs.visit_matrix("mlp.gate_proj", [&](const torch::Tensor& y) { gate_inputs.push_back(y); });
+  const LayerCopies copies = stream.load(0, layer);
+  const auto& gate = *copies.of(0).named_modules().find("mlp.gate_proj");
+  const LinearTap tap([&](const LinearImpl& linear, const torch::Tensor& y) {
+    if (&linear == gate.get()) gate_inputs.push_back(y.flatten(0, -2));
+  });
+  stream.each(0, Precision::float32,
+              [&](size_t i, const MixerInput& input) { copies.of(i).forward(stream.states()[i], input); });
   const auto y = torch::cat(gate_inputs).to(torch::kFloat64);
   const auto in_double = [&](const char* name) { return layer.at(name).to(torch::kFloat64); };
   const auto hidden = torch::silu(torch::matmul(y, in_double("mlp.gate_proj.weight").t())) *
                       torch::matmul(y, in_double("mlp.up_proj.weight").t());
-  CHECK(near(inputs.input_moment("mlp.down_proj"), torch::matmul(hidden.t(), hidden)));
+  CHECK(near(moments.at("mlp.down_proj"), torch::matmul(hidden.t(), hidden)));
   CHECK(y.size(0) == data.calibration.tokens());
-  CHECK(aborts([&] { inputs.input_moment("mlp.no_such_proj"); }));
+  CHECK(aborts([&] { inputs.input_moments({"mlp.no_such_proj"}); }));
 }
 
 }  // namespace

@@ -26,8 +26,8 @@ std::string story(const fs::path& folder, int sentences) {
   return file.string();
 }
 
-std::string convert_command(const fs::path& out, const std::string& rest) {
-  return fmt::format("convert_model --model {} --out {} --device cpu {}", base(), out.string(), rest);
+std::string convert_command(const fs::path& out, const std::string& rest, const std::string& device = "cpu") {
+  return fmt::format("convert_model --model {} --out {} --device '{}' {}", base(), out.string(), device, rest);
 }
 
 std::vector<float> logits_of(const std::string& model, const fs::path& folder) {
@@ -115,8 +115,8 @@ TEST_CASE("convert_model: freqfold auto takes a value with which it can be repea
   CHECK(read_file(first / "model.safetensors") == read_file(second / "model.safetensors"));
 }
 
-// Kills a conversion behind its first layer, and lets it go on.
-void check_killed(const std::string& to) {
+// Kills a conversion behind its first layer, and lets it go on, on other devices.
+void check_killed(const std::string& to, const std::string& device_behind = "cpu") {
   INFO(to);
   const TemporaryFolder folder;
   const std::string text = story(folder.path(), 800);
@@ -133,7 +133,7 @@ void check_killed(const std::string& to) {
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   CHECK_FALSE(fs::exists(killed / "model.safetensors"));
   check_refused(convert_command(killed, options + " --heldout-tokens 1024"), "begun with another");
-  const auto resumed = run_program(convert_command(killed, options));
+  const auto resumed = run_program(convert_command(killed, options, device_behind));
   INFO(resumed.err);
   REQUIRE(resumed.code == 0);
   CHECK_THAT(resumed.err, !ContainsSubstring("layer 1 of 6"));
@@ -162,7 +162,7 @@ TEST_CASE("convert_model: ranks follow from a part of the cache, and what an exp
 }
 
 TEST_CASE("convert_model: a conversion that was killed goes on and gives the same bytes") {
-  check_killed("--to mla_deepseek --set freqfold=2 --set kv_lora_rank=48");
+  check_killed("--to mla_deepseek --set freqfold=2 --set kv_lora_rank=48 --threads 1", "cpu,cpu");
   check_killed("--to gptq --set bits=3 --set group_size=64 --set act_order=true --set sym=false --tokens 8192");
 }
 
@@ -206,6 +206,36 @@ TEST_CASE(
   check_refused(convert_command(again, "--to gptq --set group_size=64"), "--calibration: found nothing");
   check_refused(convert_command(again, "--to gptq --set group_size=64 --tokens 256 --calibration " + text),
                 "expected at least 512: as many directions are estimated");
+}
+
+TEST_CASE("convert_model: devices that share the text give the bytes of one") {
+  const TemporaryFolder folder;
+  const std::string options =
+      "--to mla_deepseek --set kv_lora_rank=48 --set latent_norm=calibrated --threads 1 "
+      "--tokens 8192 --calibration " +
+      story(folder.path(), 800);
+  const auto one = folder.path() / "one", three = folder.path() / "three";
+  REQUIRE(run_program(convert_command(one, options)).code == 0);
+  const Ran shared = run_program(convert_command(three, options, "cpu,cpu,cpu"));
+  INFO(shared.err);
+  REQUIRE(shared.code == 0);
+  for (const char* file : {"model.safetensors", "conversion.json", "config.json"}) {
+    CAPTURE(file);
+    CHECK(read_file(three / file) == read_file(one / file));
+  }
+}
+
+TEST_CASE("convert_model: devices that can't share are named before any work") {
+  const TemporaryFolder folder;
+  const auto out = folder.path() / "out";
+  const auto on = [&](const std::string& devices) {
+    return convert_command(out, "--to mla_identity", devices);
+  };
+  check_refused(on("cpu,cuda:97"), "--device: found 'cuda:97', expected one of auto, cpu");
+  check_refused(on("cpu,"), "--device: found '', expected one of auto, cpu");
+  check_refused(on(""), "--device: found '', expected one of auto, cpu");
+  check_refused(on("cpu,,cpu"), "--device: found '', expected one of auto, cpu");
+  CHECK_FALSE(fs::exists(out));
 }
 
 TEST_CASE("convert_model: what can't be done is said before any work") {
