@@ -41,6 +41,11 @@ torch::Tensor Segments::only_valid(const torch::Tensor& x, int64_t dim) const {
   return x.masked_fill(counts.logical_not(), 0);
 }
 
+torch::Tensor beginnings(const torch::Tensor& ids_BT) {
+  const auto before = torch::constant_pad_nd(ids_BT.narrow(1, 0, ids_BT.size(1) - 1), {1, 0});
+  return ids_BT != before;
+}
+
 torch::Tensor padded_behind(const torch::Tensor& x, int64_t dim, int64_t missing) {
   if (missing == 0) return x;
   std::vector<int64_t> pads(static_cast<size_t>(2 * (x.dim() - dim)), 0);

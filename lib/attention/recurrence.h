@@ -39,6 +39,9 @@ struct Segments {
   torch::Tensor only_valid(const torch::Tensor& x, int64_t dim = 1) const;
 };
 
+// bool, where documents begin, of numbers as in Segments.
+torch::Tensor beginnings(const torch::Tensor& ids_BT);
+
 // x with `missing` zeros behind the last in `dim`; x itself where none are missing.
 torch::Tensor padded_behind(const torch::Tensor& x, int64_t dim, int64_t missing);
 

@@ -53,7 +53,7 @@ torch::Tensor RwkvMixer::projected(Linear& projection, const torch::Tensor& x_BT
 }
 
 torch::Tensor RwkvMixer::by_head(const torch::Tensor& x_BTW, const Segments& segments) const {
-  return segments.only_valid(in_full(split_heads(x_BTW, shape_.n_heads)).contiguous(), 2);
+  return segments.only_valid(split_heads(x_BTW, shape_.n_heads), 2);
 }
 
 torch::Tensor RwkvMixer::normed(const torch::Tensor& o_BNTH) {

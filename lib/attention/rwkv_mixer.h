@@ -32,7 +32,7 @@ class RwkvMixer : public Mixer {
   }
   // W x of one projection, repeated to query heads: [B, T, N·H].
   torch::Tensor projected(Linear& projection, const torch::Tensor& x_BTD);
-  // [B, N, T, H] in full precision, each head's numbers side by side; zeros at padded places.
+  // [B, N, T, H]; zeros at padded places.
   torch::Tensor by_head(const torch::Tensor& x_BTW, const Segments& segments) const;
   torch::Tensor normed(const torch::Tensor& o_BNTH);  // [B, T, N·H]
   torch::Tensor vector(const char* name, int64_t width) {

@@ -24,12 +24,6 @@ int64_t parts_of(int64_t B, int64_t T) {
   return std::max<int64_t>(1, std::min(kRows / B, T / kLeast));
 }
 
-// Where documents begin.
-torch::Tensor beginnings(const torch::Tensor& ids_BT) {
-  const auto before = torch::constant_pad_nd(ids_BT.narrow(1, 0, ids_BT.size(1) - 1), {1, 0});
-  return ids_BT != before;
-}
-
 // With a kernel: from states 0 to each part's end, these carried on, and all parts at once from what they begin
 // with.
 SelectiveScanned scan_with_kernel(const SelectiveScan& scan) {

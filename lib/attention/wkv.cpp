@@ -4,6 +4,8 @@
 #include <bit>
 #include <vector>
 
+#include "attention/wkv_parts.h"
+
 namespace attnlab {
 namespace {
 
@@ -155,9 +157,31 @@ WkvOut wkv7_step(const Wkv7& wkv) {
   return {.o_BNTV = torch::matmul(wkv.r_BNTK, state), .state_BNKV = state};
 }
 
+// With each head's numbers side by side.
+torch::Tensor heads_in_full(const torch::Tensor& x_BNTx) { return in_full(x_BNTx).contiguous(); }
+
+Wkv6 all_in_full(Wkv6 wkv) {
+  for (auto* x : {&wkv.r_BNTK, &wkv.k_BNTK, &wkv.v_BNTV, &wkv.w_BNTK}) *x = heads_in_full(*x);
+  return wkv;
+}
+
+Wkv7 all_in_full(Wkv7 wkv) {
+  for (auto* x : {&wkv.r_BNTK, &wkv.w_BNTK, &wkv.k_BNTK, &wkv.v_BNTV, &wkv.a_BNTK, &wkv.b_BNTK})
+    *x = heads_in_full(*x);
+  return wkv;
+}
+
+template <class Wkv>
+WkvOut with_kernel(const Wkv& wkv) {
+  const WkvScan scan = scan_of(wkv);
+  return wkv_in_parts(scan, wkv.ids_BT, wkv.state_BNKV, wkv_parts(scan));
+}
+
 }  // namespace
 
-WkvOut wkv6(const Wkv6& wkv, int64_t length) {
+WkvOut wkv6(const Wkv6& given, int64_t length) {
+  if (given.k_BNTK.size(2) > 1 && fits_wkv_scan(scan_of(given))) return with_kernel(given);
+  const Wkv6 wkv = all_in_full(given);
   if (wkv.k_BNTK.size(2) == 1) return wkv6_step(wkv);
   const Chunks chunks(wkv.k_BNTK.size(2), length, wkv.ids_BT, wkv.k_BNTK.device());
   const auto r = chunks.of(wkv.r_BNTK), k = chunks.of(wkv.k_BNTK), v = chunks.of(wkv.v_BNTV),
@@ -177,7 +201,9 @@ WkvOut wkv6(const Wkv6& wkv, int64_t length) {
   return {.o_BNTV = chunks.tokens(o), .state_BNKV = carried.last_BGYZ};
 }
 
-WkvOut wkv7(const Wkv7& wkv, int64_t length) {
+WkvOut wkv7(const Wkv7& given, int64_t length) {
+  if (given.k_BNTK.size(2) > 1 && fits_wkv_scan(scan_of(given))) return with_kernel(given);
+  const Wkv7 wkv = all_in_full(given);
   if (wkv.k_BNTK.size(2) == 1) return wkv7_step(wkv);
   const Chunks chunks(wkv.k_BNTK.size(2), wkv.mild ? std::min(length, kMildLength) : length, wkv.ids_BT,
                       wkv.k_BNTK.device());

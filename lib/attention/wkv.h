@@ -1,7 +1,8 @@
 // The recurrences of RWKV-4 (arXiv 2305.13048), RWKV-6 (arXiv 2404.05892) and RWKV-7 (arXiv 2503.14456).
 //
-// Shapes: B batch, N heads, T tokens, K numbers of a key, V of a value, C channels. float32 or float64. At
-// padded places keys, values and log decays are 0 (for RWKV-7 a and b, too).
+// Shapes: B batch, N heads, T tokens, K numbers of a key, V of a value, C channels. float32 or float64; r, k
+// and v of RWKV-6 and 7 may be bfloat16 beside float32. At padded places keys, values and log decays are 0 (for
+// RWKV-7 a and b, too). On a GPU heads of 64 numbers in float32 take a kernel (kernels/wkv_scan.h).
 #pragma once
 
 #include <cstdint>

@@ -7,10 +7,9 @@
 #include <cstdint>
 
 #include "kernels/coded_tile.h"
+#include "kernels/wkv_layout.h"
 
 namespace attnlab::cuda {
-
-enum class Format { float32, bfloat16 };
 
 // out = silu(gate) · up over `count` numbers.
 cudaError_t gated_silu(Format format, const void* gate, const void* up, void* out, int64_t count,
@@ -19,10 +18,6 @@ cudaError_t gated_silu(Format format, const void* gate, const void* up, void* ou
 cudaError_t gated_silu_backward(Format format, const void* gate, const void* up, const void* dout, void* dgate,
                                 void* dup, int64_t count, cudaStream_t stream);
 
-// [B, N, T] heads whose numbers lie side by side, at any strides (in numbers).
-struct HeadsView {
-  int64_t b, n, t;
-};
 struct RotaryLayout {
   int64_t B, N, T, head_dim, rotary_dim;
   HeadsView in, out;
@@ -153,5 +148,12 @@ struct ScanGradients {
 cudaError_t selective_scan_backward(const ScanSizes& sizes, const ScanInputs& in, const float* stored,
                                     const float* dy, const float* dlast, const ScanGradients& out,
                                     cudaStream_t stream);
+
+// RWKV-6's and RWKV-7's recurrences. Heads start at multiples of 4 numbers and have strides that are. o; of
+// RWKV-7 u_t = S_{t-1} a_t (float32); states behind the parts, [B, N, parts, 64, 64].
+cudaError_t wkv_scan(const WkvSizes& sizes, const WkvInputs& in, const HeadsOut& o, const HeadsOut& u,
+                     float* last, cudaStream_t stream);
+cudaError_t wkv_scan_backward(const WkvSizes& sizes, const WkvInputs& in, const WkvResults& results,
+                              const WkvGradients& out, cudaStream_t stream);
 
 }  // namespace attnlab::cuda

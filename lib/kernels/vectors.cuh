@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/wkv_layout.h"
+
 namespace attnlab::cuda {
 
 template <class T>
