@@ -4,6 +4,7 @@
 
 #include "attention/input_type.h"
 #include "attention/mixer_parts.h"
+#include "kernels/fused.h"
 
 namespace attnlab {
 namespace {
@@ -21,6 +22,16 @@ int64_t state_heads(const AttentionShape& shape, const LinearForm& form) {
 // [B, G, T, x] → [B, heads, T, x].
 torch::Tensor repeated(const torch::Tensor& x_BGTx, int64_t heads) {
   return x_BGTx.size(1) == heads ? x_BGTx : x_BGTx.repeat_interleave(heads / x_BGTx.size(1), 1);
+}
+
+// x W of each head. On a GPU in pieces of tokens, over which W's gradient is a sum: as one product over all
+// tokens each head would keep one block busy for long.
+torch::Tensor mapped(const torch::Tensor& x_BNTH, const torch::Tensor& W_NHR) {
+  constexpr int64_t kPiece = 512;
+  const int64_t T = x_BNTH.size(2), pieces = (T + kPiece - 1) / kPiece;
+  if (!x_BNTH.is_cuda() || pieces == 1) return torch::matmul(x_BNTH, W_NHR);
+  const auto x_BNpLH = padded_behind(x_BNTH, 2, pieces * kPiece - T).unflatten(2, {pieces, kPiece});
+  return torch::matmul(x_BNpLH, W_NHR.unsqueeze(1)).flatten(2, 3).narrow(2, 0, T);
 }
 
 }  // namespace
@@ -44,12 +55,12 @@ torch::Tensor FeatureMapImpl::forward(const torch::Tensor& x_BNTH) {
   if (kind_ == FeatureMapKind::elu) return elu_plus_one(x_BNTH).clamp_min(kLeastFeature);
   const auto scaled =
       kind_ == FeatureMapKind::exp ? x_BNTH * std::pow(static_cast<double>(x_BNTH.size(3)), -0.25) : x_BNTH;
-  const auto y_BNTF = torch::matmul(scaled, weight.to(x_BNTH.dtype()).transpose(1, 2));
+  const auto y_BNTF = mapped(scaled, weight.to(x_BNTH.dtype()).transpose(1, 2));
   if (kind_ == FeatureMapKind::t2r)
     return torch::relu(y_BNTF + bias.to(x_BNTH.dtype()).unsqueeze(1)).clamp_min(kLeastFeature);
   if (kind_ == FeatureMapKind::exp)
     return torch::cat({y_BNTF.exp(), (-y_BNTF).exp()}, 3).clamp_min(kLeastFeature);
-  return torch::cat({y_BNTF.softmax(3), (-y_BNTF).softmax(3)}, 3).clamp_min(kLeastFeature);
+  return paired_softmax(y_BNTF, kLeastFeature);
 }
 
 LinearMixer::LinearMixer(const AttentionShape& shape, const LinearForm& form)

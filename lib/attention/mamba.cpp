@@ -63,7 +63,7 @@ class MambaMixer final : public Mixer {
       };
       const auto step_BTW = torch::softplus(
           torch::linear(in_full(dt_in), in_full(dt_proj_->matrix(torch::kFloat32)), in_full(dt_proj_->bias)));
-      SelectiveScan scan{.x_BNTP = heads(convolved(in_full(v), input, segments), shape_.n_kv_heads),
+      SelectiveScan scan{.x_BNTP = heads(convolved(v, input, segments), shape_.n_kv_heads),
                          .step_BNTP = segments.only_valid(heads(step_BTW, N), 2),
                          .A_NPS = -in_full(A_log_).exp().view({N, H, H}),
                          .B_BNTS = heads(in_full(k), shape_.n_kv_heads),

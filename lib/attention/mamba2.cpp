@@ -73,10 +73,10 @@ Mamba2Mixer::Parts Mamba2Mixer::parts(const MixerInput& input, const Segments& s
   const auto inputs_BTC = torch::cat({v_proj_(u), k, q}, 2);
   const auto dt_BTN = dt_proj_(u);
   const FullPrecision full;
-  const auto in_BTC = in_full(segments.only_valid(inputs_BTC));
   const bool keeps = input.state && config_.conv_kernel > 1;
-  auto conv = short_convolution(in_BTC, in_full(conv_weight_CK_), in_full(conv_bias_C_),
-                                keeps ? input.state->fixed(1) : torch::Tensor(), segments);
+  auto conv =
+      short_convolution(segments.only_valid(inputs_BTC), in_full(conv_weight_CK_), in_full(conv_bias_C_),
+                        keeps ? input.state->fixed(1) : torch::Tensor(), segments);
   if (keeps) input.state->replace(1, conv.last_BKC);
   if (config_.start == Mamba2Start::mamba_in_the_llama) conv.y_BTC = torch::silu(conv.y_BTC);
   const int64_t kv = shape_.n_kv_heads * shape_.head_dim;

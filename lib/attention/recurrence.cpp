@@ -7,12 +7,33 @@
 #include <vector>
 
 #include "core/errors.h"
+#include "kernels/short_conv.h"
 
 namespace attnlab {
 namespace {
 
 constexpr int64_t kChunksAtOnce = 32;
 constexpr double kNever = -std::numeric_limits<double>::infinity();
+
+// The last inputs of a pass [B, K - 1, C], without what the tokens that come don't see: that of earlier
+// documents.
+torch::Tensor of_last_document(const torch::Tensor& last_BKC, const torch::Tensor& ids_BT) {
+  const int64_t kept = last_BKC.size(1);
+  if (!ids_BT.defined() || kept == 0) return last_BKC;
+  const int64_t T = ids_BT.size(1);
+  const auto ids = torch::constant_pad_nd(ids_BT, {kept, 0}, 0).narrow(1, T, kept);
+  return last_BKC.masked_fill((ids != ids_BT.narrow(1, T - 1, 1)).unsqueeze(-1), 0);
+}
+
+Convolved convolved_by_kernel(const torch::Tensor& x_BTC, const torch::Tensor& weight_CK,
+                              const torch::Tensor& bias_C, const Segments& segments) {
+  const int64_t T = x_BTC.size(1), missing = std::max<int64_t>(0, weight_CK.size(1) - 1 - T),
+                kept = weight_CK.size(1) - 1 - missing;
+  const auto& ids = segments.ids_BT;
+  const auto y = short_conv(x_BTC, weight_CK, bias_C, ids.defined() ? beginnings(ids) : ids);
+  const auto last = torch::constant_pad_nd(in_full(x_BTC.narrow(1, T - kept, kept)), {0, 0, missing, 0});
+  return {.y_BTC = y, .last_BKC = of_last_document(last, ids)};
+}
 
 }  // namespace
 
@@ -126,9 +147,11 @@ Convolved short_convolution(const torch::Tensor& x_BTC, const torch::Tensor& wei
                             const torch::Tensor& bias_C, const torch::Tensor& last_BKC,
                             const Segments& segments) {
   const int64_t B = x_BTC.size(0), T = x_BTC.size(1), C = x_BTC.size(2), K = weight_CK.size(1);
-  const auto before =
-      last_BKC.defined() ? last_BKC.to(x_BTC.dtype()) : torch::zeros({B, K - 1, C}, x_BTC.options());
-  const auto all_BTC = torch::cat({before, x_BTC}, 1);
+  if (!last_BKC.defined() && fits_short_conv(x_BTC, weight_CK))
+    return convolved_by_kernel(x_BTC, weight_CK, bias_C, segments);
+  const auto x = in_full(x_BTC);
+  const auto before = last_BKC.defined() ? last_BKC.to(x.dtype()) : torch::zeros({B, K - 1, C}, x.options());
+  const auto all_BTC = torch::cat({before, x}, 1);
   torch::Tensor ids_BT, all_ids_BT;
   if (segments.ids_BT.defined()) {
     ids_BT = segments.ids_BT;
@@ -142,10 +165,7 @@ Convolved short_convolution(const torch::Tensor& x_BTC, const torch::Tensor& wei
     y_BTC = y_BTC.defined() ? y_BTC + term : term;
   }
   if (bias_C.defined()) y_BTC = y_BTC + bias_C;
-  auto last = all_BTC.narrow(1, T, K - 1);
-  if (ids_BT.defined() && K > 1)  // what is of an earlier document is not seen by the tokens that come
-    last = last.masked_fill((all_ids_BT.narrow(1, T, K - 1) != ids_BT.narrow(1, T - 1, 1)).unsqueeze(-1), 0);
-  return {.y_BTC = y_BTC, .last_BKC = last};
+  return {.y_BTC = y_BTC, .last_BKC = of_last_document(all_BTC.narrow(1, T, K - 1), ids_BT)};
 }
 
 torch::Tensor shifted(const torch::Tensor& x_BTD, const torch::Tensor& last_B1D, const Segments& segments) {

@@ -71,7 +71,8 @@ CarriedMaps carry_maps(const torch::Tensor& M_BNCKK, const torch::Tensor& X_BNCK
                        const torch::Tensor& before_BNKV);
 
 // y_t = Σ_j w_j x_{t-K+1+j} + b for each channel (w [C, K]): the causal convolution of Mamba. `last` [B, K-1,
-// C]: inputs before the first (undefined: 0). Inputs before a document's start count as 0.
+// C]: inputs before the first (undefined: 0). Inputs before a document's start count as 0. x in any format, y
+// in full precision; on a GPU, where nothing stands before the first, in a kernel (kernels/short_conv.h).
 struct Convolved {
   torch::Tensor y_BTC, last_BKC;
 };

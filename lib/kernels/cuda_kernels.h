@@ -18,6 +18,13 @@ cudaError_t gated_silu(Format format, const void* gate, const void* up, void* ou
 cudaError_t gated_silu_backward(Format format, const void* gate, const void* up, const void* dout, void* dgate,
                                 void* dup, int64_t count, cudaStream_t stream);
 
+// [softmax(y), softmax(-y)] of rows of `width` numbers, each at least `least`: [rows, 2, width].
+constexpr int64_t kMostPairedWidth = 256;
+cudaError_t paired_softmax(const float* y, float* out, int64_t rows, int64_t width, float least,
+                           cudaStream_t stream);
+cudaError_t paired_softmax_backward(const float* out, const float* dout, float* dy, int64_t rows, int64_t width,
+                                    float least, cudaStream_t stream);
+
 struct RotaryLayout {
   int64_t B, N, T, head_dim, rotary_dim;
   HeadsView in, out;
@@ -155,5 +162,22 @@ cudaError_t wkv_scan(const WkvSizes& sizes, const WkvInputs& in, const HeadsOut&
                      float* last, cudaStream_t stream);
 cudaError_t wkv_scan_backward(const WkvSizes& sizes, const WkvInputs& in, const WkvResults& results,
                               const WkvGradients& out, cudaStream_t stream);
+
+// y_t = Σ_j w_j x_{t-K+1+j} + b of C channels, a multiple of 4; x [B, T, C] in `format`, w [C, K], K from 2 to
+// 4; y float32. bias: may be null. begins [B or 1, T]: a document begins, nothing of before is seen; null:
+// none.
+constexpr int64_t kConvRun = 32;  // tokens of a thread
+inline int64_t short_conv_runs(int64_t T) { return (T + kConvRun - 1) / kConvRun; }
+struct ShortConv {
+  int64_t B, T, C, K;
+  int64_t begins_b;  // stride of begins: T, or 0 for one row
+};
+cudaError_t short_conv(Format format, const ShortConv& sizes, const void* x, const float* w, const float* bias,
+                       const bool* begins, float* y, cudaStream_t stream);
+// dx [B, T, C] in `format`; partial [B · short_conv_runs(T), K + 1, C], whose sum is that of w by token, and of
+// b.
+cudaError_t short_conv_backward(Format format, const ShortConv& sizes, const void* x, const float* w,
+                                const float* dy, const bool* begins, void* dx, float* partial,
+                                cudaStream_t stream);
 
 }  // namespace attnlab::cuda

@@ -10,6 +10,14 @@
 
 namespace attnlab {
 
+namespace {
+
+torch::Tensor paired_softmax_in_parts(const torch::Tensor& y, double least) {
+  return torch::cat({y.softmax(-1), (-y).softmax(-1)}, -1).clamp_min(least);
+}
+
+}  // namespace
+
 #ifdef ATTNLAB_CUDA
 namespace {
 
@@ -43,6 +51,36 @@ class GatedSilu : public torch::autograd::Function<GatedSilu> {
                                              saved[1].const_data_ptr(), dout.const_data_ptr(), dgate.data_ptr(),
                                              dup.data_ptr(), dout.numel(), stream_of(dout)));
     return {dgate, dup};
+  }
+};
+
+class PairedSoftmax : public torch::autograd::Function<PairedSoftmax> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& y_in, double least) {
+    const c10::cuda::CUDAGuard guard(y_in.device());
+    const auto y = y_in.contiguous();
+    auto sizes = y.sizes().vec();
+    sizes.back() *= 2;
+    auto out = torch::empty(sizes, y.options());
+    C10_CUDA_CHECK(cuda::paired_softmax(y.const_data_ptr<float>(), out.data_ptr<float>(),
+                                        y.numel() / y.size(-1), y.size(-1), static_cast<float>(least),
+                                        stream_of(y)));
+    context->save_for_backward({out});
+    context->saved_data["least"] = least;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& upstream) {
+    const auto out = context->get_saved_variables()[0], dout = upstream[0].contiguous();
+    const c10::cuda::CUDAGuard guard(out.device());
+    auto sizes = out.sizes().vec();
+    sizes.back() /= 2;
+    auto dy = torch::empty(sizes, out.options());
+    C10_CUDA_CHECK(cuda::paired_softmax_backward(out.const_data_ptr<float>(), dout.const_data_ptr<float>(),
+                                                 dy.data_ptr<float>(), dy.numel() / dy.size(-1), dy.size(-1),
+                                                 static_cast<float>(context->saved_data["least"].toDouble()),
+                                                 stream_of(dy)));
+    return {dy, {}};
   }
 };
 
@@ -121,6 +159,12 @@ Tensor gated_silu(const Tensor& gate, const Tensor& up) {
   TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type());
   if (!torch::GradMode::is_enabled()) return gated_silu_of(gate.contiguous(), up.contiguous());
   return GatedSilu::apply(gate, up);
+}
+
+Tensor paired_softmax(const Tensor& y, double least) {
+  const bool fits =
+      has_kernels(y) && y.scalar_type() == torch::kFloat32 && y.size(-1) <= cuda::kMostPairedWidth;
+  return fits ? PairedSoftmax::apply(y, least) : paired_softmax_in_parts(y, least);
 }
 
 Tensor rotate_heads(const Tensor& x_BNTH, const Tensor& cos_BTr, const Tensor& sin_BTr, RotaryPairs pairs) {
@@ -223,6 +267,8 @@ bool has_cudnn_attention(torch::Device) { return false; }
 bool has_kernels(const torch::Tensor&) { return false; }
 
 torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up) { return torch::silu(gate) * up; }
+
+torch::Tensor paired_softmax(const torch::Tensor& y, double least) { return paired_softmax_in_parts(y, least); }
 
 torch::Tensor rotate_heads(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&, RotaryPairs) {
   TORCH_CHECK(false, "built without CUDA kernels");

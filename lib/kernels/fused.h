@@ -13,6 +13,10 @@ bool has_kernels(const torch::Tensor& tensor);
 // silu(gate) ∘ up (arXiv 2002.05202), differentiable once. Same shape and format.
 torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up);
 
+// [softmax(y), softmax(-y)] over the last dimension, each number at least `least`: [.., 2·R] of y [.., R].
+// Differentiable once. In a kernel: float32, R ≤ 256.
+torch::Tensor paired_softmax(const torch::Tensor& y, double least);
+
 // In which order a head's numbers turn: (x_i, x_{i + r/2}), or neighbours (x_2i, x_2i+1), which leave as
 // halves.
 enum class RotaryPairs { halves, neighbours };

@@ -1,0 +1,50 @@
+#include "cuda_block.h"
+#include "kernels/paired_softmax.cuh"
+#include "kernels/short_conv.cuh"
+#include "kernels_on_cpu.h"
+
+namespace attnlab::test {
+namespace {
+
+namespace conv = cuda::conv;
+namespace paired = cuda::paired;
+
+constexpr int kTokens = 4;
+
+template <class Kernel>
+void over_rows(int64_t rows, const Kernel& kernel) {
+  constexpr int64_t of_block = paired::kThreads / paired::kWarp;
+  CpuBlock::run(static_cast<unsigned>((rows + of_block - 1) / of_block), paired::kThreads, kernel);
+}
+
+conv::Sizes sizes_of(const ConvOnCpu& z) { return {z.B, z.T, z.C, z.run, (z.T + z.run - 1) / z.run, z.T}; }
+
+template <class Kernel>
+void over_channels(const conv::Sizes& z, const Kernel& kernel) {
+  const int64_t threads = z.C / conv::kPack * z.B * z.runs;
+  CpuBlock::run(static_cast<unsigned>((threads + conv::kThreads - 1) / conv::kThreads), conv::kThreads, kernel);
+}
+
+}  // namespace
+
+void paired_softmax_on_cpu(const float* y, float* out, int64_t rows, int width, float least) {
+  over_rows(rows, [&] { paired::forward<2>(y, out, rows, width, least); });
+}
+
+void paired_softmax_backward_on_cpu(const float* out, const float* dout, float* dy, int64_t rows, int width,
+                                    float least) {
+  over_rows(rows, [&] { paired::backward<2>(out, dout, dy, rows, width, least); });
+}
+
+void short_conv_on_cpu(const ConvOnCpu& z, float* y) {
+  const auto sizes = sizes_of(z);
+  over_channels(sizes, [&] { conv::forward<kTokens>(sizes, z.x, z.w, z.bias, z.begins, y); });
+}
+
+void short_conv_backward_on_cpu(const ConvOnCpu& z, const float* dy, float* dx, float* partial) {
+  const auto sizes = sizes_of(z);
+  over_channels(sizes, [&] { conv::backward_inputs<kTokens>(sizes, z.w, dy, z.begins, dx); });
+  over_channels(sizes, [&] { conv::backward_weights<kTokens>(sizes, z.x, dy, z.begins, partial); });
+}
+
+}  // namespace attnlab::test
