@@ -134,7 +134,7 @@ std::vector<torch::Tensor> turn(const torch::Tensor& x1, const torch::Tensor& x2
 
 torch::Tensor apply_rotary(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTH,
                            const torch::Tensor& sin_BTH) {
-  if (has_kernels(x_BNTH)) return rotate_heads(x_BNTH, cos_BTH, sin_BTH, RotaryPairs::halves);
+  if (fits_rotate_heads(x_BNTH, cos_BTH)) return rotate_heads(x_BNTH, cos_BTH, sin_BTH, RotaryPairs::halves);
   const int64_t turned = cos_BTH.size(-1), half = turned / 2, passed = x_BNTH.size(-1) - turned;
   auto parts = turn(x_BNTH.narrow(-1, 0, half), x_BNTH.narrow(-1, half, half), cos_BTH, sin_BTH);
   if (passed > 0) parts.push_back(x_BNTH.narrow(-1, turned, passed));
@@ -143,7 +143,8 @@ torch::Tensor apply_rotary(const torch::Tensor& x_BNTH, const torch::Tensor& cos
 
 torch::Tensor apply_rotary_to_pairs(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTH,
                                     const torch::Tensor& sin_BTH) {
-  if (has_kernels(x_BNTH)) return rotate_heads(x_BNTH, cos_BTH, sin_BTH, RotaryPairs::neighbours);
+  if (fits_rotate_heads(x_BNTH, cos_BTH))
+    return rotate_heads(x_BNTH, cos_BTH, sin_BTH, RotaryPairs::neighbours);
   const auto pairs = x_BNTH.unflatten(-1, {x_BNTH.size(-1) / 2, 2});
   return torch::cat(turn(pairs.select(-1, 0), pairs.select(-1, 1), cos_BTH, sin_BTH), -1);
 }

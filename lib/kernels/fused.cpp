@@ -84,64 +84,6 @@ class PairedSoftmax : public torch::autograd::Function<PairedSoftmax> {
   }
 };
 
-cuda::HeadsView strides_of(const Tensor& x_BNTH) {
-  return {x_BNTH.stride(0), x_BNTH.stride(1), x_BNTH.stride(2)};
-}
-
-cuda::RotaryJob rotary_job(const Tensor& x, const Tensor& out, const Tensor& cos, RotaryPairs in,
-                           RotaryPairs out_pairs, bool backwards) {
-  return {.layout = {.B = x.size(0),
-                     .N = x.size(1),
-                     .T = x.size(2),
-                     .head_dim = x.size(3),
-                     .rotary_dim = cos.size(2),
-                     .in = strides_of(x),
-                     .out = strides_of(out),
-                     .table_b = cos.size(0) == 1 ? 0 : cos.stride(0),
-                     .table_t = cos.size(1) == 1 ? 0 : cos.stride(1),
-                     .in_pairs = in == RotaryPairs::neighbours,
-                     .out_pairs = out_pairs == RotaryPairs::neighbours,
-                     .backwards = backwards},
-          .x = x.const_data_ptr(),
-          .out = out.data_ptr()};
-}
-
-Tensor side_by_side(const Tensor& x) { return x.stride(3) == 1 ? x : x.contiguous(); }
-
-// A rotation is its own gradient at the negative angle, between the two layouts.
-Tensor turned(const Tensor& x_BNTH, const Tensor& cos, const Tensor& sin, RotaryPairs in, RotaryPairs out_pairs,
-              bool backwards) {
-  const c10::cuda::CUDAGuard guard(x_BNTH.device());
-  const auto x = side_by_side(x_BNTH), out = torch::empty_like(x);
-  C10_CUDA_CHECK(cuda::rotate(format_of(x), format_of(cos), rotary_job(x, out, cos, in, out_pairs, backwards),
-                              {}, cos.const_data_ptr(), sin.const_data_ptr(), stream_of(x)));
-  return out;
-}
-
-void check_tables(const Tensor& x_BNTH, const Tensor& cos_BTr, const Tensor& sin_BTr) {
-  TORCH_CHECK(has_kernels(x_BNTH) && has_kernels(cos_BTr) && cos_BTr.sizes() == sin_BTr.sizes() &&
-              cos_BTr.strides() == sin_BTr.strides() && cos_BTr.stride(2) == 1);
-  for (const int64_t dim : {0, 1})  // B and T, of which x has them at 0 and 2
-    TORCH_CHECK(cos_BTr.size(dim) == 1 || cos_BTr.size(dim) == x_BNTH.size(2 * dim));
-  TORCH_CHECK(cos_BTr.size(2) <= x_BNTH.size(3));
-}
-
-class RotateHeads : public torch::autograd::Function<RotateHeads> {
- public:
-  static Tensor forward(AutogradContext* context, const Tensor& x_BNTH, const Tensor& cos, const Tensor& sin,
-                        int64_t pairs) {
-    context->save_for_backward({cos, sin});
-    context->saved_data["pairs"] = pairs;
-    return turned(x_BNTH, cos, sin, static_cast<RotaryPairs>(pairs), RotaryPairs::halves, false);
-  }
-
-  static variable_list backward(AutogradContext* context, const variable_list& upstream) {
-    const auto saved = context->get_saved_variables();
-    const auto pairs = static_cast<RotaryPairs>(context->saved_data["pairs"].toInt());
-    return {turned(upstream[0], saved[0], saved[1], RotaryPairs::halves, pairs, true), {}, {}, {}};
-  }
-};
-
 }  // namespace
 
 bool has_cudnn_attention(torch::Device device) {
@@ -165,36 +107,6 @@ Tensor paired_softmax(const Tensor& y, double least) {
   const bool fits =
       has_kernels(y) && y.scalar_type() == torch::kFloat32 && y.size(-1) <= cuda::kMostPairedWidth;
   return fits ? PairedSoftmax::apply(y, least) : paired_softmax_in_parts(y, least);
-}
-
-Tensor rotate_heads(const Tensor& x_BNTH, const Tensor& cos_BTr, const Tensor& sin_BTr, RotaryPairs pairs) {
-  check_tables(x_BNTH, cos_BTr, sin_BTr);
-  TORCH_CHECK(pairs == RotaryPairs::halves || cos_BTr.size(2) == x_BNTH.size(3));
-  if (!torch::GradMode::is_enabled())
-    return turned(x_BNTH, cos_BTr, sin_BTr, pairs, RotaryPairs::halves, false);
-  return RotateHeads::apply(x_BNTH, cos_BTr, sin_BTr, static_cast<int64_t>(pairs));
-}
-
-Tensor rotate_queries_and_keys(const Tensor& q_BNTH, const Tensor& k_BGTH, Tensor k_out_PGTH,
-                               const Tensor& cos_BTr, const Tensor& sin_BTr, const Tensor& rows_B) {
-  check_tables(q_BNTH, cos_BTr, sin_BTr);
-  check_tables(k_BGTH, cos_BTr, sin_BTr);
-  TORCH_CHECK(!torch::GradMode::is_enabled() && k_out_PGTH.sizes().slice(1) == k_BGTH.sizes().slice(1) &&
-              k_out_PGTH.stride(3) == 1 && q_BNTH.scalar_type() == k_BGTH.scalar_type() &&
-              k_out_PGTH.scalar_type() == k_BGTH.scalar_type());
-  TORCH_CHECK(rows_B.defined() ? rows_B.scalar_type() == torch::kInt64 && rows_B.is_contiguous() &&
-                                     rows_B.is_cuda() && rows_B.numel() == k_BGTH.size(0)
-                               : k_out_PGTH.size(0) == k_BGTH.size(0));
-  const c10::cuda::CUDAGuard guard(q_BNTH.device());
-  const auto q = side_by_side(q_BNTH), k = side_by_side(k_BGTH), out = torch::empty_like(q);
-  const auto job = [&](const Tensor& x, const Tensor& to) {
-    return rotary_job(x, to, cos_BTr, RotaryPairs::halves, RotaryPairs::halves, false);
-  };
-  auto keys = job(k, k_out_PGTH);
-  if (rows_B.defined()) keys.layout.out_rows = rows_B.const_data_ptr<int64_t>();
-  C10_CUDA_CHECK(cuda::rotate(format_of(q), format_of(cos_BTr), job(q, out), keys, cos_BTr.const_data_ptr(),
-                              sin_BTr.const_data_ptr(), stream_of(q)));
-  return out;
 }
 
 bool fits_single_query(const Tensor& q_BGnH, const Tensor& k_BGSH, const Tensor& v_BGSW) {
@@ -270,19 +182,10 @@ torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up) { r
 
 torch::Tensor paired_softmax(const torch::Tensor& y, double least) { return paired_softmax_in_parts(y, least); }
 
-torch::Tensor rotate_heads(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&, RotaryPairs) {
-  TORCH_CHECK(false, "built without CUDA kernels");
-}
-
 bool fits_single_query(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&) { return false; }
 
 torch::Tensor attend_single_query(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&,
                                   const torch::Tensor&, double, double) {
-  TORCH_CHECK(false, "built without CUDA kernels");
-}
-
-torch::Tensor rotate_queries_and_keys(const torch::Tensor&, const torch::Tensor&, torch::Tensor,
-                                      const torch::Tensor&, const torch::Tensor&, const torch::Tensor&) {
   TORCH_CHECK(false, "built without CUDA kernels");
 }
 

@@ -1,6 +1,7 @@
 // Operations of a training step that torch has in several kernels, each in one: on a GPU, where the build has
-// CUDA. Elsewhere, and for formats other than float32 and bfloat16, they are made of torch's operations. On a
-// GPU arithmetic is float32 in every format and results are rounded once.
+// CUDA, and rotary position on a CPU, too. Elsewhere, and for formats other than float32 and
+// bfloat16, they are made of torch's operations. Arithmetic is float32 in every format; on a GPU results are
+// rounded once, on a CPU where torch's operations would round.
 #pragma once
 
 #include "tensor/torch.h"
@@ -23,13 +24,15 @@ enum class RotaryPairs { halves, neighbours };
 
 // Rotary position on the first r numbers of each head, the rest passes; differentiable once, in x. x [B, N, T,
 // H] at any strides but the last, which is 1; tables [B or 1, T or 1, r] of float32 or x's format, both halves
-// alike. neighbours: r = H. Only where has_kernels(x). The result's dimensions lie in memory in x's order.
+// alike. neighbours: r = H. Only where fits_rotate_heads. On a GPU the result's dimensions lie in memory in x's
+// order.
+bool fits_rotate_heads(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTr);
 torch::Tensor rotate_heads(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTr,
                            const torch::Tensor& sin_BTr, RotaryPairs pairs);
 
 // The same for queries, which are returned, and keys, which are written to `k_out` (a place in a cache), at
 // once: [B, G, T, H], or with `rows_B` (int64) [P, G, T, H], of which b's keys take the row rows_B[b]. In
-// halves, without gradients.
+// halves, without gradients. Only where has_kernels(q).
 torch::Tensor rotate_queries_and_keys(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGTH,
                                       torch::Tensor k_out_PGTH, const torch::Tensor& cos_BTr,
                                       const torch::Tensor& sin_BTr, const torch::Tensor& rows_B = {});

@@ -18,4 +18,8 @@ inline cudaStream_t stream_of(const torch::Tensor& tensor) {
   return at::cuda::getCurrentCUDAStream(tensor.device().index());
 }
 
+inline cuda::HeadsView strides_of(const torch::Tensor& x_BNTH) {
+  return {x_BNTH.stride(0), x_BNTH.stride(1), x_BNTH.stride(2)};
+}
+
 }  // namespace attnlab
