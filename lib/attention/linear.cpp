@@ -3,6 +3,7 @@
 #include <ATen/autocast_mode.h>
 
 #include "core/errors.h"
+#include "kernels/fused.h"
 
 namespace attnlab {
 
@@ -39,6 +40,10 @@ void LinearImpl::to(torch::Device device, torch::Dtype dtype, bool non_blocking)
 void LinearImpl::to(torch::Dtype dtype, bool non_blocking) {
   if (!packing_) return Module::to(dtype, non_blocking);
   if (bias.defined()) bias.set_data(bias.to(dtype, non_blocking));
+}
+
+torch::Tensor RmsNormImpl::forward(const torch::Tensor& x) const {
+  return add_and_norm(x, {}, plus_one_ ? weight + 1 : weight, eps_).normed;
 }
 
 }  // namespace attnlab

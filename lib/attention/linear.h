@@ -94,9 +94,7 @@ class RmsNormImpl : public torch::nn::Module {
  public:
   RmsNormImpl(int64_t width, double eps, bool plus_one = false)
       : weight(register_parameter("weight", empty_parameter({width}))), eps_(eps), plus_one_(plus_one) {}
-  torch::Tensor forward(const torch::Tensor& x) {
-    return at::rms_norm(x, weight.sizes(), plus_one_ ? weight + 1 : weight, eps_);
-  }
+  torch::Tensor forward(const torch::Tensor& x) const;
 
   torch::Tensor weight;
 

@@ -25,6 +25,28 @@ cudaError_t paired_softmax(const float* y, float* out, int64_t rows, int64_t wid
 cudaError_t paired_softmax_backward(const float* out, const float* dout, float* dy, int64_t rows, int64_t width,
                                     float least, cudaStream_t stream);
 
+// Rows of `width` numbers, contiguous: stream = x + added (x alone where added is null, and nothing is
+// written), normed = stream · r · weight with r = 1 / √(mean(stream²) + eps), of each row. added may be
+// bfloat16 where x is float32. r: null, or [rows]. All start at multiples of 16 bytes.
+struct NormRows {
+  int64_t rows, width;
+  float eps;
+};
+bool fits_rms_norm(Format format, int64_t width);
+struct NormInputs {
+  const void *x, *added, *weight;
+};
+cudaError_t rms_norm(Format format, Format added_format, const NormRows& rows, const NormInputs& in,
+                     void* stream, void* normed, float* r, cudaStream_t cuda_stream);
+// dx: dstream (null: 0) and what comes through normed; null: not wanted. dweight: null, or summed over the rows
+// in an order that n_parts decides, in `parts` [n_parts, width].
+struct NormGradientInputs {
+  const void *dnormed, *dstream, *stream, *weight;
+  const float* r;
+};
+cudaError_t rms_norm_backward(Format format, const NormRows& rows, const NormGradientInputs& in, void* dx,
+                              void* dweight, float* parts, int n_parts, cudaStream_t cuda_stream);
+
 struct RotaryLayout {
   int64_t B, N, T, head_dim, rotary_dim;
   HeadsView in, out;

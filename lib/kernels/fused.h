@@ -1,5 +1,5 @@
 // Operations of a training step that torch has in several kernels, each in one: on a GPU, where the build has
-// CUDA, and rotary position on a CPU, too. Elsewhere, and for formats other than float32 and
+// CUDA, and rotary position and RMS norms on a CPU, too. Elsewhere, and for formats other than float32 and
 // bfloat16, they are made of torch's operations. Arithmetic is float32 in every format; on a GPU results are
 // rounded once, on a CPU where torch's operations would round.
 #pragma once
@@ -17,6 +17,17 @@ torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up);
 // [softmax(y), softmax(-y)] over the last dimension, each number at least `least`: [.., 2·R] of y [.., R].
 // Differentiable once. In a kernel: float32, R ≤ 256.
 torch::Tensor paired_softmax(const torch::Tensor& y, double least);
+
+// The residual stream x + added and its RMS norm, stream / √(mean(stream²) + eps) · weight over the last
+// dimension (arXiv 1910.07467). `added` undefined: the stream is x, and what depends on it should take it from
+// here, so that its gradients are summed in the norm's own backward pass. Differentiable once. `added` may be
+// bfloat16 where x is float32. The gradient of the weight is summed in an order that depends on the device
+// alone.
+struct NormedStream {
+  torch::Tensor stream, normed;
+};
+NormedStream add_and_norm(const torch::Tensor& x, const torch::Tensor& added, const torch::Tensor& weight,
+                          double eps);
 
 // In which order a head's numbers turn: (x_i, x_{i + r/2}), or neighbours (x_2i, x_2i+1), which leave as
 // halves.

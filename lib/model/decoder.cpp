@@ -29,9 +29,12 @@ NormKind norm_kind(const FamilyTraits& traits) {
   return traits.norm_plus_one ? NormKind::rms_plus_one : NormKind::rms;
 }
 
-// A residual stream of float32 is rounded to the weights' format where a norm takes it.
-torch::Tensor normed(Norm& norm, const torch::Tensor& x_BTD, bool float32_residual) {
-  return norm(float32_residual ? x_BTD.to(norm->weight.scalar_type()) : x_BTD);
+// x + added and its norm. A residual stream of float32 is rounded to the weights' format where a norm takes it.
+NormedStream normed(const Norm& norm, const torch::Tensor& x_BTD, const torch::Tensor& added_BTD,
+                    bool float32_residual) {
+  if (!float32_residual) return norm->of_sum(x_BTD, added_BTD);
+  const auto stream_BTD = added_BTD.defined() ? x_BTD + added_BTD : x_BTD;
+  return {stream_BTD, norm->forward(stream_BTD.to(norm->weight.scalar_type()))};
 }
 
 bool has_float32_residual(const DecoderConfig& config) {
@@ -87,26 +90,36 @@ torch::Tensor times(const torch::Tensor& y, const torch::Tensor& mask) {
 }  // namespace
 
 torch::Tensor DecoderLayer::forward(const torch::Tensor& x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
-  const auto mixed_BTD = mix(x_BTD, input, tap_BTD);
-  return feed(mixed_BTD, input);
+  return feed(mixed(x_BTD, input, tap_BTD), input);
 }
 
-torch::Tensor DecoderLayer::mix(torch::Tensor x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
+torch::Tensor DecoderLayer::mix(const torch::Tensor& x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
+  const auto sum = mixed(x_BTD, std::move(input), tap_BTD);
+  return sum.x_BTD + sum.added_BTD;
+}
+
+torch::Tensor DecoderLayer::feed(const torch::Tensor& x_BTD, const MixerInput& input) {
+  return feed(Sum{x_BTD, {}}, input);
+}
+
+DecoderLayer::Sum DecoderLayer::mixed(torch::Tensor x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
   if (embedding_norm_) x_BTD = embedding_norm_(x_BTD);
-  input.x_BTD = normed(mixer_norm_, x_BTD, float32_residual_);
+  const auto in = normed(mixer_norm_, x_BTD, {}, float32_residual_);
+  input.x_BTD = in.normed;
   auto mixed_BTD = mixer_->forward(input);
   if (tap_BTD) *tap_BTD = mixed_BTD;
   mixed_BTD = times(times(mixed_BTD, masks_.attention), hidden_mask_);
   if (after_mixer_) mixed_BTD = after_mixer_(mixed_BTD);
-  return through(x_BTD, mixer_shortcut_) + mixed_BTD;
+  return {through(in.stream, mixer_shortcut_), mixed_BTD};
 }
 
-torch::Tensor DecoderLayer::feed(const torch::Tensor& x_BTD, const MixerInput& input) {
-  if (!mlp_.mlp) return x_BTD;
-  auto mlp_BTD = mlp_.mlp->forward_in(normed(mlp_norm_, x_BTD, float32_residual_), input);
+torch::Tensor DecoderLayer::feed(const Sum& sum, const MixerInput& input) {
+  if (!mlp_.mlp) return sum.added_BTD.defined() ? sum.x_BTD + sum.added_BTD : sum.x_BTD;
+  const auto in = normed(mlp_norm_, sum.x_BTD, sum.added_BTD, float32_residual_);
+  auto mlp_BTD = mlp_.mlp->forward_in(in.normed, input);
   mlp_BTD = times(times(mlp_BTD, masks_.mlp), hidden_mask_);
   if (after_mlp_) mlp_BTD = after_mlp_(mlp_BTD);
-  return through(x_BTD, mlp_shortcut_) + mlp_BTD;
+  return through(in.stream, mlp_shortcut_) + mlp_BTD;
 }
 
 void DecoderLayer::set_masks(const torch::Tensor& hidden_D, const LayerMasks& masks) {
@@ -297,7 +310,7 @@ torch::Tensor Decoder::run_layer(size_t layer, const torch::Tensor& x_BTD,
 }
 
 torch::Tensor Decoder::final_norm(const torch::Tensor& x) {
-  return normed(final_norm_, x, has_float32_residual(config()));
+  return normed(final_norm_, x, {}, has_float32_residual(config())).normed;
 }
 
 torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext& context) {

@@ -62,7 +62,7 @@ class DecoderLayer : public torch::nn::Module {
   // `input.x_BTD` is taken from x. `mixed_BTD`, if given, gets what the mixer gave.
   torch::Tensor forward(const torch::Tensor& x_BTD, MixerInput input, torch::Tensor* mixed_BTD = nullptr);
   // Its two halves: the stream behind the mixer, and behind the MLP.
-  torch::Tensor mix(torch::Tensor x_BTD, MixerInput input, torch::Tensor* mixed_BTD = nullptr);
+  torch::Tensor mix(const torch::Tensor& x_BTD, MixerInput input, torch::Tensor* mixed_BTD = nullptr);
   torch::Tensor feed(const torch::Tensor& x_BTD, const MixerInput& input);
   void set_masks(const torch::Tensor& hidden_D, const LayerMasks& masks);
   const std::shared_ptr<Mixer>& mixer() const { return mixer_; }
@@ -72,6 +72,13 @@ class DecoderLayer : public torch::nn::Module {
   std::vector<std::string> fixed_parameters() const;
 
  private:
+  // The stream behind the mixer, whose sum the MLP's norm takes in one pass; added_BTD undefined: x_BTD is it.
+  struct Sum {
+    torch::Tensor x_BTD, added_BTD;
+  };
+  Sum mixed(torch::Tensor x_BTD, MixerInput input, torch::Tensor* mixed_BTD);
+  torch::Tensor feed(const Sum& sum, const MixerInput& input);
+
   // Norms before mixer and MLP, behind each where the family has them, and of RWKV behind the embedding.
   Norm mixer_norm_{nullptr}, mlp_norm_{nullptr}, after_mixer_{nullptr}, after_mlp_{nullptr},
       embedding_norm_{nullptr};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "attention/linear.h"
+#include "kernels/fused.h"
 
 namespace attnlab {
 
@@ -18,11 +19,9 @@ class NormImpl : public torch::nn::Module {
       : weight(register_parameter("weight", empty_parameter({width}))), eps_(eps), kind_(kind) {
     if (kind == NormKind::layer) bias = register_parameter("bias", empty_parameter({width}));
   }
-  torch::Tensor forward(const torch::Tensor& x) {
-    if (mask.defined()) return masked_forward(x);
-    if (kind_ == NormKind::layer) return torch::layer_norm(x, weight.sizes(), weight, bias, eps_);
-    return at::rms_norm(x, weight.sizes(), kind_ == NormKind::rms_plus_one ? weight + 1 : weight, eps_);
-  }
+  torch::Tensor forward(const torch::Tensor& x) const { return of_sum(x, {}).normed; }
+  // x + added and its norm (kernels/fused.h).
+  NormedStream of_sum(const torch::Tensor& x, const torch::Tensor& added) const;
 
   torch::Tensor weight, bias;
   // [width], or undefined: the mean square of an RMS norm runs over the numbers whose mask is not 0, and the
