@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/device_memory.h"
 #include "kernels/planned_attention.h"
 
 #ifdef ATTNLAB_CUDA
@@ -91,6 +92,11 @@ bool has_cudnn_attention(torch::Device device) {
   return device.is_cuda() && at::cuda::getDeviceProperties(device.index())->major >= hopper;
 }
 
+int64_t total_memory(torch::Device device) {
+  if (!device.is_cuda()) return 0;
+  return static_cast<int64_t>(at::cuda::getDeviceProperties(device.index())->totalGlobalMem);
+}
+
 bool has_kernels(const Tensor& tensor) {
   return tensor.is_cuda() &&
          (tensor.scalar_type() == torch::kFloat32 || tensor.scalar_type() == torch::kBFloat16);
@@ -175,6 +181,8 @@ Tensor cross_entropy_in_place(Tensor& logits_RV, const Tensor& targets_R, double
 #else
 
 bool has_cudnn_attention(torch::Device) { return false; }
+
+int64_t total_memory(torch::Device) { return 0; }
 
 bool has_kernels(const torch::Tensor&) { return false; }
 

@@ -30,7 +30,11 @@ using LogitPieceMaker = std::function<LogitPiece(torch::Tensor product_RV, int64
 torch::Tensor sum_logit_pieces(const torch::Tensor& hidden_PD, const torch::Tensor& weight_VD, int64_t n,
                                int64_t rows, const LogitPieceMaker& make);
 
-// Positions of a piece that make at most 2²⁵ / `share` logits (2²⁸ / share on a GPU), at least 1.
+// How many logits of `bytes` bytes a piece has on a device of so many bytes (0: a CPU): 2²⁵; on a GPU 2²⁸ to
+// 2³⁰, the most that take no more than 1/32 of its memory. What is free at the moment has no say: sums over
+// pieces have other last bits with pieces of another size, and a run that goes on must get its own.
+int64_t logits_of_a_piece(int64_t device_bytes, int64_t bytes);
+// Positions of a piece that make at most so many / `share` logits, at least 1.
 int64_t rows_of_a_piece(const torch::Tensor& weight_VD, int64_t share = 1);
 
 // cap(z) = c tanh(z / c) for c > 0, else z.

@@ -2,6 +2,7 @@
 #include "model/linear_cross_entropy.h"
 
 #include "catch.h"
+#include "model/logit_pieces.h"
 #include "model/precision.h"
 
 namespace attnlab {
@@ -37,6 +38,18 @@ Gradients gradients(const Problem& p, const torch::Tensor& loss) {
 
 double relative(const torch::Tensor& found, const torch::Tensor& expected) {
   return ((found - expected).norm() / expected.norm()).item<double>();
+}
+
+TEST_CASE("pieces of logits grow with the memory that a device has, whatever of it is free") {
+  constexpr int64_t GiB = int64_t{1} << 30, bf16 = 2, float32 = 4;
+  CHECK(logits_of_a_piece(0, float32) == 1 << 25);
+  CHECK(logits_of_a_piece(8 * GiB, bf16) == 1 << 28);
+  CHECK(logits_of_a_piece(80 * GiB, bf16) == 1 << 30);
+  CHECK(logits_of_a_piece(80 * GiB, float32) == 1 << 29);
+  CHECK(logits_of_a_piece(139 * GiB, float32) == 1 << 30);
+  CHECK(logits_of_a_piece(1000 * GiB, bf16) == 1 << 30);
+  CHECK(rows_of_a_piece(torch::empty({1 << 20, 1})) == 32);
+  CHECK(rows_of_a_piece(torch::empty({1 << 20, 1}), 64) == 1);
 }
 
 TEST_CASE("the loss in pieces and its gradients are those of whole logits, whatever the pieces") {
