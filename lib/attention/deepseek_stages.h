@@ -10,10 +10,7 @@
 
 namespace attnlab {
 
-// The second moment Σ y yᵀ (float64) of y = W x + b over calibration tokens, W [rows, D], b [rows] or
-// undefined.
-using SecondMoment = std::function<torch::Tensor(const torch::Tensor& weight, const torch::Tensor& bias)>;
-// The mean over tokens of the RMS of y, or of 1 / RMS.
+// The mean over calibration tokens of the RMS of y = W x + b, or of 1 / RMS.
 using MeanRms = std::function<double(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse)>;
 // As if inputs had mean 0 and covariance I (white_moment).
 double white_rms(const torch::Tensor& weight, const torch::Tensor& bias, bool inverse);

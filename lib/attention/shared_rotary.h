@@ -7,10 +7,10 @@
 
 #include <optional>
 
-#include "attention/deepseek_stages.h"
 #include "attention/gathered_rotary.h"
 #include "attention/gqa_weights.h"
 #include "attention/rorope.h"
+#include "attention/spectral.h"
 
 namespace attnlab {
 

@@ -1,9 +1,17 @@
-// Eigen-decompositions of second moments, in double.
+// Second moments and their eigen-decompositions, in double.
 #pragma once
+
+#include <functional>
 
 #include "tensor/torch.h"
 
 namespace attnlab {
+
+// The second moment Σ y yᵀ (float64) of y = W x + b over calibration tokens, W [rows, D], b [rows] or
+// undefined.
+using SecondMoment = std::function<torch::Tensor(const torch::Tensor& weight, const torch::Tensor& bias)>;
+// The same as if x had mean 0 and covariance I: W Wᵀ (+ b bᵀ).
+torch::Tensor white_moment(const torch::Tensor& weight, const torch::Tensor& bias);
 
 struct Spectrum {
   torch::Tensor values;   // [n], descending
@@ -16,8 +24,5 @@ Spectrum spectrum_of(const torch::Tensor& moment);
 
 // moment + fraction · mean(diagonal) · I: what directions without data are given.
 torch::Tensor damped(const torch::Tensor& moment, double fraction);
-
-// The second moment W Wᵀ (+ b bᵀ) of y = W x + b, as if x had mean 0 and covariance I. `bias` may be undefined.
-torch::Tensor white_moment(const torch::Tensor& weight, const torch::Tensor& bias);
 
 }  // namespace attnlab

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "attention/attention.h"
-#include "attention/deepseek_stages.h"
+#include "attention/spectral.h"
 #include "attention/tpa.h"
 
 namespace attnlab {

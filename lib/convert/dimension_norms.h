@@ -8,7 +8,6 @@
 #include <functional>
 #include <vector>
 
-#include "attention/mla_deepseek.h"
 #include "attention/rorope.h"
 #include "convert/transform.h"
 
