@@ -2,25 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <any>
-
 #include "attention/linear.h"
 #include "attention/mixer.h"
 #include "core/find_field.h"
 
 namespace attnlab {
 namespace {
-
-template <HasFields T>
-void take_field(T& into, const T& from, std::string_view key) {
-  std::any value;
-  T::fields(from, [&](const Key& info, const auto& field) {
-    if (info.name == key) value = field;
-  });
-  T::fields(into, [&](const Key& info, auto& field) {
-    if (info.name == key) field = std::any_cast<std::decay_t<decltype(field)>>(value);
-  });
-}
 
 BadInput none_to_fit(const VariantConfig& config) {
   return {.key = "cache",
@@ -56,8 +43,7 @@ std::optional<BadInput> fit_to_cache(VariantConfig& config, const AttentionShape
       if (standard && *standard == value) continue;
       if (own && (!standard || *own != *standard))
         return BadInput{.key = key, .found = to_text(*own) + " beside cache", .expected = "one of the two"};
-      std::visit([&](auto& held) { take_field(held, std::get<std::decay_t<decltype(held)>>(*fitted), key); },
-                 config);
+      take_option(config, *fitted, key);
     }
   }
   if (variant_problem(shape, config)) return std::nullopt;  // whoever builds it says so

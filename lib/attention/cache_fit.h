@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "attention/variants.h"
+#include "attention/variant_config.h"
 
 namespace attnlab {
 

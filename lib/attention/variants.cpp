@@ -13,19 +13,52 @@ auto with_row(const VariantConfig& config, const Action& action) {
   if constexpr (I + 1 < std::tuple_size_v<VariantTable>) {
     if (config.index() != I) return with_row<Action, I + 1>(config, action);
   }
-  return action.template operator()<Row>(std::get<I>(config));
+  return action.template operator()<Row>(std::get<I>(config.held().options));
 }
 
-template <size_t... I>
-std::vector<VariantConfig> all_defaults(std::index_sequence<I...>) {
-  return {VariantConfig(std::in_place_index<I>)...};
+template <class... Rows>
+std::vector<VariantConfig> defaults_of(std::type_identity<std::tuple<Rows...>>) {
+  return {VariantConfig(typename Rows::Config{})...};
 }
 
-std::vector<VariantConfig> all_defaults() {
-  return all_defaults(std::make_index_sequence<std::tuple_size_v<VariantTable>>());
+std::vector<VariantConfig> all_defaults() { return defaults_of(std::type_identity<VariantTable>()); }
+
+// The alternative that these options are of; empty: of none.
+template <class... Configs>
+auto choose(const std::any& options, std::type_identity<std::variant<Configs...>>) {
+  std::optional<std::variant<Configs...>> chosen;
+  const auto try_one = [&]<class Config>(std::type_identity<Config>) {
+    if (const auto* held = std::any_cast<Config>(&options)) chosen = *held;
+  };
+  (try_one(std::type_identity<Configs>()), ...);
+  return chosen;
 }
 
 }  // namespace
+
+VariantConfig::VariantConfig() : VariantConfig(std::tuple_element_t<0, VariantTable>::Config{}) {}
+
+VariantConfig::VariantConfig(const OfRow& of_row) {
+  auto chosen = choose(of_row.options, std::type_identity<decltype(Held::options)>());
+  ATTNLAB_CHECK(chosen.has_value());
+  held_ = std::make_shared<const Held>(std::move(*chosen));
+}
+
+size_t VariantConfig::index() const { return held_->options.index(); }
+
+const void* VariantConfig::held_as(const std::type_info& type) const {
+  const auto found = [&]<class Config>(const Config& options) -> const void* {
+    return type == typeid(Config) ? &options : nullptr;
+  };
+  return std::visit(found, held_->options);
+}
+
+bool VariantConfig::operator==(const VariantConfig& other) const {
+  return index() == other.index() && variant_fields(*this) == variant_fields(other);
+}
+
+// For flatten, wherever it meets one.
+template void VariantConfig::fields(const VariantConfig&, detail::Flatten&&);
 
 std::string variant_name(const VariantConfig& config) {
   return with_row(config, []<class Row>(const typename Row::Config&) { return std::string(Row::kName); });
@@ -73,9 +106,24 @@ std::vector<int64_t> variant_kv_layers(const AttentionShape& shape, const Varian
   });
 }
 
-FlatFields variant_fields(const VariantConfig& config) {
-  return std::visit([](const auto& held) { return flatten(held); }, config);
+bool variant_has_options(const VariantConfig& config) {
+  bool some = false;
+  VariantConfig::fields(config, [&](const Key&, const auto&) { some = true; });
+  return some;
 }
+
+void take_option(VariantConfig& into, const VariantConfig& from, const std::string& key) {
+  ATTNLAB_CHECK(into.index() == from.index());
+  std::any value;
+  VariantConfig::fields(from, [&](const Key& info, const auto& field) {
+    if (info.name == key) value = field;
+  });
+  VariantConfig::fields(into, [&](const Key& info, auto& field) {
+    if (info.name == key) field = std::any_cast<std::decay_t<decltype(field)>>(value);
+  });
+}
+
+FlatFields variant_fields(const VariantConfig& config) { return flatten(config); }
 
 MadeBy variant_made_by(const VariantConfig& config) {
   return with_row(config, []<class Row>(const typename Row::Config&) { return Row::kMadeBy; });

@@ -1,13 +1,12 @@
 // The table of variants. A new one is two files in this folder and one row here; README.md walks through it.
+// All others read variant_config.h: a file that includes this one is compiled again when any variant changes.
 // Without torch.
 #pragma once
 
 #include <memory>
-#include <optional>
-#include <string>
 #include <tuple>
+#include <type_traits>
 #include <variant>
-#include <vector>
 
 #include "attention/care.h"
 #include "attention/cla.h"
@@ -30,9 +29,9 @@
 #include "attention/rwkv7.h"
 #include "attention/torch_script.h"
 #include "attention/tpa.h"
+#include "attention/variant_config.h"
 #include "attention/x_ecomla.h"
 #include "attention/yoco.h"
-#include "core/fields.h"
 
 namespace attnlab {
 
@@ -70,35 +69,22 @@ struct ConfigsOf<std::tuple<Rows...>> {
 };
 }  // namespace detail
 
-// The options of one variant; the alternative held says which variant it is.
-using VariantConfig = detail::ConfigsOf<VariantTable>::type;
+struct VariantConfig::Held {
+  detail::ConfigsOf<VariantTable>::type options;
+};
 
-// Names in the table's order.
-std::vector<std::string> variant_names();
-// Those that a base of this shape can be given, at their defaults.
-std::vector<std::string> variant_names_for(const AttentionShape& shape);
-std::string variant_name(const VariantConfig& config);
-// The variant's options at their defaults; nullopt for an unknown name.
-std::optional<VariantConfig> variant_defaults(const std::string& name);
-// Why this variant can't be built with this shape, if so (key and range; the caller adds file and line).
-std::optional<BadInput> variant_problem(const AttentionShape& shape, const VariantConfig& config);
-// How wide the rotary tables are that the variant reads, where the base's would be `base_turning_dim`.
-int64_t variant_turning_dim(const AttentionShape& shape, const VariantConfig& config, int64_t base_turning_dim);
-// The layers of the base whose keys and values, on average, convert_from_gqa is to be given for this one.
-std::vector<int64_t> variant_kv_layers(const AttentionShape& shape, const VariantConfig& config);
-// Its options by their keys (core/fields.h).
-FlatFields variant_fields(const VariantConfig& config);
-// The facts that every row states (variant.h).
-MadeBy variant_made_by(const VariantConfig& config);
-bool variant_is_exact(const AttentionShape& shape, const VariantConfig& config);
-int64_t variant_rank(const AttentionShape& shape, const VariantConfig& config);
-// The named variant's defaults with a cache of at most `numbers` per token; nullopt: it has no such choice.
-std::optional<VariantConfig> variant_with_cache(const std::string& name, const AttentionShape& shape,
-                                                int64_t numbers);
-// A module with uninitialised weights. `variant_problem` must have been empty.
-std::shared_ptr<Mixer> make_mixer(const AttentionShape& shape, const VariantConfig& config);
-// The variant's tensors, by its parameter names, that compute what the GQA weights compute (exactly or, with
-// rank truncation, as nearly as the rank allows). Same dtype and device as the input; algebra in double.
-TensorMap convert_from_gqa(const AttentionShape& shape, const VariantConfig& config, const GqaWeights& gqa);
+template <class Self, class Visitor>
+void VariantConfig::fields(Self& self, Visitor&& visit) {
+  const auto visit_held = [&]<class Options>(Options& options) {
+    std::remove_const_t<Options>::fields(options, visit);
+  };
+  if constexpr (std::is_const_v<Self>) {
+    std::visit(visit_held, self.held_->options);
+  } else {
+    Held changed = *self.held_;
+    std::visit(visit_held, changed.options);
+    self.held_ = std::make_shared<const Held>(std::move(changed));
+  }
+}
 
 }  // namespace attnlab

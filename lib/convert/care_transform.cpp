@@ -11,10 +11,7 @@ namespace {
 class CareTransform final : public Transform {
  public:
   CareTransform(const ModelForm& source, const ConversionStep& step)
-      : source_(source),
-        base_(source.config),
-        target_(std::get<Care::Config>(step.variant())),
-        layers_(step.layers) {
+      : source_(source), base_(source.config), target_(step.variant().get<Care>()), layers_(step.layers) {
     plan();
   }
   const std::vector<Stage>& stages() const override { return stages_; }

@@ -1,7 +1,7 @@
 #include "convert/conversion_target.h"
 
 #include "config/document.h"
-#include "model/model_form.h"
+#include "model/variant_options.h"
 
 namespace attnlab {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <variant>
 
-#include "attention/variants.h"
+#include "attention/variant_config.h"
 #include "config/node.h"
 #include "convert/slice_options.h"
 #include "quantize/quantize_options.h"

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "attention/deepseek_mla.h"
+#include "attention/mla_deepseek.h"
 #include "model/families/families.h"
 
 namespace attnlab {
@@ -20,7 +22,7 @@ struct Sizes {
 
 Sizes sizes_of(const ModelForm& form) {
   const AttentionShape shape = form.config.attention_shape();
-  Sizes s{.config = std::get<MlaDeepseek::Config>(form.layers.front())};
+  Sizes s{.config = form.layers.front().get<MlaDeepseek>()};
   s.mla = deepseek_sizes(shape, s.config);
   s.bias = shape.qkv_bias;
   s.neutral_kv = s.config.latent_norm == LatentNorm::neutral;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "attention/deepseek_stages.h"
+#include "attention/gqa.h"
+#include "attention/mla_v2.h"
 #include "convert/deepseek_export.h"
 #include "convert/freqfold.h"
 #include "convert/qk_norm.h"
@@ -16,7 +18,7 @@ class DeepseekTransform final : public Transform {
       : source_(source),
         base_(source.config),
         plain_(without_qk_norm(base_)),
-        target_(std::get<MlaDeepseek::Config>(step.variant())),
+        target_(step.variant().get<MlaDeepseek>()),
         layers_(step.layers),
         options_(options) {
     plan();

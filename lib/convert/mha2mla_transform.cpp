@@ -1,5 +1,6 @@
 #include "convert/mha2mla_transform.h"
 
+#include "attention/gqa.h"
 #include "attention/mha2mla_stages.h"
 #include "attention/rope_selection.h"
 #include "convert/qk_norm.h"
@@ -13,7 +14,7 @@ class Mha2MlaTransform final : public Transform {
       : source_(source),
         base_(source.config),
         plain_(without_qk_norm(base_)),
-        target_(std::get<Mha2Mla::Config>(step.variant())),
+        target_(step.variant().get<Mha2Mla>()),
         layers_(step.layers) {
     Mha2Mla::Config selected = target_;
     selected.kv_lora_rank.reset();

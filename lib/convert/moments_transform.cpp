@@ -12,12 +12,12 @@ namespace {
 
 // The variant with whole latents, where this one's are cut: what can be measured in between.
 std::optional<VariantConfig> with_whole_latents(const VariantConfig& variant) {
-  if (const auto* gla = std::get_if<Gla::Config>(&variant); gla && gla->latent_width) {
+  if (const auto* gla = variant.get_if<Gla>(); gla && gla->latent_width) {
     Gla::Config whole = *gla;
     whole.latent_width.reset();
     return whole;
   }
-  if (const auto* gqla = std::get_if<Gqla::Config>(&variant); gqla && gqla->kv_lora_rank) {
+  if (const auto* gqla = variant.get_if<Gqla>(); gqla && gqla->kv_lora_rank) {
     Gqla::Config whole = *gqla;
     whole.kv_lora_rank.reset();
     return whole;
@@ -34,12 +34,11 @@ TensorMap tell(GroupedLatents start, LayerFacts& facts) {
 
 TensorMap start_of(const AttentionShape& shape, const VariantConfig& variant, const GqaWeights& gqa,
                    const SecondMoment& moment, LayerFacts& facts) {
-  if (const auto* gla = std::get_if<Gla::Config>(&variant))
-    return tell(gla_from_moments(shape, *gla, gqa, moment), facts);
-  if (const auto* gqla = std::get_if<Gqla::Config>(&variant))
+  if (const auto* gla = variant.get_if<Gla>()) return tell(gla_from_moments(shape, *gla, gqa, moment), facts);
+  if (const auto* gqla = variant.get_if<Gqla>())
     return tell(gqla_from_moments(shape, *gqla, gqa, moment), facts);
-  if (const auto* gta = std::get_if<Gta::Config>(&variant)) return gta_from_moments(shape, *gta, gqa, moment);
-  const auto& tpa = std::get<Tpa::Config>(variant);
+  if (const auto* gta = variant.get_if<Gta>()) return gta_from_moments(shape, *gta, gqa, moment);
+  const auto& tpa = variant.get<Tpa>();
   const int64_t rank = Tpa::latent_rank(shape, tpa);
   facts["k_energy_kept"] = 1 - head_factors(shape, gqa.k_weight, gqa.k_bias, rank, moment).lost;
   facts["v_energy_kept"] = 1 - head_factors(shape, gqa.v_weight, gqa.v_bias, rank, moment).lost;

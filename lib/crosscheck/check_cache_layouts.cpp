@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "attention/cla.h"
 #include "attention/gated_retention.h"
 #include "attention/gqa.h"
 #include "attention/shared_kv.h"

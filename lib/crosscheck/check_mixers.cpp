@@ -1,6 +1,7 @@
 // Layers and checkpoints of mixers (crosscheck.h).
+#include "attention/gta.h"
 #include "attention/mixer.h"
-#include "attention/variants.h"
+#include "attention/variant_config.h"
 #include "crosscheck/crosscheck.h"
 #include "crosscheck/mixer_cases.h"
 

@@ -2,10 +2,11 @@
 // what is lost.
 #include <set>
 
+#include "attention/gqa.h"
 #include "attention/grouped_latent.h"
 #include "attention/gta_start.h"
 #include "attention/tpa_attention.h"
-#include "attention/variants.h"
+#include "attention/variant_config.h"
 #include "crosscheck/mixer_cases.h"
 
 namespace attnlab {

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "attention/mla_deepseek.h"
 #include "config/node.h"
 #include "core/names.h"
+#include "model/variant_options.h"
 
 namespace attnlab {
 namespace {

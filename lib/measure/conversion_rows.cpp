@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "attention/deepseek_mla.h"
 #include "attention/gqa_weights.h"
-#include "attention/variants.h"
+#include "attention/mla_deepseek.h"
+#include "attention/variant_config.h"
 #include "convert/layer_tensors.h"
 #include "model/decoder_weights.h"
 
@@ -39,7 +41,7 @@ ConversionRow row_of(const MeasuredBase& base, const PlannedConversion& planned,
   const Equivalence& e = stage.from_base;
   // DeepSeek-V3's export has a number more, which makes its norm harmless.
   const VariantConfig& variant = form.layers.front();  // all layers are converted alike
-  const bool exported = std::holds_alternative<DeepseekMla::Config>(variant);
+  const bool exported = variant.is<DeepseekMla>();
   ConversionRow row{.exact = stage.exact,
                     .rank = variant_rank(base.source.config().attention_shape(), exported ? settled : variant),
                     .cached = stage.cached_numbers,
@@ -52,7 +54,7 @@ ConversionRow row_of(const MeasuredBase& base, const PlannedConversion& planned,
                     .form = planned.form,
                     .stage = stage.name,
                     .options = planned.options};
-  if (const auto* deepseek = std::get_if<MlaDeepseek::Config>(&settled)) {
+  if (const auto* deepseek = settled.get_if<MlaDeepseek>()) {
     row.freqfold = freqfold_of(*deepseek);
     row.collapse = deepseek->collapse;
   }
@@ -155,7 +157,7 @@ int64_t chosen_freqfold(const MeasuredBase& base, const ConversionProgress& prog
   const auto transform = make_planned(base.source.config(), {.form = "mla_deepseek"});
   const torch::NoGradGuard no_grad;
   transform->prepare(base.source, base.data, progress);
-  return freqfold_of(std::get<MlaDeepseek::Config>(transform->settled().front().variant()));
+  return freqfold_of(transform->settled().front().variant().get<MlaDeepseek>());
 }
 
 std::vector<ConversionRow> conversion_rows(const MeasuredBase& base, const PlannedConversion& planned,

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "attention/deepseek_mla.h"
 #include "core/errors.h"
 #include "measure/bench_models.h"
+#include "model/variant_options.h"
 
 namespace attnlab {
 namespace {

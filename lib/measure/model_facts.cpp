@@ -42,8 +42,7 @@ FlatFields options_of(const ModelForm& form) {
   for (const auto& group : layer_groups(form)) {
     const std::string of = is_uniform(form) ? "" : layers_text(group.layers) + ".";
     if (!of.empty()) out.emplace_back(of + "variant", variant_name(group.variant));
-    for (auto& [key, value] : std::visit([](const auto& held) { return flatten(held); }, group.variant))
-      out.emplace_back(of + key, std::move(value));
+    for (auto& [key, value] : variant_fields(group.variant)) out.emplace_back(of + key, std::move(value));
   }
   return out;
 }

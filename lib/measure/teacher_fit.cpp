@@ -2,9 +2,12 @@
 
 #include <cmath>
 
+#include "attention/gqa.h"
 #include "attention/gqa_weights.h"
+#include "attention/mla_identity.h"
+#include "attention/mla_orthogonal.h"
 #include "attention/rotary.h"
-#include "attention/variants.h"
+#include "attention/variant_config.h"
 #include "core/random.h"
 #include "train/adamw.h"
 #include "train/schedule.h"

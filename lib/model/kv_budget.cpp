@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "attention/cache_fit.h"
+#include "attention/deepseek_mla.h"
+#include "attention/gqa.h"
 #include "attention/linear.h"
 #include "attention/mixer.h"
 #include "core/errors.h"

@@ -6,11 +6,15 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "config/document.h"
+#include "attention/deepseek_mla.h"
+#include "attention/gqa.h"
+#include "attention/native_recurrence.h"
+#include "config/node.h"
 #include "core/errors.h"
 #include "core/json.h"
 #include "core/numbers.h"
 #include "model/families/families.h"
+#include "model/variant_options.h"
 
 namespace attnlab {
 namespace {
@@ -18,38 +22,20 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-template <class T>
-ordered_json json_of(const T& value);
+// Sets "a.b" in a map of maps.
+void set_nested(ordered_json& map, const std::string& key, ordered_json value) {
+  const size_t dot = key.find('.');
+  if (dot == std::string::npos)
+    map[key] = std::move(value);
+  else
+    set_nested(map[key.substr(0, dot)], key.substr(dot + 1), std::move(value));
+}
 
-// Visits a struct's fields, adding each to a map; absent optionals are left out.
-struct FieldsToJson {
-  ordered_json& out;
-
-  template <class T>
-  void operator()(const Key& key, const T& value) const {
-    if constexpr (OptionalField<T>) {
-      if (value) (*this)(key, *value);
-    } else {
-      out[std::string(key.name)] = json_of(value);
-    }
-  }
-};
-
-template <class T>
-ordered_json json_of(const T& value) {
-  if constexpr (HasFields<T>) {
-    ordered_json out = ordered_json::object();
-    T::fields(value, FieldsToJson{out});
-    return out;
-  } else if constexpr (NamedEnum<T>) {
-    return std::string(name_of(value));
-  } else if constexpr (VectorField<T>) {
-    ordered_json out = ordered_json::array();
-    for (const auto& item : value) out.push_back(json_of(item));
-    return out;
-  } else {
-    return value;
-  }
+ordered_json options_json(const VariantConfig& variant) {
+  ordered_json out = ordered_json::object();
+  for (const auto& [key, value] : variant_fields(variant))
+    set_nested(out, key, std::visit([](const auto& held) { return ordered_json(held); }, value));
+  return out;
 }
 
 // A value in an error: JSON on one line, cut where it is long.
@@ -177,14 +163,6 @@ std::optional<int64_t> parse_layer(std::string_view text) {
   return parse_number<uint32_t>(text);
 }
 
-ordered_json options_json(const VariantConfig& variant) {
-  return std::visit([](const auto& options) { return json_of(options); }, variant);
-}
-
-bool same_variant(const VariantConfig& a, const VariantConfig& b) {
-  return a.index() == b.index() && variant_fields(a) == variant_fields(b);
-}
-
 }  // namespace
 
 VariantConfig native_variant(const DecoderConfig& config) {
@@ -203,7 +181,7 @@ bool is_native(const ModelForm& form) {
 
 bool is_uniform(const ModelForm& form) {
   return std::all_of(form.layers.begin(), form.layers.end(),
-                     [&](const auto& variant) { return same_variant(variant, form.layers.front()); });
+                     [&](const auto& variant) { return variant == form.layers.front(); });
 }
 
 std::string form_name(const ModelForm& form) {
@@ -247,16 +225,11 @@ std::vector<LayerGroup> layer_groups(const ModelForm& form) {
   std::vector<LayerGroup> groups;
   for (size_t i = 0; i < form.layers.size(); ++i) {
     auto found = std::find_if(groups.begin(), groups.end(),
-                              [&](const auto& group) { return same_variant(group.variant, form.layers[i]); });
+                              [&](const auto& group) { return group.variant == form.layers[i]; });
     if (found == groups.end()) found = groups.insert(groups.end(), {{}, form.layers[i]});
     found->layers.push_back(static_cast<int64_t>(i));
   }
   return groups;
-}
-
-VariantConfig with_options(VariantConfig variant, const Node& options, const std::string& key) {
-  std::visit([&]<class T>(T& held) { held = read_config<T>(options, key); }, variant);
-  return variant;
 }
 
 namespace {

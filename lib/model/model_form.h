@@ -27,8 +27,7 @@
 #include <string>
 #include <vector>
 
-#include "attention/variants.h"
-#include "config/node.h"
+#include "attention/variant_config.h"
 #include "model/decoder_config.h"
 #include "quantize/matrix_packing.h"
 
@@ -99,10 +98,6 @@ struct LayerGroup {
   VariantConfig variant;
 };
 std::vector<LayerGroup> layer_groups(const ModelForm& form);
-
-// The variant with the options that a map gives it (null: none); keys in errors come after "KEY.", if a key is
-// given. Throws InputError.
-VariantConfig with_options(VariantConfig variant, const Node& options, const std::string& key = "");
 
 // Reads either layout; `file` is named in errors. Throws InputError as read_decoder_config does, its keys after
 // "base." in the own layout; for a variant that is unknown or impossible with the base, layers that are all the

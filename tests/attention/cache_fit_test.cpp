@@ -1,6 +1,8 @@
 // Ranks from a size of the cache.
 #include "attention/cache_fit.h"
 
+#include "attention/gqa.h"
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "support.h"
 
@@ -22,8 +24,8 @@ TEST_CASE("a form fitted to a cache keeps no more than it, whatever its options,
   }
   VariantConfig balanced = MlaOrthogonal::Config{.split = SingularSplit::left};
   REQUIRE_FALSE(fit_to_cache(balanced, shape, 20));
-  CHECK(std::get<MlaOrthogonal::Config>(balanced).rank == 5);
-  CHECK(std::get<MlaOrthogonal::Config>(balanced).split == SingularSplit::left);
+  CHECK(balanced.get<MlaOrthogonal>().rank == 5);
+  CHECK(balanced.get<MlaOrthogonal>().split == SingularSplit::left);
 }
 
 TEST_CASE("a cache that a form can't have is refused by its key") {
@@ -34,7 +36,7 @@ TEST_CASE("a cache that a form can't have is refused by its key") {
   CHECK(refusal(Gqa::Config{}, 40) == "accepted");
   CHECK_THAT(refusal(Gqa::Config{}, 20),
              ContainsSubstring("cache: found 20 numbers") && ContainsSubstring("40 or more, which gqa needs"));
-  CHECK_THAT(refusal(MlaDeepseek::Config{}, 10),
+  CHECK_THAT(refusal(*variant_defaults("mla_deepseek"), 10),
              ContainsSubstring("cache: found 10 numbers") && ContainsSubstring("11 or more"));
   CHECK_THAT(refusal(MlaOrthogonal::Config{.rank = 3}, 20),
              ContainsSubstring("rank: found 3 beside cache") && ContainsSubstring("one of the two"));

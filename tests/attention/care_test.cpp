@@ -3,6 +3,7 @@
 #include <Eigen/SVD>
 
 #include "attention/care_layer.h"
+#include "attention/gqa.h"
 #include "attention/low_rank.h"
 #include "attention/spectral.h"
 #include "catch.h"

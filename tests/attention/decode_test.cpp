@@ -1,6 +1,15 @@
 // Generating with a cache computes what one pass over the whole sequence computes.
 #include <algorithm>
 
+#include "attention/gated_linear.h"
+#include "attention/gla.h"
+#include "attention/gqla.h"
+#include "attention/linear_attention.h"
+#include "attention/mamba.h"
+#include "attention/mamba2.h"
+#include "attention/mla_identity.h"
+#include "attention/mla_orthogonal.h"
+#include "attention/tpa.h"
 #include "catch.h"
 #include "support.h"
 

@@ -1,4 +1,7 @@
 // Conversions that change nothing: identity and full-rank orthogonal MLA compute what GQA computes.
+#include "attention/gqa.h"
+#include "attention/mla_identity.h"
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "support.h"
 

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "attention/gqa.h"
 #include "catch.h"
 #include "support.h"
 

@@ -3,7 +3,13 @@
 
 #include <cmath>
 
+#include "attention/gated_linear.h"
+#include "attention/gqa.h"
+#include "attention/mamba.h"
+#include "attention/mamba2.h"
 #include "attention/mixer_parts.h"
+#include "attention/rwkv6.h"
+#include "attention/rwkv7.h"
 #include "catch.h"
 #include "support.h"
 

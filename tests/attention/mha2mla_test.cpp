@@ -5,6 +5,7 @@
 #include <Eigen/SVD>
 #include <algorithm>
 
+#include "attention/gqa.h"
 #include "attention/mha2mla_stages.h"
 #include "attention/rope_selection.h"
 #include "catch.h"

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "attention/gqa.h"
 #include "catch.h"
 #include "support.h"
 

@@ -1,4 +1,5 @@
 // GLA, GQLA and TPA: where they are GQA, what they lose otherwise, and what is refused.
+#include "attention/gqa.h"
 #include "attention/grouped_latent.h"
 #include "attention/gta_start.h"
 #include "attention/tpa_attention.h"

@@ -3,6 +3,9 @@
 #include <cmath>
 #include <limits>
 
+#include "attention/gqa.h"
+#include "attention/mla_identity.h"
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "core/fields.h"
 
@@ -38,11 +41,7 @@ std::vector<VariantConfig> twin_variants() {
 
 std::string label(const VariantConfig& config) {
   std::string text = variant_name(config);
-  std::visit(
-      [&](const auto& options) {
-        for (const auto& [key, value] : flatten(options)) text += ", " + key + " " + to_text(value);
-      },
-      config);
+  for (const auto& [key, value] : variant_fields(config)) text += ", " + key + " " + to_text(value);
   return text;
 }
 

@@ -10,7 +10,7 @@
 #include "attention/gqa_weights.h"
 #include "attention/mixer.h"
 #include "attention/rotary.h"
-#include "attention/variants.h"
+#include "attention/variant_config.h"
 
 namespace attnlab::test {
 

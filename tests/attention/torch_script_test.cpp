@@ -3,6 +3,7 @@
 
 #include <torch/script.h>
 
+#include "attention/gqa.h"
 #include "catch.h"
 #include "core/files.h"
 #include "python.h"

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "attention/factorize.h"
+#include "attention/gqa.h"
 #include "catch.h"
 #include "support.h"
 

@@ -1,9 +1,13 @@
 // The table of variants, and what checkpoints and reports depend on.
-#include "attention/variants.h"
-
 #include <algorithm>
 #include <set>
 
+#include "aborts.h"
+#include "attention/cache_fit.h"
+#include "attention/gqa.h"
+#include "attention/mla_identity.h"
+#include "attention/mla_orthogonal.h"
+#include "attention/variant_config.h"
 #include "catch.h"
 #include "support.h"
 
@@ -35,6 +39,44 @@ TEST_CASE("names lead to options and back") {
     CHECK(variant_problem(shape, *config).has_value() == from_gqa);
   }
   for (const std::string name : {"", "mla", "GQA", "mla_identity "}) CHECK_FALSE(variant_defaults(name));
+}
+
+// What has fields and is the Config of no row.
+struct Stray {
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&&) {}
+};
+
+TEST_CASE("options are a value: one that is changed leaves its copies, and what is moved from stays whole") {
+  CHECK(VariantConfig() == VariantConfig(Gqa::Config{}));
+  const AttentionShape shape = odd_sizes()[0].shape;  // 2 KV heads of 10 numbers
+  VariantConfig config = MlaOrthogonal::Config{};
+  const VariantConfig copy = config;
+  CHECK(config == copy);
+  CHECK_FALSE(fit_to_cache(config, shape, 20));
+  CHECK(config.get<MlaOrthogonal>().rank == 5);
+  CHECK_FALSE(copy.get<MlaOrthogonal>().rank);
+  CHECK_FALSE(config == copy);
+  const VariantConfig moved = std::move(config);
+  CHECK(moved == config);
+}
+
+TEST_CASE("options are asked for by their row, and another row's end the program") {
+  for (const auto& name : variant_names()) {
+    const VariantConfig config = *variant_defaults(name);
+    CHECK(config.is<MlaIdentity>() == (name == "mla_identity"));
+    CHECK((config.get_if<MlaIdentity>() != nullptr) == (name == "mla_identity"));
+    CHECK((config == MlaIdentity::Config{}) == (name == "mla_identity"));
+  }
+  const VariantConfig config = MlaIdentity::Config{};
+  CHECK(aborts([&] { config.get<MlaOrthogonal>(); }));
+  CHECK(aborts([] { VariantConfig(Stray{}); }));
+}
+
+TEST_CASE("a variant has options or none, whatever they are set to") {
+  CHECK_FALSE(variant_has_options(Gqa::Config{}));
+  CHECK(variant_has_options(MlaOrthogonal::Config{}));
+  CHECK(variant_has_options(*variant_defaults("care")));
 }
 
 Names parameter_names(const AttentionShape& shape, const std::string& variant) {

@@ -1,6 +1,7 @@
 // X-EcoMLA's start: what it takes over, what it cuts, and what it says it can't.
 #include "attention/x_ecomla.h"
 
+#include "attention/gqa.h"
 #include "catch.h"
 #include "support.h"
 

@@ -116,7 +116,7 @@ TEST_CASE("care: the converted model keeps as many numbers as the budget has") {
     const Care::Config target{.rank = 5, .covariance = covariance};
     CHECK(make_transform(config, target)->has_open_settings());
     const auto done = convert_small(config, weights, target);
-    const auto& settled = std::get<Care::Config>(done.settled.front().variant());
+    const auto& settled = done.settled.front().variant().get<Care>();
     CHECK(sum(settled.layers.keys) + sum(settled.layers.values) == 2 * 5 * config.n_layers);
     CHECK(done.report.stages[0].cached_numbers == 2 * 5 * config.n_layers);
     CHECK(settled.layers.keys[1] < 4);
@@ -127,7 +127,7 @@ TEST_CASE("care: the converted model keeps as many numbers as the budget has") {
   }
   const auto uniform =
       convert_small(config, weights, Care::Config{.rank = 5, .allocation = RankAllocation::uniform});
-  CHECK(std::get<Care::Config>(uniform.settled.front().variant()).layers.keys.empty());
+  CHECK(uniform.settled.front().variant().get<Care>().layers.keys.empty());
   for (const auto& facts : uniform.report.stages[0].layers) {
     CHECK(facts.at("k_rank") == 5);
     CHECK(facts.at("v_rank") == 5);

@@ -1,7 +1,8 @@
 #include "convert/dimension_norms.h"
 
 #include "attention/gqa_weights.h"
-#include "attention/variants.h"
+#include "attention/mla_orthogonal.h"
+#include "attention/variant_config.h"
 #include "catch.h"
 
 namespace attnlab {

@@ -3,6 +3,9 @@
 #include <cmath>
 #include <limits>
 
+#include "attention/gqa.h"
+#include "attention/mla_identity.h"
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "small_decoder.h"
 

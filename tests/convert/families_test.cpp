@@ -6,6 +6,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "attention/care.h"
+#include "attention/gta.h"
+#include "attention/mha2mla.h"
+#include "attention/mla_deepseek.h"
+#include "attention/mla_identity.h"
+#include "attention/mla_orthogonal.h"
+#include "attention/mla_v2.h"
 #include "catch.h"
 #include "convert/calibration_text.h"
 #include "convert/memory_conversion.h"

@@ -1,6 +1,7 @@
 // Conversions of matrices to fewer bits: each sees what the quantised ones before it give.
 #include <fmt/format.h>
 
+#include "attention/mla_identity.h"
 #include "biased_decoder.h"
 #include "catch.h"
 #include "convert/conversion_json.h"
@@ -109,10 +110,9 @@ TEST_CASE("each matrix is GPTQ on its own inputs, which went through the quantis
 TEST_CASE("quantisation follows a conversion of attention, of all layers or of some") {
   const auto config = wide_config();
   const auto weights = lively_weights(config);
-  const auto both =
-      quantised(config, weights,
-                {everywhere(VariantConfig(MlaDeepseek::Config{.kv_lora_rank = 16, .freqfold = "1"})),
-                 {GptqOptions{.bits = 8, .group_size = -1}, {1}}});
+  const auto both = quantised(config, weights,
+                              {everywhere(variant_of("mla_deepseek", "{kv_lora_rank: 16, freqfold: '1'}")),
+                               {GptqOptions{.bits = 8, .group_size = -1}, {1}}});
   CHECK(both.report.stages.back().name == "gptq@1");
   REQUIRE(both.form.packing);
   CHECK(both.form.packing->whole.contains("model.layers.0.self_attn.q_proj"));

@@ -2,10 +2,15 @@
 #include <fmt/format.h>
 
 #include "aborts.h"
+#include "attention/care.h"
+#include "attention/mla_identity.h"
+#include "attention/mla_orthogonal.h"
+#include "attention/mla_v2.h"
 #include "biased_decoder.h"
 #include "catch.h"
 #include "convert/conversion_json.h"
 #include "convert/layer_tensors.h"
+#include "core/find_field.h"
 
 namespace attnlab::test {
 namespace {
@@ -29,7 +34,7 @@ std::string refusal(const ModelForm& source, const std::vector<ConversionStep>& 
 TEST_CASE("steps convert their own layers, one behind the other, and leave the others as they are") {
   const auto config = biased_config();
   const auto weights = biased_weights(config);
-  const std::vector<ConversionStep> steps{{MlaDeepseek::Config{.kv_lora_rank = 9, .freqfold = "1"}, {2}},
+  const std::vector<ConversionStep> steps{{variant_of("mla_deepseek", "{kv_lora_rank: 9, freqfold: 1}"), {2}},
                                           {MlaOrthogonal::Config{}, {0}}};
   const auto done = convert_steps(config, weights, steps);
   CHECK(form_name(done.form) == "mla_orthogonal + gqa + mla_deepseek");
@@ -54,12 +59,15 @@ TEST_CASE("steps convert their own layers, one behind the other, and leave the o
 TEST_CASE("settings that take a look are settled for a step's own layers, and read back as they were") {
   const auto config = biased_config();
   const auto weights = biased_weights(config);
-  const std::vector<ConversionStep> steps{{MlaDeepseek::Config{.kv_lora_rank = 9}, {0}},
+  const std::vector<ConversionStep> steps{{variant_of("mla_deepseek", "kv_lora_rank: 9"), {0}},
                                           {Care::Config{.rank = 5}, {1, 2}}};
   CHECK(make_transform(native_form(config), steps)->has_open_settings());
   const auto done = convert_steps(config, weights, steps);
-  CHECK(std::get<MlaDeepseek::Config>(done.settled[0].variant()).freqfold != "auto");
-  const auto& ranks = std::get<Care::Config>(done.settled[1].variant()).layers;
+  const auto settled = variant_fields(done.settled[0].variant());
+  const auto* freqfold = find_field<std::string>(settled, "freqfold");
+  REQUIRE(freqfold);
+  CHECK(*freqfold != "auto");
+  const auto& ranks = done.settled[1].variant().get<Care>().layers;
   REQUIRE(ranks.keys.size() == 3);
   CHECK(ranks.keys[1] + ranks.keys[2] + ranks.values[1] + ranks.values[2] == 2 * 2 * 5);
   const auto again = steps_from_json(nlohmann::json::parse(steps_to_json(done.settled).dump()));

@@ -1,4 +1,6 @@
 // The transform into MHA2MLA: exact where nothing is given up, and the frequencies that calibration text picks.
+#include "attention/mha2mla.h"
+
 #include <algorithm>
 
 #include "biased_decoder.h"

@@ -1,4 +1,7 @@
 // The transforms into gta, gla, gqla and tpa: their stages, and that calibration text decides what is kept.
+#include "attention/gla.h"
+#include "attention/gqla.h"
+#include "attention/gta.h"
 #include "attention/shared_rotary.h"
 #include "attention/tpa_attention.h"
 #include "biased_decoder.h"

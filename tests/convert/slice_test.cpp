@@ -35,7 +35,7 @@ TEST_CASE("a stream that is rotated and not cut gives the same logits, tied or n
     const auto weights = normed_weights(config);
     for (const bool latent : {false, true}) {
       std::vector<ConversionStep> steps{sliced({.sparsity = 0})};
-      if (latent) steps.insert(steps.begin(), {VariantConfig(MlaV2::Config{}), {0, 1, 2}});
+      if (latent) steps.insert(steps.begin(), {variant_of("mla_v2"), {0, 1, 2}});
       const auto done = cut_stream(config, weights, steps);
       const auto& stage = done.report.stages.back();
       CHECK(stage.exact);
@@ -141,8 +141,7 @@ TEST_CASE("streams that can't be cut are refused") {
              ContainsSubstring("found 2 of 3 layers"));
   CHECK_THAT(slice_refusal(config, {sliced({.width = 12}), sliced({.width = 10})}),
              ContainsSubstring("cut already"));
-  for (const VariantConfig& behind :
-       {VariantConfig(MlaIdentity::Config{}), VariantConfig(MlaDeepseek::Config{})})
+  for (const VariantConfig& behind : {variant_of("mla_identity"), variant_of("mla_deepseek")})
     CHECK_THAT(slice_refusal(config, {sliced({.width = 12}), {behind, {0}}}),
                ContainsSubstring("sliced: found a stream cut to 12 numbers, expected a whole stream: convert "
                                  "attention first, slice then"));

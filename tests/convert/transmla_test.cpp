@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "attention/mla_deepseek.h"
 #include "catch.h"
 #include "checkpoint/safetensors.h"
 #include "convert/layer_tensors.h"

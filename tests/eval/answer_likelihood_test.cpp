@@ -1,5 +1,7 @@
 #include "eval/answer_likelihood.h"
 
+#include "attention/gqa.h"
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "model/generate.h"
 #include "support.h"

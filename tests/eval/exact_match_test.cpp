@@ -3,6 +3,8 @@
 #include <ATen/autocast_mode.h>
 #include <torch/optim/adam.h>
 
+#include "attention/gqa.h"
+#include "attention/mla_identity.h"
 #include "catch.h"
 #include "data/batch.h"
 #include "model/generate.h"

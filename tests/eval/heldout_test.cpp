@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "support.h"
 

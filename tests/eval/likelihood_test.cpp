@@ -3,6 +3,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "attention/gqa.h"
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "checkpoint/checkpoint.h"
 #include "model/decoder_weights.h"

@@ -2,6 +2,7 @@
 #include "eval/task_run.h"
 
 #include "../ranks/with_ranks.h"
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "core/errors.h"
 #include "core/files.h"

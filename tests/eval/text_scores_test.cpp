@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "attention/gqa.h"
 #include "catch.h"
 #include "checkpoint/checkpoint.h"
 #include "model/decoder_weights.h"

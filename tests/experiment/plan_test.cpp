@@ -1,5 +1,6 @@
 #include "experiment/plan/plan.h"
 
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "core/files.h"
 #include "experiment/plan/sweep.h"
@@ -53,7 +54,7 @@ TEST_CASE("a sweep from the command line: keys with their dots, beside those of 
   const Plan other = plan_of(swept, {"sweep.train.steps=[7]", "sweep.arms.1.options.rank=[1]"});
   REQUIRE(other.runs.size() == 2);
   CHECK(other.runs[1].config.train.steps == 7);
-  CHECK(std::get<MlaOrthogonal::Config>(other.runs[1].config.arm.options).rank == 1);
+  CHECK(other.runs[1].config.arm.options.get<MlaOrthogonal>().rank == 1);
   CHECK(plan_of(swept, {"sweep={}"}).runs.size() == 2);
 }
 
@@ -80,8 +81,8 @@ TEST_CASE("a sweep may set an arm's options, by the arm's name") {
   const Plan plan = plan_of(experiment);
   REQUIRE(plan.runs.size() == 4);
   CHECK(plan.runs[1].sweep_point == "rank=2");
-  CHECK(std::get<MlaOrthogonal::Config>(plan.runs[1].config.arm.options).rank == 2);
-  CHECK(std::get<MlaOrthogonal::Config>(plan.runs[3].config.arm.options).rank == 3);
+  CHECK(plan.runs[1].config.arm.options.get<MlaOrthogonal>().rank == 2);
+  CHECK(plan.runs[3].config.arm.options.get<MlaOrthogonal>().rank == 3);
 }
 
 TEST_CASE("keys with equal endings keep their whole names in the folder") {
@@ -98,7 +99,7 @@ TEST_CASE("the option --set overrides, arms by number or name, scopes with or wi
   CHECK(plan.runs[0].config.train.trainable == std::vector<std::string>{"all"});
   CHECK(plan.runs[1].config.train.lr == 0.5);
   CHECK(plan.runs[1].config.train.trainable == std::vector<std::string>{"attention"});
-  CHECK(std::get<MlaOrthogonal::Config>(plan.runs[1].config.arm.options).split == SingularSplit::left);
+  CHECK(plan.runs[1].config.arm.options.get<MlaOrthogonal>().split == SingularSplit::left);
 }
 
 TEST_CASE("a size sets its keys, below what the option --set says") {

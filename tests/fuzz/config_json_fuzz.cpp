@@ -13,14 +13,6 @@
 
 using namespace attnlab;
 
-namespace {
-
-FlatFields options_of(const VariantConfig& variant) {
-  return std::visit([](const auto& options) { return flatten(options); }, variant);
-}
-
-}  // namespace
-
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text = as_text(data, size);
   std::optional<ModelForm> read;
@@ -36,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ATTNLAB_CHECK(form.layers.size() == again.layers.size());
   for (size_t i = 0; i < form.layers.size(); ++i) {
     ATTNLAB_CHECK(form.layers[i].index() == again.layers[i].index());
-    ATTNLAB_CHECK(differences(options_of(form.layers[i]), options_of(again.layers[i])).empty());
+    ATTNLAB_CHECK(differences(variant_fields(form.layers[i]), variant_fields(again.layers[i])).empty());
   }
   return 0;
 }

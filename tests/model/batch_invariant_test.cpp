@@ -4,6 +4,8 @@
 // each draw looks at all the digits of a sum of probabilities.
 #include <algorithm>
 
+#include "attention/gqa.h"
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "generate_ways.h"
 #include "small_decoder.h"

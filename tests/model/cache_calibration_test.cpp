@@ -1,6 +1,8 @@
 // What calibration text says of caches: levels that fit, a file that comes back, and whose it is.
 #include "model/cache_calibration.h"
 
+#include "attention/gqa.h"
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "checkpoint/safetensors.h"
 #include "core/errors.h"
@@ -13,6 +15,7 @@ namespace {
 using test::lively_weights;
 using test::make_decoder;
 using test::small_config;
+using test::variant_of;
 
 std::shared_ptr<Decoder> decoder_of(const VariantConfig& variant, uint64_t seed = 1) {
   return make_decoder(small_config(), lively_weights(small_config(), seed), variant);
@@ -35,7 +38,7 @@ double error_of(Decoder& decoder, const StoragePlan& storage) {
 
 TEST_CASE("calibrated levels of more bits keep more of the model") {
   for (const VariantConfig& variant : {VariantConfig(Gqa::Config{}), VariantConfig(MlaOrthogonal::Config{}),
-                                       VariantConfig(MlaDeepseek::Config{.kv_lora_rank = 12})}) {
+                                       variant_of("mla_deepseek", "kv_lora_rank: 12")}) {
     INFO(variant_name(variant));
     const auto decoder = decoder_of(variant);
     std::vector<double> errors;

@@ -1,5 +1,6 @@
 #include "model/decoder.h"
 
+#include "attention/gqa.h"
 #include "catch.h"
 #include "model/loss.h"
 #include "model/precision.h"

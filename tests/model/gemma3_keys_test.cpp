@@ -1,7 +1,7 @@
 // Gemma 3's keys: which layers have a window, and how the two kinds of layers turn.
 #include <nlohmann/json.hpp>
 
-#include "attention/variants.h"
+#include "attention/variant_config.h"
 #include "catch.h"
 #include "config_json.h"
 #include "model/families/families.h"

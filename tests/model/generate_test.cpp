@@ -1,5 +1,7 @@
 #include "model/generate.h"
 
+#include "attention/gqa.h"
+#include "attention/mla_identity.h"
 #include "catch.h"
 #include "small_decoder.h"
 

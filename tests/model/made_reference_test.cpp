@@ -2,6 +2,7 @@
 // (scripts/make_reference.py): what no checkpoint beside the checkout has.
 #include <nlohmann/json.hpp>
 
+#include "attention/mla_identity.h"
 #include "catch.h"
 #include "model/decoder_weights.h"
 #include "model/families/families.h"

@@ -1,5 +1,6 @@
 // Pairs of layers that keep one direction for each token, through everything that a decoder does with states.
 #include "../state/every_second.h"
+#include "attention/gqa.h"
 #include "catch.h"
 #include "model/generate.h"
 #include "small_decoder.h"

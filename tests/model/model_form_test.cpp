@@ -2,10 +2,17 @@
 #include "model/model_form.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "attention/gqa.h"
+#include "attention/mla_identity.h"
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
+#include "config/node.h"
 #include "config_json.h"
 #include "family_cases.h"
+#include "model/variant_options.h"
 
 namespace attnlab {
 namespace {
@@ -29,39 +36,30 @@ std::vector<ModelForm> forms_of(const DecoderConfig& config) {
     const auto variant = variant_defaults(name).value();
     if (!problem_in_any_layer(config, variant)) forms.push_back({config, variant});
   }
-  const std::vector<VariantConfig> others{
-      MlaIdentity::Config{.absorb = false},
-      MlaOrthogonal::Config{.split = SingularSplit::left, .rank = 3, .absorb = false},
-      MlaV2::Config{.groups = config.n_kv_heads, .absorb = false},
-      MlaV2::Config{.rope = GroupRope::extend, .absorb = false},
-      MlaDeepseek::Config{.kv_lora_rank = 5,
-                          .q_lora_rank = 4,
-                          .freqfold = "2",
-                          .collapse = 2,
-                          .balance = false,
-                          .balance_kv_ratio = 0.1,
-                          .kv_pca = KvPca::weight,
-                          .latent_norm = LatentNorm::calibrated,
-                          .follow = Follow::published_code,
-                          .absorb = false},
-      Mha2Mla::Config{.kv_lora_rank = 5, .qk_rope_head_dim = 2, .select = RopeSelect::uniform, .absorb = false},
-      Care::Config{.rank = 3, .allocation = RankAllocation::uniform, .covariance = false, .absorb = false},
-      Care::Config{.rank = 2,
-                   .layers = {std::vector<int64_t>(static_cast<size_t>(config.n_layers), 1),
-                              std::vector<int64_t>(static_cast<size_t>(config.n_layers), 3)}}};
-  for (const auto& variant : others)
+  const auto each = [&](int64_t rank) {
+    return fmt::format("{}", std::vector<int64_t>(static_cast<size_t>(config.n_layers), rank));
+  };
+  const std::vector<std::pair<std::string, std::string>> others{
+      {"mla_identity", "absorb: false"},
+      {"mla_orthogonal", "{split: left, rank: 3, absorb: false}"},
+      {"mla_v2", fmt::format("{{groups: {}, absorb: false}}", std::max<int64_t>(config.n_kv_heads, 1))},
+      {"mla_v2", "{rope: extend, absorb: false}"},
+      {"mla_deepseek",
+       "{kv_lora_rank: 5, q_lora_rank: 4, freqfold: 2, collapse: 2, balance: false, balance_kv_ratio: 0.1, "
+       "kv_pca: weight, latent_norm: calibrated, follow: published_code, absorb: false}"},
+      {"mha2mla", "{kv_lora_rank: 5, qk_rope_head_dim: 2, select: uniform, absorb: false}"},
+      {"care", "{rank: 3, allocation: uniform, covariance: false, absorb: false}"},
+      {"care", fmt::format("{{rank: 2, k_ranks: {}, v_ranks: {}}}", each(1), each(3))}};
+  for (const auto& [name, options] : others) {
+    const auto variant = with_options(variant_defaults(name).value(), parse_yaml(options, "options"));
     if (!variant_problem(shape, variant)) forms.push_back({config, variant});
-  // A hybrid: the base's own in the first layer, another in all that follow.
+  }
   if (config.n_layers > 1 && !config.mla) {
     ModelForm hybrid = native_form(config);
     for (size_t i = 1; i < hybrid.layers.size(); ++i) hybrid.layers[i] = MlaIdentity::Config{.absorb = false};
     forms.push_back(hybrid);
   }
   return forms;
-}
-
-FlatFields options_of(const VariantConfig& variant) {
-  return std::visit([](const auto& options) { return flatten(options); }, variant);
 }
 
 std::shared_ptr<Decoder> random_decoder(const ModelForm& form) {
@@ -109,7 +107,7 @@ TEST_CASE("a form survives its config.json: base, variant and options") {
       CHECK(form_name(read) == form_name(form));
       REQUIRE(read.layers.size() == form.layers.size());
       for (size_t i = 0; i < form.layers.size(); ++i)
-        CHECK(differences(options_of(read.layers[i]), options_of(form.layers[i])) ==
+        CHECK(differences(variant_fields(read.layers[i]), variant_fields(form.layers[i])) ==
               std::vector<std::string>{});
       CHECK(json::parse(write_model_form(read, "bfloat16").dump()) == written);
       CHECK(written["torch_dtype"] == "bfloat16");

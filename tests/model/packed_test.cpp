@@ -65,8 +65,8 @@ torch::Tensor packed_logits(Decoder& decoder) {
 
 TEST_CASE("a packed checkpoint of any form gives the logits of the numbers that it stands for") {
   std::vector<ModelForm> forms{native_form(wide_config()),
-                               {wide_config(), MlaDeepseek::Config{.kv_lora_rank = 32}},
-                               {wide_config(), MlaV2::Config{}}};
+                               {wide_config(), variant_of("mla_deepseek", "kv_lora_rank: 32")},
+                               {wide_config(), variant_of("mla_v2")}};
   for (const auto& plain : forms)
     for (const int64_t bits : {2, 3, 4, 8}) {
       MatrixPacking packing{.bits = bits, .group_size = 32, .sym = bits > 3};
@@ -110,7 +110,7 @@ TEST_CASE("packed matrices of any variant give what the numbers do that they sta
 }
 
 TEST_CASE("packed matrices decode step by step, absorbed or not, and move to another format") {
-  const ModelForm plain{wide_config(), MlaDeepseek::Config{.kv_lora_rank = 32}};
+  const ModelForm plain{wide_config(), variant_of("mla_deepseek", "kv_lora_rank: 32")};
   MatrixPacking packing{.bits = 8, .group_size = -1};
   for (int64_t i = 0; i < 2; ++i)
     for (const auto& [name, linear] : linears_of(*make_layer(plain, i)))

@@ -17,6 +17,7 @@ using test::lively_weights;
 using test::make_decoder;
 using test::ragged_prompts;
 using test::small_config;
+using test::variant_of;
 using test::ways_to_generate;
 using Prompts = std::vector<std::vector<int64_t>>;
 
@@ -112,7 +113,7 @@ TEST_CASE("H2O is A2SF that forgets nothing, A2SF that remembers one query is TO
   CHECK(equal(h2o_places, places_under(*gqa, {.policy = a2sf, .budget = 9, .recent = 3, .alpha = 1.0})));
   CHECK_FALSE(equal(h2o_places, places_under(*gqa, {.policy = a2sf, .budget = 9, .recent = 3, .alpha = 0.5})));
   config.n_kv_heads = 1;
-  for (const auto& form : {native_form(config), ModelForm(config, MlaDeepseek::Config{})}) {
+  for (const auto& form : {native_form(config), ModelForm(config, variant_of("mla_deepseek"))}) {
     const auto decoder = wide_decoder(form);
     const PolicyConfig last{.policy = a2sf, .budget = 9, .alpha = 0.0};
     CHECK(equal(places_under(*decoder, last), places_under(*decoder, {.policy = tova, .budget = 9})));
@@ -130,7 +131,7 @@ TEST_CASE("a set of tokens for each query head is one for each KV head where the
   CHECK(equal(by_kv_head, places_under(*mha, policy)));
   const auto gqa = wide_decoder(native_form(small_config()));
   CHECK(places_under(*gqa, policy)[0].size(1) == small_config().n_heads);
-  const auto mla = wide_decoder({small_config(), MlaDeepseek::Config{}});
+  const auto mla = wide_decoder({small_config(), variant_of("mla_deepseek")});
   CHECK_THROWS_WITH(logits_of(*mla, plan_of(policy)), ContainsSubstring("eval.cache.policy") &&
                                                           ContainsSubstring("no keys and values of KV heads"));
 }

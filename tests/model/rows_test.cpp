@@ -1,5 +1,7 @@
 // Sequences that grow in rows of fixed places, against the same in padded batches.
 #include "attention/attend.h"
+#include "attention/mla_identity.h"
+#include "attention/mla_orthogonal.h"
 #include "attention/shapes_repeat.h"
 #include "catch.h"
 #include "generate_ways.h"

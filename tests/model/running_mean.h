@@ -1,6 +1,7 @@
 // A mixer for tests that keeps a state of fixed size: y_t = W_o · mean of W_v x over the document so far.
 #pragma once
 
+#include "attention/gqa.h"
 #include "attention/linear.h"
 #include "attention/mixer.h"
 #include "small_decoder.h"

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "attention/gqa.h"
 #include "catch.h"
 #include "core/random.h"
 #include "model/generate.h"

@@ -1,4 +1,9 @@
 // Models of which some layers read the keys and values of another: cross-layer attention and YOCO.
+#include "attention/shared_kv.h"
+
+#include "attention/cla.h"
+#include "attention/gqa.h"
+#include "attention/yoco.h"
 #include "catch.h"
 #include "core/errors.h"
 #include "model/kv_budget.h"

@@ -1,8 +1,10 @@
 // A small decoder for tests.
 #pragma once
 
+#include "config/node.h"
 #include "model/decoder.h"
 #include "model/decoder_weights.h"
+#include "model/variant_options.h"
 
 namespace attnlab::test {
 
@@ -61,15 +63,22 @@ inline std::shared_ptr<Decoder> make_decoder(const DecoderConfig& config, const 
   return make_decoder(ModelForm(config, variant), base);
 }
 
+// By its name, with options in YAML ("kv_lora_rank: 9"), so that what includes this reads no variant's header.
+inline VariantConfig variant_of(const std::string& name, const std::string& options = "") {
+  return with_options(variant_defaults(name).value(), parse_yaml(options, "options"));
+}
+
 // Layers of gqa and of mla_deepseek, in turn; and layers of three variants.
 inline ModelForm two_variants(const DecoderConfig& config) {
   ModelForm form = native_form(config);
-  for (size_t i = 1; i < form.layers.size(); i += 2) form.layers[i] = MlaDeepseek::Config{.kv_lora_rank = 9};
+  for (size_t i = 1; i < form.layers.size(); i += 2)
+    form.layers[i] = variant_of("mla_deepseek", "kv_lora_rank: 9");
   return form;
 }
 inline ModelForm three_variants(DecoderConfig config) {
   config.n_layers = 3;
-  return {config, {MlaV2::Config{.rope = GroupRope::extend}, MlaOrthogonal::Config{.rank = 3}, Gqa::Config{}}};
+  return {config,
+          {variant_of("mla_v2", "rope: extend"), variant_of("mla_orthogonal", "rank: 3"), variant_of("gqa")}};
 }
 
 // Every variant in all layers, and the two hybrids.

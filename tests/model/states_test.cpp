@@ -16,6 +16,7 @@ using test::make_decoder;
 using test::mean_decoder;
 using test::ragged_prompts;
 using test::small_config;
+using test::variant_of;
 using test::ways_to_generate;
 
 std::vector<std::vector<int64_t>> without_states(Decoder& decoder,
@@ -88,7 +89,7 @@ TEST_CASE("a policy by head acts on layers that have heads, and is refused on th
   const auto expected = alone(*gqa, prompts, {.max_new_tokens = 9, .cache = plan});
   CHECK(expected != alone(*gqa, prompts, {.max_new_tokens = 9, .cache = every_second(false)}));
   for (const auto& way : ways_to_generate(plan)) CHECK(generate(*gqa, prompts, way) == expected);
-  const auto mla = make_decoder(config, lively_weights(config), MlaDeepseek::Config{});
+  const auto mla = make_decoder(config, lively_weights(config), variant_of("mla_deepseek"));
   CHECK_THROWS_WITH(generate(*mla, prompts, {.cache = plan}),
                     ContainsSubstring("eval.cache.policy") && ContainsSubstring("all heads of this layer"));
   const auto mean = mean_decoder(config);

@@ -2,6 +2,7 @@
 #include "../state/storages.h"
 
 #include "../state/every_second.h"
+#include "attention/gqa.h"
 #include "catch.h"
 #include "model/generate.h"
 #include "small_decoder.h"

@@ -1,3 +1,4 @@
+#include "attention/mla_v2.h"
 #include "catch.h"
 #include "live_memory.h"
 #include "model/loss.h"

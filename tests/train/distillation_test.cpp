@@ -1,6 +1,7 @@
 // Training with a teacher.
 #include "train/distillation.h"
 
+#include "attention/gqa.h"
 #include "catch.h"
 #include "small_run.h"
 #include "train/layer_losses.h"

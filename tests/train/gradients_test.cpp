@@ -1,6 +1,8 @@
 // Which gradients a step computes, and what it divides them by.
 #include <set>
 
+#include "attention/gqa.h"
+#include "attention/mla_identity.h"
 #include "catch.h"
 #include "checkpoint/safetensors.h"
 #include "model/loss.h"

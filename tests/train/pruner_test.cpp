@@ -1,6 +1,7 @@
 // Masks in training: they reach their shape, a state goes on with them, and the cut model is what they showed.
 #include "train/pruner.h"
 
+#include "attention/mla_identity.h"
 #include "catch.h"
 #include "small_run.h"
 

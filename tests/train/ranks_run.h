@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../ranks/with_ranks.h"
+#include "attention/mla_orthogonal.h"
 #include "catch.h"
 #include "small_run.h"
 

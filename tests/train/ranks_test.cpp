@@ -1,6 +1,7 @@
 // Steps that several ranks make together.
 #include <c10/core/DeviceGuard.h>
 
+#include "attention/gqa.h"
 #include "catch.h"
 #include "ranks_run.h"
 #include "train/gradient_sums.h"

@@ -1,4 +1,5 @@
 // Steps of ranks that keep parts of the parameters (train.shard: parameters).
+#include "attention/gqa.h"
 #include "catch.h"
 #include "core/errors.h"
 #include "core/files.h"

@@ -1,6 +1,7 @@
 // A small decoder in training, for tests.
 #pragma once
 
+#include "attention/mla_orthogonal.h"
 #include "small_decoder.h"
 #include "train/trainable.h"
 #include "train/trainer.h"

@@ -1,5 +1,8 @@
 #include "train/trainable.h"
 
+#include "attention/gqa.h"
+#include "attention/mha2mla.h"
+#include "attention/mla_identity.h"
 #include "catch.h"
 #include "core/errors.h"
 #include "small_decoder.h"

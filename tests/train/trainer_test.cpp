@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include "attention/gqa.h"
 #include "catch.h"
 #include "core/errors.h"
 #include "small_run.h"

@@ -97,8 +97,7 @@ std::string arm_sections() {
 std::string variant_sections() {
   std::string text, without;
   for (const auto& name : variant_names()) {
-    const auto tables = std::visit([](const auto& options) { return key_tables("arms.N.options", options); },
-                                   *variant_defaults(name));
+    const auto tables = key_tables("arms.N.options", *variant_defaults(name));
     if (tables.front().rows.empty()) {
       without += fmt::format("\n`{}` has no options.\n", name);
     } else {

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "config/document.h"
-#include "config/reference.h"
 #include "model/model_form.h"
 
 namespace attnlab {
@@ -25,9 +24,7 @@ void choose_options(const Node& node, const std::string& prefix, VariantConfig& 
   if (!defaults) detail::wrong_name(*variant, prefix + ".variant", variant_names());
   options = *defaults;
   const Node* given = node.find("options");
-  const bool has_options =
-      !std::visit([](const auto& none) { return key_tables("", none).front().rows.empty(); }, options);
-  if (has_options || !given || given->entries.empty()) return;
+  if (variant_has_options(options) || !given || given->entries.empty()) return;
   const auto& [key, value] = given->entries.front();
   throw InputError(BadInput{.file = value.file,
                             .line = value.line,

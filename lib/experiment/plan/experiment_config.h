@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "attention/variants.h"
+#include "attention/variant_config.h"
 #include "config/node.h"
 #include "core/fields.h"
 #include "data/data_config.h"
@@ -67,7 +67,7 @@ struct LayerRange {
   static void fields(Self& self, Visitor&& visit) {
     visit(Key{"of", "layers from 0 on: 0-3,6, or every fourth: 0-23:4"}.must_be_given(), self.of);
     visit(Key{"variant", "attention variant of these layers"}.must_be_given(), self.variant);
-    std::visit([&](auto& options) { visit(Key{"options", "the variant's options"}, options); }, self.options);
+    visit(Key{"options", "the variant's options"}, self.options);
     visit(cache_key, self.cache);
   }
 };
@@ -84,7 +84,7 @@ struct ArmConfig {
   static void fields(Self& self, Visitor&& visit) {
     visit(Key{"name", "name of the arm: letters, digits, '_', '-', '.'"}.must_be_given(), self.name);
     visit(Key{"variant", "attention variant, of all layers that `layers` doesn't name"}, self.variant);
-    std::visit([&](auto& options) { visit(Key{"options", "the variant's options"}, options); }, self.options);
+    visit(Key{"options", "the variant's options"}, self.options);
     visit(cache_key, self.cache);
     visit(Key{"cached_numbers",
               "the same as numbers of a token in all layers together, as tables show them, instead of cache"}

@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "attention/care.h"
+#include "attention/mla_deepseek.h"
 #include "core/errors.h"
 
 namespace attnlab {
@@ -55,8 +57,8 @@ class Gatherer {
   }
 
   void add_options(const std::string& prefix, const VariantConfig& config) {
-    if (const auto* deepseek = std::get_if<MlaDeepseek::Config>(&config)) add_changed(prefix, *deepseek);
-    if (const auto* care = std::get_if<Care::Config>(&config)) add_changed(prefix, *care);
+    if (const auto* deepseek = config.get_if<MlaDeepseek>()) add_changed(prefix, *deepseek);
+    if (const auto* care = config.get_if<Care>()) add_changed(prefix, *care);
   }
 
   template <HasFields T>

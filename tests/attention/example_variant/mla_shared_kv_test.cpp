@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "attention/gqa.h"
 #include "catch.h"
 #include "support.h"
 
