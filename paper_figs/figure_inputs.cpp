@@ -81,7 +81,7 @@ FigureInputs read_figure_inputs(const std::vector<std::string>& results, bool un
     for (Measurements& file : measured) append(inputs.measured, std::move(file));
     measured_any = measured_any || !measured.empty();
   }
-  if (!measured_any && none_counts(records, unfinished)) sort_runs(std::move(records), unfinished);  // throws
+  if (!measured_any && none_counts(records, unfinished)) sort_runs(records, unfinished);  // throws
   inputs.experiments = split_by_experiment(std::move(records), unfinished, inputs.notes);
   return inputs;
 }
