@@ -68,24 +68,35 @@ std::function<void()> repeatable_step(std::function<void()> step, torch::Device 
   return [step = std::move(step), captured] { captured->replay(); };
 }
 
+namespace {
+
+// Of a device that may be "cuda", before anything lay on it: the allocator knows no device until then.
+c10::DeviceIndex started_index(torch::Device device) {
+  at::globalContext().lazyInitDevice(torch::kCUDA);
+  return device.has_index() ? device.index() : c10::cuda::current_device();
+}
+
+}  // namespace
+
 DeviceMemory device_memory(torch::Device device) {
   if (!device.is_cuda()) return {.peak = process_peak()};
-  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
+  const auto index = started_index(device);
+  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(index);
   return {.peak = static_cast<double>(stats.allocated_bytes[0].peak),
-          .total = static_cast<double>(at::cuda::getDeviceProperties(device.index())->totalGlobalMem)};
+          .total = static_cast<double>(at::cuda::getDeviceProperties(index)->totalGlobalMem)};
 }
 
 void restart_peak(torch::Device device) {
   if (!device.is_cuda()) return;
   c10::cuda::CUDACachingAllocator::emptyCache();
-  c10::cuda::CUDACachingAllocator::resetPeakStats(device.index());
+  c10::cuda::CUDACachingAllocator::resetPeakStats(started_index(device));
 }
 
 void limit_memory(torch::Device device, double bytes) {
   if (!device.is_cuda()) return;
   const double share = bytes > 0 ? std::min(1.0, bytes / device_memory(device).total) : 1;
   c10::cuda::CUDACachingAllocator::emptyCache();
-  c10::cuda::CUDACachingAllocator::setMemoryFraction(share, device.index());
+  c10::cuda::CUDACachingAllocator::setMemoryFraction(share, started_index(device));
 }
 
 std::string device_title(torch::Device device) {

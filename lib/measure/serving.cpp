@@ -36,8 +36,8 @@ Served serve(Decoder& decoder, const ServeOptions& o) {
   served.answers = generate(decoder, prompts,
                             {.max_new_tokens = o.answer_tokens(),
                              .prefill_chunk = kServedChunk,
-                             .batch_rows = static_cast<size_t>(o.batch),
                              .pass_tokens = o.pass_tokens,
+                             .batch_rows = static_cast<size_t>(o.batch),
                              .share_beginning = false,
                              .record_steps = o.record,
                              .report = &served.report});

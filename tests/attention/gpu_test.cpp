@@ -1,6 +1,7 @@
 // Every variant on a GPU against itself in double precision on a CPU: training, and decoding behind a prompt.
 #include <algorithm>
 
+#include "attention/deepseek_mla.h"
 #include "attention/gqla.h"
 #include "catch.h"
 #include "kernels/latent_query.h"

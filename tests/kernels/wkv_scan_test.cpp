@@ -247,8 +247,7 @@ TEST_CASE("RWKV-6 and RWKV-7 of a long sequence on a GPU, in parts, are those of
             layer_outcome(wkv, {&in.r_BNTK, &in.w_BNTK, &in.k_BNTK, &in.v_BNTV, &in.a_BNTK, &in.b_BNTK},
                           [](const Wkv7& x) { return wkv7(x); }));
       } else {
-        const auto u = bonus.to(device, type).requires_grad_();
-        auto leaf = u;
+        auto leaf = bonus.to(device, type, /*non_blocking=*/false, /*copy=*/true).requires_grad_();
         const Wkv6 wkv{in.r_BNTK, in.k_BNTK, in.v_BNTV, in.w_BNTK, leaf, ids, state};
         outcomes.push_back(layer_outcome(wkv, {&in.r_BNTK, &in.w_BNTK, &in.k_BNTK, &in.v_BNTV, &leaf},
                                          [](const Wkv6& x) { return wkv6(x); }));
