@@ -8,6 +8,11 @@
 #include <thread>
 
 #include "aborts.h"
+#include "attention/care.h"
+#include "attention/gla.h"
+#include "attention/mha2mla.h"
+#include "attention/mla_deepseek.h"
+#include "attention/mla_v2.h"
 #include "biased_decoder.h"
 #include "catch.h"
 #include "convert/conversion_json.h"
