@@ -126,8 +126,8 @@ TEST_CASE("of a pair with a window in one layer, or two that differ, both hold w
     const torch::NoGradGuard no_grad;
     auto states = decoder->make_states(1, 51, merged_plan(0, 0));
     const auto ids = torch::randint(0, 37, {1, 51}, torch::kInt64);
-    decoder->hidden(ids.narrow(1, 0, 50), {.states = &states});
-    decoder->hidden(ids.narrow(1, 50, 1), {.sequence = {.begin = 50}, .states = &states});
+    // All of it a prompt: a later token further apart than any of the prompt's would be retained.
+    decoder->hidden(ids, {.states = &states});
     int64_t held = 0;
     for (const auto& state : states) held += state.bytes();
     const CacheConfig cache{.storage = {.name = CacheStorageName::minicache, .retain = 0, .merge_from = 0}};
