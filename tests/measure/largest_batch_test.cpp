@@ -36,7 +36,7 @@ TEST_CASE("a count of bytes that is nearly right costs few trials, and no batch 
       });
       // From above 1, 2, 4, … steps down, then half of the last jump again and again.
       const int64_t step = batch_step(most), below = most / step - found / step;
-      CHECK(std::ssize(tried) <= 1 + 2 * std::bit_width(static_cast<uint64_t>(below)));
+      CHECK(std::ssize(tried) <= 1 + 2 * static_cast<int64_t>(std::bit_width(static_cast<uint64_t>(below))));
     }
   }
 }
