@@ -155,8 +155,7 @@ void complete(Options& o, torch::Device device) {
   for (const int64_t context : o.contexts) require_range("--context", context, 1, int64_t{1} << 24);
   for (const int64_t batch : o.batches) require_range("--batch", batch, 1, kMostBatch);
   require_range("--steps", o.steps, 1);
-  if (o.resume) require_given("--out", o.out, "the file that --resume goes on with");
-  if (!o.out.empty()) require_measured_name(o.out);
+  require_rows_options(o.out, o.resume);
   o.caps = read_memory_caps(o.limits, device);
   if (o.batches.empty()) o.batches.push_back(o.caps.empty() ? 1 : 0);
   if (o.caps.empty()) o.caps.emplace_back();
@@ -212,12 +211,9 @@ int main(int argc, char** argv) {
   add_form_options(program, o.form);
   program.option("context", o.contexts, "N", "tokens in the caches; may be repeated (default 1024)")
       .option("batch", o.batches, "N", "sequences; may be repeated (default 1; with --memory-limit what fits)")
-      .option("steps", o.steps, "N", "steps that are measured")
-      .option("out", o.out, "FILE",
-              std::string("keep the rows, too, in NAME") + measurements_ending +
-                  "; a file that is there keeps its other rows")
-      .flag("resume", o.resume, "leave out what --out holds already")
-      .flag("no-graph", o.no_graph, "launch each kernel of a step");
+      .option("steps", o.steps, "N", "steps that are measured");
+  add_rows_options(program, o.out, o.resume);
+  program.flag("no-graph", o.no_graph, "launch each kernel of a step");
   add_memory_option(program, o.limits);
   add_cache_option(program, o.cache);
   add_compute_options(program, o.dtype, o.device);

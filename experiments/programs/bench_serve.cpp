@@ -109,8 +109,7 @@ void complete(Options& o, torch::Device device) {
   require_range("--requests", o.requests, 1, int64_t{1} << 16);
   require_range("--batch", o.batch, 0, int64_t{1} << 16);
   require_range("--pass-tokens", o.pass_tokens, 1, int64_t{1} << 20);
-  if (o.resume) require_given("--out", o.out, "the file that --resume goes on with");
-  if (!o.out.empty()) require_measured_name(o.out);
+  require_rows_options(o.out, o.resume);
   o.caps = read_memory_caps(o.limits, device);
   if (o.caps.empty()) o.caps.emplace_back();
 }
@@ -157,12 +156,9 @@ int main(int argc, char** argv) {
   program.option("context", o.contexts, "N", "tokens of a request; may be repeated (default 1024)")
       .option("requests", o.requests, "N", "that are answered")
       .option("batch", o.batch, "N", "at a time, at most; 0: what fits, or all without --memory-limit")
-      .option("pass-tokens", o.pass_tokens, "N", "tokens of prompts that go through the model at a time")
-      .option("out", o.out, "FILE",
-              std::string("keep the rows, too, in NAME") + measurements_ending +
-                  "; a file that is there keeps its other rows")
-      .flag("resume", o.resume, "leave out what --out holds already")
-      .flag("no-graph", o.no_graph, "launch each kernel of a step");
+      .option("pass-tokens", o.pass_tokens, "N", "tokens of prompts that go through the model at a time");
+  add_rows_options(program, o.out, o.resume);
+  program.flag("no-graph", o.no_graph, "launch each kernel of a step");
   add_memory_option(program, o.limits);
   add_compute_options(program, o.dtype, o.device);
   return program.run(argc, argv, [&] { bench(o, argc, argv); });

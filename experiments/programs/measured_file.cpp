@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "experiment/inputs/provenance.h"
-#include "program.h"
 
 namespace attnlab {
 namespace fs = std::filesystem;
@@ -22,6 +21,19 @@ void require_measured_name(const std::string& out) {
                                 .found = "'" + out + "'",
                                 .expected = "a file in a folder; " + folder.string() + " is none"});
   }
+}
+
+void add_rows_options(Program& program, std::string& out, bool& resume) {
+  program
+      .option("out", out, "FILE",
+              std::string("keep the rows, too, in NAME") + measurements_ending +
+                  "; a file that is there keeps its other rows")
+      .flag("resume", resume, "leave out what --out holds already");
+}
+
+void require_rows_options(const std::string& out, bool resume) {
+  if (resume) require_given("--out", out, "the file that --resume goes on with");
+  if (!out.empty()) require_measured_name(out);
 }
 
 FlatFields measured_facts(int argc, char** argv, torch::Device device) {
