@@ -115,7 +115,10 @@ missing_packages() {
   for package in "${libraries[@]}"; do installed "$package" || echo "$package"; done
   for tool in "${tools[@]}"; do has "${tool%%:*}" || echo "${tool##*:}"; done
   has_cmake || echo cmake
-  if [[ ${CXX:-clang++-19} == *clang++-19 ]] && ! has clang++-19; then echo clang-19; fi
+  if [[ ${CXX:-clang++-19} == *clang++-19 ]]; then
+    has clang++-19 || echo clang-19
+    has ld.lld-19 || echo lld-19
+  fi
   if [[ -z $1 ]] && ! python3 -c 'import ensurepip, venv' 2> /dev/null; then echo python3-venv; fi
   if $tests && [[ -z $(python_with_h5py) ]]; then echo python3-h5py; fi
   if $dev && [[ -z $(clang_format) ]]; then echo clang-format-14; fi
