@@ -108,9 +108,8 @@ void measure_model(const Options& o, const CacheStudy& study, const StudiedModel
     return;
   LoadedModel loaded(o, study, studied);
   TaskModel& model = loaded.model;
-  const std::string sum = "weights_sha256";
-  if (const auto* known = find_field<std::string>(loaded.evaluation.provenance, sum))
-    file.set_fact(studied.name + "." + sum, *known);
+  if (const auto* sum = find_field<std::string>(loaded.evaluation.provenance, "weights_sha256"))
+    file.set_weights(studied, *sum);
   const auto texts = study_texts(study, model);
   for (size_t i = 0; i < settings.size(); ++i) {
     if (file.has(studied, settings[i])) continue;

@@ -67,9 +67,17 @@ void CacheFile::set_time(const StudiedModel& model, const CacheSetting& setting,
     if (is_of(row, model, setting)) row.ms_per_token = ms;
 }
 
-void CacheFile::set_fact(const std::string& key, const std::string& value) {
-  std::erase_if(facts_, [&](const auto& fact) { return fact.first == key; });
-  facts_.emplace_back(key, value);
+void CacheFile::set_weights(const StudiedModel& model, const std::string& sha256) {
+  const std::string key = model.name + ".weights_sha256";
+  const auto* theirs = find_field<std::string>(facts_, key);
+  if (!theirs)
+    facts_.emplace_back(key, sha256);
+  else if (*theirs != sha256)
+    throw InputError(BadInput{.file = path_,
+                              .key = key,
+                              .found = fmt::format("rows of weights {:.12}…, and those of {} are {:.12}…", *theirs,
+                                                   model.path, sha256),
+                              .expected = "the same weights; name another file"});
 }
 
 void CacheFile::add(std::vector<CacheRow> rows) {

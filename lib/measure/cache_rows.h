@@ -22,7 +22,8 @@ class CacheFile {
   bool lacks_time(const StudiedModel& model, const CacheSetting& setting) const;
   // Not written yet.
   void set_time(const StudiedModel& model, const CacheSetting& setting, double ms);
-  void set_fact(const std::string& key, const std::string& value);
+  // Which weights the rows of a model are of. Throws InputError where the file has rows of others.
+  void set_weights(const StudiedModel& model, const std::string& sha256);
   // Writes the file.
   void add(std::vector<CacheRow> rows);
 

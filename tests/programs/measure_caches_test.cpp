@@ -119,6 +119,12 @@ TEST_CASE("measure_caches goes on behind the rows of a call before, and times by
   }
   check_refused(call.with("--set texts=1"), "rows of another study");
   check_refused(call.with("--dtype bfloat16"), "rows of another dtype");
+  measured.caches.resize(3);
+  for (auto& [key, value] : measured.provenance)
+    if (key == "one.weights_sha256") value = std::string(64, '0');
+  write_measurements(call.out, measured);
+  check_refused(call.with(""), "one.weights_sha256: found rows of weights 000000000000…");
+  CHECK(read_measurements(call.out).caches.size() == 3);
 }
 
 TEST_CASE("measure_caches prints the ways that there are") {
