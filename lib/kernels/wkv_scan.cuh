@@ -21,11 +21,12 @@
 
 namespace attnlab::cuda::wkv {
 
-// Of 64 × 64 numbers a thread has kSummed × kOwn: 8 threads sum over one side, each has kOwn numbers of the
-// other.
-constexpr int kHead = kWkvHead, kLanes = 8, kSummed = kHead / kLanes, kOwn = 2;
+// Of 64 × 64 numbers a thread has kSummed × kOwn: kLanes threads sum over one side, each has kOwn numbers of
+// the other.
+constexpr int kHead = kWkvHead, kLanes = 8, kOwn = 2, kSummed = kHead / kLanes;
 constexpr int kThreads = kHead / kOwn * kLanes;
-constexpr int kStage = 16;  // tokens in shared memory
+constexpr int kStage = 16;    // tokens in shared memory
+constexpr int kUnrolled = 2;  // of them in one turn of the loop
 constexpr int kPacks = kStage * kHead / 4 / kThreads;
 static_assert(kPacks * kThreads * 4 == kStage * kHead);
 constexpr unsigned kAll = 0xffffffffu;
@@ -119,7 +120,7 @@ __device__ inline float product_of(const float (&r)[kSummed], const float (&f)[k
   return sum;
 }
 
-// The sums of the 8 threads, in all of them.
+// The sums of the kLanes threads, in all of them.
 template <int n>
 __device__ inline void sum_in_all(float (&x)[n]) {
 #pragma unroll
@@ -167,7 +168,7 @@ __device__ inline void put(const HeadsOut& out, int64_t at, float value) {
 // What an earlier kernel has put there.
 __device__ inline HeadsIn given(const HeadsOut& x) { return {x.at, x.format, x.strides}; }
 
-// A thread's own sums of a token, of which all 8 threads have all.
+// A thread's own sums of a token, of which all kLanes threads have all.
 __device__ inline void put_own(const HeadsOut& out, const Part& part, int64_t t, const Lane& lane,
                                const float (&x)[kOwn]) {
   if (lane.summed == 0) write(static_cast<float*>(out.at) + part.at(out.strides, t) + lane.own, x);
@@ -200,13 +201,19 @@ __device__ inline void numbers_of(const Raw& raw, Format format, float (&out)[4]
                                                        : raw.bits[i / 2] & 0xffff0000u);
 }
 
+// Of a kernel's inputs which are log decays, and which multiply the state of before, so that zeros let go of it
+// without another look (-1: none).
+struct StateReads {
+  int decay, forgotten[2];
+};
+
 // The inputs of kStage tokens at a time, on their way from memory while the ones before are computed with.
 template <int n>
 struct Inputs {
   HeadsIn in[n];
   const bool* begins;  // [B, T]
   Raw raw[n][kPacks];
-  bool raw_begins;
+  bool raw_begins[kPacks];
 
   // The first n of all.
   __device__ Inputs(const HeadsIn* all, const bool* where) : begins(where) {
@@ -218,15 +225,14 @@ struct Inputs {
     for (int p = 0; p < kPacks; ++p) {
       const int pack = p * kThreads + threadIdx.x, i = pack % (kHead / 4) * 4;
       const int64_t t = from + pack / (kHead / 4);
+      raw_begins[p] = begins && t < part.tokens && begins[part.b * z.T + part.begin + t];
       if (t >= part.tokens) continue;
 #pragma unroll
       for (int x = 0; x < n; ++x) raw[x][p] = raw_of(in[x], part.at(in[x].strides, t) + i);
     }
-    const int64_t t = from + threadIdx.x;
-    raw_begins = begins && threadIdx.x < kStage && t < part.tokens && begins[part.b * z.T + part.begin + t];
   }
-  // decay: which of them are log decays.
-  __device__ void put_down(Staged (&staged)[n], bool (&starts)[kStage], int decay) const {
+  // Log decays become decays; where a document begins, what `reads` names is 0.
+  __device__ void put_down(Staged (&staged)[n], bool (&starts)[kStage], const StateReads& reads) const {
 #pragma unroll
     for (int p = 0; p < kPacks; ++p) {
       const int pack = p * kThreads + threadIdx.x, t = pack / (kHead / 4), i = pack % (kHead / 4) * 4;
@@ -234,30 +240,35 @@ struct Inputs {
       for (int x = 0; x < n; ++x) {
         float four[4];
         numbers_of(raw[x][p], in[x].format, four);
-        if (x == decay)
+        const bool forgets = raw_begins[p] && (x == reads.forgotten[0] || x == reads.forgotten[1]);
 #pragma unroll
-          for (int j = 0; j < 4; ++j) four[j] = expf(four[j]);
+        for (int j = 0; j < 4; ++j) {
+          if (x == reads.decay) four[j] = expf(four[j]);
+          if (forgets) four[j] = 0;
+        }
         write(&staged[x][t][i], four);
       }
+      if (i == 0) starts[t] = raw_begins[p];
     }
-    if (threadIdx.x < kStage) starts[threadIdx.x] = raw_begins;
   }
 };
 
 // step(token, place of the token in `staged`, whether a document begins) for all tokens of a part.
 template <bool backwards, int n, class Step>
-__device__ __forceinline__ void each_token(const WkvSizes& z, const Part& part, Inputs<n>& inputs, int decay,
-                                           Staged (&staged)[n], bool (&starts)[kStage], const Step& step) {
+__device__ __forceinline__ void each_token(const WkvSizes& z, const Part& part, Inputs<n>& inputs,
+                                           const StateReads& reads, Staged (&staged)[n], bool (&starts)[kStage],
+                                           const Step& step) {
   const int64_t stages = (part.tokens + kStage - 1) / kStage;
   const auto first_of = [&](int64_t i) { return (backwards ? stages - 1 - i : i) * kStage; };
   if (stages > 0) inputs.fetch(z, part, first_of(0));
   for (int64_t i = 0; i < stages; ++i) {
     const int64_t from = first_of(i);
     __syncthreads();
-    inputs.put_down(staged, starts, decay);
+    inputs.put_down(staged, starts, reads);
     __syncthreads();
     if (i + 1 < stages) inputs.fetch(z, part, first_of(i + 1));
     const int count = static_cast<int>(part.tokens - from < kStage ? part.tokens - from : kStage);
+#pragma unroll kUnrolled
     for (int j = 0; j < count; ++j) {
       const int t = backwards ? count - 1 - j : j;
       step(from + t, t, starts[t]);
@@ -280,8 +291,9 @@ __global__ void __launch_bounds__(kThreads)
   read_bonus<delta>(in.bonus, part, lane, bonus);
   const HeadsIn all[] = {in.r, in.w, in.k, in.v, in.a, in.b};
   Inputs<n> inputs(all, in.begins);
-  each_token<false>(z, part, inputs, kW, staged, starts, [&](int64_t token, int t, bool begins) {
-    if (begins) clear(S);
+  constexpr StateReads reads{kW, {delta ? kW : -1, delta ? kA : -1}};
+  each_token<false>(z, part, inputs, reads, staged, starts, [&](int64_t token, int t, bool begins) {
+    if (!delta && begins) clear(S);
     float r[kSummed], w[kSummed], k[kSummed], v[kOwn], sums[kOwn] = {};
     lane.read_summed(staged[kR][t], r);
     lane.read_summed(staged[kW][t], w);
@@ -325,7 +337,8 @@ __global__ void __launch_bounds__(kThreads)
   read_bonus<delta>(in.bonus, part, lane, bonus);
   const HeadsIn all[] = {in.r, in.w, in.k, results.dout, in.a, in.b};
   Inputs<n> inputs(all, in.begins);
-  each_token<true>(z, part, inputs, kW, staged, starts, [&](int64_t token, int t, bool begins) {
+  constexpr StateReads reads{kW, {delta ? kW : -1, delta ? kA : -1}};
+  each_token<true>(z, part, inputs, reads, staged, starts, [&](int64_t token, int t, bool begins) {
     float r[kSummed], w[kSummed], k[kSummed], dout[kOwn], dv[kOwn] = {};
     lane.read_summed(staged[kR][t], r);
     lane.read_summed(staged[kW][t], w);
@@ -348,7 +361,7 @@ __global__ void __launch_bounds__(kThreads)
       add_products(k, D, dv);
       each([&](int i, int j) { D[i][j] = w[i] * D[i][j] + r[i] * dout[j]; });
     }
-    if (begins) clear(D);
+    if (!delta && begins) clear(D);
     const float sum = sum_of_mine(dv, lane);
     if (out.v.at && lane.writes()) put(out.v, part.at(out.v.strides, token) + lane.mine(), sum);
   });
@@ -370,8 +383,9 @@ __global__ void __launch_bounds__(kThreads)
   const float bonus = delta ? 0 : in.bonus[part.n * kHead + lane.mine()];
   const HeadsIn all[] = {in.r, in.w, in.k, in.v, results.dout, in.b, results.u, given(out.du)};
   Inputs<n> inputs(all, in.begins);
-  each_token<false>(z, part, inputs, kW, staged, starts, [&](int64_t token, int t, bool begins) {
-    if (begins) clear(S);
+  constexpr StateReads reads{kW, {delta ? kW : -1, -1}};
+  each_token<false>(z, part, inputs, reads, staged, starts, [&](int64_t token, int t, bool begins) {
+    if (!delta && begins) clear(S);
     float w[kOwn], k[kOwn], v[kSummed], dout[kSummed], dr[kOwn] = {};
     lane.read_own(staged[kW][t], w);
     lane.read_own(staged[kK][t], k);
@@ -385,7 +399,7 @@ __global__ void __launch_bounds__(kThreads)
       lane.read_summed(staged[kU][t], u);
       lane.read_summed(staged[kDu][t], du);
       add_products(du, S, da);
-      const float sum = sum_of_mine(da, lane);
+      const float sum = begins ? 0 : sum_of_mine(da, lane);
       if (lane.writes()) put(out.a, part.at(out.a.strides, token) + mine, sum);
       each([&](int i, int j) { S[i][j] = w[j] * S[i][j] + (b[j] * u[i] + k[j] * v[i]); });
       add_products(dout, S, dr);
@@ -429,7 +443,8 @@ __global__ void __launch_bounds__(kThreads)
   const HeadsIn all[] = {in.r, in.w, in.k,      in.v,          results.dout, given(out.read),
                          in.a, in.b, results.u, given(out.du), given(out.a)};
   Inputs<n> inputs(all, in.begins);
-  each_token<true>(z, part, inputs, kW, staged, starts, [&](int64_t token, int t, bool begins) {
+  constexpr StateReads reads{kW, {delta ? kW : -1, delta ? kA : -1}};
+  each_token<true>(z, part, inputs, reads, staged, starts, [&](int64_t token, int t, bool begins) {
     float r[kOwn], w[kOwn], v[kSummed], dout[kSummed], dk[kOwn] = {};
     lane.read_own(staged[kR][t], r);
     lane.read_own(staged[kW][t], w);
@@ -466,7 +481,8 @@ __global__ void __launch_bounds__(kThreads)
       of_bonus = product * bonus * my_r;
       dbonus += product * my_r * my_k;
     }
-    if (begins) clear(D), g = 0, dw = 0;
+    if (!delta && begins) clear(D);
+    if (begins) g = 0, dw = 0;
     if (!lane.writes()) return;
     put(out.w, part.at(out.w.strides, token) + mine, dw);
     if (out.k.at) put(out.k, part.at(out.k.strides, token) + mine, sum + of_bonus);
