@@ -207,7 +207,7 @@ TEST_CASE(
 TEST_CASE("the kernels of RWKV-6 and RWKV-7 give outputs, states and gradients on a GPU") {
   if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
   torch::manual_seed(7);
-  for (const auto& of : cases({{1, 1}, {15, 1}, {16, 1}, {63, 1}, {111, 4}, {513, 1}, {1301, 3}}))
+  for (const auto& of : cases({{1, 1}, {15, 1}, {16, 1}, {63, 1}, {111, 4}, {513, 1}, {700, 2}}))
     check_case(of, [&](const Problem& problem) {
       const auto scan = leaves_of(problem.scan, torch::kCUDA, torch::kFloat32, of.half);
       REQUIRE(fits_wkv_scan(scan));
