@@ -35,20 +35,21 @@ Rwkv6Mixer::Rwkv6Mixer(const AttentionShape& shape, const Rwkv6Form& form)
   u_ = vector("bonus", W);
 }
 
-torch::Tensor Rwkv6Mixer::heads_of(const torch::Tensor& x_BTD, const torch::Tensor& before_BTD,
-                                   const Segments& segments, torch::Tensor& state) {
-  const auto back = before_BTD - x_BTD;
-  const auto pieces_BT5R = torch::tanh(torch::matmul(mixed(x_BTD, back, mu_x_), mix_in_)).unflatten(2, {5, -1});
+torch::Tensor Rwkv6Mixer::heads_of(const TokenShift& x, const Segments& segments, torch::Tensor& state) {
+  const auto first_BTD = x.mixed({mu_x_})[0];
+  const int64_t rank = mix_out_.size(1), missing = missing_rank(first_BTD, rank);
+  const auto in_DR = padded_behind(mix_in_.unflatten(1, {5, rank}), 2, missing).flatten(1);
+  const auto pieces_BT5R = torch::tanh(torch::matmul(first_BTD, in_DR)).unflatten(2, {5, -1});
   // [5, B·T, rank] [5, rank, D].
-  const auto m_5BTD = torch::matmul(pieces_BT5R.flatten(0, 1).transpose(0, 1), mix_out_)
-                          .unflatten(1, {x_BTD.size(0), x_BTD.size(1)});
-  const auto of = [&](int64_t y, const torch::Tensor& mu) {
-    return mixed(x_BTD, back, mu.to(x_BTD.scalar_type()) + m_5BTD[y]);
-  };
+  const auto m_5BTD =
+      torch::matmul(pieces_BT5R.flatten(0, 1).transpose(0, 1), padded_behind(mix_out_, 1, missing))
+          .unflatten(1, {first_BTD.size(0), first_BTD.size(1)});
+  enum { kW, kK, kV, kR, kG };
+  const auto mixed = x.mixed({mu_w_, mu_k_, mu_v_, mu_r_, mu_g_}, m_5BTD);
   const auto w_lora_BTW =
-      through(of(0, mu_w_), decay_in_, decay_out_, [](const auto& y) { return torch::tanh(y); });
-  const auto k = projected(k_proj_, of(1, mu_k_)), v = projected(v_proj_, of(2, mu_v_)),
-             r = projected(q_proj_, of(3, mu_r_)), gate = projected(gate_proj_, of(4, mu_g_));
+      through(mixed[kW], decay_in_, decay_out_, [](const auto& y) { return torch::tanh(y); });
+  const auto k = projected(k_proj_, mixed[kK]), v = projected(v_proj_, mixed[kV]),
+             r = projected(q_proj_, mixed[kR]), gate = projected(gate_proj_, mixed[kG]);
   const FullPrecision full;
   const auto w_BTW = -torch::exp(in_full(decay_) + w_lora_BTW);
   Wkv6 wkv{.r_BNTK = by_head(r, segments),
@@ -60,6 +61,14 @@ torch::Tensor Rwkv6Mixer::heads_of(const torch::Tensor& x_BTD, const torch::Tens
            .state_BNKV = state};
   const auto out = wkv6(wkv);
   state = out.state_BNKV;
+  if (fits_rwkv_heads(gate, shape_.head_dim))
+    return rwkv_output({.o_BTW = merge_heads(out.o_BNTV),
+                        .gate_BTW = gate,
+                        .vectors_nW = torch::stack({norm_weight_, norm_bias_}),
+                        .eps = norm_eps(),
+                        .r_BTW = {},
+                        .k_BTW = {},
+                        .v_BTW = {}});
   return normed(out.o_BNTV) * torch::silu(in_full(gate));
 }
 

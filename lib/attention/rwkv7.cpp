@@ -45,45 +45,68 @@ Rwkv7Mixer::Rwkv7Mixer(const AttentionShape& shape, const Rwkv7Form& form) : Rwk
   r_k_ = vector("r_k", W);
 }
 
-torch::Tensor Rwkv7Mixer::heads_of(const torch::Tensor& x_BTD, const torch::Tensor& before_BTD,
-                                   const Segments& segments, torch::Tensor& state) {
-  const auto back = before_BTD - x_BTD;
-  const auto of = [&](const torch::Tensor& mu) { return mixed(x_BTD, back, mu); };
-  const auto as_is = [](const torch::Tensor& x) { return x; };
-  const auto x_v = of(x_v_);
-  const auto r = projected(q_proj_, of(x_r_)), own_k = projected(k_proj_, of(x_k_));
-  auto v = projected(v_proj_, x_v);
-  const auto w_lora = through(of(x_w_), w1_, w2_, [](const auto& y) { return torch::tanh(y); });
-  const auto a_lora = through(of(x_a_), a1_, a2_, as_is);
-  const auto gate = through(of(x_g_), g1_, g2_, [](const auto& y) { return torch::sigmoid(y); });
+Wkv7Prepared Rwkv7Mixer::prepared(const torch::Tensor& own_k_BTW, const torch::Tensor& w_lora_BTW,
+                                  const torch::Tensor& a_lora_BTW) const {
+  if (fits_rwkv_heads(own_k_BTW, shape_.head_dim) && w_lora_BTW.scalar_type() == own_k_BTW.scalar_type())
+    return prepare_wkv7(own_k_BTW, w_lora_BTW, a_lora_BTW, torch::stack({w0_, a0_, k_k_, k_a_}));
+  // exp(-softplus(-y) - 0.5) = e^-0.5 σ(y).
+  const auto w_BTW = torch::sigmoid(in_full(w0_) + w_lora_BTW) * -std::exp(-0.5);
+  const auto alpha_BTW = torch::sigmoid(in_full(a0_) + a_lora_BTW);
+  const auto k_BTNH = (own_k_BTW * in_full(k_k_)).unflatten(2, {shape_.n_heads, -1});
+  const auto kappa_BTW = (k_BTNH / k_BTNH.norm(2, -1, true).clamp_min(1e-12)).flatten(2);
+  // k (1 + (α - 1) k_a).
+  return {.w_BTW = w_BTW,
+          .k_BTW = own_k_BTW * torch::addcmul(1 - in_full(k_a_), alpha_BTW, in_full(k_a_)),
+          .a_BTW = -kappa_BTW,
+          .b_BTW = kappa_BTW * alpha_BTW};
+}
+
+torch::Tensor Rwkv7Mixer::output(const torch::Tensor& o_BNTH, const torch::Tensor& r_BTW,
+                                 const torch::Tensor& k_BTW, const torch::Tensor& v_BTW,
+                                 const torch::Tensor& gate_BTW) {
+  const auto type = gate_BTW.scalar_type();
+  if (fits_rwkv_heads(gate_BTW, shape_.head_dim) && r_BTW.scalar_type() == type && v_BTW.scalar_type() == type)
+    return rwkv_output({.o_BTW = merge_heads(o_BNTH),
+                        .gate_BTW = gate_BTW,
+                        .vectors_nW = torch::stack({norm_weight_, norm_bias_, r_k_}),
+                        .eps = norm_eps(),
+                        .r_BTW = r_BTW,
+                        .k_BTW = k_BTW,
+                        .v_BTW = v_BTW});
+  const auto bonus_BTN1 = (r_BTW * k_BTW * in_full(r_k_)).unflatten(2, {shape_.n_heads, -1}).sum(-1, true);
+  const auto own = (bonus_BTN1 * v_BTW.unflatten(2, {shape_.n_heads, -1})).flatten(2);
+  return (normed(o_BNTH) + own) * gate_BTW;
+}
+
+torch::Tensor Rwkv7Mixer::heads_of(const TokenShift& x, const Segments& segments, torch::Tensor& state) {
+  enum { kR, kW, kK, kV, kA, kG };
+  const auto mixed = x.mixed({x_r_, x_w_, x_k_, x_v_, x_a_, x_g_});
+  const auto as_is = [](const torch::Tensor& y) { return y; };
+  const auto r = projected(q_proj_, mixed[kR]), own_k = projected(k_proj_, mixed[kK]);
+  auto v = projected(v_proj_, mixed[kV]);
+  const auto w_lora = through(mixed[kW], w1_, w2_, [](const auto& y) { return torch::tanh(y); });
+  const auto a_lora = through(mixed[kA], a1_, a2_, as_is);
+  const auto gate = through(mixed[kG], g1_, g2_, [](const auto& y) { return torch::sigmoid(y); });
   values_BTW_ = v;
   const bool mixes_values = v1_.defined() && first_BTW_.defined();
-  const auto v_lora = mixes_values ? through(x_v, v1_, v2_, as_is) : torch::Tensor();
+  const auto v_lora = mixes_values ? through(mixed[kV], v1_, v2_, as_is) : torch::Tensor();
 
   const FullPrecision full;
   if (mixes_values) v = v + (first_BTW_ - v) * torch::sigmoid(in_full(v0_) + v_lora);
-  // exp(-softplus(-y) - 0.5) = e^-0.5 σ(y).
-  const auto w = torch::sigmoid(in_full(w0_) + w_lora) * -std::exp(-0.5);
-  const auto alpha = torch::sigmoid(in_full(a0_) + a_lora);
+  const auto keys = prepared(own_k, w_lora, a_lora);
   const auto heads = [&](const torch::Tensor& x_BTW) { return by_head(x_BTW, segments); };
-  const auto k_BNTH = heads(own_k * in_full(k_k_));
-  const auto kappa_BNTH = k_BNTH / k_BNTH.norm(2, -1, true).clamp_min(1e-12);
-  // k (1 + (α - 1) k_a).
-  const auto k = own_k * torch::addcmul(1 - in_full(k_a_), alpha, in_full(k_a_));
   Wkv7 wkv{.r_BNTK = heads(r),
-           .w_BNTK = heads(w),
-           .k_BNTK = heads(k),
+           .w_BNTK = heads(keys.w_BTW),
+           .k_BNTK = heads(keys.k_BTW),
            .v_BNTV = heads(v),
-           .a_BNTK = -kappa_BNTH,
-           .b_BNTK = kappa_BNTH * heads(alpha),
+           .a_BNTK = heads(keys.a_BTW),
+           .b_BNTK = heads(keys.b_BTW),
            .ids_BT = segments.ids_BT,
            .state_BNKV = state,
            .mild = true};  // w ≥ -e^-0.5
   const auto out = wkv7(wkv);
   state = out.state_BNKV;
-  const auto bonus_BTN1 = (r * k * in_full(r_k_)).unflatten(2, {shape_.n_heads, -1}).sum(-1, true);
-  const auto own = (bonus_BTN1 * v.unflatten(2, {shape_.n_heads, -1})).flatten(2);
-  return (normed(out.o_BNTV) + own) * gate;
+  return output(out.o_BNTV, r, keys.k_BTW, v, gate);
 }
 
 std::optional<BadInput> Rwkv7::problem(const AttentionShape& shape, const Config&) {

@@ -3,8 +3,30 @@
 #include "attention/gated_scan.h"
 #include "attention/input_type.h"
 #include "attention/mixer_parts.h"
+#include "kernels/token_mix.h"
 
 namespace attnlab {
+
+TokenShift::TokenShift(torch::Tensor x_BTD, const torch::Tensor& last_B1D, const Segments& segments)
+    : x_BTD_(std::move(x_BTD)) {
+  constexpr int64_t kMixes = 6;
+  if (last_B1D.defined() || !fits_token_mix(x_BTD_, kMixes))
+    back_BTD_ = shifted(x_BTD_, last_B1D, segments) - x_BTD_;
+  else if (segments.ids_BT.defined())
+    begins_BT_ = beginnings(segments.ids_BT);
+}
+
+std::vector<torch::Tensor> TokenShift::mixed(const std::vector<torch::Tensor>& mu_D,
+                                             const torch::Tensor& m_nBTD) const {
+  if (!back_BTD_.defined()) return token_mix(x_BTD_, torch::stack(mu_D), m_nBTD, begins_BT_);
+  std::vector<torch::Tensor> out;
+  for (size_t y = 0; y < mu_D.size(); ++y) {
+    auto share = mu_D[y].to(x_BTD_.scalar_type());
+    if (m_nBTD.defined()) share = share + m_nBTD[static_cast<int64_t>(y)];
+    out.push_back(torch::addcmul(x_BTD_, back_BTD_, share));
+  }
+  return out;
+}
 
 RwkvMixer::RwkvMixer(const AttentionShape& shape, double norm_eps) : Mixer(shape), norm_eps_(norm_eps) {
   const int64_t D = shape.d_model, W = shape.n_heads * shape.head_dim, kv = shape.n_kv_heads * shape.head_dim;
@@ -37,7 +59,7 @@ torch::Tensor RwkvMixer::mix(const MixerInput& input) {
     state = input.state->fixed(0).unflatten(2, {H, H});
     last = input.state->fixed(1);
   }
-  const auto y_BTW = heads_of(x_BTD, shifted(x_BTD, last, segments), segments, state);
+  const auto y_BTW = heads_of(TokenShift(x_BTD, last, segments), segments, state);
   if (input.state) {
     input.state->replace(0, state.flatten(2));
     input.state->replace(1, in_full(kept_BTD.narrow(1, kept_BTD.size(1) - 1, 1)));
@@ -50,6 +72,12 @@ torch::Tensor RwkvMixer::projected(Linear& projection, const torch::Tensor& x_BT
   const int64_t W = shape_.n_heads * shape_.head_dim;
   if (y.size(2) == W) return y;
   return y.unflatten(2, {shape_.n_kv_heads, -1}).repeat_interleave(shape_.heads_per_kv(), 2).flatten(2);
+}
+
+int64_t RwkvMixer::missing_rank(const torch::Tensor& x_BTD, int64_t rank) {
+  constexpr int64_t kRow = 8, kManyTokens = 128;
+  const bool many = x_BTD.is_cuda() && x_BTD.size(0) * x_BTD.size(1) >= kManyTokens;
+  return many ? (kRow - rank % kRow) % kRow : 0;
 }
 
 torch::Tensor RwkvMixer::by_head(const torch::Tensor& x_BTW, const Segments& segments) const {

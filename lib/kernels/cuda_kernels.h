@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/coded_tile.h"
+#include "kernels/rwkv_layout.h"
 #include "kernels/wkv_layout.h"
 
 namespace attnlab::cuda {
@@ -201,5 +202,25 @@ cudaError_t short_conv(Format format, const ShortConv& sizes, const void* x, con
 cudaError_t short_conv_backward(Format format, const ShortConv& sizes, const void* x, const float* w,
                                 const float* dy, const bool* begins, void* dx, float* partial,
                                 cudaStream_t stream);
+
+// RWKV's token shift: n results [B, T, C].
+cudaError_t token_mix(Format format, const TokenMix& sizes, const TokenMixInputs& in, void* const* out,
+                      cudaStream_t stream);
+// upstream: of the n results. dm: null without m. partial [B · token_mix_runs(T), n, C], whose sum is mu's.
+cudaError_t token_mix_backward(Format format, const TokenMix& sizes, const TokenMixInputs& in,
+                               const void* const* upstream, void* dx, void* dm, float* partial,
+                               cudaStream_t stream);
+
+// What RWKV computes head by head before and behind its recurrence. partial [head_runs(rows), n, C]: its sum is
+// that of the n vectors.
+cudaError_t prepare_wkv7(Format format, const HeadRows& rows, const Wkv7Keys& in, const Wkv7Prepared& out,
+                         cudaStream_t stream);
+cudaError_t prepare_wkv7_backward(Format format, const HeadRows& rows, const Wkv7Keys& in,
+                                  const Wkv7Prepared& d, const Wkv7KeyGradients& out, float* partial,
+                                  cudaStream_t stream);
+cudaError_t rwkv_output(Format format, const HeadRows& rows, const RwkvOutputs& in, void* y,
+                        cudaStream_t stream);
+cudaError_t rwkv_output_backward(Format format, const HeadRows& rows, const RwkvOutputs& in, const void* dy,
+                                 const RwkvOutputGradients& d, float* partial, cudaStream_t stream);
 
 }  // namespace attnlab::cuda

@@ -1,6 +1,7 @@
 // Kernels of lib/kernels, run on the CPU by their own source (cuda_block.h). Arguments as in cuda_kernels.h.
 #pragma once
 
+#include "kernels/rwkv_layout.h"
 #include "kernels/wkv_layout.h"
 
 namespace attnlab::test {
@@ -23,5 +24,17 @@ struct ConvOnCpu {
 };
 void short_conv_on_cpu(const ConvOnCpu& conv, float* y);
 void short_conv_backward_on_cpu(const ConvOnCpu& conv, const float* dy, float* dx, float* partial);
+
+// float32 in all places; n 1 or 5.
+void token_mix_on_cpu(const cuda::TokenMix& sizes, const cuda::TokenMixInputs& in, float* const* out);
+void token_mix_backward_on_cpu(const cuda::TokenMix& sizes, const cuda::TokenMixInputs& in,
+                               const float* const* upstream, float* dx, float* dm, float* partial);
+void prepare_wkv7_on_cpu(const cuda::HeadRows& rows, const cuda::Wkv7Keys& in, const cuda::Wkv7Prepared& out);
+void prepare_wkv7_backward_on_cpu(const cuda::HeadRows& rows, const cuda::Wkv7Keys& in,
+                                  const cuda::Wkv7Prepared& d, const cuda::Wkv7KeyGradients& out,
+                                  float* partial);
+void rwkv_output_on_cpu(const cuda::HeadRows& rows, const cuda::RwkvOutputs& in, float* y);
+void rwkv_output_backward_on_cpu(const cuda::HeadRows& rows, const cuda::RwkvOutputs& in, const float* dy,
+                                 const cuda::RwkvOutputGradients& d, float* partial);
 
 }  // namespace attnlab::test
