@@ -84,8 +84,9 @@ __device__ __forceinline__ void each(const Action& action) {
     for (int j = 0; j < kOwn; ++j) action(i, j);
 }
 
-__device__ inline void clear(Tile& tile) {
-  each([&](int i, int j) { tile[i][j] = 0; });
+__device__ inline void forget(bool forgets, float (&x)[kOwn]) {
+#pragma unroll
+  for (int j = 0; j < kOwn; ++j) x[j] = forgets ? 0 : x[j];
 }
 
 template <bool columns>
@@ -120,22 +121,14 @@ __device__ inline float product_of(const float (&r)[kSummed], const float (&f)[k
   return sum;
 }
 
-// The sums of the kLanes threads, in all of them.
-template <int n>
-__device__ inline void sum_in_all(float (&x)[n]) {
-#pragma unroll
-  for (int apart = kLanes / 2; apart > 0; apart /= 2)
-#pragma unroll
-    for (int j = 0; j < n; ++j) x[j] += __shfl_xor_sync(kAll, x[j], apart);
-}
-
-// x · y, in all of them.
+// x · y, in all of the kLanes threads.
 __device__ inline float dot_of_all(const float (&x)[kSummed], const float (&y)[kSummed]) {
-  float sum[1] = {};
+  float sum = 0;
 #pragma unroll
-  for (int i = 0; i < kSummed; ++i) sum[0] += x[i] * y[i];
-  sum_in_all(sum);
-  return sum[0];
+  for (int i = 0; i < kSummed; ++i) sum += x[i] * y[i];
+#pragma unroll
+  for (int apart = kLanes / 2; apart > 0; apart /= 2) sum += __shfl_xor_sync(kAll, sum, apart);
+  return sum;
 }
 
 // The sum of x[mine() - own], each thread passing on what is not on its half's side.
@@ -158,21 +151,22 @@ __device__ inline float sum_of_mine(const float (&x)[kOwn], const Lane& lane) {
   return left[0];
 }
 
-__device__ inline void put(const HeadsOut& out, int64_t at, float value) {
-  if (out.format == Format::float32)
-    static_cast<float*>(out.at)[at] = value;
-  else
-    static_cast<__nv_bfloat16*>(out.at)[at] = round_to<__nv_bfloat16>(value);
+// The sums of the kLanes threads, in all of them: many of them each from the thread that has it.
+__device__ inline void sum_in_all(float (&x)[kOwn], const Lane& lane) {
+  if constexpr (kOwn >= 4) {
+    const float mine = sum_of_mine(x, lane);
+#pragma unroll
+    for (int j = 0; j < kOwn; ++j) x[j] = __shfl_xor_sync(kAll, mine, lane.summed ^ (j * kLanes / kOwn));
+  } else {
+#pragma unroll
+    for (int apart = kLanes / 2; apart > 0; apart /= 2)
+#pragma unroll
+      for (int j = 0; j < kOwn; ++j) x[j] += __shfl_xor_sync(kAll, x[j], apart);
+  }
 }
 
 // What an earlier kernel has put there.
 __device__ inline HeadsIn given(const HeadsOut& x) { return {x.at, x.format, x.strides}; }
-
-// A thread's own sums of a token, of which all kLanes threads have all.
-__device__ inline void put_own(const HeadsOut& out, const Part& part, int64_t t, const Lane& lane,
-                               const float (&x)[kOwn]) {
-  if (lane.summed == 0) write(static_cast<float*>(out.at) + part.at(out.strides, t) + lane.own, x);
-}
 
 // Four numbers as they lie in memory, so that nobody waits for them before they are used.
 struct Raw {
@@ -232,7 +226,8 @@ struct Inputs {
     }
   }
   // Log decays become decays; where a document begins, what `reads` names is 0.
-  __device__ void put_down(Staged (&staged)[n], bool (&starts)[kStage], const StateReads& reads) const {
+  template <int places>
+  __device__ void put_down(Staged (&staged)[places], bool (&starts)[kStage], const StateReads& reads) const {
 #pragma unroll
     for (int p = 0; p < kPacks; ++p) {
       const int pack = p * kThreads + threadIdx.x, t = pack / (kHead / 4), i = pack % (kHead / 4) * 4;
@@ -253,11 +248,39 @@ struct Inputs {
   }
 };
 
-// step(token, place of the token in `staged`, whether a document begins) for all tokens of a part.
-template <bool backwards, int n, class Step>
+// A kernel's results, which a stage leaves in shared memory, in place of inputs that only the warp of the same
+// numbers reads, and which go to memory together: an address and a format cost as much as a sum.
+template <int n>
+struct Results {
+  HeadsOut out[n];
+  int place[n];
+
+  template <int places>
+  __device__ void store(const Part& part, int64_t from, int count, const Staged (&staged)[places]) const {
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+      const int pack = p * kThreads + threadIdx.x, t = pack / (kHead / 4), i = pack % (kHead / 4) * 4;
+      if (t >= count) continue;
+#pragma unroll
+      for (int x = 0; x < n; ++x) {
+        if (!out[x].at) continue;
+        const int64_t at = part.at(out[x].strides, from + t) + i;
+        float four[4];
+        read(&staged[place[x]][t][i], four);
+        if (out[x].format == Format::float32)
+          write(static_cast<float*>(out[x].at) + at, four);
+        else
+          write(static_cast<__nv_bfloat16*>(out[x].at) + at, four);
+      }
+    }
+  }
+};
+
+// step(place of the token in `staged`, whether a document begins) for all tokens of a part.
+template <bool backwards, int n, int m, int places, class Step>
 __device__ __forceinline__ void each_token(const WkvSizes& z, const Part& part, Inputs<n>& inputs,
-                                           const StateReads& reads, Staged (&staged)[n], bool (&starts)[kStage],
-                                           const Step& step) {
+                                           const StateReads& reads, const Results<m>& results,
+                                           Staged (&staged)[places], bool (&starts)[kStage], const Step& step) {
   const int64_t stages = (part.tokens + kStage - 1) / kStage;
   const auto first_of = [&](int64_t i) { return (backwards ? stages - 1 - i : i) * kStage; };
   if (stages > 0) inputs.fetch(z, part, first_of(0));
@@ -271,17 +294,19 @@ __device__ __forceinline__ void each_token(const WkvSizes& z, const Part& part, 
 #pragma unroll kUnrolled
     for (int j = 0; j < count; ++j) {
       const int t = backwards ? count - 1 - j : j;
-      step(from + t, t, starts[t]);
+      step(t, starts[t]);
     }
+    __syncthreads();
+    results.store(part, from, count, staged);
   }
 }
 
 template <bool delta>
 __global__ void __launch_bounds__(kThreads)
     columns_forward(WkvSizes z, WkvInputs in, HeadsOut o, HeadsOut u, float* last) {
-  enum { kR, kW, kK, kV, kA, kB };
+  enum { kR, kW, kK, kV, kA, kB, kU };
   constexpr int n = delta ? 6 : 4;
-  alignas(16) __shared__ Staged staged[n];
+  alignas(16) __shared__ Staged staged[delta ? n + 1 : n];
   __shared__ bool starts[kStage];
   const Part part(z);
   const Lane lane;
@@ -291,9 +316,9 @@ __global__ void __launch_bounds__(kThreads)
   read_bonus<delta>(in.bonus, part, lane, bonus);
   const HeadsIn all[] = {in.r, in.w, in.k, in.v, in.a, in.b};
   Inputs<n> inputs(all, in.begins);
-  constexpr StateReads reads{kW, {delta ? kW : -1, delta ? kA : -1}};
-  each_token<false>(z, part, inputs, reads, staged, starts, [&](int64_t token, int t, bool begins) {
-    if (!delta && begins) clear(S);
+  constexpr StateReads reads{kW, {kW, delta ? kA : -1}};
+  const Results<2> results{{o, u}, {kV, delta ? kU : kV}};
+  each_token<false>(z, part, inputs, reads, results, staged, starts, [&](int t, bool begins) {
     float r[kSummed], w[kSummed], k[kSummed], v[kOwn], sums[kOwn] = {};
     lane.read_summed(staged[kR][t], r);
     lane.read_summed(staged[kW][t], w);
@@ -304,41 +329,41 @@ __global__ void __launch_bounds__(kThreads)
       lane.read_summed(staged[kA][t], a);
       lane.read_summed(staged[kB][t], b);
       add_products(a, S, ua);
-      sum_in_all(ua);
-      if (u.at) put_own(u, part, token, lane, ua);
+      sum_in_all(ua, lane);
+      if (lane.summed == 0) write(&staged[kU][t][lane.own], ua);
       each([&](int i, int j) { S[i][j] = w[i] * S[i][j] + (b[i] * ua[j] + k[i] * v[j]); });
       add_products(r, S, sums);
     } else {
       const float own = product_of(r, bonus, k);
-#pragma unroll
-      for (int j = 0; j < kOwn; ++j) sums[j] = own * v[j];
       add_products(r, S, sums);
+#pragma unroll
+      for (int j = 0; j < kOwn; ++j) sums[j] = own * v[j] + (begins ? 0 : sums[j]);
       each([&](int i, int j) { S[i][j] = w[i] * S[i][j] + k[i] * v[j]; });
     }
-    if (!o.at) return;
     const float sum = sum_of_mine(sums, lane);
-    if (lane.writes()) put(o, part.at(o.strides, token) + lane.mine(), sum);
+    if (lane.writes()) staged[kV][t][lane.mine()] = sum;
   });
   write_columns(S, part, lane, last);
 }
 
 template <bool delta>
 __global__ void __launch_bounds__(kThreads)
-    columns_backward(WkvSizes z, WkvInputs in, WkvResults results, WkvGradients out) {
-  enum { kR, kW, kK, kDo, kA, kB };
+    columns_backward(WkvSizes z, WkvInputs in, WkvResults given_results, WkvGradients out) {
+  enum { kR, kW, kK, kDo, kA, kB, kDu };
   constexpr int n = delta ? 6 : 4;
-  alignas(16) __shared__ Staged staged[n];
+  alignas(16) __shared__ Staged staged[delta ? n + 1 : n];
   __shared__ bool starts[kStage];
   const Part part(z);
   const Lane lane;
   Tile D;
-  read_state<true>(results.dlast, part, lane, D);
+  read_state<true>(given_results.dlast, part, lane, D);
   float bonus[kSummed];
   read_bonus<delta>(in.bonus, part, lane, bonus);
-  const HeadsIn all[] = {in.r, in.w, in.k, results.dout, in.a, in.b};
+  const HeadsIn all[] = {in.r, in.w, in.k, given_results.dout, in.a, in.b};
   Inputs<n> inputs(all, in.begins);
-  constexpr StateReads reads{kW, {delta ? kW : -1, delta ? kA : -1}};
-  each_token<true>(z, part, inputs, reads, staged, starts, [&](int64_t token, int t, bool begins) {
+  constexpr StateReads reads{kW, {kW, delta ? kA : -1}};
+  const Results<2> results{{out.v, out.du}, {kDo, delta ? kDu : kDo}};
+  each_token<true>(z, part, inputs, reads, results, staged, starts, [&](int t, bool begins) {
     float r[kSummed], w[kSummed], k[kSummed], dout[kOwn], dv[kOwn] = {};
     lane.read_summed(staged[kR][t], r);
     lane.read_summed(staged[kW][t], w);
@@ -350,8 +375,8 @@ __global__ void __launch_bounds__(kThreads)
       lane.read_summed(staged[kB][t], b);
       each([&](int i, int j) { D[i][j] += r[i] * dout[j]; });
       add_products(b, D, du);
-      sum_in_all(du);
-      put_own(out.du, part, token, lane, du);
+      sum_in_all(du, lane);
+      if (lane.summed == 0) write(&staged[kDu][t][lane.own], du);
       add_products(k, D, dv);
       each([&](int i, int j) { D[i][j] = w[i] * D[i][j] + a[i] * du[j]; });
     } else {
@@ -359,11 +384,11 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
       for (int j = 0; j < kOwn; ++j) dv[j] = own * dout[j];
       add_products(k, D, dv);
+      forget(begins, dout);
       each([&](int i, int j) { D[i][j] = w[i] * D[i][j] + r[i] * dout[j]; });
     }
-    if (!delta && begins) clear(D);
     const float sum = sum_of_mine(dv, lane);
-    if (out.v.at && lane.writes()) put(out.v, part.at(out.v.strides, token) + lane.mine(), sum);
+    if (lane.writes()) staged[kDo][t][lane.mine()] = sum;
   });
   if (out.first) write_columns(D, part, lane, out.first);
 }
@@ -371,7 +396,7 @@ __global__ void __launch_bounds__(kThreads)
 // Leaves r dr of what is read of S in `read`.
 template <bool delta>
 __global__ void __launch_bounds__(kThreads)
-    rows_forward(WkvSizes z, WkvInputs in, WkvResults results, WkvGradients out) {
+    rows_forward(WkvSizes z, WkvInputs in, WkvResults given_results, WkvGradients out) {
   enum { kR, kW, kK, kV, kDo, kB, kU, kDu };
   constexpr int n = delta ? 8 : 5;
   alignas(16) __shared__ Staged staged[n];
@@ -381,11 +406,11 @@ __global__ void __launch_bounds__(kThreads)
   Tile S;  // [V, K]
   read_state<false>(in.first, part, lane, S);
   const float bonus = delta ? 0 : in.bonus[part.n * kHead + lane.mine()];
-  const HeadsIn all[] = {in.r, in.w, in.k, in.v, results.dout, in.b, results.u, given(out.du)};
+  const HeadsIn all[] = {in.r, in.w, in.k, in.v, given_results.dout, in.b, given_results.u, given(out.du)};
   Inputs<n> inputs(all, in.begins);
-  constexpr StateReads reads{kW, {delta ? kW : -1, -1}};
-  each_token<false>(z, part, inputs, reads, staged, starts, [&](int64_t token, int t, bool begins) {
-    if (!delta && begins) clear(S);
+  constexpr StateReads reads{kW, {kW, -1}};
+  const Results<3> results{{out.read, out.r, out.a}, {kR, kK, delta ? kB : kR}};
+  each_token<false>(z, part, inputs, reads, results, staged, starts, [&](int t, bool begins) {
     float w[kOwn], k[kOwn], v[kSummed], dout[kSummed], dr[kOwn] = {};
     lane.read_own(staged[kW][t], w);
     lane.read_own(staged[kK][t], k);
@@ -400,7 +425,7 @@ __global__ void __launch_bounds__(kThreads)
       lane.read_summed(staged[kDu][t], du);
       add_products(du, S, da);
       const float sum = begins ? 0 : sum_of_mine(da, lane);
-      if (lane.writes()) put(out.a, part.at(out.a.strides, token) + mine, sum);
+      if (lane.writes()) staged[kB][t][mine] = sum;
       each([&](int i, int j) { S[i][j] = w[j] * S[i][j] + (b[j] * u[i] + k[j] * v[i]); });
       add_products(dout, S, dr);
     } else {
@@ -408,13 +433,25 @@ __global__ void __launch_bounds__(kThreads)
       const float product = dot_of_all(v, dout);
       each([&](int i, int j) { S[i][j] = w[j] * S[i][j] + k[j] * v[i]; });
       of_bonus = product * bonus * staged[kK][t][mine];
+      forget(begins, dr);
     }
     const float sum = sum_of_mine(dr, lane);
     if (!lane.writes()) return;
-    put(out.read, part.at(out.read.strides, token) + mine, staged[kR][t][mine] * sum);
-    if (out.r.at) put(out.r, part.at(out.r.strides, token) + mine, sum + of_bonus);
+    staged[kR][t][mine] *= sum;
+    staged[kK][t][mine] = sum + of_bonus;
   });
 }
+
+// A sum of many terms, and what its roundings took away (Kahan).
+struct Sum {
+  float value, missing = 0;
+
+  __device__ void add(float x) {
+    const float more = x - missing, next = value + more;
+    missing = (next - value) - more;
+    value = next;
+  }
+};
 
 // Σ_v D S behind a part.
 __device__ inline float of_last(const Tile& D, const WkvResults& results, const Part& part, const Lane& lane) {
@@ -428,7 +465,7 @@ __device__ inline float of_last(const Tile& D, const WkvResults& results, const 
 
 template <bool delta>
 __global__ void __launch_bounds__(kThreads)
-    rows_backward(WkvSizes z, WkvInputs in, WkvResults results, WkvGradients out) {
+    rows_backward(WkvSizes z, WkvInputs in, WkvResults given_results, WkvGradients out) {
   enum { kR, kW, kK, kV, kDo, kRead, kA, kB, kU, kDu, kDa };
   constexpr int n = delta ? 11 : 6;
   alignas(16) __shared__ Staged staged[n];
@@ -436,15 +473,17 @@ __global__ void __launch_bounds__(kThreads)
   const Part part(z);
   const Lane lane;
   Tile D;  // [V, K]
-  read_state<false>(results.dlast, part, lane, D);
+  read_state<false>(given_results.dlast, part, lane, D);
   const float bonus = delta ? 0 : in.bonus[part.n * kHead + lane.mine()];
   float dbonus = 0;
-  double g = of_last(D, results, part, lane);  // a sum of what all later tokens leave
-  const HeadsIn all[] = {in.r, in.w, in.k,      in.v,          results.dout, given(out.read),
-                         in.a, in.b, results.u, given(out.du), given(out.a)};
+  Sum g{of_last(D, given_results, part, lane)};  // of what all later tokens leave
+  const HeadsIn all[] = {
+      in.r,          in.w,        in.k, in.v, given_results.dout, given(out.read), in.a, in.b, given_results.u,
+      given(out.du), given(out.a)};
   Inputs<n> inputs(all, in.begins);
-  constexpr StateReads reads{kW, {delta ? kW : -1, delta ? kA : -1}};
-  each_token<true>(z, part, inputs, reads, staged, starts, [&](int64_t token, int t, bool begins) {
+  constexpr StateReads reads{kW, {kW, delta ? kA : -1}};
+  const Results<3> results{{out.w, out.k, out.b}, {kRead, kK, delta ? kB : kK}};
+  each_token<true>(z, part, inputs, reads, results, staged, starts, [&](int t, bool begins) {
     float r[kOwn], w[kOwn], v[kSummed], dout[kSummed], dk[kOwn] = {};
     lane.read_own(staged[kR][t], r);
     lane.read_own(staged[kW][t], w);
@@ -464,28 +503,27 @@ __global__ void __launch_bounds__(kThreads)
       each([&](int i, int j) { D[i][j] = w[j] * D[i][j] + a[j] * du[i]; });
       sum = sum_of_mine(dk, lane);
       const float sum_b = sum_of_mine(db, lane);
-      if (lane.writes()) put(out.b, part.at(out.b.strides, token) + mine, sum_b);
-      g += static_cast<double>(read) - static_cast<double>(my_k) * sum -
-           static_cast<double>(staged[kB][t][mine]) * sum_b;
-      dw = static_cast<float>(g);
-      g += static_cast<double>(staged[kA][t][mine]) * staged[kDa][t][mine];
+      g.add(read - my_k * sum - staged[kB][t][mine] * sum_b);
+      if (lane.writes()) staged[kB][t][mine] = sum_b;
+      dw = g.value;
+      g.add(staged[kA][t][mine] * staged[kDa][t][mine]);
     } else {
       add_products(v, D, dk);
       const float product = dot_of_all(v, dout);
+      forget(begins, r);
       each([&](int i, int j) { D[i][j] = w[j] * D[i][j] + r[j] * dout[i]; });
       sum = sum_of_mine(dk, lane);
-      g -= static_cast<double>(my_k) * sum;
-      dw = static_cast<float>(g);
-      g += read;
+      g.add(-my_k * sum);
+      dw = g.value;
+      g.add(read);
       const float my_r = staged[kR][t][mine];
       of_bonus = product * bonus * my_r;
       dbonus += product * my_r * my_k;
     }
-    if (!delta && begins) clear(D);
-    if (begins) g = 0, dw = 0;
+    if (begins) g = Sum{0}, dw = 0;
     if (!lane.writes()) return;
-    put(out.w, part.at(out.w.strides, token) + mine, dw);
-    if (out.k.at) put(out.k, part.at(out.k.strides, token) + mine, sum + of_bonus);
+    staged[kRead][t][mine] = dw;
+    staged[kK][t][mine] = sum + of_bonus;
   });
   if (!delta && lane.writes()) out.bonus[part.row * kHead + lane.mine()] = dbonus;
 }
