@@ -51,7 +51,8 @@ torch::Tensor Rwkv6Mixer::heads_of(const TokenShift& x, const Segments& segments
   const auto k = projected(k_proj_, mixed[kK]), v = projected(v_proj_, mixed[kV]),
              r = projected(q_proj_, mixed[kR]), gate = projected(gate_proj_, mixed[kG]);
   const FullPrecision full;
-  const auto w_BTW = -torch::exp(in_full(decay_) + w_lora_BTW);
+  const bool fits = fits_rwkv_heads(w_lora_BTW, shape_.head_dim);
+  const auto w_BTW = fits ? rwkv6_decay(w_lora_BTW, decay_) : -torch::exp(in_full(decay_) + w_lora_BTW);
   Wkv6 wkv{.r_BNTK = by_head(r, segments),
            .k_BNTK = by_head(k, segments),
            .v_BNTV = by_head(v, segments),

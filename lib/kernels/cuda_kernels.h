@@ -218,6 +218,10 @@ cudaError_t prepare_wkv7(Format format, const HeadRows& rows, const Wkv7Keys& in
 cudaError_t prepare_wkv7_backward(Format format, const HeadRows& rows, const Wkv7Keys& in,
                                   const Wkv7Prepared& d, const Wkv7KeyGradients& out, float* partial,
                                   cudaStream_t stream);
+cudaError_t rwkv6_decay(Format format, const HeadRows& rows, const void* lora, const float* w0, float* w,
+                        cudaStream_t stream);
+cudaError_t rwkv6_decay_backward(Format format, const HeadRows& rows, const void* lora, const float* w0,
+                                 const float* dw, void* dlora, float* partial, cudaStream_t stream);
 cudaError_t rwkv_output(Format format, const HeadRows& rows, const RwkvOutputs& in, void* y,
                         cudaStream_t stream);
 cudaError_t rwkv_output_backward(Format format, const HeadRows& rows, const RwkvOutputs& in, const void* dy,

@@ -72,6 +72,30 @@ class PrepareWkv7 : public torch::autograd::Function<PrepareWkv7> {
   }
 };
 
+class Rwkv6Decay : public torch::autograd::Function<Rwkv6Decay> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& lora, const Tensor& w0) {
+    const c10::cuda::CUDAGuard guard(lora.device());
+    auto w = empty_in_full(lora);
+    C10_CUDA_CHECK(cuda::rwkv6_decay(format_of(lora), head_rows(lora), lora.const_data_ptr(),
+                                     w0.const_data_ptr<float>(), w.data_ptr<float>(), stream_of(lora)));
+    context->save_for_backward({lora, w0});
+    return w;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& upstream) {
+    const auto in = context->get_saved_variables();
+    const auto &lora = in[0], dw = upstream[0].contiguous();
+    const c10::cuda::CUDAGuard guard(lora.device());
+    auto dlora = torch::empty_like(lora);
+    const auto sums = empty_sums(lora, 1);
+    C10_CUDA_CHECK(cuda::rwkv6_decay_backward(format_of(lora), head_rows(lora), lora.const_data_ptr(),
+                                              in[1].const_data_ptr<float>(), dw.const_data_ptr<float>(),
+                                              dlora.data_ptr(), sums.data_ptr<float>(), stream_of(lora)));
+    return {dlora, sums.sum(torch::IntArrayRef{0, 1})};
+  }
+};
+
 class RwkvOutputFunction : public torch::autograd::Function<RwkvOutputFunction> {
  public:
   using Maybe = std::optional<Tensor>;
@@ -132,6 +156,12 @@ Wkv7Prepared prepare_wkv7(const Tensor& k_BTW, const Tensor& w_lora_BTW, const T
   return {.w_BTW = out[0], .k_BTW = out[1], .a_BTW = out[2], .b_BTW = out[3]};
 }
 
+Tensor rwkv6_decay(const Tensor& w_lora_BTW, const Tensor& w0_W) {
+  TORCH_CHECK(fits_rwkv_heads(w_lora_BTW, cuda::kWkvHead) && w_lora_BTW.size(-1) == w0_W.size(0) &&
+              w0_W.size(0) % cuda::kWkvHead == 0);
+  return Rwkv6Decay::apply(w_lora_BTW.contiguous(), w0_W.to(torch::kFloat32).contiguous());
+}
+
 torch::Tensor rwkv_output(const RwkvOutput& in) {
   const auto& gate = in.gate_BTW;
   const bool bonus = in.r_BTW.defined();
@@ -154,6 +184,10 @@ torch::Tensor rwkv_output(const RwkvOutput& in) {
 
 Wkv7Prepared prepare_wkv7(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&,
                           const torch::Tensor&) {
+  TORCH_CHECK(false, "there are no kernels in this build");
+}
+
+torch::Tensor rwkv6_decay(const torch::Tensor&, const torch::Tensor&) {
   TORCH_CHECK(false, "there are no kernels in this build");
 }
 

@@ -57,6 +57,23 @@ cudaError_t prepare_wkv7_backward(Format format, const HeadRows& z, const Wkv7Ke
   });
 }
 
+cudaError_t rwkv6_decay(Format format, const HeadRows& z, const void* lora, const float* w0, float* w,
+                        cudaStream_t stream) {
+  return over_heads(format, z, [&](auto* type, const heads::Sizes& sizes, unsigned blocks) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    heads::decay<T><<<blocks, heads::kThreads, 0, stream>>>(sizes, static_cast<const T*>(lora), w0, w);
+  });
+}
+
+cudaError_t rwkv6_decay_backward(Format format, const HeadRows& z, const void* lora, const float* w0,
+                                 const float* dw, void* dlora, float* partial, cudaStream_t stream) {
+  return over_heads(format, z, [&](auto* type, const heads::Sizes& sizes, unsigned blocks) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    heads::decay_backward<T><<<blocks, heads::kThreads, 0, stream>>>(sizes, static_cast<const T*>(lora), w0, dw,
+                                                                     static_cast<T*>(dlora), partial);
+  });
+}
+
 cudaError_t rwkv_output(Format format, const HeadRows& z, const RwkvOutputs& in, void* y, cudaStream_t stream) {
   return over_heads(format, z, [&](auto* type, const heads::Sizes& sizes, unsigned blocks) {
     using T = std::remove_pointer_t<decltype(type)>;

@@ -132,6 +132,44 @@ __global__ void __launch_bounds__(kThreads)
   write_sums(sums, z, run, partial);
 }
 
+// RWKV-6's log decay w = -exp(w₀ + w'), whose gradient is w dw.
+template <class T>
+__device__ inline void read_decay(const T* lora, const Four& w0, int64_t at, Four& w) {
+  read(lora + at, w);
+#pragma unroll
+  for (int c = 0; c < kPack; ++c) w[c] = -expf(w0[c] + w[c]);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads) decay(Sizes z, const T* lora, const float* w0, float* out) {
+  const Run run(z);
+  if (!run.active) return;
+  float of[1][kPack], w[kPack];
+  read_vectors(w0, z, run, of);
+  for (int64_t t = run.first; t < run.end; ++t) {
+    read_decay(lora, of[0], run.at(z, t), w);
+    write(out + run.at(z, t), w);
+  }
+}
+
+// partial [runs, C]: of w₀.
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    decay_backward(Sizes z, const T* lora, const float* w0, const float* dw, T* dlora, float* partial) {
+  const Run run(z);
+  if (!run.active) return;
+  float of[1][kPack], sums[1][kPack] = {}, w[kPack], d[kPack];
+  read_vectors(w0, z, run, of);
+  for (int64_t t = run.first; t < run.end; ++t) {
+    read_decay(lora, of[0], run.at(z, t), w);
+    read(dw + run.at(z, t), d);
+#pragma unroll
+    for (int c = 0; c < kPack; ++c) d[c] *= w[c], sums[0][c] += d[c];
+    write(dlora + run.at(z, t), d);
+  }
+  write_sums(sums, z, run, partial);
+}
+
 // Behind the recurrence: RWKV-7's (norm(o) + (Σ_head r k r_k) v) ⊙ gate where r is given, RWKV-6's norm(o) ⊙
 // silu(gate) else; norm by head, with weight and bias.
 enum { kWeight, kBias, kRk, kOutVectors };

@@ -20,6 +20,9 @@ struct Wkv7Prepared {
 Wkv7Prepared prepare_wkv7(const torch::Tensor& k_BTW, const torch::Tensor& w_lora_BTW,
                           const torch::Tensor& a_lora_BTW, const torch::Tensor& vectors_4W);
 
+// RWKV-6's log decay -exp(w₀ + w'), float32, of its lora part w'. Differentiable once.
+torch::Tensor rwkv6_decay(const torch::Tensor& w_lora_BTW, const torch::Tensor& w0_W);
+
 // (norm(o) + (Σ_head r k r_k) v) ⊙ gate, or without r, k and v norm(o) ⊙ silu(gate): in the format of the gate,
 // which r and v have, too; o and k float32. norm: by head, with weight and bias; vectors [weight, bias, r_k] or
 // [weight, bias]. Differentiable once.

@@ -212,6 +212,46 @@ TEST_CASE("RWKV-7's keys in a kernel of a GPU are torch's, in each format") {
     }
 }
 
+// Inputs: w', w₀.
+Tensors decay_by_torch(const Tensors& in) { return {-torch::exp(in[1] + in[0])}; }
+
+KeysCase decay_case(int64_t rows) {
+  return {.in = {randn_of({rows, kChannels}), randn_of({kChannels})},
+          .upstream = {randn_of({rows, kChannels})}};
+}
+
+TEST_CASE("the source of the kernel of RWKV-6's decay, run on the CPU, gives it and its gradients") {
+  torch::manual_seed(17);
+  for (const int64_t rows : {1, 16, 37}) {
+    INFO(rows << " rows");
+    const auto of = decay_case(rows);
+    const auto lora = of.in[0].to(torch::kFloat32), w0 = of.in[1].to(torch::kFloat32),
+               dw = of.upstream[0].to(torch::kFloat32);
+    const auto w = blank(lora), dlora = blank(lora),
+               partial = torch::full({cuda::head_runs(rows), kChannels}, NAN);
+    const cuda::HeadRows sizes{rows, kChannels};
+    rwkv6_decay_on_cpu(sizes, numbers_at(lora), numbers_at(w0), numbers_at(w));
+    rwkv6_decay_backward_on_cpu(sizes, numbers_at(lora), numbers_at(w0), numbers_at(dw), numbers_at(dlora),
+                                numbers_at(partial));
+    check_close(in_double(of.in, of.upstream, decay_by_torch), {w, dlora, partial.sum(0)}, kFull);
+  }
+}
+
+TEST_CASE("RWKV-6's decay in a kernel of a GPU is torch's, in each format") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  torch::manual_seed(18);
+  for (const bool half : {false, true})
+    for (const int64_t rows : {1, 16, 37, 160}) {
+      INFO(rows << " rows, bfloat16 " << half);
+      const auto of = decay_case(rows);
+      const auto kernel = [](const Tensors& in) { return Tensors{rwkv6_decay(in[0], in[1])}; };
+      const auto found = with_gradients(of.in, of.upstream, kernel, torch::kCUDA, [&](size_t i) {
+        return half && i == 0 ? torch::kBFloat16 : torch::kFloat32;
+      });
+      check_close(in_double(of.in, of.upstream, decay_by_torch), found, half ? kHalf : kFull);
+    }
+}
+
 constexpr double kEps = 64e-5;
 
 // Inputs: o, gate, the vectors, and with a bonus r, k, v.

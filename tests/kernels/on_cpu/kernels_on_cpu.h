@@ -33,6 +33,9 @@ void prepare_wkv7_on_cpu(const cuda::HeadRows& rows, const cuda::Wkv7Keys& in, c
 void prepare_wkv7_backward_on_cpu(const cuda::HeadRows& rows, const cuda::Wkv7Keys& in,
                                   const cuda::Wkv7Prepared& d, const cuda::Wkv7KeyGradients& out,
                                   float* partial);
+void rwkv6_decay_on_cpu(const cuda::HeadRows& rows, const float* lora, const float* w0, float* w);
+void rwkv6_decay_backward_on_cpu(const cuda::HeadRows& rows, const float* lora, const float* w0,
+                                 const float* dw, float* dlora, float* partial);
 void rwkv_output_on_cpu(const cuda::HeadRows& rows, const cuda::RwkvOutputs& in, float* y);
 void rwkv_output_backward_on_cpu(const cuda::HeadRows& rows, const cuda::RwkvOutputs& in, const float* dy,
                                  const cuda::RwkvOutputGradients& d, float* partial);

@@ -78,6 +78,15 @@ void prepare_wkv7_backward_on_cpu(const cuda::HeadRows& z, const cuda::Wkv7Keys&
   });
 }
 
+void rwkv6_decay_on_cpu(const cuda::HeadRows& z, const float* lora, const float* w0, float* w) {
+  over_channels(sizes_of(z), [&] { heads::decay<float>(sizes_of(z), lora, w0, w); });
+}
+
+void rwkv6_decay_backward_on_cpu(const cuda::HeadRows& z, const float* lora, const float* w0, const float* dw,
+                                 float* dlora, float* partial) {
+  over_channels(sizes_of(z), [&] { heads::decay_backward<float>(sizes_of(z), lora, w0, dw, dlora, partial); });
+}
+
 void rwkv_output_on_cpu(const cuda::HeadRows& z, const cuda::RwkvOutputs& in, float* y) {
   over_channels(sizes_of(z), [&] {
     if (in.r)
