@@ -3,6 +3,8 @@
 
 #include "attention/deepseek_mla.h"
 #include "attention/gqla.h"
+#include "attention/rwkv6.h"
+#include "attention/rwkv7.h"
 #include "catch.h"
 #include "kernels/latent_query.h"
 #include "state/storage_forms.h"
@@ -15,6 +17,7 @@ namespace {
 Tokens moved(Tokens input, torch::Device device, torch::ScalarType dtype) {
   input.x_BTD = input.x_BTD.detach().to(device, dtype);
   input.parts.device = device;
+  if (auto& places = input.parts.document_positions_BT; places.defined()) places = places.to(device);
   for (auto& [cos, sin] : input.parts.rotary) cos = cos.to(device, dtype), sin = sin.to(device, dtype);
   return input;
 }
@@ -41,6 +44,27 @@ torch::Tensor decoded(Mixer& module, const Tokens& all, int64_t prompt) {
   return torch::cat(outputs, 1).to(torch::kCPU, torch::kFloat64);
 }
 
+// What single precision costs on a CPU, ten times; sums in other orders where that is nothing.
+void check_on_gpu(Mixer& module, const Tokens& input, bool decodes) {
+  const auto outcome = [&](const Tokens& tokens) {
+    auto found = trained(module, tokens);
+    if (decodes) found.push_back(decoded(module, tokens, tokens.x_BTD.size(1) - 10));
+    return found;
+  };
+  const auto expected = outcome(input);
+  const auto in_single = [&](torch::Device device) {
+    module.to(device, torch::kFloat32);
+    return outcome(moved(input, device, torch::kFloat32));
+  };
+  const auto on_cpu = in_single(torch::kCPU), on_gpu = in_single(torch::kCUDA);
+  REQUIRE(on_gpu.size() == expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    CAPTURE(i);
+    const double rounding = (on_cpu[i] - expected[i]).abs().max().item<double>();
+    CHECK(close(on_gpu[i], expected[i], 10 * rounding + 1e-5 * expected[i].abs().max().item<double>()));
+  }
+}
+
 TEST_CASE("on a GPU every variant trains and decodes as in double precision on a CPU") {
   if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
   Size size = odd_sizes()[0];
@@ -50,26 +74,24 @@ TEST_CASE("on a GPU every variant trains and decodes as in double precision on a
   configs.push_back(Gqla::Config{.decode = GqlaDecode::groups});
   for (const auto& config : configs) {
     INFO(label(config));
-    const auto module = random_attention(size, config, kDouble, 21);
-    const Tokens input = random_input(size, kDouble, 22, config);
-    auto expected = trained(*module, input);
-    expected.push_back(decoded(*module, input, 140));
-    // What single precision costs on a CPU, ten times; sums in other orders where that is nothing.
-    const auto in_single = [&](torch::Device device) {
-      module->to(device, torch::kFloat32);
-      const Tokens tokens = moved(input, device, torch::kFloat32);
-      auto found = trained(*module, tokens);
-      found.push_back(decoded(*module, tokens, 140));
-      return found;
-    };
-    const auto on_cpu = in_single(torch::kCPU), on_gpu = in_single(torch::kCUDA);
-    REQUIRE(on_gpu.size() == expected.size());
-    for (size_t i = 0; i < expected.size(); ++i) {
-      CAPTURE(i);
-      const double rounding = (on_cpu[i] - expected[i]).abs().max().item<double>();
-      CHECK(close(on_gpu[i], expected[i], 10 * rounding + 1e-5 * expected[i].abs().max().item<double>()));
-    }
+    check_on_gpu(*random_attention(size, config, kDouble, 21), random_input(size, kDouble, 22, config), true);
   }
+}
+
+TEST_CASE("on a GPU RWKV's layers with heads of 64 numbers, which take kernels, are those of a CPU") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  const Size size{"heads of 64", {128, 4, 2, 64, true, false}, 2, 150};
+  for (const VariantConfig& config : {VariantConfig(Rwkv6::Config{}), VariantConfig(Rwkv7::Config{})})
+    for (const bool documents : {false, true}) {
+      INFO(label(config) << ", documents " << documents);
+      Tokens input = random_input(size, kDouble, 26, config);
+      if (documents) {
+        const auto places = torch::arange(size.T);
+        input.parts.document_positions_BT =
+            torch::stack({places, torch::where(places < 67, places, places - 67)});
+      }
+      check_on_gpu(*random_attention(size, config, kDouble, 25), input, !documents);
+    }
 }
 
 // Where gradients are asked for, no kernel reads codes: then they are decoded first.
