@@ -1,12 +1,15 @@
 // What is reached for what is kept: held-out loss after training against the bytes that a sequence of 1K, 8K
-// and 64K tokens keeps, states of fixed size and caches side by side, a point per arm with its 95 % interval.
+// and 64K tokens keeps, and tasks against those of 1K, states of fixed size and caches side by side, a point
+// per arm with its 95 % interval.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
 #include "cache_panels.h"
 #include "final_values.h"
+#include "scores.h"
 
 namespace attnlab {
 namespace {
@@ -59,10 +62,54 @@ std::string kept_csv(const RunSet& runs, const std::vector<CachePanel>& panels) 
   return csv;
 }
 
+// Of each task what is solved at the shortest length.
+std::vector<CachePanel> task_panels(const RunSet& runs, size_t point, const std::vector<ArmScore>& scores) {
+  const auto cells = runs.cells_at(point);
+  std::vector<CachePanel> panels;
+  for (const ArmScore& score : scores) {
+    if (score.point != point || score.protocol.empty()) continue;
+    const auto cell =
+        std::find_if(cells.begin(), cells.end(), [&](const RunCell* other) { return other->arm == score.arm; });
+    const auto bytes = cell == cells.end() ? std::nullopt : bytes_at(*(*cell)->runs.front(), contexts[0]);
+    if (!bytes) continue;
+    const std::string name = score_name(score, scores);
+    auto panel = std::find_if(panels.begin(), panels.end(),
+                              [&](const CachePanel& other) { return other.measure == name; });
+    if (panel == panels.end())
+      panel = panels.insert(panels.end(), {.measure = name, .y_label = "solved (%)", .points = {}});
+    panel->points.push_back({.arm = score.arm,
+                             .point = point,
+                             .seeds = score.seeds,
+                             .problems = score.problems,
+                             .bytes = *bytes / megabyte,
+                             .value = score.value});
+  }
+  return panels;
+}
+
+std::string tasks_csv(const RunSet& runs, const std::vector<CachePanel>& panels) {
+  std::string csv = "task,arm,seeds,problems,kept_megabytes,solved,low,high\n";
+  for (const CachePanel& panel : panels)
+    for (const CachePoint& point : panel.points)
+      csv += fmt::format("{},{},{},{},{},{}\n", csv_text(panel.measure), csv_text(runs.arms[point.arm]),
+                         point.seeds, point.problems, point.bytes, csv_fields(point.value));
+  return csv;
+}
+
+Drawing tasks_drawing(const RunSet& runs, size_t point, const std::vector<CachePanel>& panels) {
+  Drawing drawing =
+      draw_cache_panels(runs, panels, title_of("Tasks by what is kept of 1K tokens", runs, runs.points[point]),
+                        count_seeds(runs.cells_at(point)) + "; 95 % intervals", "megabytes kept of a sequence");
+  drawing.name = file_name("kept_bytes_tasks", runs, point);
+  drawing.csv = tasks_csv(runs, panels);
+  return drawing;
+}
+
 }  // namespace
 
 Figure kept_bytes(const RunSet& runs) {
   Figure figure{.missing = "no run tells a held-out loss and the bytes that it keeps of all tokens"};
+  const std::vector<ArmScore> scores = scores_of(runs);
   for (size_t point = 0; point < runs.points.size(); ++point) {
     std::vector<CachePanel> panels;
     for (const int64_t context : contexts) panels.push_back(panel_of(runs, point, context));
@@ -72,6 +119,8 @@ Figure kept_bytes(const RunSet& runs) {
         count_seeds(runs.cells_at(point)) + "; 95 % intervals", "megabytes kept of a sequence"));
     drawing.name = file_name("kept_bytes", runs, point);
     drawing.csv = kept_csv(runs, panels);
+    const auto tasks = task_panels(runs, point, first_protocols(scores));
+    if (!tasks.empty()) figure.drawings.push_back(tasks_drawing(runs, point, tasks));
   }
   return figure;
 }

@@ -177,23 +177,26 @@ TEST_CASE("scores and loss are shown against the bytes that a token takes in the
              ContainsSubstring("2 bytes a number, float32"));
 }
 
-TEST_CASE("loss is shown against what a sequence keeps at three lengths, states of fixed size too") {
+TEST_CASE("loss and tasks are shown against what a sequence keeps, states of fixed size too") {
   if (!test::has_gnuplot()) SKIP_TEST("gnuplot is not here");
   const test::TemporaryFolder folder;
   for (int64_t seed = 0; seed < 3; ++seed) {
-    test::write_run(folder.path(), {.seed = seed, .cached = 100, .cache_bytes = 2.0 * 100 * 8192});
+    test::write_run(folder.path(),
+                    {.seed = seed, .cached = 100, .cache_bytes = 2.0 * 100 * 8192, .with_tasks = true});
     test::write_run(folder.path(), {.arm = "rwkv7",
                                     .arm_index = 1,
                                     .seed = seed,
                                     .cached = 0,
                                     .cache_bytes = 3e6,
-                                    .config = float32_words});
+                                    .config = float32_words,
+                                    .with_tasks = true});
     test::write_run(folder.path(), {.arm = "hybrid",
                                     .arm_index = 2,
                                     .seed = seed,
                                     .cached = 50,
                                     .cache_bytes = 1e6 + 4.0 * 50 * 8192,
-                                    .config = float32_words});
+                                    .config = float32_words,
+                                    .with_tasks = true});
   }
   REQUIRE(make_figures(folder.path().string() + " --only kept_bytes").status == 0);
   const auto csv = folder.path() / "figures" / "kept_bytes.csv";
@@ -208,6 +211,11 @@ TEST_CASE("loss is shown against what a sequence keeps at three lengths, states 
   CHECK(kept("65536", "hybrid") == Approx((1e6 + 4.0 * 50 * 65536) / 1e6));
   check_interval(test::row_of(rows_of(csv, "context", "8192"), "rwkv7"), {"heldout_loss", "low", "high"},
                  mean_interval(last_values(folder.path() / "rwkv7", &EvaluationRow::heldout_loss)));
+  const auto tasks = folder.path() / "figures" / "kept_bytes_tasks.csv";
+  CHECK(test::read_csv(tasks).size() == 2 * 3);
+  const auto hybrid = test::row_of(rows_of(tasks, "task", "humaneval"), "hybrid");
+  CHECK(number(hybrid, "kept_megabytes") == Approx((1e6 + 4.0 * 50 * 1024) / 1e6));
+  CHECK(number(hybrid, "solved") == Approx(60));  // 4 + 2 of 10 problems each
 }
 
 TEST_CASE("points stand at their own number of bytes, and a form's sizes and the best ones are joined") {
