@@ -23,7 +23,7 @@ namespace attnlab::cuda::wkv {
 
 // Of 64 × 64 numbers a thread has kSummed × kOwn: kLanes threads sum over one side, each has kOwn numbers of
 // the other.
-constexpr int kHead = kWkvHead, kLanes = 8, kOwn = 2, kSummed = kHead / kLanes;
+constexpr int kHead = kWkvHead, kLanes = 8, kOwn = 4, kSummed = kHead / kLanes;
 constexpr int kThreads = kHead / kOwn * kLanes;
 constexpr int kStage = 16;    // tokens in shared memory
 constexpr int kUnrolled = 2;  // of them in one turn of the loop
@@ -316,7 +316,7 @@ __global__ void __launch_bounds__(kThreads)
   read_bonus<delta>(in.bonus, part, lane, bonus);
   const HeadsIn all[] = {in.r, in.w, in.k, in.v, in.a, in.b};
   Inputs<n> inputs(all, in.begins);
-  constexpr StateReads reads{kW, {kW, delta ? kA : -1}};
+  constexpr StateReads reads{kW, {kW, delta ? int{kA} : -1}};
   const Results<2> results{{o, u}, {kV, delta ? kU : kV}};
   each_token<false>(z, part, inputs, reads, results, staged, starts, [&](int t, bool begins) {
     float r[kSummed], w[kSummed], k[kSummed], v[kOwn], sums[kOwn] = {};
@@ -331,7 +331,10 @@ __global__ void __launch_bounds__(kThreads)
       add_products(a, S, ua);
       sum_in_all(ua, lane);
       if (lane.summed == 0) write(&staged[kU][t][lane.own], ua);
-      each([&](int i, int j) { S[i][j] = w[i] * S[i][j] + (b[i] * ua[j] + k[i] * v[j]); });
+      each([&](int i, int j) {  // what does not wait for ua first
+        const float kept = w[i] * S[i][j] + k[i] * v[j];
+        S[i][j] = kept + b[i] * ua[j];
+      });
       add_products(r, S, sums);
     } else {
       const float own = product_of(r, bonus, k);
@@ -361,7 +364,7 @@ __global__ void __launch_bounds__(kThreads)
   read_bonus<delta>(in.bonus, part, lane, bonus);
   const HeadsIn all[] = {in.r, in.w, in.k, given_results.dout, in.a, in.b};
   Inputs<n> inputs(all, in.begins);
-  constexpr StateReads reads{kW, {kW, delta ? kA : -1}};
+  constexpr StateReads reads{kW, {kW, delta ? int{kA} : -1}};
   const Results<2> results{{out.v, out.du}, {kDo, delta ? kDu : kDo}};
   each_token<true>(z, part, inputs, reads, results, staged, starts, [&](int t, bool begins) {
     float r[kSummed], w[kSummed], k[kSummed], dout[kOwn], dv[kOwn] = {};
@@ -378,7 +381,7 @@ __global__ void __launch_bounds__(kThreads)
       sum_in_all(du, lane);
       if (lane.summed == 0) write(&staged[kDu][t][lane.own], du);
       add_products(k, D, dv);
-      each([&](int i, int j) { D[i][j] = w[i] * D[i][j] + a[i] * du[j]; });
+      each([&](int i, int j) { D[i][j] = fmaf(a[i], du[j], w[i] * D[i][j]); });  // du comes last
     } else {
       const float own = product_of(r, bonus, k);
 #pragma unroll
@@ -481,7 +484,7 @@ __global__ void __launch_bounds__(kThreads)
       in.r,          in.w,        in.k, in.v, given_results.dout, given(out.read), in.a, in.b, given_results.u,
       given(out.du), given(out.a)};
   Inputs<n> inputs(all, in.begins);
-  constexpr StateReads reads{kW, {kW, delta ? kA : -1}};
+  constexpr StateReads reads{kW, {kW, delta ? int{kA} : -1}};
   const Results<3> results{{out.w, out.k, out.b}, {kRead, kK, delta ? kB : kK}};
   each_token<true>(z, part, inputs, reads, results, staged, starts, [&](int t, bool begins) {
     float r[kOwn], w[kOwn], v[kSummed], dout[kSummed], dk[kOwn] = {};
