@@ -51,12 +51,12 @@ class ConversionStore {
   virtual void save(const Position&) {}
 };
 
-// Throws RunError if an exact stage moved the logits further than rounding does: then something is wrong. How far
-// rounding moves them is derived (`rounding_tolerance`) and, since that knows nothing of how a model multiplies
-// it (large scores do, as keys with large biases make them), measured: the model before the last exact stage a
-// second time, with hidden states rounded to `rounding_bits` in front of each layer. Twice that is allowed,
-// one for each of the two models compared.
-// `stored`: the format that the layers will be kept in; where it is not float32, rounding is one more stage.
+// Throws RunError if an exact stage moved the logits further than rounding does: then something is wrong. How
+// far rounding moves them is derived (`rounding_tolerance`) and, since that knows nothing of how a model
+// multiplies it (large scores do, as keys with large biases make them), measured: the model before the last
+// exact stage a second time, with hidden states rounded to `rounding_bits` in front of each layer. Twice that
+// is allowed, one for each of the two models compared. `stored`: the format that the layers will be kept in;
+// where it is not float32, rounding is one more stage.
 ConversionReport run_conversion(const ModelSource& source, Transform& transform, const ConversionData& data,
                                 ConversionStore& store, torch::ScalarType stored,
                                 const ConversionProgress& progress);
