@@ -41,6 +41,7 @@ class LinearTap {
   static void hear(const LinearImpl& linear, const torch::Tensor& x) {
     if (current_) current_->see_(linear, x);
   }
+  static bool listens() { return current_ != nullptr; }
 
  private:
   See see_;

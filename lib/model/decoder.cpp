@@ -378,10 +378,21 @@ std::vector<torch::Tensor> Decoder::kept_tables() const {
   return tensors;
 }
 
+torch::ScalarType Decoder::computed_type() const {
+  const auto type = device().type();
+  return at::autocast::is_autocast_enabled(type) ? at::autocast::get_autocast_dtype(type)
+                                                 : embedding_.scalar_type();
+}
+
+std::optional<std::string> Decoder::recording_problem() const {
+  for (const auto& layer : layers_)
+    if (layer->mlp() && layer->mlp()->reads_device(device(), computed_type()))
+      return "experts, whose loads the host reads";
+  return std::nullopt;
+}
+
 std::vector<LayerState> Decoder::make_states(int64_t B, int64_t capacity, const CachePlan& plan) const {
-  auto options = embedding_.options().requires_grad(false);
-  if (at::autocast::is_autocast_enabled(device().type()))
-    options = options.dtype(at::autocast::get_autocast_dtype(device().type()));
+  const auto options = embedding_.options().requires_grad(false).dtype(computed_type());
   const auto layout_of = [&](int64_t i) {
     return layers_[static_cast<size_t>(i)]->mixer()->state_layout_on(device());
   };

@@ -140,6 +140,8 @@ class Decoder : public torch::nn::Module {
   // Empty states for B sequences of up to `capacity` tokens, in the dtype that forward passes compute in.
   // Throws InputError (cache_problem, keys "eval.cache.…").
   std::vector<LayerState> make_states(int64_t B, int64_t capacity, const CachePlan& plan = {}) const;
+  // Why passes can't be recorded (kernels/recorded.h) as they would be computed now, autocast heeded, if so.
+  std::optional<std::string> recording_problem() const;
   // Numbers that all layers together keep per token while generating.
   int64_t cached_numbers_per_token() const;
   // Bytes that all layers together keep for one sequence of `context` tokens in numbers of `element_bytes`.
@@ -156,6 +158,8 @@ class Decoder : public torch::nn::Module {
  private:
   // Throws InputError where a layer reads keys and values of one that leaves none.
   void require_shared_layers() const;
+  // What passes compute products in, autocast heeded.
+  torch::ScalarType computed_type() const;
   std::vector<RotaryTables> rotary_from_zero(int64_t T);
 
   ModelForm form_;

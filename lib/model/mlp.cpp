@@ -1,13 +1,17 @@
 #include "model/mlp.h"
 
+#include <ATen/autocast_mode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/nn/modules/container/modulelist.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/errors.h"
 #include "kernels/fused.h"
+#include "kernels/grouped.h"
 #include "model/channel_mixing.h"
+#include "model/grouped_experts.h"
 
 namespace attnlab {
 
@@ -78,7 +82,8 @@ Router::Choice Router::forward(const torch::Tensor& x_MD) {
   return {expert_Mk, weight_Mk};
 }
 
-MoeMlp::MoeMlp(const DecoderConfig& config, int64_t width) : moe_(config.moe.value()) {
+MoeMlp::MoeMlp(const DecoderConfig& config, int64_t width)
+    : moe_(config.moe.value()), gelu_(traits_of(config.family).gelu) {
   const FamilyTraits& traits = traits_of(config.family);
   const auto& names = config.family == Family::mixtral ? GatedMlp::kMixtralNames : GatedMlp::kLlamaNames;
   gate_ = register_module("gate", std::make_shared<Router>(width, moe_, traits.float32_router));
@@ -92,11 +97,65 @@ MoeMlp::MoeMlp(const DecoderConfig& config, int64_t width) : moe_(config.moe.val
                               std::make_shared<GatedMlp>(width, moe_.n_shared * moe_.d_ff, traits.gelu, names));
 }
 
-// Tokens are put in the order of their experts (R = tokens · k rows), so that each expert reads its rows as one
-// piece and the sum goes back by one index_add.
+namespace {
+
+torch::ScalarType computed_type(const torch::Tensor& x) {
+  const auto device = x.device().type();
+  return at::autocast::is_autocast_enabled(device) ? at::autocast::get_autocast_dtype(device) : x.scalar_type();
+}
+
+}  // namespace
+
 torch::Tensor MoeMlp::forward(const torch::Tensor& x) {
   const auto x_MD = x.flatten(0, -2);
-  const auto [expert_Mk, weight_Mk] = gate_->forward(x_MD);
+  const auto choice = gate_->forward(x_MD);
+  const auto computed = computed_type(x);
+  const bool groups = x.is_cuda() && !LinearTap::listens() && !reads_device(x.device(), computed);
+  return with_shared(x, groups ? in_groups(x_MD, choice, computed) : one_by_one(x_MD, choice));
+}
+
+torch::Tensor MoeMlp::forward_in_groups(const torch::Tensor& x) {
+  const auto x_MD = x.flatten(0, -2);
+  return with_shared(x, in_groups(x_MD, gate_->forward(x_MD), x.scalar_type()));
+}
+
+torch::Tensor MoeMlp::with_shared(const torch::Tensor& x, const torch::Tensor& routed_MD) {
+  const auto routed = routed_MD.view(x.sizes());
+  return shared_ ? routed + shared_->forward(x) : routed;
+}
+
+bool MoeMlp::reads_device(torch::Device device, torch::ScalarType computed) const {
+  if (!device.is_cuda()) return false;  // there is nobody to wait for
+  constexpr int64_t pack = 8;
+  const auto plain = [](const LinearImpl* linear) {
+    return !linear->is_packed() && !linear->input_mask.defined() && linear->in() % pack == 0 &&
+           linear->out() % pack == 0;
+  };
+  if (!has_grouped_products(device, computed)) return true;
+  return !std::all_of(experts_.begin(), experts_.end(), [&](const auto& expert) {
+    const auto linears = expert->linears();
+    return std::all_of(linears.begin(), linears.end(), plain);
+  });
+}
+
+std::vector<torch::Tensor> MoeMlp::matrices(size_t place) const {
+  std::vector<torch::Tensor> out;
+  for (const auto& expert : experts_) out.push_back(expert->linears()[place]->weight);
+  return out;
+}
+
+torch::Tensor MoeMlp::in_groups(const torch::Tensor& x_MD, const Router::Choice& choice,
+                                torch::ScalarType computed) {
+  const ExpertMatrices all{.gate = matrices(0), .up = matrices(1), .down = matrices(2)};
+  for (const auto* weights : {&all.gate, &all.up, &all.down}) lay_side_by_side(*weights);
+  return grouped_experts(x_MD.to(computed), choice.expert_Mk, choice.weight_Mk, all, gelu_)
+      .to(x_MD.scalar_type());
+}
+
+// Tokens are put in the order of their experts (R = tokens · k rows), so that each expert reads its rows as one
+// piece and the sum goes back by one index_add.
+torch::Tensor MoeMlp::one_by_one(const torch::Tensor& x_MD, const Router::Choice& choice) {
+  const auto& [expert_Mk, weight_Mk] = choice;
   const auto order = torch::argsort(expert_Mk.flatten(), /*stable=*/true, -1, false);
   const auto token_R = torch::floor_divide(order, moe_.experts_per_token);
   const auto counts = torch::bincount(expert_Mk.flatten(), {}, moe_.n_experts).to(torch::kCPU);
@@ -109,9 +168,8 @@ torch::Tensor MoeMlp::forward(const torch::Tensor& x) {
     begin += rows;
   }
   const auto weight_R1 = weight_Mk.flatten().index_select(0, order).unsqueeze(1);
-  const auto out_RD = (torch::cat(outputs, 0) * weight_R1).to(x.scalar_type());
-  const auto routed = torch::zeros_like(x_MD).index_add(0, token_R, out_RD).view(x.sizes());
-  return shared_ ? routed + shared_->forward(x) : routed;
+  const auto out_RD = (torch::cat(outputs, 0) * weight_R1).to(x_MD.scalar_type());
+  return torch::zeros_like(x_MD).index_add(0, token_R, out_RD);
 }
 
 double MoeMlp::forward_flops_per_token() const {

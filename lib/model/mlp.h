@@ -20,6 +20,9 @@ class Mlp : public torch::nn::Module {
   }
   // Multiply-adds × 2 for one token.
   virtual double forward_flops_per_token() const = 0;
+  // Whether a pass computed in this format on this device waits for numbers from it, so that it can't be
+  // recorded.
+  virtual bool reads_device(torch::Device /*device*/, torch::ScalarType /*computed*/) const { return false; }
   // Parameters that are never trained, by their names in it.
   virtual std::vector<std::string> fixed_parameters() const { return {}; }
 };
@@ -37,6 +40,8 @@ class GatedMlp final : public Mlp {
            int64_t d_out = 0);
   torch::Tensor forward(const torch::Tensor& x) override;
   double forward_flops_per_token() const override;
+  // Those of gate, up and down.
+  std::array<const LinearImpl*, 3> linears() const { return {gate_.get(), up_.get(), down_.get()}; }
 
  private:
   bool gelu_;
@@ -69,17 +74,28 @@ class Router final : public torch::nn::Module {
   torch::Tensor weight_, bias_;
 };
 
-// The experts that the router chooses, and the shared ones.
+// The experts that the router chooses, and the shared ones. Where the device has grouped products, their shares
+// stay there (grouped_experts.h) and the experts' matrices come to lie side by side; elsewhere each call
+// transfers E numbers to the host, and an expert that got no token has no gradient.
 class MoeMlp final : public Mlp {
  public:
   MoeMlp(const DecoderConfig& config, int64_t width);
-  // One transfer of E numbers from the device for each call: the experts' shares.
   torch::Tensor forward(const torch::Tensor& x) override;
+  // The same in groups of rows, computed in x's format on any device.
+  torch::Tensor forward_in_groups(const torch::Tensor& x);
+  bool reads_device(torch::Device device, torch::ScalarType computed) const override;
   double forward_flops_per_token() const override;
   std::vector<std::string> fixed_parameters() const override;
 
  private:
+  torch::Tensor one_by_one(const torch::Tensor& x_MD, const Router::Choice& choice);
+  torch::Tensor in_groups(const torch::Tensor& x_MD, const Router::Choice& choice, torch::ScalarType computed);
+  torch::Tensor with_shared(const torch::Tensor& x, const torch::Tensor& routed_MD);
+  // Those of all experts in one place: 0 gate, 1 up, 2 down.
+  std::vector<torch::Tensor> matrices(size_t place) const;
+
   MoeShape moe_;
+  bool gelu_;
   std::shared_ptr<Router> gate_;
   std::vector<std::shared_ptr<GatedMlp>> experts_;
   std::shared_ptr<GatedMlp> shared_;  // null: none

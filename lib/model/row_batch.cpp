@@ -37,8 +37,7 @@ std::optional<std::string> RowBatch::problem(const Decoder& decoder, const Cache
 
 std::optional<std::string> RowBatch::recording_problem(const Decoder& decoder) {
   if (!Recorder::available(decoder.device())) return "no GPU";
-  if (decoder.config().moe) return "experts, whose loads the host reads";
-  return std::nullopt;
+  return decoder.recording_problem();
 }
 
 // Rows that have ended go on until the host looks.

@@ -94,6 +94,12 @@ std::unique_ptr<ShardedState> make_sharded(const NamedTensors& trained, const Tr
   return std::make_unique<ShardedState>(trained, world);
 }
 
+// Whether a step's passes read nothing from the device.
+bool passes_record(const Decoder& decoder, Precision precision) {
+  const PrecisionScope scope(precision, decoder.device());
+  return !decoder.recording_problem();
+}
+
 bool has_targets(const std::vector<Batch>& batches) {
   return std::any_of(batches.begin(), batches.end(), [](const auto& batch) { return batch.loss_tokens > 0; });
 }
@@ -113,8 +119,8 @@ Trainer::Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<De
       optimizer_(sharded_ ? AdamW::of_parts(sharded_->parts(), config) : AdamW(trained_, config)) {
   ATTNLAB_CHECK(config.distill.has_value() == (teacher != nullptr));
   decoder.recompute_layers(config.activation_checkpointing);
-  // A mixture of experts asks the device for its shares.
-  const bool recordable = !decoder.config().moe && !(teacher && teacher->config().moe);
+  const bool recordable =
+      passes_record(decoder, config.precision) && (!teacher || passes_record(*teacher, config.precision));
   if (teacher) distillation_.emplace(std::move(teacher), *config.distill);
   if (config.cuda_graph && recordable && !config.prune && StepGraph::available(decoder.device()))
     graph_.emplace(decoder.device(), !world.is_alone());

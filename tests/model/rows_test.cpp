@@ -5,6 +5,7 @@
 #include "attention/shapes_repeat.h"
 #include "catch.h"
 #include "generate_ways.h"
+#include "kernels/grouped.h"
 #include "model/row_batch.h"
 #include "running_mean.h"
 
@@ -206,6 +207,37 @@ TEST_CASE("recorded steps give the tokens of launched ones on a GPU, in every va
     decoder->to(torch::kCPU);
     CHECK(on_gpu == generate(*decoder, prompts, in_batches(40)));
   }
+}
+
+// Launched and recorded steps take the same kernels here, which find the same tokens though bfloat16 has ties.
+TEST_CASE("recorded steps of experts in bfloat16 give the tokens of launched ones on a GPU") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  if (!has_grouped_products(torch::kCUDA, torch::kBFloat16)) SKIP_TEST("no grouped products on this GPU");
+  const torch::NoGradGuard no_grad;
+  auto config = small_config();
+  config.family = Family::mixtral;
+  config.d_model = 24, config.n_heads = 2, config.head_dim = 8, config.d_ff = 16, config.max_positions = 512;
+  config.moe = MoeShape{.n_experts = 5, .experts_per_token = 2, .d_ff = 16};
+  const auto decoder = make_decoder(native_form(config), lively_weights(config));
+  decoder->to(torch::kCUDA);
+  CHECK_THAT(RowBatch::recording_problem(*decoder).value_or("none"), ContainsSubstring("experts"));
+  decoder->to(torch::kCUDA, torch::kBFloat16);
+  CHECK(RowBatch::recording_problem(*decoder).value_or("none") == "none");
+  const auto prompts = behind_examples(4);
+  const auto grown = [&](bool record) {
+    RowBatch batch(*decoder, {.rows = 4, .longest = 100, .record = record, .width_step = 128});
+    RowTips tips{.tokens_R = {3, 14, 15, 9}, .columns_R = {}};
+    for (const auto& prompt : prompts) tips.columns_R.push_back(std::ssize(prompt));
+    batch.enter({0, 1, 2, 3}, prompts);
+    std::vector<torch::Tensor> tokens;
+    for (int64_t round = 0; round < 3; ++round) {
+      tokens.push_back(batch.grow(8, tips, {}).clone());
+      for (size_t row = 0; row < 4; ++row) tips.columns_R[row] += 8, tips.tokens_R[row] = round;
+    }
+    CHECK((batch.replayed() > 0) == record);
+    return torch::cat(tokens);
+  };
+  CHECK(torch::equal(grown(true), grown(false)));
 }
 
 TEST_CASE("where shapes repeat, one query of rows of different lengths gets what it gets elsewhere") {
