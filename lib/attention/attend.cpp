@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "attention/attend_capped.h"
 #include "attention/shapes_repeat.h"
 #include "core/errors.h"
 #include "kernels/fused.h"
@@ -105,31 +106,12 @@ torch::Tensor attend_on_gpu(const torch::Tensor& q_BNTH, torch::Tensor k_BGSH, t
   return at::scaled_dot_product_attention(q_BNTH, k_BGSH, v_BGSH, mask, 0.0, causal, scale, G != N && !repeat);
 }
 
-// The fused kernels have no cap. Queries go in blocks, so that without gradients only a block's scores exist.
-torch::Tensor attend_capped(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH,
-                            const torch::Tensor& v_BGSH, const torch::Tensor& mask_B1TS,
-                            const ScoreForm& form) {
-  constexpr int64_t block = 256;
-  const int64_t T = q_BNTH.size(2), S = k_BGSH.size(2), N = q_BNTH.size(1), G = k_BGSH.size(1);
-  std::vector<torch::Tensor> out;
-  for (int64_t begin = 0; begin < T; begin += block) {
-    const int64_t rows = std::min(block, T - begin);
-    auto mask = mask_B1TS.defined() ? mask_B1TS.narrow(-2, begin, rows) : torch::Tensor();
-    if (!mask.defined() && T > 1)
-      mask = torch::ones({rows, S}, q_BNTH.options().dtype(torch::kBool)).tril(begin + S - T);
-    const auto weights_BNTS = attention_weights(q_BNTH.narrow(2, begin, rows), k_BGSH, mask, form);
-    const auto grouped = weights_BNTS.unflatten(1, {G, N / G}).flatten(2, 3);  // [B, G, n·rows, S]
-    out.push_back(torch::matmul(grouped, v_BGSH).unflatten(2, {N / G, rows}).flatten(1, 2));
-  }
-  return out.size() == 1 ? out[0] : torch::cat(out, 2);
-}
-
 }  // namespace
 
 // Many queries: enable_gqa reads each KV head once for its N / G query heads. Against repeated heads, forward
 // and backward take 2/3 of the time on an H100 (forward alone 1/2, with 1/3 of the memory) and 9/10 on a CPU.
 torch::Tensor attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, const torch::Tensor& v_BGSH,
-                     const torch::Tensor& mask_B1TS, const ScoreForm& form) {
+                     const torch::Tensor& mask_B1TS, const ScoreForm& form, const Reach& reach) {
   const int64_t T = q_BNTH.size(2), S = k_BGSH.size(2), N = q_BNTH.size(1), G = k_BGSH.size(1);
   const double scale = score_scale(form, q_BNTH.size(3));
   const auto merged = [](const torch::Tensor& out_BGnH) { return out_BGnH.flatten(1, 2).unsqueeze(2); };
@@ -143,7 +125,7 @@ torch::Tensor attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, c
   const auto q_BGnH = one ? by_kv_head(q_BNTH, G) : torch::Tensor();
   if (one && has_kernel_for_one(q_BGnH, k_BGSH, v_BGSH, mask_B1TS, form.softcap > 0))
     return merged(attend_single_query(q_BGnH, k_BGSH, v_BGSH, mask_B1TS, scale, form.softcap));
-  if (form.softcap > 0) return attend_capped(q_BNTH, k_BGSH, v_BGSH, mask_B1TS, form);
+  if (form.softcap > 0) return attend_capped(q_BNTH, k_BGSH, v_BGSH, mask_B1TS, form, reach);
   if (one && N != G) {
     const WithoutPlans without(q_BNTH.is_cuda());
     return merged(

@@ -1,36 +1,13 @@
 #include "attention/attend_latent.h"
 
-#include <torch/version.h>
-
 #include <limits>
 
 #include "attention/attend.h"
+#include "attention/wide_product.h"
 #include "core/errors.h"
 #include "kernels/latent_query.h"
 
 namespace attnlab {
-namespace {
-
-// From torch 2.9 on, products of half-precision factors can be float32: scores are not rounded.
-#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 9
-constexpr bool kProductsWiden = true;
-#else
-constexpr bool kProductsWiden = false;
-#endif
-
-// out ← scale · a b.
-void scaled_product(torch::Tensor out, const torch::Tensor& a, const torch::Tensor& b, double scale) {
-#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 9
-  if (out.scalar_type() != a.scalar_type()) {
-    at::baddbmm_out(out, out, a, b, out.scalar_type(), 0, scale);
-    return;
-  }
-#endif
-  at::baddbmm_out(out, out, a, b, 0, scale);
-}
-
-}  // namespace
-
 // On a GPU heads of R + rope numbers are too wide for torch's fused kernels: there is one of our own, and two
 // products where it does not fit. On a CPU the fused kernels take such heads, and are up to a third faster than
 // two products (8 sequences of 2049 tokens), never much slower.
@@ -76,8 +53,7 @@ torch::Tensor attend_latent_products(const torch::Tensor& q_BNW, const torch::Te
   const torch::NoGradGuard no_grad;
   const auto dtype = latent_BPW.scalar_type();
   const int64_t B = q_BNW.size(0), N = q_BNW.size(1), P = latent_BPW.size(1);
-  const bool widen = kProductsWiden && q_BNW.is_cuda() && c10::elementSize(dtype) == 2;
-  const auto scores_BNP = torch::empty({B, N, P}, latent_BPW.options().dtype(widen ? torch::kFloat32 : dtype));
+  const auto scores_BNP = torch::empty({B, N, P}, latent_BPW.options().dtype(product_type(latent_BPW)));
   scaled_product(scores_BNP, q_BNW.to(dtype), latent_BPW.transpose(1, 2), scale);
   constexpr auto never = -std::numeric_limits<double>::infinity();
   if (P > S) scores_BNP.narrow(-1, S, P - S).fill_(never);

@@ -221,7 +221,9 @@ torch::Tensor AttentionPass::look(const torch::Tensor& q_BNTW, const torch::Tens
 
 torch::Tensor AttentionPass::attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH,
                                     const torch::Tensor& v_BGSH, const ScoreForm& form) const {
-  return attnlab::attend(q_BNTH, k_BGSH, v_BGSH, look(q_BNTH, k_BGSH, form), form);
+  // Without a state all of a row's columns are there, in their order.
+  return attnlab::attend(q_BNTH, k_BGSH, v_BGSH, look(q_BNTH, k_BGSH, form), form,
+                         {.causal = !input_.state, .window = window_});
 }
 
 torch::Tensor AttentionPass::weights(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH,

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "kernels/capped_rows.h"
 #include "kernels/coded_tile.h"
 #include "kernels/rwkv_layout.h"
 #include "kernels/wkv_layout.h"
@@ -25,6 +26,12 @@ cudaError_t paired_softmax(const float* y, float* out, int64_t rows, int64_t wid
                            cudaStream_t stream);
 cudaError_t paired_softmax_backward(const float* out, const float* dout, float* dy, int64_t rows, int64_t width,
                                     float least, cudaStream_t stream);
+
+// Weights softmax(cap · tanh(u)) of rows of scores u, 0 where hidden; with dweights (else null) also
+// p (dp - Σ p dp) (1 - tanh²(u)), the gradient of cap · u. Scores and dweights are float32, `format` is of both
+// results. Rows are contiguous.
+cudaError_t capped_softmax(Format format, const CappedRows& rows, const float* scores, const float* dweights,
+                           void* weights, void* dscores, cudaStream_t stream);
 
 // Rows of `width` numbers, contiguous: stream = x + added (x alone where added is null, and nothing is
 // written), normed = stream · r · weight with r = 1 / √(mean(stream²) + eps), of each row. added may be

@@ -80,6 +80,18 @@ TEST_CASE("replayed steps with isolated documents, and with activation checkpoin
   check_same({.steps = 12, .lr = 3e-3, .precision = Precision::bf16_mixed, .activation_checkpointing = true});
 }
 
+TEST_CASE("replayed steps with capped scores have the bits of launched ones, isolated documents or not") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  prepare_determinism();
+  auto config = test::small_config();
+  config.family = Family::gemma2;
+  config.attention_softcap = 3, config.final_softcap = 5;
+  config.window = 9, config.window_layers = {0};
+  for (const auto precision : {Precision::float32, Precision::bf16_mixed, Precision::bf16})
+    for (const bool documents : {false, true})
+      check_same({.steps = 12, .lr = 3e-3, .precision = precision}, documents, native_form(config));
+}
+
 // Mixtral's router, and DeepSeek-V3's beside a shared expert and a dense layer; widths that grouped products
 // take.
 std::vector<ModelForm> mixtures() {

@@ -1,6 +1,7 @@
 // Kernels of lib/kernels, run on the CPU by their own source (cuda_block.h). Arguments as in cuda_kernels.h.
 #pragma once
 
+#include "kernels/capped_rows.h"
 #include "kernels/rwkv_layout.h"
 #include "kernels/wkv_layout.h"
 
@@ -15,6 +16,10 @@ void wkv_scan_backward_on_cpu(const cuda::WkvSizes& sizes, const cuda::WkvInputs
 void paired_softmax_on_cpu(const float* y, float* out, int64_t rows, int width, float least);
 void paired_softmax_backward_on_cpu(const float* out, const float* dout, float* dy, int64_t rows, int width,
                                     float least);
+
+// float32; dweights and dscores may be null.
+void capped_softmax_on_cpu(const cuda::CappedRows& rows, const float* scores, const float* dweights,
+                           float* weights, float* dscores);
 
 // K = 4, runs of `run` tokens, `begins` [B, T] or null; float32.
 struct ConvOnCpu {

@@ -1,4 +1,5 @@
 #include "cuda_block.h"
+#include "kernels/capped_softmax.cuh"
 #include "kernels/paired_softmax.cuh"
 #include "kernels/short_conv.cuh"
 #include "kernels_on_cpu.h"
@@ -26,6 +27,13 @@ void over_channels(const conv::Sizes& z, const Kernel& kernel) {
 }
 
 }  // namespace
+
+void capped_softmax_on_cpu(const cuda::CappedRows& rows, const float* scores, const float* dweights,
+                           float* weights, float* dscores) {
+  constexpr int64_t of_block = cuda::capped::kThreads / cuda::capped::kWarp;
+  CpuBlock::run(static_cast<unsigned>((rows.rows + of_block - 1) / of_block), cuda::capped::kThreads,
+                [&] { cuda::capped::weights(rows, scores, dweights, weights, dscores); });
+}
 
 void paired_softmax_on_cpu(const float* y, float* out, int64_t rows, int width, float least) {
   over_rows(rows, [&] { paired::forward<2>(y, out, rows, width, least); });
