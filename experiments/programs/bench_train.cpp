@@ -133,8 +133,9 @@ int main(int argc, char** argv) {
            "causally\n"
            "halved) + backward (2 for each weight and token for the inputs, 2 for each trained one for "
            "itself,\n"
-           "attention twice). Nothing is counted that a step computes again. The peak is --peak-tflops, or\n"
-           "what a large matrix product reaches in this run.",
+           "attention twice). Of experts those count that a token goes through. Nothing is counted that a "
+           "step\n"
+           "computes again. The peak is --peak-tflops, or what a large matrix product reaches in this run.",
        .example = "bench_train --shape quickstart --arm mla_orthogonal --batch 2 --length 32 --steps 2"});
   program.option("shape", o.shape, "SHAPE", join(all_names<TrainShape>()) + " (required)")
       .option("arm", o.arm, "VARIANT", "an attention variant, at its default options")

@@ -15,6 +15,7 @@ constexpr ShapeNumbers kLlama2_7b{Family::llama, 32000, 4096, 32, 32, 32, 128, 1
 constexpr ShapeNumbers kSmolLm2_135m{Family::llama, 49152, 576, 30, 9, 3, 64, 1536, true};
 constexpr ShapeNumbers kQwen2_5_0_5b{Family::qwen2, 151936, 896, 24, 14, 2, 64, 4864, true};
 constexpr ShapeNumbers kQwen2_5_1_5b{Family::qwen2, 151936, 1536, 28, 12, 2, 128, 8960, true};
+constexpr ShapeNumbers kGemma2_2b{Family::gemma2, 256000, 2304, 26, 8, 4, 256, 9216, true};
 constexpr ShapeNumbers kQwen2_5_7b{Family::qwen2, 152064, 3584, 28, 28, 4, 128, 18944};
 
 DecoderConfig shape_config(const ShapeNumbers& numbers);

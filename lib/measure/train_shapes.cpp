@@ -21,8 +21,17 @@ ShapeNumbers numbers_of(TrainShape shape) {
       return kQwen2_5_1_5b;
     case TrainShape::llama2_7b:
       break;
+    case TrainShape::gemma2_2b:
+      return kGemma2_2b;
+    case TrainShape::mixtral_8l:  // Mixtral 8x7B's first 8 layers
+      return {Family::mixtral, 32000, 4096, 8, 32, 8, 128, 14336};
   }
   return kLlama2_7b;
+}
+
+// Of the experts that are routed to, those that a token goes through.
+double share_of_experts(const DecoderConfig& config) {
+  return static_cast<double>(config.moe->experts_per_token) / static_cast<double>(config.moe->n_experts);
 }
 
 }  // namespace
@@ -30,6 +39,13 @@ ShapeNumbers numbers_of(TrainShape shape) {
 DecoderConfig train_config(TrainShape shape, int64_t positions) {
   DecoderConfig config = shape_config(numbers_of(shape));
   config.max_positions = positions;
+  if (shape == TrainShape::mixtral_8l)
+    config.moe = MoeShape{.n_experts = 8, .experts_per_token = 2, .d_ff = config.d_ff};
+  if (shape == TrainShape::gemma2_2b) {
+    config.attention_softcap = 50, config.final_softcap = 30;
+    config.window = 4096;
+    for (int64_t layer = 0; layer < config.n_layers; layer += 2) config.window_layers.push_back(layer);
+  }
   return config;
 }
 
@@ -69,8 +85,10 @@ double step_flops(const Decoder& decoder, int64_t rows, int64_t columns) {
     const auto& tensor = parameter.value();
     const bool looked_up = parameter.key() == "model.embed_tokens.weight" && !decoder.config().tie_embeddings;
     if (tensor.dim() < 2 || looked_up) continue;
-    weights += static_cast<double>(tensor.numel());
-    if (tensor.requires_grad()) trained += static_cast<double>(tensor.numel());
+    const bool routed = parameter.key().find(".experts.") != std::string::npos;
+    const double met = static_cast<double>(tensor.numel()) * (routed ? share_of_experts(decoder.config()) : 1);
+    weights += met;
+    if (tensor.requires_grad()) trained += met;
   }
   const double forward = decoder.forward_flops_per_token(columns);
   const double attention = std::max(0.0, forward - 2 * weights);

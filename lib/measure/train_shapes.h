@@ -8,15 +8,17 @@
 
 namespace attnlab {
 
-enum class TrainShape { quickstart, m25, qwen2_5_0_5b, qwen2_5_1_5b, llama2_7b };
+enum class TrainShape { quickstart, m25, qwen2_5_0_5b, qwen2_5_1_5b, llama2_7b, gemma2_2b, mixtral_8l };
 template <>
 struct EnumNames<TrainShape> {
   using enum TrainShape;
-  static constexpr std::array<std::pair<std::string_view, TrainShape>, 5> rows{{{"quickstart", quickstart},
+  static constexpr std::array<std::pair<std::string_view, TrainShape>, 7> rows{{{"quickstart", quickstart},
                                                                                 {"25m", m25},
                                                                                 {"qwen2.5-0.5b", qwen2_5_0_5b},
                                                                                 {"qwen2.5-1.5b", qwen2_5_1_5b},
-                                                                                {"llama2-7b", llama2_7b}}};
+                                                                                {"llama2-7b", llama2_7b},
+                                                                                {"gemma2-2b", gemma2_2b},
+                                                                                {"mixtral-8l", mixtral_8l}}};
 };
 
 // `positions`: the longest sequence.
