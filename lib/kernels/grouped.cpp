@@ -112,6 +112,22 @@ class SpreadRows : public torch::autograd::Function<SpreadRows> {
   }
 };
 
+class ChosenScores : public torch::autograd::Function<ChosenScores> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& scores_ME, const Tensor& places_Mk) {
+    context->save_for_backward({places_Mk});
+    context->saved_data["scores"] = scores_ME.size(1);
+    return scores_ME.gather(1, places_Mk);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& upstream) {
+    const auto places_Mk = context->get_saved_variables()[0];
+    const auto all_E = torch::arange(context->saved_data["scores"].toInt(), places_Mk.options());
+    const auto here_MkE = places_Mk.unsqueeze(-1) == all_E;
+    return {(upstream[0].unsqueeze(-1) * here_MkE).sum(1), {}};
+  }
+};
+
 bool owns_memory(const Tensor& tensor) {
   return tensor.is_contiguous() && tensor.storage_offset() == 0 && tensor.storage().nbytes() == tensor.nbytes();
 }
@@ -139,6 +155,10 @@ void lay_side_by_side(const std::vector<Tensor>& parameters) {
   const torch::NoGradGuard no_grad;
   const auto all = torch::stack(parameters).unbind(0);
   for (size_t i = 0; i < parameters.size(); ++i) Tensor(parameters[i]).set_data(all[i]);
+}
+
+Tensor chosen_scores(const Tensor& scores_ME, const Tensor& places_Mk) {
+  return scores_ME.is_cuda() ? ChosenScores::apply(scores_ME, places_Mk) : scores_ME.gather(1, places_Mk);
 }
 
 Tensor spread_rows(const Tensor& x_MD, const Tensor& from_R, const Tensor& places_R) {

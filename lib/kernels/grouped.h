@@ -24,6 +24,11 @@ torch::Tensor grouped_linear(const torch::Tensor& x_RK, const torch::Tensor& end
 // happens where they are so already, or where some share their memory with others.
 void lay_side_by_side(const std::vector<torch::Tensor>& parameters);
 
+// scores_ME's numbers at places_Mk, which differ within a row: a gather, whose gradient on a GPU is no scatter,
+// which torch, where it is to be deterministic, makes of several operations that need not be recordable.
+// Differentiable once.
+torch::Tensor chosen_scores(const torch::Tensor& scores_ME, const torch::Tensor& places_Mk);
+
 // x_MD's rows from_R, [R, D], of which token m's are those that `places_R` names from m · k on: the gradient is
 // summed in that order, without atomic additions. Differentiable once.
 torch::Tensor spread_rows(const torch::Tensor& x_MD, const torch::Tensor& from_R,

@@ -76,7 +76,7 @@ Router::Choice Router::forward(const torch::Tensor& x_MD) {
   const auto scores_ME =
       moe_.score == RouterScore::sigmoid ? torch::sigmoid(logits_ME) : torch::softmax(logits_ME, -1);
   const auto expert_Mk = chosen_experts(scores_ME);
-  auto weight_Mk = scores_ME.gather(-1, expert_Mk);
+  auto weight_Mk = chosen_scores(scores_ME, expert_Mk);
   if (moe_.normalised) weight_Mk = weight_Mk / (weight_Mk.sum(-1, true) + 1e-20);  // DeepSeek's own guard
   if (moe_.scale != 1) weight_Mk = weight_Mk * moe_.scale;
   return {expert_Mk, weight_Mk};

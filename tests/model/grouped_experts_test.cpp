@@ -139,6 +139,25 @@ TEST_CASE("an expert without a token has a gradient of zeros, one that is frozen
   CHECK(p.experts.up[3].grad().defined());
 }
 
+TEST_CASE("numbers that a router chooses and their gradient are those of a gather, on a GPU, too") {
+  torch::manual_seed(3);
+  const auto scores = torch::rand({7, 6}, torch::kFloat64), upstream = torch::randn({7, 3}, torch::kFloat64);
+  const auto places = choice_of_experts(7, 6, 3, -1);
+  const auto run = [&](torch::Device device, const auto& choose) {
+    const auto leaf = scores.to(device).requires_grad_();
+    const auto chosen = choose(leaf, places.to(device));
+    return std::vector<Tensor>{chosen.detach().cpu(),
+                               torch::autograd::grad({chosen}, {leaf}, {upstream.to(device)})[0].cpu()};
+  };
+  const auto expected = run(torch::kCPU, [](const Tensor& x, const Tensor& at) { return x.gather(1, at); });
+  std::vector<torch::Device> devices{torch::kCPU};
+  if (torch::cuda::is_available()) devices.emplace_back(torch::kCUDA);
+  for (const auto device : devices) {
+    const auto found = run(device, [](const Tensor& x, const Tensor& at) { return chosen_scores(x, at); });
+    for (size_t i = 0; i < found.size(); ++i) CHECK(torch::equal(found[i], expected[i]));
+  }
+}
+
 TEST_CASE("matrices that lie side by side keep their values and give the same bits") {
   RoutedRows p(9, 6, 5, 4, choice_of_experts(9, 4, 2, -1), torch::kFloat64);
   const auto apart = p.run(false);
