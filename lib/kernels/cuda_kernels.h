@@ -8,17 +8,22 @@
 
 #include "kernels/capped_rows.h"
 #include "kernels/coded_tile.h"
+#include "kernels/latent_step_layout.h"
 #include "kernels/rwkv_layout.h"
 #include "kernels/wkv_layout.h"
 
 namespace attnlab::cuda {
 
-// out = silu(gate) · up over `count` numbers.
-cudaError_t gated_silu(Format format, const void* gate, const void* up, void* out, int64_t count,
+// out = silu(gate) · up over rows of `width` numbers, those of gate and up `inputs` numbers apart, and those of
+// out side by side.
+struct GatedRows {
+  int64_t rows, width, inputs;
+};
+cudaError_t gated_silu(Format format, const GatedRows& rows, const void* gate, const void* up, void* out,
                        cudaStream_t stream);
-// The gradients of gate and up from that of out.
-cudaError_t gated_silu_backward(Format format, const void* gate, const void* up, const void* dout, void* dgate,
-                                void* dup, int64_t count, cudaStream_t stream);
+// The gradients of gate and up from that of out; they lie as gate and up do.
+cudaError_t gated_silu_backward(Format format, const GatedRows& rows, const void* gate, const void* up,
+                                const void* dout, void* dgate, void* dup, cudaStream_t stream);
 
 // [softmax(y), softmax(-y)] of rows of `width` numbers, each at least `least`: [rows, 2, width].
 constexpr int64_t kMostPairedWidth = 256;
@@ -125,6 +130,16 @@ int latent_query_parts(int64_t B, int64_t N, int64_t S, int64_t token_bytes, con
 int64_t latent_query_workspace(const LatentQueryLayout& layout);
 cudaError_t latent_query(const LatentQueryLayout& layout, const LatentPointers& in, void* out, float* workspace,
                          const CudaDevice& device, cudaStream_t stream);
+
+// A decoding step between its projections and the look at the latent (latent_step.h). q [B, heads, rope], kv
+// [B, rank + rope], cos and sin; weight: of the norm of `rank` numbers, or null. `out` has a row for each
+// token.
+struct LatentStepPointers {
+  const void *q, *kv, *weight, *cos, *sin;
+  void *q_out, *out;
+};
+cudaError_t latent_step(Format format, Format tables, const LatentStepLayout& layout,
+                        const LatentStepPointers& at, cudaStream_t stream);
 
 // For each of `rows` rows of `classes` logits z: losses[row] = -log softmax(cap(z))[target]; with `gradient`, z
 // becomes d loss / d z. softcap c > 0: cap(z) = c · tanh(z / c).

@@ -17,6 +17,11 @@ torch::Tensor paired_softmax_in_parts(const torch::Tensor& y, double least) {
   return torch::cat({y.softmax(-1), (-y).softmax(-1)}, -1).clamp_min(least);
 }
 
+torch::Tensor halves_in_parts(const torch::Tensor& gate_and_up) {
+  const auto parts = gate_and_up.chunk(2, -1);
+  return torch::silu(parts[0]) * parts[1];
+}
+
 }  // namespace
 
 #ifdef ATTNLAB_CUDA
@@ -26,11 +31,35 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+cuda::GatedRows one_row(const Tensor& gate) {
+  return {.rows = 1, .width = gate.numel(), .inputs = gate.numel()};
+}
+
+// Of gate and up side by side, contiguous.
+cuda::GatedRows rows_of_halves(const Tensor& both) {
+  const int64_t width = both.size(-1) / 2;
+  return {.rows = both.numel() / both.size(-1), .width = width, .inputs = 2 * width};
+}
+
+const char* second_half(const Tensor& both) {
+  return static_cast<const char*>(both.const_data_ptr()) + both.size(-1) / 2 * both.element_size();
+}
+
 Tensor gated_silu_of(const Tensor& gate, const Tensor& up) {
   const c10::cuda::CUDAGuard guard(gate.device());
   auto out = torch::empty_like(gate);
-  C10_CUDA_CHECK(cuda::gated_silu(format_of(gate), gate.const_data_ptr(), up.const_data_ptr(), out.data_ptr(),
-                                  out.numel(), stream_of(gate)));
+  C10_CUDA_CHECK(cuda::gated_silu(format_of(gate), one_row(gate), gate.const_data_ptr(), up.const_data_ptr(),
+                                  out.data_ptr(), stream_of(gate)));
+  return out;
+}
+
+Tensor halves_gated(const Tensor& both) {
+  const c10::cuda::CUDAGuard guard(both.device());
+  auto sizes = both.sizes().vec();
+  sizes.back() /= 2;
+  auto out = torch::empty(sizes, both.options());
+  C10_CUDA_CHECK(cuda::gated_silu(format_of(both), rows_of_halves(both), both.const_data_ptr(),
+                                  second_half(both), out.data_ptr(), stream_of(both)));
   return out;
 }
 
@@ -48,10 +77,30 @@ class GatedSilu : public torch::autograd::Function<GatedSilu> {
     const c10::cuda::CUDAGuard guard(saved[0].device());
     const auto dout = upstream[0].contiguous();
     auto dgate = torch::empty_like(saved[0]), dup = torch::empty_like(saved[0]);
-    C10_CUDA_CHECK(cuda::gated_silu_backward(format_of(dout), saved[0].const_data_ptr(),
+    C10_CUDA_CHECK(cuda::gated_silu_backward(format_of(dout), one_row(dout), saved[0].const_data_ptr(),
                                              saved[1].const_data_ptr(), dout.const_data_ptr(), dgate.data_ptr(),
-                                             dup.data_ptr(), dout.numel(), stream_of(dout)));
+                                             dup.data_ptr(), stream_of(dout)));
     return {dgate, dup};
+  }
+};
+
+class GatedSiluOfHalves : public torch::autograd::Function<GatedSiluOfHalves> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& both_in) {
+    const auto both = both_in.contiguous();
+    context->save_for_backward({both});
+    return halves_gated(both);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& upstream) {
+    const auto both = context->get_saved_variables()[0], dout = upstream[0].contiguous();
+    const c10::cuda::CUDAGuard guard(both.device());
+    auto dboth = torch::empty_like(both);
+    auto* dup = static_cast<char*>(dboth.data_ptr()) + both.size(-1) / 2 * both.element_size();
+    C10_CUDA_CHECK(cuda::gated_silu_backward(format_of(dout), rows_of_halves(both), both.const_data_ptr(),
+                                             second_half(both), dout.const_data_ptr(), dboth.data_ptr(), dup,
+                                             stream_of(dout)));
+    return {dboth};
   }
 };
 
@@ -107,6 +156,13 @@ Tensor gated_silu(const Tensor& gate, const Tensor& up) {
   TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type());
   if (!torch::GradMode::is_enabled()) return gated_silu_of(gate.contiguous(), up.contiguous());
   return GatedSilu::apply(gate, up);
+}
+
+Tensor gated_silu_of_halves(const Tensor& gate_and_up) {
+  if (!has_kernels(gate_and_up)) return halves_in_parts(gate_and_up);
+  TORCH_CHECK(gate_and_up.size(-1) % 2 == 0);
+  if (!torch::GradMode::is_enabled()) return halves_gated(gate_and_up.contiguous());
+  return GatedSiluOfHalves::apply(gate_and_up);
 }
 
 Tensor paired_softmax(const Tensor& y, double least) {
@@ -187,6 +243,8 @@ int64_t total_memory(torch::Device) { return 0; }
 bool has_kernels(const torch::Tensor&) { return false; }
 
 torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up) { return torch::silu(gate) * up; }
+
+torch::Tensor gated_silu_of_halves(const torch::Tensor& gate_and_up) { return halves_in_parts(gate_and_up); }
 
 torch::Tensor paired_softmax(const torch::Tensor& y, double least) { return paired_softmax_in_parts(y, least); }
 

@@ -13,6 +13,8 @@ bool has_kernels(const torch::Tensor& tensor);
 
 // silu(gate) ∘ up (arXiv 2002.05202), differentiable once. Same shape and format.
 torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up);
+// The same of gate and up side by side: [.., 2·I] → [.., I]. The gradient is one tensor, too.
+torch::Tensor gated_silu_of_halves(const torch::Tensor& gate_and_up);
 
 // [softmax(y), softmax(-y)] over the last dimension, each number at least `least`: [.., 2·R] of y [.., R].
 // Differentiable once. In a kernel: float32, R ≤ 256.

@@ -65,6 +65,41 @@ TEST_CASE("gated_silu and its gradients are those of double precision, in each f
     }
 }
 
+TEST_CASE("gated_silu_of_halves is gated_silu of the two, and its gradient theirs, on the CPU") {
+  torch::manual_seed(8);
+  const auto both = torch::randn({2, 3, 10}, torch::kFloat64).requires_grad_();
+  const auto gate = both.detach().narrow(2, 0, 5).clone().requires_grad_();
+  const auto up = both.detach().narrow(2, 5, 5).clone().requires_grad_();
+  const auto dout = torch::randn({2, 3, 5}, torch::kFloat64);
+  const auto out = gated_silu_of_halves(both), apart = gated_silu(gate, up);
+  // exp is vectorised for some layouts.
+  CHECK(torch::allclose(out, apart, 0, 1e-14));
+  out.backward(dout);
+  apart.backward(dout);
+  CHECK(torch::allclose(both.grad(), torch::cat({gate.grad(), up.grad()}, 2), 0, 1e-14));
+}
+
+TEST_CASE(
+    "gated_silu_of_halves and its gradient are those of double precision, in each format and at odd sizes") {
+  NEEDS_KERNELS();
+  torch::manual_seed(9);
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16})
+    for (const int64_t width : {1, 7, 12, 64, 4864, 11008}) {
+      INFO("width " << width);
+      const auto both = (4 * torch::randn({2, 3, 2 * width}, on_gpu(dtype))).detach().requires_grad_();
+      const auto dout = torch::randn({2, 3, width}, on_gpu(dtype));
+      const auto exact_both = exact_of(both).requires_grad_();
+      const auto out = gated_silu_of_halves(both), exact = gated_silu_of_halves(exact_both);
+      out.backward(dout);
+      exact.backward(exact_of(dout));
+      check_near(out.detach(), exact.detach());
+      check_near(both.grad(), exact_both.grad());
+      const torch::NoGradGuard no_grad;
+      CHECK(torch::equal(gated_silu_of_halves(both), out));
+      CHECK(torch::equal(out, gated_silu(both.narrow(2, 0, width), both.narrow(2, width, width))));
+    }
+}
+
 // x as projections leave it: heads side by side, a part of a wider row.
 Tensor strided_heads(int64_t B, int64_t N, int64_t T, int64_t H, const torch::TensorOptions& options) {
   const auto wide = torch::randn({B, T, N * H + 16}, options);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/capped_rows.h"
+#include "kernels/latent_step_layout.h"
 #include "kernels/rwkv_layout.h"
 #include "kernels/wkv_layout.h"
 
@@ -44,5 +45,12 @@ void rwkv6_decay_backward_on_cpu(const cuda::HeadRows& rows, const float* lora, 
 void rwkv_output_on_cpu(const cuda::HeadRows& rows, const cuda::RwkvOutputs& in, float* y);
 void rwkv_output_backward_on_cpu(const cuda::HeadRows& rows, const cuda::RwkvOutputs& in, const float* dy,
                                  const cuda::RwkvOutputGradients& d, float* partial);
+
+// float32, tables too.
+struct StepOnCpu {
+  const float *q, *kv, *weight, *cos, *sin;
+  float *q_out, *out;
+};
+void latent_step_on_cpu(const cuda::LatentStepLayout& layout, const StepOnCpu& step);
 
 }  // namespace attnlab::test

@@ -1,5 +1,6 @@
 #include "cuda_block.h"
 #include "kernels/capped_softmax.cuh"
+#include "kernels/latent_step.cuh"
 #include "kernels/paired_softmax.cuh"
 #include "kernels/short_conv.cuh"
 #include "kernels_on_cpu.h"
@@ -53,6 +54,14 @@ void short_conv_backward_on_cpu(const ConvOnCpu& z, const float* dy, float* dx, 
   const auto sizes = sizes_of(z);
   over_channels(sizes, [&] { conv::backward_inputs<kTokens>(sizes, z.w, dy, z.begins, dx); });
   over_channels(sizes, [&] { conv::backward_weights<kTokens>(sizes, z.x, dy, z.begins, partial); });
+}
+
+void latent_step_on_cpu(const cuda::LatentStepLayout& layout, const StepOnCpu& step) {
+  constexpr int threads = cuda::token_step::kThreads;
+  const auto blocks = layout.B * (1 + cuda::blocks_for_queries(layout, threads));
+  CpuBlock::run(static_cast<unsigned>(blocks), threads, [&] {
+    cuda::token_step::forward(layout, step.q, step.kv, step.weight, step.cos, step.sin, step.q_out, step.out);
+  });
 }
 
 }  // namespace attnlab::test
