@@ -90,21 +90,24 @@ torch::Tensor times(const torch::Tensor& y, const torch::Tensor& mask) {
 }  // namespace
 
 torch::Tensor DecoderLayer::forward(const torch::Tensor& x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
-  return feed(mixed(x_BTD, input, tap_BTD), input);
+  return pass({x_BTD}, std::move(input), tap_BTD).taken();
+}
+
+StreamSum DecoderLayer::pass(const StreamSum& stream, MixerInput input, torch::Tensor* tap_BTD) {
+  return fed(mixed(stream, input, tap_BTD), input);
 }
 
 torch::Tensor DecoderLayer::mix(const torch::Tensor& x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
-  const auto sum = mixed(x_BTD, std::move(input), tap_BTD);
-  return sum.x_BTD + sum.added_BTD;
+  return mixed({x_BTD}, std::move(input), tap_BTD).taken();
 }
 
 torch::Tensor DecoderLayer::feed(const torch::Tensor& x_BTD, const MixerInput& input) {
-  return feed(Sum{x_BTD, {}}, input);
+  return fed({x_BTD}, input).taken();
 }
 
-DecoderLayer::Sum DecoderLayer::mixed(torch::Tensor x_BTD, MixerInput input, torch::Tensor* tap_BTD) {
-  if (embedding_norm_) x_BTD = embedding_norm_(x_BTD);
-  const auto in = normed(mixer_norm_, x_BTD, {}, float32_residual_);
+StreamSum DecoderLayer::mixed(StreamSum stream, MixerInput input, torch::Tensor* tap_BTD) {
+  if (embedding_norm_) stream = {embedding_norm_(stream.taken())};
+  const auto in = normed(mixer_norm_, stream.x_BTD, stream.added_BTD, float32_residual_);
   input.x_BTD = in.normed;
   auto mixed_BTD = mixer_->forward(input);
   if (tap_BTD) *tap_BTD = mixed_BTD;
@@ -113,13 +116,13 @@ DecoderLayer::Sum DecoderLayer::mixed(torch::Tensor x_BTD, MixerInput input, tor
   return {through(in.stream, mixer_shortcut_), mixed_BTD};
 }
 
-torch::Tensor DecoderLayer::feed(const Sum& sum, const MixerInput& input) {
-  if (!mlp_.mlp) return sum.added_BTD.defined() ? sum.x_BTD + sum.added_BTD : sum.x_BTD;
-  const auto in = normed(mlp_norm_, sum.x_BTD, sum.added_BTD, float32_residual_);
+StreamSum DecoderLayer::fed(const StreamSum& stream, const MixerInput& input) {
+  if (!mlp_.mlp) return stream;
+  const auto in = normed(mlp_norm_, stream.x_BTD, stream.added_BTD, float32_residual_);
   auto mlp_BTD = mlp_.mlp->forward_in(in.normed, input);
   mlp_BTD = times(times(mlp_BTD, masks_.mlp), hidden_mask_);
   if (after_mlp_) mlp_BTD = after_mlp_(mlp_BTD);
-  return through(in.stream, mlp_shortcut_) + mlp_BTD;
+  return {through(in.stream, mlp_shortcut_), mlp_BTD};
 }
 
 void DecoderLayer::set_masks(const torch::Tensor& hidden_D, const LayerMasks& masks) {
@@ -297,8 +300,7 @@ torch::Tensor Decoder::embed(const torch::Tensor& ids_BT) const {
 torch::Tensor Decoder::run_layer(size_t layer, const torch::Tensor& x_BTD,
                                  std::shared_ptr<const Sequence> sequence, LayerState* state, KvBoard* board,
                                  torch::Tensor* mixed_BTD) {
-  const MixerInput input{
-      .x_BTD = {}, .sequence = std::move(sequence), .rotary = ways_[layer], .state = state, .board = board};
+  const MixerInput input = input_of(layer, std::move(sequence), state, board);
   // Gradients of what a layer leaves for others come from these, too: it is not computed anew by itself.
   const bool recomputed = recompute_ && !state && layers_[layer]->mixer()->reads_layer() < 0;
   ATTNLAB_CHECK(!recomputed || !mixed_BTD);
@@ -313,18 +315,30 @@ torch::Tensor Decoder::final_norm(const torch::Tensor& x) {
   return normed(final_norm_, x, {}, has_float32_residual(config())).normed;
 }
 
+MixerInput Decoder::input_of(size_t layer, std::shared_ptr<const Sequence> sequence, LayerState* state,
+                             KvBoard* board) const {
+  return {.x_BTD = {}, .sequence = std::move(sequence), .rotary = ways_[layer], .state = state, .board = board};
+}
+
+bool Decoder::hands_on_sums(const DecoderContext& context) const {
+  const bool of_layers = context.taps && context.taps->of == LayerTaps::Of::layers;
+  return !gate_ && !of_layers && (!recompute_ || context.states);
+}
+
 torch::Tensor Decoder::hidden(const torch::Tensor& ids_BT, const DecoderContext& context) {
   const auto sequence = make_sequence(context.sequence, ids_BT.size(1));
-  auto x_BTD = embed(ids_BT);
+  StreamSum stream{embed(ids_BT)};
   KvBoard board;
   const bool of_mixers = context.taps && context.taps->of == LayerTaps::Of::mixers;
   for (size_t i = 0; i < layers_.size(); ++i) {
     torch::Tensor mixed_BTD;
-    x_BTD = run_layer(i, x_BTD, sequence, context.states ? &context.states->at(i) : nullptr, &board,
-                      of_mixers ? &mixed_BTD : nullptr);
-    if (context.taps) context.taps->outputs_BTD.push_back(of_mixers ? mixed_BTD : x_BTD);
+    auto* tap = of_mixers ? &mixed_BTD : nullptr;
+    auto* state = context.states ? &context.states->at(i) : nullptr;
+    stream = hands_on_sums(context) ? layers_[i]->pass(stream, input_of(i, sequence, state, &board), tap)
+                                    : StreamSum{run_layer(i, stream.x_BTD, sequence, state, &board, tap)};
+    if (context.taps) context.taps->outputs_BTD.push_back(of_mixers ? mixed_BTD : stream.x_BTD);
   }
-  return final_norm(x_BTD);
+  return normed(final_norm_, stream.x_BTD, stream.added_BTD, has_float32_residual(config())).normed;
 }
 
 void Decoder::set_masks(const ModelMasks& masks) {

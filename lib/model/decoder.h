@@ -56,11 +56,19 @@ struct DecoderContext {
   LayerTaps* taps = nullptr;
 };
 
+// The residual stream as a sum that the next norm takes in one pass; added_BTD undefined: x_BTD is the stream.
+struct StreamSum {
+  torch::Tensor x_BTD, added_BTD = {};
+  torch::Tensor taken() const { return added_BTD.defined() ? x_BTD + added_BTD : x_BTD; }
+};
+
 class DecoderLayer : public torch::nn::Module {
  public:
   DecoderLayer(const ModelForm& form, int64_t layer, std::shared_ptr<Mixer> mixer);
   // `input.x_BTD` is taken from x. `mixed_BTD`, if given, gets what the mixer gave.
   torch::Tensor forward(const torch::Tensor& x_BTD, MixerInput input, torch::Tensor* mixed_BTD = nullptr);
+  // The same from sum to sum.
+  StreamSum pass(const StreamSum& stream, MixerInput input, torch::Tensor* mixed_BTD = nullptr);
   // Its two halves: the stream behind the mixer, and behind the MLP.
   torch::Tensor mix(const torch::Tensor& x_BTD, MixerInput input, torch::Tensor* mixed_BTD = nullptr);
   torch::Tensor feed(const torch::Tensor& x_BTD, const MixerInput& input);
@@ -72,12 +80,8 @@ class DecoderLayer : public torch::nn::Module {
   std::vector<std::string> fixed_parameters() const;
 
  private:
-  // The stream behind the mixer, whose sum the MLP's norm takes in one pass; added_BTD undefined: x_BTD is it.
-  struct Sum {
-    torch::Tensor x_BTD, added_BTD;
-  };
-  Sum mixed(torch::Tensor x_BTD, MixerInput input, torch::Tensor* mixed_BTD);
-  torch::Tensor feed(const Sum& sum, const MixerInput& input);
+  StreamSum mixed(StreamSum stream, MixerInput input, torch::Tensor* mixed_BTD);
+  StreamSum fed(const StreamSum& stream, const MixerInput& input);
 
   // Norms before mixer and MLP, behind each where the family has them, and of RWKV behind the embedding.
   Norm mixer_norm_{nullptr}, mlp_norm_{nullptr}, after_mixer_{nullptr}, after_mlp_{nullptr},
@@ -161,6 +165,10 @@ class Decoder : public torch::nn::Module {
   // What passes compute products in, autocast heeded.
   torch::ScalarType computed_type() const;
   std::vector<RotaryTables> rotary_from_zero(int64_t T);
+  MixerInput input_of(size_t layer, std::shared_ptr<const Sequence> sequence, LayerState* state,
+                      KvBoard* board) const;
+  // Whether layers hand on sums of the stream: nobody looks between them.
+  bool hands_on_sums(const DecoderContext& context) const;
 
   ModelForm form_;
   std::vector<Rotary> rotaries_;  // the ways in which layers turn
