@@ -83,6 +83,29 @@ void AttentionPass::remember_latent(size_t slot, const torch::Tensor& x_BTW) {
   kept_ = input_.state->kept();
 }
 
+void AttentionPass::write_latent(size_t slot, const torch::TensorOptions& numbers, const WriteTokens& write) {
+  LayerState& state = *input_.state;
+  const int64_t B = input_.x_BTD.size(0), W = state.layout().at(slot).width;
+  const auto written = [&] {
+    const auto token_BW = torch::empty({B, W}, numbers);
+    write(token_BW, {});
+    return token_BW;
+  };
+  const bool as_it_comes = !state.before_rotary(slot) && !state.turned().defined();
+  const auto [place_P11W, rows_B] = as_it_comes ? state.place(slot, 1) : TokenPlace{};
+  if (!place_P11W.defined()) return remember_latent(slot, written().unsqueeze(1));
+  const auto place_PW = place_P11W.select(2, 0).select(1, 0);
+  if (place_PW.scalar_type() == numbers.dtype().toScalarType()) {
+    write(place_PW, rows_B);
+  } else if (const auto token_BW = written().to(place_PW.scalar_type()); rows_B.defined()) {
+    place_PW.index_copy_(0, rows_B, token_BW);
+  } else {
+    place_PW.copy_(token_BW);
+  }
+  state.placed(slot);
+  kept_ = state.kept();
+}
+
 // Keys come turned here: they are turned back, and on where they are read.
 torch::Tensor AttentionPass::remember_before_rotary(size_t slot, const torch::Tensor& x) {
   const StateSlot& of = input_.state->layout()[slot];

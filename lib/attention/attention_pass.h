@@ -5,6 +5,7 @@
 // numbers.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -30,6 +31,10 @@ class AttentionPass {
 
   // The same for a latent that attend_latent alone looks at, x_BTW: what is kept as codes is not decoded here.
   void remember_latent(size_t slot, const torch::Tensor& x_BTW);
+  // The same for one new token of each sequence that `write` makes, in numbers of this kind, where it is to
+  // stay: in rows of out_PW, b's in rows_B[b] (int64), or in b where that is undefined.
+  using WriteTokens = std::function<void(const torch::Tensor& out_PW, const torch::Tensor& rows_B)>;
+  void write_latent(size_t slot, const torch::TensorOptions& numbers, const WriteTokens& write);
 
   // Rotary tables of the new tokens and, behind `remember`, of those that are looked at.
   const RotaryTables& new_tables() const;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "attention/rotary.h"
+#include "kernels/latent_step.h"
 
 namespace attnlab {
 namespace {
@@ -28,18 +29,23 @@ DeepseekAttention::DeepseekAttention(const AttentionShape& shape, const Deepseek
   kv_b_proj_ =
       register_module("kv_b_proj", Linear(mla_.kv_lora_rank, N * (mla_.qk_nope_head_dim + mla_.v_head_dim)));
   o_proj_ = register_module("o_proj", Linear(N * mla_.v_head_dim, D, form.o_bias));
+  inputs_ = SharedInput({q_proj_ ? q_proj_ : q_a_proj_, kv_a_proj_});
 }
 
-torch::Tensor DeepseekAttention::queries(const torch::Tensor& x_BTD) {
+torch::Tensor DeepseekAttention::queries(const torch::Tensor& projected_BTQ) {
   const auto normed = [&](const torch::Tensor& latent) { return q_a_norm_ ? q_a_norm_(latent) : latent; };
-  return split_heads(q_proj_ ? q_proj_(x_BTD) : q_b_proj_(normed(q_a_proj_(x_BTD))), shape_.n_heads);
+  return split_heads(q_proj_ ? projected_BTQ : q_b_proj_(normed(projected_BTQ)), shape_.n_heads);
 }
 
 torch::Tensor DeepseekAttention::attend(AttentionPass& pass) {
   const int64_t N = shape_.n_heads;
   const auto [cos_BTH, sin_BTH] = pass.new_tables();
-  const auto q = queries(pass.x_BTD()).split_with_sizes({mla_.qk_nope_head_dim, mla_.qk_rope_head_dim}, -1);
-  const auto kv = kv_a_proj_(pass.x_BTD()).split_with_sizes({mla_.kv_lora_rank, mla_.qk_rope_head_dim}, -1);
+  const auto projected = inputs_.forward(pass.x_BTD());
+  const auto q_BNTH = queries(projected[0]);
+  if (absorbs(pass))
+    if (const auto heads = attend_in_few(pass, q_BNTH, projected[1]); heads.defined()) return o_proj_(heads);
+  const auto q = q_BNTH.split_with_sizes({mla_.qk_nope_head_dim, mla_.qk_rope_head_dim}, -1);
+  const auto kv = projected[1].split_with_sizes({mla_.kv_lora_rank, mla_.qk_rope_head_dim}, -1);
   // The key's part turns as one head more: while decoding, the number of kernels is what counts.
   const auto rope_BMTH = torch::cat({q[1], kv[1].unsqueeze(1)}, 1);
   const auto turned = (mla_.interleaved ? apply_rotary_to_pairs(rope_BMTH, cos_BTH, sin_BTH)
@@ -71,13 +77,47 @@ torch::Tensor DeepseekAttention::attend_materialised(const AttentionPass& pass, 
 // W_KVB = [W_UK; W_UV] per head: q_nope W_UK meets c, and (weights · c) W_UVᵀ is the output.
 torch::Tensor DeepseekAttention::attend_absorbed(const AttentionPass& pass, const torch::Tensor& q_nope_BN1H,
                                                  const torch::Tensor& q_rope_BN1H) {
-  const auto up = kv_b_proj_->matrix(q_nope_BN1H.scalar_type())
-                      .view({shape_.n_heads, -1, mla_.kv_lora_rank})
-                      .split_with_sizes({mla_.qk_nope_head_dim, mla_.v_head_dim}, 1);
+  const auto up = up_projections(q_nope_BN1H.scalar_type());
   const auto q_latent_BNR = torch::einsum("bnh,nhr->bnr", {q_nope_BN1H.squeeze(2), up[0]});
   const auto q_BNW = torch::cat({q_latent_BNR, q_rope_BN1H.squeeze(2)}, -1);
   const auto context_BNR = pass.attend_latent(q_BNW, 0, mla_.kv_lora_rank, score_);
   return torch::einsum("bnr,nhr->bnh", {context_BNR, up[1]}).unsqueeze(2);
+}
+
+std::vector<torch::Tensor> DeepseekAttention::up_projections(torch::ScalarType dtype) const {
+  return kv_b_proj_->matrix(dtype)
+      .view({shape_.n_heads, -1, mla_.kv_lora_rank})
+      .split_with_sizes({mla_.qk_nope_head_dim, mla_.v_head_dim}, 1);
+}
+
+// Products are written where they are read: q_nope W_UK beside the turned part of the queries, heads side by
+// side.
+torch::Tensor DeepseekAttention::attend_in_few(AttentionPass& pass, const torch::Tensor& q_BN1H,
+                                               const torch::Tensor& kv_B1W) {
+  const int64_t B = q_BN1H.size(0), N = q_BN1H.size(1), R = mla_.kv_lora_rank, rope = mla_.qk_rope_head_dim;
+  const auto& [cos_BTH, sin_BTH] = pass.new_tables();
+  const auto q = q_BN1H.squeeze(2).split_with_sizes({mla_.qk_nope_head_dim, rope}, -1);
+  const LatentStep step{.q_rope_BNr = q[1],
+                        .kv_BW = kv_B1W.squeeze(1),
+                        .norm_weight_R = kv_a_norm_ ? kv_a_norm_->weight : torch::Tensor(),
+                        .eps = kLatentNormEps,
+                        .cos_Br = cos_BTH.squeeze(1),
+                        .sin_Br = sin_BTH.squeeze(1),
+                        .pairs = mla_.interleaved ? RotaryPairs::neighbours : RotaryPairs::halves};
+  if (!fits_latent_step(step)) return {};
+  const auto up = up_projections(q[0].scalar_type());
+  if (up[0].scalar_type() != q[0].scalar_type()) return {};
+  const auto q_BNW = torch::empty({B, N, R + rope}, q[0].options());
+  auto q_latent_NBR = q_BNW.narrow(-1, 0, R).transpose(0, 1);
+  at::bmm_out(q_latent_NBR, q[0].transpose(0, 1), up[0]);
+  pass.write_latent(0, q[0].options(), [&](const torch::Tensor& out_PW, const torch::Tensor& rows_B) {
+    take_latent_step(step, q_BNW.narrow(-1, R, rope), out_PW, rows_B);
+  });
+  const auto context_BNR = pass.attend_latent(q_BNW, 0, R, score_);
+  const auto heads_BNV = torch::empty({B, N, mla_.v_head_dim}, context_BNR.options());
+  auto heads_NBV = heads_BNV.transpose(0, 1);
+  at::bmm_out(heads_NBV, context_BNR.transpose(0, 1), up[1].transpose(1, 2));
+  return heads_BNV.flatten(1).unsqueeze(1);
 }
 
 StateLayout DeepseekAttention::state_layout() const {

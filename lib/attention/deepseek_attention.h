@@ -15,6 +15,7 @@
 #pragma once
 
 #include "attention/attention.h"
+#include "attention/side_by_side.h"
 
 namespace attnlab {
 
@@ -28,7 +29,7 @@ struct DeepseekForm {
   ScoreForm score;    // scale 0: 1/√(nope + rope)
 };
 
-class DeepseekAttention : public Attention {
+class DeepseekAttention : public Attention, public SharesInputs {
  public:
   DeepseekAttention(const AttentionShape& shape, const DeepseekForm& form, bool absorb);
 
@@ -36,6 +37,7 @@ class DeepseekAttention : public Attention {
   std::vector<std::string> query_and_output_parts() const override {
     return {"q_proj", "q_a_proj", "q_a_layernorm", "q_b_proj", "o_proj"};
   }
+  std::vector<SharedInput*> shared_inputs() override { return {&inputs_}; }
 
  protected:
   torch::Tensor attend(AttentionPass& pass) override;
@@ -43,8 +45,12 @@ class DeepseekAttention : public Attention {
   int64_t pair_width() const override;
 
  private:
-  // [B, N, T, nope + rope], before rotary.
-  torch::Tensor queries(const torch::Tensor& x_BTD);
+  // Of q_proj's or q_a_proj's output: [B, N, T, nope + rope], before rotary.
+  torch::Tensor queries(const torch::Tensor& projected_BTQ);
+  // W_UK and W_UV per head.
+  std::vector<torch::Tensor> up_projections(torch::ScalarType dtype) const;
+  // attend_absorbed with what stands before it, in few kernels: [B, 1, N·v], undefined where there are none.
+  torch::Tensor attend_in_few(AttentionPass& pass, const torch::Tensor& q_BN1H, const torch::Tensor& kv_B1W);
   torch::Tensor attend_absorbed(const AttentionPass& pass, const torch::Tensor& q_nope_BN1H,
                                 const torch::Tensor& q_rope_BN1H);
   torch::Tensor attend_materialised(const AttentionPass& pass, const torch::Tensor& q_BNTH,
@@ -55,6 +61,7 @@ class DeepseekAttention : public Attention {
   Linear q_proj_{nullptr}, q_a_proj_{nullptr}, q_b_proj_{nullptr};  // the first, or the other two
   Linear kv_a_proj_{nullptr}, kv_b_proj_{nullptr}, o_proj_{nullptr};
   RmsNorm q_a_norm_{nullptr}, kv_a_norm_{nullptr};  // null without norms
+  SharedInput inputs_;                              // queries, or their latent, and [c, k_rope]
 };
 
 }  // namespace attnlab

@@ -1,11 +1,12 @@
 #include "attention/gqa.h"
 
 #include "attention/attention.h"
+#include "attention/side_by_side.h"
 
 namespace attnlab {
 namespace {
 
-class GqaAttention final : public Attention {
+class GqaAttention final : public Attention, public SharesInputs {
  public:
   explicit GqaAttention(const AttentionShape& shape) : Attention(shape) {
     const int64_t D = shape.d_model, q_width = shape.n_heads * shape.head_dim;
@@ -14,6 +15,7 @@ class GqaAttention final : public Attention {
     k_proj_ = register_module("k_proj", Linear(D, kv_width, shape.qkv_bias));
     v_proj_ = register_module("v_proj", Linear(D, kv_width, shape.qkv_bias));
     o_proj_ = register_module("o_proj", Linear(q_width, D, shape.o_bias));
+    inputs_ = SharedInput({q_proj_, k_proj_, v_proj_});
     norm_ = QkNorm(*this, shape);
   }
 
@@ -28,18 +30,22 @@ class GqaAttention final : public Attention {
             {.name = "v", .width = width, .heads = G, .of_kv_heads = true, .serves = Serves::values}};
   }
 
+  std::vector<SharedInput*> shared_inputs() override { return {&inputs_}; }
+
  protected:
   torch::Tensor attend(AttentionPass& pass) override {
-    const auto& x = pass.x_BTD();
-    const auto [q_BNTH, k_BGSH] =
-        pass.turn_and_remember(norm_.query(split_heads(q_proj_(x), shape_.n_heads)),
-                               norm_.key(split_heads(k_proj_(x), shape_.n_kv_heads)), 0);
-    const auto v_BGSH = pass.remember(1, split_heads(v_proj_(x), shape_.n_kv_heads));
+    const auto qkv = inputs_.forward(pass.x_BTD());
+    const auto [q_BNTH, k_BGSH] = pass.turn_and_remember(norm_.query(split_heads(qkv[0], shape_.n_heads)),
+                                                         norm_.key(split_heads(qkv[1], shape_.n_kv_heads)), 0);
+    // Backward keeps values, and would keep all three with them.
+    const auto v_BTW = torch::GradMode::is_enabled() ? qkv[2].contiguous() : qkv[2];
+    const auto v_BGSH = pass.remember(1, split_heads(v_BTW, shape_.n_kv_heads));
     return o_proj_(merge_heads(pass.attend(q_BNTH, k_BGSH, v_BGSH, shape_.score)));
   }
 
  private:
   Linear q_proj_{nullptr}, k_proj_{nullptr}, v_proj_{nullptr}, o_proj_{nullptr};
+  SharedInput inputs_;
   QkNorm norm_;
 };
 

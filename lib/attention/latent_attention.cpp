@@ -17,15 +17,15 @@ LatentAttention::LatentAttention(const AttentionShape& shape, const LatentWidths
   k_up_proj_ = register_module("k_up_proj", Linear(widths.keys, heads_width, false));
   v_up_proj_ = register_module("v_up_proj", Linear(widths.values, heads_width, false));
   o_proj_ = register_module("o_proj", Linear(heads_width, D, shape.o_bias));
+  inputs_ = SharedInput({k_proj_, v_proj_, q_proj_});
   norm_ = QkNorm(*this, shape);
 }
 
 torch::Tensor LatentAttention::attend(AttentionPass& pass) {
   const int64_t N = shape_.n_heads;
-  const auto& x = pass.x_BTD();
-  const auto new_k_BTR = k_proj_(x), new_v_BTR = v_proj_(x);
-  const auto latent_k_BSR = pass.remember(0, new_k_BTR), latent_v_BSR = pass.remember(1, new_v_BTR);
-  const auto q_BNTH = pass.turn(norm_.query(split_heads(q_proj_(x), N)));
+  const auto kvq = inputs_.forward(pass.x_BTD());
+  const auto latent_k_BSR = pass.remember(0, kvq[0]), latent_v_BSR = pass.remember(1, kvq[1]);
+  const auto q_BNTH = pass.turn(norm_.query(split_heads(kvq[2], N)));
   const auto k_BNSH = pass.turn_kept(norm_.key(split_heads(k_up_proj_(latent_k_BSR), N)));
   if (absorbs(pass)) return attend_absorbed(pass, q_BNTH, k_BNSH, latent_v_BSR);
   const auto v_BNSH = split_heads(v_up_proj_(latent_v_BSR), N);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "attention/attention.h"
+#include "attention/side_by_side.h"
 
 namespace attnlab {
 
@@ -19,7 +20,7 @@ struct LatentWidths {
   int64_t keys = 0, values = 0;
 };
 
-class LatentAttention : public Attention {
+class LatentAttention : public Attention, public SharesInputs {
  public:
   // With `absorb`, decoding reads values straight from the latent and
   // up-projects the weighted sum instead of every cached token: softmax(…) (c_V U_Vᵀ) = (softmax(…) c_V) U_Vᵀ.
@@ -29,6 +30,7 @@ class LatentAttention : public Attention {
   LatentAttention(const AttentionShape& shape, const LatentWidths& widths, bool absorb);
 
   StateLayout state_layout() const override;
+  std::vector<SharedInput*> shared_inputs() override { return {&inputs_}; }
 
  protected:
   torch::Tensor attend(AttentionPass& pass) override;
@@ -40,6 +42,7 @@ class LatentAttention : public Attention {
 
   LatentWidths widths_;
   Linear q_proj_, k_proj_, v_proj_, k_up_proj_, v_up_proj_, o_proj_;
+  SharedInput inputs_;  // keys, values, queries
   QkNorm norm_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "attention/deepseek_mla.h"
+#include "attention/side_by_side.h"
 #include "core/errors.h"
 #include "measure/bench_models.h"
 #include "model/variant_options.h"
@@ -69,6 +70,7 @@ ModelForm decode_form(DecodeShape shape, const std::string& form, const MlaWidth
 std::shared_ptr<Decoder> random_decoder(const ModelForm& form, torch::ScalarType dtype, torch::Device device) {
   auto decoder = std::make_shared<Decoder>(form);  // its values are never touched
   fill_randomly(*decoder, dtype, device, 0, 0.02);
+  lay_side_by_side_on_gpu(*decoder);
   decoder->eval();
   return decoder;
 }

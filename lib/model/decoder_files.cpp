@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "attention/side_by_side.h"
 #include "core/errors.h"
 #include "core/json.h"
 #include "model/decoder_weights.h"
@@ -263,6 +264,7 @@ std::shared_ptr<Decoder> load_decoder(const Checkpoint& checkpoint, torch::Scala
     parameter.value().set_data(weights.at(parameter.key()));
   }
   decoder->to(device);
+  lay_side_by_side_on_gpu(*decoder);
   decoder->eval();
   return decoder;
 }

@@ -19,11 +19,14 @@ GatedMlp::GatedMlp(int64_t d_model, int64_t d_ff, bool gelu, const Names& names,
     : gelu_(gelu),
       gate_(register_module(names[0], Linear(d_model, d_ff, with_bias))),
       up_(register_module(names[1], Linear(d_model, d_ff, with_bias))),
-      down_(register_module(names[2], Linear(d_ff, d_out > 0 ? d_out : d_model, with_bias))) {}
+      down_(register_module(names[2], Linear(d_ff, d_out > 0 ? d_out : d_model, with_bias))),
+      gate_and_up_({gate_, up_}) {}
 
 torch::Tensor GatedMlp::forward(const torch::Tensor& x) {
-  const auto gate = gate_(x);
-  return down_(gelu_ ? at::gelu(gate, "tanh") * up_(x) : gated_silu(gate, up_(x)));
+  if (!gelu_)
+    if (const auto both = gate_and_up_.joined(x); both.defined()) return down_(gated_silu_of_halves(both));
+  const auto parts = gate_and_up_.forward(x);
+  return down_(gelu_ ? at::gelu(parts[0], "tanh") * parts[1] : gated_silu(parts[0], parts[1]));
 }
 
 double GatedMlp::forward_flops_per_token() const {

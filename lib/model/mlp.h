@@ -5,6 +5,7 @@
 
 #include "attention/linear.h"
 #include "attention/mixer.h"
+#include "attention/side_by_side.h"
 #include "model/model_form.h"
 #include "tensor/torch.h"
 
@@ -28,7 +29,7 @@ class Mlp : public torch::nn::Module {
 };
 
 // W_down (act(W_gate x) ∘ W_up x) (arXiv 2002.05202); with biases, each product has its own added.
-class GatedMlp final : public Mlp {
+class GatedMlp final : public Mlp, public SharesInputs {
  public:
   // The names of the three matrices: {"gate_proj", "up_proj", "down_proj"}, or Mixtral's {"w1", "w3", "w2"}.
   using Names = std::array<const char*, 3>;
@@ -42,10 +43,12 @@ class GatedMlp final : public Mlp {
   double forward_flops_per_token() const override;
   // Those of gate, up and down.
   std::array<const LinearImpl*, 3> linears() const { return {gate_.get(), up_.get(), down_.get()}; }
+  std::vector<SharedInput*> shared_inputs() override { return {&gate_and_up_}; }
 
  private:
   bool gelu_;
   Linear gate_{nullptr}, up_{nullptr}, down_{nullptr};
+  SharedInput gate_and_up_;
 };
 
 // Which experts a token goes through, and with what weights: see MoeShape. Parameters: weight [E, D] and, for

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "attention/side_by_side.h"
 #include "core/errors.h"
 #include "core/interrupt.h"
 #include "core/numbers.h"
@@ -118,6 +119,8 @@ Trainer::Trainer(Decoder& decoder, const TrainConfig& config, std::shared_ptr<De
       sharded_(make_sharded(trained_, config, parameters_.get(), world)),
       optimizer_(sharded_ ? AdamW::of_parts(sharded_->parts(), config) : AdamW(trained_, config)) {
   ATTNLAB_CHECK(config.distill.has_value() == (teacher != nullptr));
+  // What is shared out has places of its own.
+  if (!parameters_ && !sharded_) lay_side_by_side_on_gpu(decoder);
   decoder.recompute_layers(config.activation_checkpointing);
   const bool recordable =
       passes_record(decoder, config.precision) && (!teacher || passes_record(*teacher, config.precision));

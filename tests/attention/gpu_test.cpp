@@ -5,6 +5,7 @@
 #include "attention/gqla.h"
 #include "attention/rwkv6.h"
 #include "attention/rwkv7.h"
+#include "attention/side_by_side.h"
 #include "catch.h"
 #include "kernels/latent_query.h"
 #include "state/storage_forms.h"
@@ -52,16 +53,20 @@ void check_on_gpu(Mixer& module, const Tokens& input, bool decodes) {
     return found;
   };
   const auto expected = outcome(input);
-  const auto in_single = [&](torch::Device device) {
+  const auto in_single = [&](torch::Device device, bool joined) {
     module.to(device, torch::kFloat32);
+    if (joined) lay_side_by_side(module);
     return outcome(moved(input, device, torch::kFloat32));
   };
-  const auto on_cpu = in_single(torch::kCPU), on_gpu = in_single(torch::kCUDA);
-  REQUIRE(on_gpu.size() == expected.size());
-  for (size_t i = 0; i < expected.size(); ++i) {
-    CAPTURE(i);
-    const double rounding = (on_cpu[i] - expected[i]).abs().max().item<double>();
-    CHECK(close(on_gpu[i], expected[i], 10 * rounding + 1e-5 * expected[i].abs().max().item<double>()));
+  const auto on_cpu = in_single(torch::kCPU, false);
+  for (const bool joined : {false, true}) {
+    const auto on_gpu = in_single(torch::kCUDA, joined);
+    REQUIRE(on_gpu.size() == expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      CAPTURE(i, joined);
+      const double rounding = (on_cpu[i] - expected[i]).abs().max().item<double>();
+      CHECK(close(on_gpu[i], expected[i], 10 * rounding + 1e-5 * expected[i].abs().max().item<double>()));
+    }
   }
 }
 

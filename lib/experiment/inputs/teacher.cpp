@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "attention/side_by_side.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/foreign_weights.h"
 #include "core/hub_cache.h"
@@ -56,6 +57,7 @@ Teacher load_teacher(const Plan& plan, const RunConfig& config, const Base& base
   load_weights(*decoder, base.weights);
   for (auto& parameter : decoder->parameters()) parameter.requires_grad_(false);
   decoder->to(device, dtype);
+  lay_side_by_side_on_gpu(*decoder);
   return {decoder, base.weights_sha256};
 }
 
