@@ -29,6 +29,10 @@ torch::Tensor GatedMlp::forward(const torch::Tensor& x) {
   return down_(gelu_ ? at::gelu(parts[0], "tanh") * parts[1] : gated_silu(parts[0], parts[1]));
 }
 
+std::vector<SharedInput*> GatedMlp::shared_inputs() {
+  return among_experts_ ? std::vector<SharedInput*>{} : std::vector{&gate_and_up_};
+}
+
 double GatedMlp::forward_flops_per_token() const {
   return 2.0 *
          static_cast<double>(gate_->in() * gate_->out() + up_->in() * up_->out() + down_->in() * down_->out());
@@ -93,6 +97,7 @@ MoeMlp::MoeMlp(const DecoderConfig& config, int64_t width)
   const auto list = register_module("experts", torch::nn::ModuleList());
   for (int64_t e = 0; e < moe_.n_experts; ++e) {
     experts_.push_back(std::make_shared<GatedMlp>(width, moe_.d_ff, traits.gelu, names));
+    experts_.back()->place_among_experts();
     list->push_back(experts_.back());
   }
   if (moe_.n_shared > 0)

@@ -43,10 +43,13 @@ class GatedMlp final : public Mlp, public SharesInputs {
   double forward_flops_per_token() const override;
   // Those of gate, up and down.
   std::array<const LinearImpl*, 3> linears() const { return {gate_.get(), up_.get(), down_.get()}; }
-  std::vector<SharedInput*> shared_inputs() override { return {&gate_and_up_}; }
+  // None among experts.
+  std::vector<SharedInput*> shared_inputs() override;
+  // One of a mixture's experts, whose matrices lie beside the other experts' and not beside each other.
+  void place_among_experts() { among_experts_ = true; }
 
  private:
-  bool gelu_;
+  bool gelu_, among_experts_ = false;
   Linear gate_{nullptr}, up_{nullptr}, down_{nullptr};
   SharedInput gate_and_up_;
 };
