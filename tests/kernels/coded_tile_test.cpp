@@ -9,8 +9,9 @@
 namespace attnlab {
 namespace {
 
+using cuda::CodedTokens, cuda::copy_tile, cuda::decode_tile, cuda::EightBf16, cuda::kTileWarps,
+    cuda::LatentCode, cuda::token_places, cuda::TokenBytes;
 using torch::Tensor;
-using namespace cuda;
 
 TokenBytes part_of(const Tensor& x, int step) {
   const int64_t size = x.element_size();

@@ -28,7 +28,7 @@ std::vector<StepShape> step_shapes() {
           {16, 3, 8, 6, 16, true, false, RotaryPairs::neighbours}};
 }
 
-constexpr double kEps = 1e-6, kUntouched = 7;
+constexpr double kStepEps = 1e-6, kUntouchedStep = 7;
 
 struct StepCase {
   LatentStep step;
@@ -47,12 +47,12 @@ StepCase step_case(const StepShape& s, torch::ScalarType dtype, torch::Device de
   StepCase c{.step = {.q_rope_BNr = row.narrow(1, 0, of_queries).view({s.B, s.N, -1}).narrow(2, straight, s.r),
                       .kv_BW = row.narrow(1, of_queries, W),
                       .norm_weight_R = s.normed ? torch::rand({s.R}, options) + 0.5 : Tensor(),
-                      .eps = kEps,
+                      .eps = kStepEps,
                       .cos_Br = cos.squeeze(1),
                       .sin_Br = sin.squeeze(1),
                       .pairs = s.pairs},
-             .queries_BNW = torch::full({s.B, s.N, W}, kUntouched, options),
-             .cache_PC = torch::full({s.named_rows ? 3 * s.B : s.B, W + 3}, kUntouched, options),
+             .queries_BNW = torch::full({s.B, s.N, W}, kUntouchedStep, options),
+             .cache_PC = torch::full({s.named_rows ? 3 * s.B : s.B, W + 3}, kUntouchedStep, options),
              .q_out_BNr = {},
              .out_PW = {},
              .rows_B = {}};
@@ -116,13 +116,13 @@ void check_case(const StepCase& c, double limit) {
   const int64_t R = c.queries_BNW.size(2) - c.q_out_BNr.size(2);
   check_written(c.q_out_BNr, exact.queries_BNr, limit);
   check_written(c.rows_B.defined() ? c.out_PW.index_select(0, c.rows_B) : c.out_PW, exact.token_BW, limit);
-  CHECK(c.queries_BNW.narrow(2, 0, R).eq(kUntouched).all().item<bool>());
-  CHECK(c.cache_PC.narrow(1, 0, 2).eq(kUntouched).all().item<bool>());
-  CHECK(c.cache_PC.narrow(1, c.cache_PC.size(1) - 1, 1).eq(kUntouched).all().item<bool>());
+  CHECK(c.queries_BNW.narrow(2, 0, R).eq(kUntouchedStep).all().item<bool>());
+  CHECK(c.cache_PC.narrow(1, 0, 2).eq(kUntouchedStep).all().item<bool>());
+  CHECK(c.cache_PC.narrow(1, c.cache_PC.size(1) - 1, 1).eq(kUntouchedStep).all().item<bool>());
   if (!c.rows_B.defined()) return;
   auto others = torch::ones({c.out_PW.size(0)}, c.rows_B.options().dtype(torch::kBool));
   others.index_fill_(0, c.rows_B, false);
-  CHECK(c.out_PW.index({others}).eq(kUntouched).all().item<bool>());
+  CHECK(c.out_PW.index({others}).eq(kUntouchedStep).all().item<bool>());
 }
 
 // A sum of R squares and some products in the unit, then one rounding to the format; torch's operations round
