@@ -42,7 +42,10 @@ SftJob read_sft_job(const SftOptions& o) {
   require_given("--out", o.eval.out, "the set to write, JSONL (.gz: compressed)");
   require_valid_sampling(o.eval);
   require_range("--cap", o.cap, 0);
-  SftJob job{.keep = parse_name<KeepReplies>("--keep", o.keep), .form = parse_name<SftForm>("--form", o.form)};
+  // Not in one aggregate: where its last members throw, GCC 13 destroys the first of a returned object twice.
+  SftJob job;
+  job.keep = parse_name<KeepReplies>("--keep", o.keep);
+  job.form = parse_name<SftForm>("--form", o.form);
   if (!o.chat.empty()) job.chat = parse_name<ChatFormat>("--chat", o.chat);
   const TaskConfig config = sampled_task(o);
   if (const auto kind = kind_of(config.task); kind != TaskKind::answer && kind != TaskKind::code)

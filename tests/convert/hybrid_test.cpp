@@ -122,7 +122,7 @@ TEST_CASE("calibration tells the inputs of any matrix of a layer") {
   // Inputs of down_proj from those of gate_proj.
   std::vector<torch::Tensor> gate_inputs;
   const LayerCopies copies = stream.load(0, layer);
-  const auto& gate = *copies.of(0).named_modules().find("mlp.gate_proj");
+  const auto gate = *copies.of(0).named_modules().find("mlp.gate_proj");  // the list is gone behind this line
   const LinearTap tap([&](const LinearImpl& linear, const torch::Tensor& y) {
     if (&linear == gate.get()) gate_inputs.push_back(y.flatten(0, -2));
   });
