@@ -46,24 +46,37 @@ double median(const std::vector<double>& sorted) { return sorted[sorted.size() /
 
 #ifdef ATTNLAB_CUDA
 
+namespace {
+
+void capture(at::cuda::CUDAGraph& graph, torch::Device device, const std::function<void()>& step) {
+  const c10::cuda::CUDAStreamGuard guard(at::cuda::getStreamFromPool(false, device.index()));
+  for (int i = 0; i < 3; ++i) step();
+  at::cuda::getCurrentCUDAStream(device.index()).synchronize();
+  c10::cuda::CUDACachingAllocator::emptyCache();  // nothing is given back while a graph is captured
+  graph.capture_begin();
+  try {
+    step();
+  } catch (...) {
+    graph.capture_end();
+    throw;
+  }
+  graph.capture_end();
+}
+
+}  // namespace
+
 // A graph cannot be captured on the default stream. The steps before it let the libraries choose their kernels
-// and take their memory.
+// and take their memory. What they read was made on the default stream, and what they were given is freed there if
+// memory does not suffice: each waits for the other.
 std::function<void()> repeatable_step(std::function<void()> step, torch::Device device, bool graph) {
   if (!device.is_cuda() || !graph) return step;
   const auto captured = std::make_shared<at::cuda::CUDAGraph>();
-  {
-    const c10::cuda::CUDAStreamGuard guard(at::cuda::getStreamFromPool(false, device.index()));
-    for (int i = 0; i < 3; ++i) step();
-    at::cuda::getCurrentCUDAStream(device.index()).synchronize();
-    c10::cuda::CUDACachingAllocator::emptyCache();  // nothing is given back while a graph is captured
-    captured->capture_begin();
-    try {
-      step();
-    } catch (...) {
-      captured->capture_end();
-      throw;
-    }
-    captured->capture_end();
+  torch::cuda::synchronize(device.index());
+  try {
+    capture(*captured, device, step);
+  } catch (const c10::OutOfMemoryError&) {
+    torch::cuda::synchronize(device.index());
+    throw;
   }
   return [step = std::move(step), captured] { captured->replay(); };
 }
