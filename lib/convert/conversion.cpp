@@ -57,8 +57,6 @@ class ConversionRun {
                          .form = stages_.back().form});
     position_.facts.resize(stages_.size());
     carried_.resize(stages_.size());
-    for (size_t s = 0; s < stages_.size(); ++s)
-      if (stages_[s].exact) rounded_level_ = s;
     auto saved = store.position();
     if (saved) restore_carried(*saved);
     make_levels(/*begin=*/!saved);
@@ -103,7 +101,6 @@ class ConversionRun {
         ATTNLAB_CHECK(calibration.has_value());
         level.calibration = calibration->branch(level.form);
       }
-      if (level.heldout && i == rounded_level_) rounded_states_ = level.heldout->branch(level.form);
       levels_.push_back(std::move(level));
     }
   }
@@ -161,10 +158,6 @@ class ConversionRun {
     for (size_t i = 0; i < levels_.size(); ++i) {
       if (levels_[i].calibration && !last) levels_[i].calibration->advance(layer, forms[i], data_.precision);
       if (levels_[i].heldout) levels_[i].heldout->advance(layer, forms[i]);
-      if (rounded_states_ && i == rounded_level_) {
-        rounded_states_->coarsen(rounding_bits(source_.config()));
-        rounded_states_->advance(layer, forms[i]);
-      }
       return_free_memory();
     }
     position_.next_layer = layer + 1;
@@ -178,7 +171,6 @@ class ConversionRun {
       if (levels_[i].calibration) visit(fmt::format("calibration.{}", i), *levels_[i].calibration);
       if (levels_[i].heldout) visit(fmt::format("heldout.{}", i), *levels_[i].heldout);
     }
-    if (rounded_states_) visit("rounded", *rounded_states_);
   }
 
   void save() {
@@ -219,9 +211,7 @@ class ConversionRun {
   torch::ScalarType stored_;
   std::vector<Stage> stages_;  // the transform's, and the rounding where there is one
   std::vector<Level> levels_;
-  std::optional<size_t> rounded_level_;        // the one before the last exact stage
-  std::optional<LayerStream> rounded_states_;  // of it, on held-out text
-  std::vector<TensorMap> carried_;             // by stage
+  std::vector<TensorMap> carried_;  // by stage
   ConversionStore::Position position_;
 };
 
@@ -234,12 +224,6 @@ ConversionReport ConversionRun::report() const {
   };
   std::optional<OutputHead> base_head;
   if (levels_[0].heldout) base_head = head_of(0);
-  double by_rounding = 0;
-  if (rounded_states_) {
-    const OutputHead head = head_of(*rounded_level_);
-    by_rounding = compare({head, *levels_[*rounded_level_].heldout}, {head, *rounded_states_}, data_.heldout)
-                      .max_logit_difference;
-  }
   for (size_t s = 0; s < stages_.size(); ++s) {
     const Stage& stage = stages_[s];
     StageReport row{.name = stage.name,
@@ -260,8 +244,7 @@ ConversionReport ConversionRun::report() const {
         row.max_difference = compare({before ? *before : *base_head, *levels_[s].heldout}, after, data_.heldout)
                                  .max_logit_difference;
       }
-      row.tolerance =
-          std::max(rounding_tolerance(source_.config(), row.from_base.largest_logit), 2 * by_rounding);
+      row.tolerance = rounding_tolerance(source_.config(), row.from_base.largest_logit);
       report.base_perplexity = row.from_base.perplexity_before;
     }
     report.stages.push_back(std::move(row));
@@ -281,23 +264,10 @@ void require_exact(const ConversionReport& report) {
 
 }  // namespace
 
-namespace {
-
-// √n of sums of n products.
-double root_of_terms(const DecoderConfig& config) {
-  return std::sqrt(static_cast<double>(std::max(config.d_model, config.d_ff)));
-}
-
-}  // namespace
-
 double rounding_tolerance(const DecoderConfig& config, double largest_logit) {
   const double eps = std::numeric_limits<float>::epsilon();
-  return 4 * eps * root_of_terms(config) * static_cast<double>(config.n_layers + 1) *
-         std::max(largest_logit, 1.0);
-}
-
-int rounding_bits(const DecoderConfig& config) {
-  return 24 - static_cast<int>(std::lround(std::log2(root_of_terms(config))));
+  const double terms = std::sqrt(static_cast<double>(std::max(config.d_model, config.d_ff)));
+  return 4 * eps * terms * static_cast<double>(config.n_layers + 1) * std::max(largest_logit, 1.0);
 }
 
 ConversionReport run_conversion(const ModelSource& source, Transform& transform, const ConversionData& data,

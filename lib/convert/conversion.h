@@ -20,7 +20,7 @@ struct StageReport {
   bool exact = false;
   Equivalence from_base;       // on held-out text, against the base
   double max_difference = 0;   // max |Δlogit| against the stage before
-  double tolerance = 0;        // for that, where the stage is exact: what rounding explains
+  double tolerance = 0;        // for that, where the stage is exact
   int64_t cached_numbers = 0;  // per token, of all layers
   double weight_bytes = 0;     // of all tensors, as they will be stored
   std::vector<LayerFacts> layers;
@@ -51,12 +51,8 @@ class ConversionStore {
   virtual void save(const Position&) {}
 };
 
-// Throws RunError if an exact stage moved the logits further than rounding does: then something is wrong. How
-// far rounding moves them is derived (`rounding_tolerance`) and, since that knows nothing of how a model
-// multiplies it (large scores do, as keys with large biases make them), measured: the model before the last
-// exact stage a second time, with hidden states rounded to `rounding_bits` in front of each layer. Twice that
-// is allowed, one for each of the two models compared. `stored`: the format that the layers will be kept in;
-// where it is not float32, rounding is one more stage.
+// Throws RunError if an exact stage moved the logits further than rounding does: then something is wrong.
+// `stored`: the format that the layers will be kept in; where it is not float32, rounding is one more stage.
 ConversionReport run_conversion(const ModelSource& source, Transform& transform, const ConversionData& data,
                                 ConversionStore& store, torch::ScalarType stored,
                                 const ConversionProgress& progress);
@@ -65,7 +61,5 @@ ConversionReport run_conversion(const ModelSource& source, Transform& transform,
 // products to the residual stream, which err by √n · eps of their size if errors have random signs, and the
 // errors of L layers and the output add up. Times 4 for the sums inside attention and the two models compared.
 double rounding_tolerance(const DecoderConfig& config, double largest_logit);
-// Bits of a mantissa of which the last is as large as what float32 errs by in a layer's sums, √n · eps.
-int rounding_bits(const DecoderConfig& config);
 
 }  // namespace attnlab

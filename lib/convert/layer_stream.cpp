@@ -155,17 +155,6 @@ void LayerStream::advance(int64_t layer, const TensorMap& tensors, Precision pre
        [&](size_t i, const MixerInput& input) { states_[i] = copies.of(i).forward(states_[i], input); });
 }
 
-// Veltkamp's splitting: x + x · 2^cut holds no more than the upper bits of x, so that its distance to x · 2^cut
-// is x without the lower ones.
-void LayerStream::coarsen(int bits) {
-  ATTNLAB_CHECK(bits > 0 && bits < 24);
-  const torch::NoGradGuard no_grad;
-  for (auto& state : states_) {
-    const auto wide = state * (std::ldexp(1.0, 24 - bits) + 1);
-    state = wide - (wide - state);
-  }
-}
-
 CalibrationInputs::CalibrationInputs(const LayerStream& stream, int64_t layer, TensorMap tensors)
     : stream_(stream), layer_(layer), tensors_(std::move(tensors)) {}
 

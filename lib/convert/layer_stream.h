@@ -64,8 +64,6 @@ class LayerStream {
   // For going on where another process stopped. They may lie anywhere.
   void set_states(const std::vector<torch::Tensor>& states);
   void advance(int64_t layer, const TensorMap& tensors, Precision precision = Precision::float32);
-  // Rounds the states to mantissas of so many bits, of float32's 24.
-  void coarsen(int bits);
   // The layer, which must be the next one, as load_layer makes it.
   LayerCopies load(int64_t layer, const TensorMap& tensors) const;
   // Calls with what the layer's mixer reads beside each batch of states; devices at the same time.
