@@ -172,7 +172,7 @@ void stream_state(const fs::path& path, const std::map<std::string, LateTensor>&
 void write_state(const fs::path& path, const TensorList& tensors, std::map<std::string, std::string> metadata,
                  int64_t keep) {
   std::map<std::string, LateTensor> late;
-  for (const auto& [name, tensor] : tensors) late[name] = {tensor, [tensor = tensor] { return tensor; }};
+  for (const auto& [name, tensor] : tensors) late[name] = {tensor, [held = tensor] { return held; }};
   stream_state(path, late, std::move(metadata), keep);
 }
 
