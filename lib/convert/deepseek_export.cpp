@@ -35,14 +35,15 @@ BadInput inexpressible(std::string found, std::string expected) {
   return {.key = "DeepSeek-V3", .found = std::move(found), .expected = std::move(expected)};
 }
 
-// A power of two, which every format holds, some 2^14 times the root of the mean square of the latent y = W x +
-// b where x is normed: x has mean square norm². float16 ends at 65504.
+// A power of two, which every format holds, some 2^20 times the root of the mean square of the latent y = W x +
+// b where x is normed: x has mean square norm². A token whose numbers all stand in one can have a latent √D times as
+// large, and (√D / 2^20)² / 2 is still far below float32's rounding. float16 ends at 65504.
 double constant_for(const torch::Tensor& weight, const torch::Tensor& bias, const torch::Tensor& norm,
                     torch::ScalarType dtype) {
   auto square = (weight.to(torch::kFloat64) * norm.to(torch::kFloat64)).square().sum();
   if (bias.defined()) square = square + bias.to(torch::kFloat64).square().sum();
   const double size = std::max(std::sqrt(square.item<double>()), 1e-3);
-  const double exponent = std::ceil(std::log2(size)) + 14;
+  const double exponent = std::ceil(std::log2(size)) + 20;
   return std::exp2(dtype == torch::kFloat16 ? std::min(exponent, 15.0) : std::min(exponent, 60.0));
 }
 
