@@ -19,7 +19,8 @@ std::string page_of(const std::filesystem::path& folder, ReportInput input = {})
 // The page without <script> and <style> and what is in them: std::regex would call itself for each character.
 std::string without_scripts(std::string page) {
   for (const std::string name : {"script", "style"})
-    for (size_t begin = page.find('<' + name); begin != std::string::npos; begin = page.find('<' + name, begin)) {
+    for (size_t begin = page.find('<' + name); begin != std::string::npos;
+         begin = page.find('<' + name, begin)) {
       const std::string end = "</" + name + '>';
       const size_t last = page.find(end, begin);
       page.erase(begin, last == std::string::npos ? last : last + end.size() - begin);
