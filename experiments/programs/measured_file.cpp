@@ -26,8 +26,8 @@ void require_measured_name(const std::string& out) {
 void add_rows_options(Program& program, std::string& out, bool& resume) {
   program
       .option("out", out, "FILE",
-              std::string("keep the rows, too, in NAME") + measurements_ending +
-                  "; a file that is there keeps its other rows")
+              fmt::format("keep the rows, too, in NAME{}; a file that is there keeps its other rows",
+                          measurements_ending))
       .flag("resume", resume, "leave out what --out holds already");
 }
 
