@@ -102,8 +102,9 @@ Panel throughput_panel(const DecodeBench& bench) {
     }
     if (!series.points.empty()) panel.series.push_back(std::move(series));
   }
-  panel.y.high *= 1.5;  // room for the numbers
-  panel.y.low /= 1.2;
+  panel.y.high *= 1.6;  // room for the numbers
+  panel.y.low /= 1.8;
+  panel.x.low /= 1.2;
   return panel;
 }
 

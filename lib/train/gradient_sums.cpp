@@ -89,16 +89,22 @@ void GradientSums::send(Bucket& bucket) {
   const torch::NoGradGuard no_grad;
   const auto& [indices, begins, numbers] = bucket.layout;
   const auto& first = parameters_[indices[0]];
-  bucket.flat = torch::zeros({numbers}, first.options().dtype(sum_type(first)).requires_grad(false));
-  std::vector<torch::Tensor> places, gradients;
+  bucket.flat = torch::empty({numbers}, first.options().dtype(sum_type(first)).requires_grad(false));
+  std::vector<torch::Tensor> places, gradients, empty;
   for (size_t k = 0; k < indices.size(); ++k) {
     auto& parameter = parameters_[indices[k]];
-    used_[indices[k]] = parameter.grad().defined() || (told_ && used_[indices[k]]);
-    if (!parameter.grad().defined()) continue;
+    const bool has = parameter.grad().defined();
+    used_[indices[k]] = has || (told_ && used_[indices[k]]);
+    // Zeros where no gradient is put, and nowhere else: over all of it they would be a pass more.
+    const int64_t filled = begins[k] + (has ? parameter.numel() : 0);
+    const int64_t next = k + 1 < begins.size() ? begins[k + 1] : numbers;
+    if (filled < next) empty.push_back(bucket.flat.narrow(0, filled, next - filled));
+    if (!has) continue;
     places.push_back(bucket.flat.narrow(0, begins[k], parameter.numel()).view(parameter.sizes()));
     gradients.push_back(parameter.grad());
     parameter.mutable_grad().reset();
   }
+  if (!empty.empty()) at::_foreach_zero_(empty);
   if (!places.empty()) at::_foreach_copy_(places, gradients);
   const int64_t length = numbers / world_.size();
   if (to_ == To::parameters) {
