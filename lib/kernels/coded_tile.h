@@ -66,6 +66,7 @@ ATTNLAB_BOTH void copy_step(char* to, const char* from, int step, bool there) {
 }
 
 ATTNLAB_BOTH void copy_part(const TokenBytes& part, int64_t b, int64_t row, bool there, int lane, char* to) {
+  if (part.bytes == 0) return;  // a part that there is none of lies nowhere
   const char* from = there ? part.at + b * part.b + row * part.t : part.at;
   for (int i = lane * part.step; i < part.bytes; i += 32 * part.step)
     copy_step(to + i, there ? from + i : from, part.step, there);
