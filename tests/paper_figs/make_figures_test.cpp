@@ -322,6 +322,7 @@ TEST_CASE("sweep points stand in the order of the numbers in them") {
     run.state = RunState::complete;
     run.path = point;
   }
-  CHECK(sort_runs(std::move(records), false).points ==
+  const auto points = sort_runs(std::move(records), false).points;
+  CHECK(points ==
         std::vector<std::string>{"rank=16,lr=3e-05", "rank=16,lr=1e-3", "rank=32", "rank=128,lr=0.0001"});
 }
