@@ -43,17 +43,7 @@ std::vector<CachePanel> score_panels(const RunSet& runs, const std::vector<ArmSc
   std::vector<CachePanel> panels;
   for (const ArmScore& score : scores) {
     if (score.protocol.empty() != scores.front().protocol.empty()) break;
-    const std::string name = score_name(score, scores);
-    auto panel = std::find_if(panels.begin(), panels.end(),
-                              [&](const CachePanel& other) { return other.measure == name; });
-    if (panel == panels.end())
-      panel = panels.insert(panels.end(), {.measure = name, .y_label = "solved (%)", .points = {}});
-    panel->points.push_back({.arm = score.arm,
-                             .point = score.point,
-                             .seeds = score.seeds,
-                             .problems = score.problems,
-                             .bytes = bytes_of(cell_at(runs, score.arm, score.point)),
-                             .value = score.value});
+    add_score(panels, score_name(score, scores), score, bytes_of(cell_at(runs, score.arm, score.point)));
   }
   return panels;
 }

@@ -192,6 +192,19 @@ std::string y_axis(const CachePanel& panel, double middle) {
 
 }  // namespace
 
+void add_score(std::vector<CachePanel>& panels, const std::string& name, const ArmScore& score, double bytes) {
+  auto panel = std::find_if(panels.begin(), panels.end(),
+                            [&](const CachePanel& other) { return other.measure == name; });
+  if (panel == panels.end())
+    panel = panels.insert(panels.end(), {.measure = name, .y_label = "solved (%)", .points = {}});
+  panel->points.push_back({.arm = score.arm,
+                           .point = score.point,
+                           .seeds = score.seeds,
+                           .problems = score.problems,
+                           .bytes = bytes,
+                           .value = score.value});
+}
+
 Drawing draw_cache_panels(const RunSet& runs, const std::vector<CachePanel>& panels, const std::string& title,
                           const std::string& caption, const std::string& x_name) {
   Drawing drawing;

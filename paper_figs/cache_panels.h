@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "figure.h"
+#include "scores.h"
 
 namespace attnlab {
 
@@ -20,6 +21,9 @@ struct CachePanel {
   std::vector<CachePoint> points;
   bool lower_is_better = false;
 };
+
+// What an arm scored at so many bytes, in the panel of that name, which is begun where there is none.
+void add_score(std::vector<CachePanel>& panels, const std::string& name, const ArmScore& score, double bytes);
 
 // A point per arm and sweep point, with its interval, at its own number of bytes; a line joins the points of an
 // arm that a sweep gave several sizes, and of one sweep point arms of one variant at several sizes. Stairs show

@@ -71,18 +71,7 @@ std::vector<CachePanel> task_panels(const RunSet& runs, size_t point, const std:
     const auto cell =
         std::find_if(cells.begin(), cells.end(), [&](const RunCell* other) { return other->arm == score.arm; });
     const auto bytes = cell == cells.end() ? std::nullopt : bytes_at(*(*cell)->runs.front(), contexts[0]);
-    if (!bytes) continue;
-    const std::string name = score_name(score, scores);
-    auto panel = std::find_if(panels.begin(), panels.end(),
-                              [&](const CachePanel& other) { return other.measure == name; });
-    if (panel == panels.end())
-      panel = panels.insert(panels.end(), {.measure = name, .y_label = "solved (%)", .points = {}});
-    panel->points.push_back({.arm = score.arm,
-                             .point = point,
-                             .seeds = score.seeds,
-                             .problems = score.problems,
-                             .bytes = *bytes / megabyte,
-                             .value = score.value});
+    if (bytes) add_score(panels, score_name(score, scores), score, *bytes / megabyte);
   }
   return panels;
 }
@@ -109,7 +98,7 @@ Drawing tasks_drawing(const RunSet& runs, size_t point, const std::vector<CacheP
 
 Figure kept_bytes(const RunSet& runs) {
   Figure figure{.missing = "no run tells a held-out loss and the bytes that it keeps of all tokens"};
-  const std::vector<ArmScore> scores = scores_of(runs);
+  const std::vector<ArmScore> scores = first_protocols(scores_of(runs));
   for (size_t point = 0; point < runs.points.size(); ++point) {
     std::vector<CachePanel> panels;
     for (const int64_t context : contexts) panels.push_back(panel_of(runs, point, context));
@@ -119,7 +108,7 @@ Figure kept_bytes(const RunSet& runs) {
         count_seeds(runs.cells_at(point)) + "; 95 % intervals", "megabytes kept of a sequence"));
     drawing.name = file_name("kept_bytes", runs, point);
     drawing.csv = kept_csv(runs, panels);
-    const auto tasks = task_panels(runs, point, first_protocols(scores));
+    const auto tasks = task_panels(runs, point, scores);
     if (!tasks.empty()) figure.drawings.push_back(tasks_drawing(runs, point, tasks));
   }
   return figure;
