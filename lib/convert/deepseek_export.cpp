@@ -36,8 +36,8 @@ BadInput inexpressible(std::string found, std::string expected) {
 }
 
 // A power of two, which every format holds, some 2^20 times the root of the mean square of the latent y = W x +
-// b where x is normed: x has mean square norm². A token whose numbers all stand in one can have a latent √D times as
-// large, and (√D / 2^20)² / 2 is still far below float32's rounding. float16 ends at 65504.
+// b where x is normed: x has mean square norm². A token whose numbers all stand in one can have a latent √D
+// times as large, and (√D / 2^20)² / 2 is still far below float32's rounding. float16 ends at 65504.
 double constant_for(const torch::Tensor& weight, const torch::Tensor& bias, const torch::Tensor& norm,
                     torch::ScalarType dtype) {
   auto square = (weight.to(torch::kFloat64) * norm.to(torch::kFloat64)).square().sum();

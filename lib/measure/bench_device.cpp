@@ -66,8 +66,8 @@ void capture(at::cuda::CUDAGraph& graph, torch::Device device, const std::functi
 }  // namespace
 
 // A graph cannot be captured on the default stream. The steps before it let the libraries choose their kernels
-// and take their memory. What they read was made on the default stream, and what they were given is freed there if
-// memory does not suffice: each waits for the other.
+// and take their memory. What they read was made on the default stream, and what they were given is freed there
+// if memory does not suffice: each waits for the other.
 std::function<void()> repeatable_step(std::function<void()> step, torch::Device device, bool graph) {
   if (!device.is_cuda() || !graph) return step;
   const auto captured = std::make_shared<at::cuda::CUDAGraph>();

@@ -75,8 +75,8 @@ void CacheFile::set_weights(const StudiedModel& model, const std::string& sha256
   else if (*theirs != sha256)
     throw InputError(BadInput{.file = path_,
                               .key = key,
-                              .found = fmt::format("rows of weights {:.12}…, and those of {} are {:.12}…", *theirs,
-                                                   model.path, sha256),
+                              .found = fmt::format("rows of weights {:.12}…, and those of {} are {:.12}…",
+                                                   *theirs, model.path, sha256),
                               .expected = "the same weights; name another file"});
 }
 

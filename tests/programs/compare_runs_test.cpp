@@ -143,8 +143,8 @@ TEST_CASE("compare_runs draws a figure for each sweep point, whose name then sta
   const test::TemporaryFolder folder;
   const auto results = write_runs(folder, {.sweep_point = "train.lr=1"});
   write_runs(folder, {.sweep_point = "train.lr=2"});
-  const test::Ran outcome = run_program("compare_runs --metric loss --out " + (folder.path() / "x.png").string() +
-                                  " " + results.string());
+  const test::Ran outcome = run_program("compare_runs --metric loss --out " +
+                                        (folder.path() / "x.png").string() + " " + results.string());
   INFO(outcome.err);
   CHECK(outcome.code == 0);
   CHECK_FALSE(std::filesystem::exists(folder.path() / "x.png"));
