@@ -93,6 +93,8 @@ int Program::fail(int code, const std::string& message) const {
 
 int Program::run_any(int argc, char** argv, const std::function<int()>& body) {
   catch_file_limit();
+  std::setvbuf(stdout, nullptr, _IOLBF,
+               BUFSIZ);  // notes on stderr stand behind what was printed before, in a pipe, too
   try {
     int code = 0;
     try {

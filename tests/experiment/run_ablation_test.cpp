@@ -114,6 +114,9 @@ TEST_CASE("the option --dry-run prints the plan and writes nothing") {
   CHECK_THAT(experiment.run("--dry-run --set train.decay_share=0.5").output,
              ContainsSubstring("warning: train.decay_share: 0.5 has no effect"));
   CHECK(experiment.run("--dry-run --lr-range-test").code == 2);
+  // In one stream warnings stand behind the plan, not in its lines.
+  const std::string both = experiment.run("--dry-run 2>&1 | cat").output;
+  CHECK(both.find("\nwarning: trainable parameters differ") > both.find("trained weights:"));
 }
 
 TEST_CASE("small trained weights are kept unless they are not wanted, which makes no other config of a run") {

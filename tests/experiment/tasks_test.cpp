@@ -23,7 +23,8 @@ TEST_CASE("tasks are asked before and at the end of each run, and compared by pr
   const auto dry = experiment.run(tasks + " --dry-run");
   INFO(dry.output);
   CHECK_THAT(dry.output,
-             ContainsSubstring("word_problems: 4 problems, lm_eval_strict + lm_eval_flexible; smallest"));
+             ContainsSubstring("word_problems: 4 problems, lm_eval_strict + lm_eval_flexible; smallest") &&
+                 ContainsSubstring("; with 2 seeds at best "));
   const auto outcome = experiment.run(tasks);
   INFO(outcome.output);
   REQUIRE(outcome.code == 0);

@@ -156,8 +156,19 @@ TEST_CASE("eval_model --dry-run says what so many problems can show, and writes 
   const auto outcome = run_program(call.with("--tasks word_problems --limit 100 --dry-run"));
   REQUIRE(outcome.code == 0);
   CHECK_THAT(outcome.out, ContainsSubstring("word_problems: 100 problems") &&
-                              ContainsSubstring("smallest difference between two models that shows"));
+                              ContainsSubstring("smallest difference between two models that shows") &&
+                              !ContainsSubstring("at best"));
   CHECK(std::filesystem::is_empty(call.folder.path()));
+  // Four greedy replies to a problem are one reply; four sampled ones are at best as good as 400 problems.
+  const auto replies = [&](const std::string& options) {
+    return run_program(call.with("--tasks word_problems --limit 100 --dry-run --samples 4 " + options)).out;
+  };
+  const auto many = run_program(call.with("--tasks word_problems --limit 400 --dry-run")).out;
+  const std::string shows = "at 5 %): ";
+  const auto at = many.find(shows) + shows.size();
+  CHECK_THAT(replies("--temperature 0.5"), ContainsSubstring("; with 4 samples a problem at best " +
+                                                             many.substr(at, many.find(" if", at) - at)));
+  CHECK_THAT(replies(""), !ContainsSubstring("at best"));
 }
 
 TEST_CASE("eval_model --calibrate asks and scores in all ways, and says which explain a published number") {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <sstream>
 
 #include "core/files.h"
@@ -80,7 +81,10 @@ std::vector<std::string> check_tasks(const Plan& plan) {
 
 std::string describe_plan_tasks(const Plan& plan) {
   std::string out;
-  for (const auto& list : task_lists(plan)) out += describe_tasks(load_tasks(list));
+  std::set<uint64_t> seeds;
+  for (const auto& run : plan.runs)
+    if (!run.selects) seeds.insert(run.config.seed);
+  for (const auto& list : task_lists(plan)) out += describe_tasks(load_tasks(list), std::ssize(seeds));
   return out.empty() ? out : "tasks:\n" + out;
 }
 

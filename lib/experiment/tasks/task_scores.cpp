@@ -185,9 +185,24 @@ std::string detectable(int64_t n, double disagreement) {
   return difference ? percent(*difference) : "none";
 }
 
+std::string describe_power(const TaskData& task, int64_t seeds) {
+  std::string out = fmt::format(
+      "; smallest difference between two models that shows (80 % power at 5 %): {} if they disagree on 10 % of "
+      "them, {} "
+      "if on 33 %",
+      detectable(task.size(), 0.1), detectable(task.size(), 1.0 / 3));
+  // Greedy replies of one model are all the same.
+  const int64_t samples = task.config.temperature > 0 ? task.config.samples : 1;
+  if (seeds * samples == 1) return out;
+  std::string replies = seeds > 1 ? fmt::format("{} seeds", seeds) : "";
+  if (samples > 1) replies += fmt::format("{}{} samples a problem", seeds > 1 ? " of " : "", samples);
+  const int64_t n = task.size() * seeds * samples;
+  return out + fmt::format("; with {} at best {} and {}", replies, detectable(n, 0.1), detectable(n, 1.0 / 3));
+}
+
 }  // namespace
 
-std::string describe_tasks(const std::vector<TaskData>& tasks) {
+std::string describe_tasks(const std::vector<TaskData>& tasks, int64_t seeds) {
   std::string out;
   for (const auto& task : tasks) {
     out += fmt::format("{}: {} {}", task.config.label(), task.size(),
@@ -196,12 +211,7 @@ std::string describe_tasks(const std::vector<TaskData>& tasks) {
                                                            : "problems");
     for (const auto& protocol : task.protocols)
       out += fmt::format("{}{}", &protocol == &task.protocols[0] ? ", " : " + ", name_of(protocol));
-    if (task.kind() != TaskKind::perplexity)
-      out += fmt::format(
-          "; smallest difference between two models that shows (80 % power at 5 %): {} if they disagree on 10 "
-          "% "
-          "of them, {} if on 33 %",
-          detectable(task.size(), 0.1), detectable(task.size(), 1.0 / 3));
+    if (task.kind() != TaskKind::perplexity) out += describe_power(task, seeds);
     out += "\n";
   }
   return out;

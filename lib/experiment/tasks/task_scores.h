@@ -30,7 +30,8 @@ std::string format_scores(const std::vector<ScoreRow>& scores, const std::vector
 
 // What the tasks ask, and the smallest difference between two models that so many problems show with 80 % power
 // at 5 % (paired, exact McNemar's test's normal approximation, stats/power.h), where the models disagree on a
-// tenth or on a third of the problems.
-std::string describe_tasks(const std::vector<TaskData>& tasks);
+// tenth or on a third of the problems. With several replies to a problem (seeds of training × samples), also
+// what they would show if replies to one problem were independent: no design shows less than that.
+std::string describe_tasks(const std::vector<TaskData>& tasks, int64_t seeds = 1);
 
 }  // namespace attnlab
