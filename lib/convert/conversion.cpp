@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "convert/outputs.h"
+#include "convert/rounding.h"
 #include "core/errors.h"
 
 namespace attnlab {
@@ -74,7 +74,7 @@ class ConversionRun {
     store_.put_outer(levels_.back().outer);
   }
 
-  ConversionReport report() const;
+  ConversionReport report(const ConversionProgress& progress) const;
 
  private:
   // One of the stages up to this one changes what lies around the layers.
@@ -215,7 +215,11 @@ class ConversionRun {
   ConversionStore::Position position_;
 };
 
-ConversionReport ConversionRun::report() const {
+bool moved_too_far(const StageReport& stage) {
+  return stage.exact && !(stage.max_difference <= stage.tolerance);
+}
+
+ConversionReport ConversionRun::report(const ConversionProgress& progress) const {
   const auto element = static_cast<int64_t>(c10::elementSize(stored_));
   ConversionReport report{.base_cached_numbers = cached_numbers_per_token(levels_[0].form),
                           .base_weight_bytes = weight_bytes(levels_[0].form, element)};
@@ -249,12 +253,17 @@ ConversionReport ConversionRun::report() const {
     }
     report.stages.push_back(std::move(row));
   }
+  if (base_head && std::any_of(report.stages.begin(), report.stages.end(), moved_too_far)) {
+    const double measured =
+        measured_rounding(source_, data_.heldout, {*base_head, *levels_[0].heldout}, progress);
+    for (auto& stage : report.stages) stage.tolerance = std::max(stage.tolerance, measured);
+  }
   return report;
 }
 
 void require_exact(const ConversionReport& report) {
   for (const auto& stage : report.stages)
-    if (stage.exact && !(stage.max_difference <= stage.tolerance))
+    if (moved_too_far(stage))
       throw RunError(
           fmt::format("stage {}: it should change nothing, but moved logits by up to {:.3g} (rounding explains "
                       "{:.1g}): the "
@@ -264,18 +273,12 @@ void require_exact(const ConversionReport& report) {
 
 }  // namespace
 
-double rounding_tolerance(const DecoderConfig& config, double largest_logit) {
-  const double eps = std::numeric_limits<float>::epsilon();
-  const double terms = std::sqrt(static_cast<double>(std::max(config.d_model, config.d_ff)));
-  return 4 * eps * terms * static_cast<double>(config.n_layers + 1) * std::max(largest_logit, 1.0);
-}
-
 ConversionReport run_conversion(const ModelSource& source, Transform& transform, const ConversionData& data,
                                 ConversionStore& store, torch::ScalarType stored,
                                 const ConversionProgress& progress) {
   ConversionRun run(source, transform, data, store, stored);
   run.run(progress);
-  auto report = run.report();
+  auto report = run.report(progress);
   require_exact(report);
   return report;
 }

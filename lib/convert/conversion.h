@@ -51,15 +51,11 @@ class ConversionStore {
   virtual void save(const Position&) {}
 };
 
-// Throws RunError if an exact stage moved the logits further than rounding does: then something is wrong.
-// `stored`: the format that the layers will be kept in; where it is not float32, rounding is one more stage.
+// Throws RunError if an exact stage moved the logits further than rounding does (rounding.h; by experiment
+// where the estimate does not explain it): then something is wrong. `stored`: the format that the layers will
+// be kept in; where it is not float32, rounding is one more stage.
 ConversionReport run_conversion(const ModelSource& source, Transform& transform, const ConversionData& data,
                                 ConversionStore& store, torch::ScalarType stored,
                                 const ConversionProgress& progress);
-
-// What float32 may move logits by where nothing else changes: each layer adds sums of up to n = max(D, d_ff)
-// products to the residual stream, which err by √n · eps of their size if errors have random signs, and the
-// errors of L layers and the output add up. Times 4 for the sums inside attention and the two models compared.
-double rounding_tolerance(const DecoderConfig& config, double largest_logit);
 
 }  // namespace attnlab
