@@ -1,11 +1,11 @@
 #include "attention/attend_capped.h"
 
-#include <ATen/autocast_mode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "attention/product_type.h"
 #include "attention/wide_product.h"
 #include "core/errors.h"
 #include "kernels/capped_softmax.h"
@@ -134,13 +134,6 @@ class CappedAttention : public torch::autograd::Function<CappedAttention> {
   }
 };
 
-// Autocast knows products by their names and not this one.
-Tensor cast_as_products(const Tensor& x) {
-  const auto device = x.device().type();
-  if (!at::autocast::is_autocast_enabled(device) || x.scalar_type() == torch::kFloat64) return x;
-  return x.to(at::autocast::get_autocast_dtype(device));
-}
-
 }  // namespace
 
 Tensor attend_capped(const Tensor& q_BNTH, const Tensor& k_BGSH, const Tensor& v_BGSH, const Tensor& mask_B1TS,
@@ -150,7 +143,9 @@ Tensor attend_capped(const Tensor& q_BNTH, const Tensor& k_BGSH, const Tensor& v
   const bool causal = reach.causal || (!mask_B1TS.defined() && T > 1);
   const int64_t window = causal && mask_B1TS.defined() ? reach.window : 0;  // where no mask says otherwise: all
   const Capped of{score_scale(form, q_BNTH.size(3)), form.softcap, {causal, window}, block};
-  const auto q = cast_as_products(q_BNTH), k = cast_as_products(k_BGSH), v = cast_as_products(v_BGSH);
+  // Autocast knows products by their names and not this one.
+  const auto as_product = [](const Tensor& x) { return x.to(product_type(x)); };
+  const auto q = as_product(q_BNTH), k = as_product(k_BGSH), v = as_product(v_BGSH);
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   if (!torch::GradMode::is_enabled() || !(q.requires_grad() || k.requires_grad() || v.requires_grad()))
     return forward_of(q, k, v, mask_B1TS, of);

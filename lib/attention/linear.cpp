@@ -1,7 +1,6 @@
 #include "attention/linear.h"
 
-#include <ATen/autocast_mode.h>
-
+#include "attention/product_type.h"
 #include "core/errors.h"
 #include "kernels/fused.h"
 
@@ -22,9 +21,7 @@ void LinearImpl::hold_packed(const MatrixPacking& packing) {
 }
 
 torch::Tensor LinearImpl::packed_forward(const torch::Tensor& x) const {
-  const bool cast = at::autocast::is_autocast_enabled(x.device().type());
-  const auto input = cast ? x.to(at::autocast::get_autocast_dtype(x.device().type())) : x;
-  const auto y = packed_linear(input, packed_, *packing_);
+  const auto y = packed_linear(x.to(product_type(x)), packed_, *packing_);
   return bias.defined() ? y + bias.to(y.scalar_type()) : y;
 }
 

@@ -1,7 +1,5 @@
 #include "attention/recurrence.h"
 
-#include <ATen/autocast_mode.h>
-
 #include <algorithm>
 #include <limits>
 #include <vector>
@@ -38,11 +36,6 @@ Convolved convolved_by_kernel(const torch::Tensor& x_BTC, const torch::Tensor& w
 }  // namespace
 
 FullPrecision::FullPrecision() : no_autocast_(c10::autocast_dispatch_keyset) {}
-
-torch::ScalarType product_type(const torch::Tensor& x) {
-  const auto device = x.device().type();
-  return at::autocast::is_autocast_enabled(device) ? at::autocast::get_autocast_dtype(device) : x.scalar_type();
-}
 
 torch::Tensor in_full(const torch::Tensor& x) {
   return x.scalar_type() == torch::kFloat64 ? x : x.to(torch::kFloat32);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "attention/product_type.h"
 #include "state/sequence.h"
 #include "tensor/torch.h"
 
@@ -22,8 +23,6 @@ class FullPrecision {
  private:
   c10::impl::ExcludeDispatchKeyGuard no_autocast_;
 };
-// The format of matrix products with x as one factor: autocast's, or that of x.
-torch::ScalarType product_type(const torch::Tensor& x);
 // float32, or float64 where x has that.
 torch::Tensor in_full(const torch::Tensor& x);
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "attention/product_type.h"
+
 namespace attnlab {
 namespace {
 
@@ -163,12 +165,6 @@ bool is_worth_its_cast(const Tensor& x) {
   return !at::autocast::is_autocast_enabled(x.device().type()) || x.numel() >= few * x.size(-1);
 }
 
-Tensor as_autocast(const Tensor& x) {
-  const auto device = x.device().type();
-  if (!at::autocast::is_autocast_enabled(device)) return x;
-  return at::autocast::cached_cast(at::autocast::get_autocast_dtype(device), x, device);
-}
-
 }  // namespace
 
 std::vector<Tensor> SharedInput::product(const Tensor& x, bool apart) const {
@@ -178,7 +174,7 @@ std::vector<Tensor> SharedInput::product(const Tensor& x, bool apart) const {
   for (const auto& linear : linears_) widths.push_back(linear->out()), parameters.push_back(linear->weight);
   if (have_biases(linears_))
     for (const auto& linear : linears_) parameters.push_back(linear->bias);
-  const auto in = as_autocast(x);
+  const auto in = x.to(product_type(x));
   if (torch::GradMode::is_enabled()) return JoinedProduct::apply(in, widths, apart, at::TensorList(parameters));
   const auto whole = [&](const Tensor& first) {
     return whole_of(first, rows_of_all(linears_)).to(in.scalar_type());

@@ -1,12 +1,12 @@
 #include "model/decoder.h"
 
-#include <ATen/autocast_mode.h>
 #include <fmt/format.h>
 #include <torch/nn/modules/container/modulelist.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "attention/product_type.h"
 #include "core/errors.h"
 #include "model/cache_calibration.h"
 #include "model/layer_gate.h"
@@ -392,11 +392,7 @@ std::vector<torch::Tensor> Decoder::kept_tables() const {
   return tensors;
 }
 
-torch::ScalarType Decoder::computed_type() const {
-  const auto type = device().type();
-  return at::autocast::is_autocast_enabled(type) ? at::autocast::get_autocast_dtype(type)
-                                                 : embedding_.scalar_type();
-}
+torch::ScalarType Decoder::computed_type() const { return product_type(device(), embedding_.scalar_type()); }
 
 std::optional<std::string> Decoder::recording_problem() const {
   for (const auto& layer : layers_)

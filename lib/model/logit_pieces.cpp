@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "attention/product_type.h"
 #include "kernels/device_memory.h"
 
 namespace attnlab {
@@ -78,11 +79,7 @@ class LogitSums : public torch::autograd::Function<LogitSums> {
 }  // namespace
 
 LogitFormats logit_formats(const Tensor& hidden) {
-  const auto device = hidden.device().type();
-  const bool wide = hidden.scalar_type() == torch::kFloat64;
-  const bool autocast = at::autocast::is_autocast_enabled(device) && !wide;
-  return {autocast ? at::autocast::get_autocast_dtype(device) : hidden.scalar_type(),
-          wide ? torch::kFloat64 : torch::kFloat32};
+  return {product_type(hidden), hidden.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32};
 }
 
 Tensor sum_logit_pieces(const Tensor& hidden_PD, const Tensor& weight_VD, int64_t n, int64_t rows,

@@ -1,12 +1,12 @@
 #include "model/mlp.h"
 
-#include <ATen/autocast_mode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/nn/modules/container/modulelist.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "attention/product_type.h"
 #include "core/errors.h"
 #include "kernels/fused.h"
 #include "kernels/grouped.h"
@@ -105,19 +105,10 @@ MoeMlp::MoeMlp(const DecoderConfig& config, int64_t width)
                               std::make_shared<GatedMlp>(width, moe_.n_shared * moe_.d_ff, traits.gelu, names));
 }
 
-namespace {
-
-torch::ScalarType computed_type(const torch::Tensor& x) {
-  const auto device = x.device().type();
-  return at::autocast::is_autocast_enabled(device) ? at::autocast::get_autocast_dtype(device) : x.scalar_type();
-}
-
-}  // namespace
-
 torch::Tensor MoeMlp::forward(const torch::Tensor& x) {
   const auto x_MD = x.flatten(0, -2);
   const auto choice = gate_->forward(x_MD);
-  const auto computed = computed_type(x);
+  const auto computed = product_type(x);
   const bool groups = x.is_cuda() && !LinearTap::listens() && !reads_device(x.device(), computed);
   return with_shared(x, groups ? in_groups(x_MD, choice, computed) : one_by_one(x_MD, choice));
 }

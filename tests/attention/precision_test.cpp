@@ -1,6 +1,7 @@
 // Half precision: as a dtype of the whole layer, and through autocast.
 #include <ATen/autocast_mode.h>
 
+#include "attention/product_type.h"
 #include "catch.h"
 #include "support.h"
 
@@ -76,6 +77,20 @@ TEST_CASE("autocast computes in bfloat16 with float32 weights and cache, gradien
     const auto last = module->forward(input.pass(size.T - 1, 1, &state));
     CHECK(close(last, expected.narrow(1, size.T - 1, 1), half_bound(expected)));
   }
+}
+
+TEST_CASE("the type of products is what torch's own have, with autocast and without") {
+  for (const bool autocast : {false, true}) {
+    at::autocast::set_autocast_enabled(torch::kCPU, autocast);
+    for (const auto dtype : {torch::kFloat64, torch::kFloat32, torch::kBFloat16}) {
+      const auto x = torch::ones({2, 2}, dtype);
+      const auto found = torch::linear(x, x).scalar_type();
+      CHECK(product_type(x) == found);
+      CHECK(product_type(torch::kCPU, dtype) == found);
+    }
+  }
+  at::autocast::set_autocast_enabled(torch::kCPU, false);
+  at::autocast::clear_cache();
 }
 
 }  // namespace
