@@ -150,7 +150,7 @@ Tensor grouped_linear(const Tensor& x_RK, const Tensor& ends_E, const std::vecto
   return product(x_RK, stacked(weights, x_RK.scalar_type()).transpose(1, 2), ends_E);
 }
 
-void lay_side_by_side(const std::vector<Tensor>& parameters) {
+void stack_in_place(const std::vector<Tensor>& parameters) {
   if (are_side_by_side(parameters) || !std::all_of(parameters.begin(), parameters.end(), owns_memory)) return;
   const torch::NoGradGuard no_grad;
   const auto all = torch::stack(parameters).unbind(0);

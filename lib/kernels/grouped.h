@@ -22,7 +22,7 @@ torch::Tensor grouped_linear(const torch::Tensor& x_RK, const torch::Tensor& end
 
 // From now on these parameters of one shape and format are views, in their order, of one tensor. Nothing
 // happens where they are so already, or where some share their memory with others.
-void lay_side_by_side(const std::vector<torch::Tensor>& parameters);
+void stack_in_place(const std::vector<torch::Tensor>& parameters);
 
 // scores_ME's numbers at places_Mk, which differ within a row: a gather, whose gradient on a GPU is no scatter,
 // which torch, where it is to be deterministic, makes of several operations that need not be recordable.

@@ -146,7 +146,7 @@ std::vector<torch::Tensor> MoeMlp::matrices(size_t place) const {
 torch::Tensor MoeMlp::in_groups(const torch::Tensor& x_MD, const Router::Choice& choice,
                                 torch::ScalarType computed) {
   const ExpertMatrices all{.gate = matrices(0), .up = matrices(1), .down = matrices(2)};
-  for (const auto* weights : {&all.gate, &all.up, &all.down}) lay_side_by_side(*weights);
+  for (const auto* weights : {&all.gate, &all.up, &all.down}) stack_in_place(*weights);
   return grouped_experts(x_MD.to(computed), choice.expert_Mk, choice.weight_Mk, all, gelu_)
       .to(x_MD.scalar_type());
 }

@@ -163,14 +163,14 @@ TEST_CASE("matrices that lie side by side keep their values and give the same bi
   const auto apart = p.run(false);
   std::vector<Tensor> copies;
   for (const auto& weight : p.experts.up) copies.push_back(weight.detach().clone());
-  lay_side_by_side(p.experts.up);
+  stack_in_place(p.experts.up);
   const auto* first = p.experts.up[0].const_data_ptr<double>();
   for (size_t e = 0; e < copies.size(); ++e) {
     CHECK(torch::equal(p.experts.up[e], copies[e]));
     CHECK(p.experts.up[e].requires_grad());
     CHECK(p.experts.up[e].const_data_ptr<double>() == first + e * 30);
   }
-  lay_side_by_side(p.experts.up);
+  stack_in_place(p.experts.up);
   CHECK(p.experts.up[0].const_data_ptr<double>() == first);
   const auto together = p.run(false);
   for (size_t i = 0; i < apart.size(); ++i) CHECK(torch::equal(together[i], apart[i]));
@@ -178,7 +178,7 @@ TEST_CASE("matrices that lie side by side keep their values and give the same bi
   // What shares its memory with others stays with them.
   const auto whole = torch::zeros({3, 2, 4});
   const std::vector<Tensor> parts{whole[2], whole[1]};
-  lay_side_by_side(parts);
+  stack_in_place(parts);
   whole.fill_(1);
   CHECK(parts[0].min().item<float>() == 1);
 }
@@ -294,7 +294,7 @@ TEST_CASE("on a GPU grouped products in bfloat16 are near those of the naive twi
     for (const bool together : {false, true}) {
       if (together)
         for (const auto* weights : {&p.experts.gate, &p.experts.up, &p.experts.down})
-          lay_side_by_side(*weights);
+          stack_in_place(*weights);
       torch::empty({1 << 22}, options).fill_(NAN);  // what a kernel leaves unwritten is seen
       const auto found = p.run(false);
       for (size_t i = 0; i < found.size(); ++i) {
