@@ -6,6 +6,7 @@
 #include "attention/input_type.h"
 #include "attention/mixer_parts.h"
 #include "attention/selective_scan.h"
+#include "kernels/fused.h"
 
 namespace attnlab {
 namespace {
@@ -57,24 +58,20 @@ class MambaMixer final : public Mixer {
     torch::Tensor y_BTW;
     {
       const FullPrecision full;
-      const auto heads = [&](const torch::Tensor& x_BTW, int64_t n) {
-        const auto x_BnTH = split_heads(x_BTW, n);
-        return n == N ? x_BnTH : x_BnTH.repeat_interleave(N / n, 1);
-      };
       const auto step_BTW = torch::softplus(
           torch::linear(in_full(dt_in), in_full(dt_proj_->matrix(torch::kFloat32)), in_full(dt_proj_->bias)));
-      SelectiveScan scan{.x_BNTP = heads(convolved(v, input, segments), shape_.n_kv_heads),
-                         .step_BNTP = segments.only_valid(heads(step_BTW, N), 2),
+      SelectiveScan scan{.x_BGTP = split_heads(convolved(v, input, segments), shape_.n_kv_heads),
+                         .step_BNTP = segments.only_valid(split_heads(step_BTW, N), 2),
                          .A_NPS = -in_full(A_log_).exp().view({N, H, H}),
-                         .B_BNTS = heads(in_full(k), shape_.n_kv_heads),
-                         .C_BNTS = heads(in_full(q), N),
+                         .B_BGTS = split_heads(k, shape_.n_kv_heads),
+                         .C_BNTS = split_heads(q, N),
                          .D_NP = in_full(D_).view({N, H}),
                          .ids_BT = segments.ids_BT,
                          .state_BNPS = {}};
       if (input.state) scan.state_BNPS = input.state->fixed(0).unflatten(2, {H, H});
       const auto out = selective_scan(scan);
       if (input.state) input.state->replace(0, out.state_BNPS.flatten(2));
-      y_BTW = merge_heads(out.y_BNTP) * torch::silu(in_full(z));
+      y_BTW = gated_silu(in_full(z), merge_heads(out.y_BNTP));
     }
     return o_proj_(y_BTW.to(input_type(o_proj_, input.x_BTD)));
   }

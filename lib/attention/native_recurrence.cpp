@@ -7,6 +7,7 @@
 #include "attention/selective_scan.h"
 #include "attention/wkv.h"
 #include "core/errors.h"
+#include "kernels/fused.h"
 
 namespace attnlab {
 namespace {
@@ -85,10 +86,10 @@ class NativeMamba final : public MambaBase {
                              .split_with_sizes({form_.step_rank, form_.state, form_.state}, 2);
       const auto step_BTC = torch::softplus(
           torch::linear(parts[0], in_full(dt_proj_->matrix(torch::kFloat32)), in_full(dt_proj_->bias)));
-      SelectiveScan scan{.x_BNTP = x_BTC.unsqueeze(1),
+      SelectiveScan scan{.x_BGTP = x_BTC.unsqueeze(1),
                          .step_BNTP = segments.only_valid(step_BTC).unsqueeze(1),
                          .A_NPS = -in_full(A_log_).exp().unsqueeze(0),
-                         .B_BNTS = parts[1].unsqueeze(1),
+                         .B_BGTS = parts[1].unsqueeze(1),
                          .C_BNTS = parts[2].unsqueeze(1),
                          .D_NP = in_full(D_).unsqueeze(0),
                          .ids_BT = segments.ids_BT,
@@ -96,7 +97,7 @@ class NativeMamba final : public MambaBase {
       if (input.state) scan.state_BNPS = input.state->fixed(0).unsqueeze(1);
       const auto out = selective_scan(scan);
       if (input.state) input.state->replace(0, out.state_BNPS.squeeze(1));
-      y_BTC = out.y_BNTP.squeeze(1) * torch::silu(in_full(both[1]));
+      y_BTC = gated_silu(in_full(both[1]), out.y_BNTP.squeeze(1));
     }
     return out_proj_(y_BTC.to(input_type(out_proj_, input.x_BTD)));
   }

@@ -18,59 +18,66 @@ torch::Tensor read(const torch::Tensor& h_BNCPS, const torch::Tensor& c_BNCS) {
   return torch::matmul(h_BNCPS, c_BNCS.unsqueeze(-1)).squeeze(-1);
 }
 
-// Parts of a sequence that a kernel takes at once, so that few sequences keep a GPU busy: each is a row to it.
-int64_t parts_of(int64_t B, int64_t T) {
-  constexpr int64_t kRows = 8, kLeast = 512;  // rows at least, tokens of a part at least
-  return std::max<int64_t>(1, std::min(kRows / B, T / kLeast));
+ScanParts parts_for_kernel(const SelectiveScan& scan) {
+  const int64_t T = scan.step_BNTP.size(2), parts = parts_for_scan(scan.step_BNTP.size(0), scan.A_NPS, T);
+  return {.parts = parts,
+          .length = (T + parts - 1) / parts,
+          .x_BGTP = scan.x_BGTP,
+          .step_BNTP = scan.step_BNTP,
+          .A_NPS = scan.A_NPS,
+          .B_BGTS = scan.B_BGTS,
+          .C_BNTS = scan.C_BNTS,
+          .D_NP = scan.D_NP,
+          .begins_BT = {},
+          .first_BNpPS = {},
+          .wants_y = true};
 }
 
 // With a kernel: from states 0 to each part's end, these carried on, and all parts at once from what they begin
 // with.
-SelectiveScanned scan_with_kernel(const SelectiveScan& scan) {
-  const int64_t B = scan.x_BNTP.size(0), P = scan.A_NPS.size(1), S = scan.A_NPS.size(2);
-  const int64_t T = scan.x_BNTP.size(2), parts = parts_of(B, T), L = (T + parts - 1) / parts,
-                missing = parts * L - T;
-  ScanParts of{.parts = parts,
-               .x_BNTP = padded_behind(scan.x_BNTP, 2, missing),
-               .step_BNTP = padded_behind(scan.step_BNTP, 2, missing),
-               .A_NPS = scan.A_NPS,
-               .B_BNTS = padded_behind(scan.B_BNTS, 2, missing),
-               .C_BNTS = padded_behind(scan.C_BNTS, 2, missing),
-               .begins_BT = {},
-               .first_BNpPS = {},
-               .wants_y = parts == 1};
-  torch::Tensor ends_Bp;
-  if (scan.ids_BT.defined()) {
-    const auto ids_BT = torch::cat({scan.ids_BT, scan.ids_BT.narrow(1, T - 1, 1).expand({-1, missing})}, 1);
-    of.begins_BT = beginnings(ids_BT);
-    ends_Bp = ids_BT.unflatten(1, {parts, L}).select(2, L - 1);
+SelectiveScanned scan_with_kernel(const SelectiveScan& scan, ScanParts of) {
+  const int64_t T = scan.step_BNTP.size(2), parts = of.parts, L = of.length;
+  if (scan.ids_BT.defined()) of.begins_BT = beginnings(scan.ids_BT);
+  if (parts == 1) {
+    if (scan.state_BNPS.defined()) of.first_BNpPS = scan.state_BNPS.unsqueeze(2);
+    const auto out = scan_parts(of);
+    return {.y_BNTP = out.y_BNTP, .state_BNPS = out.last_BNpPS.squeeze(2)};
   }
-  if (parts == 1 && scan.state_BNPS.defined()) of.first_BNpPS = scan.state_BNPS.unsqueeze(2);
-  auto out = scan_parts(of);
-  auto last_BNPS = out.last_BNpPS.select(2, parts - 1);
-  if (parts > 1) {
-    const auto total_BNpP1 = of.step_BNTP.unflatten(2, {parts, L}).sum(3).unsqueeze(-1);
-    const auto by_number = [](const torch::Tensor& x_BNpPS) { return x_BNpPS.flatten(3).transpose(2, 3); };
-    const auto carried = carry_states(
-        by_number(out.last_BNpPS).unsqueeze(-1), by_number(total_BNpP1 * scan.A_NPS.unsqueeze(1)), ends_Bp,
-        scan.state_BNPS.defined() ? scan.state_BNPS.flatten(2).unsqueeze(-1) : torch::Tensor());
-    of.first_BNpPS = carried.before_BGYCZ.squeeze(-1).transpose(2, 3).unflatten(3, {P, S});
-    of.wants_y = true;
-    out = scan_parts(of);
-    last_BNPS = carried.last_BGYZ.squeeze(-1).unflatten(2, {P, S});
+  of.wants_y = false;
+  const auto ends = scan_parts(of);
+  torch::Tensor ids_Bp;
+  if (scan.ids_BT.defined())
+    ids_Bp = torch::cat({scan.ids_BT.slice(1, L - 1, T - 1, L), scan.ids_BT.narrow(1, T - 1, 1)}, 1);
+  const auto total_BNpP1 =
+      padded_behind(scan.step_BNTP, 2, parts * L - T).unflatten(2, {parts, L}).sum(3).unsqueeze(-1);
+  const auto by_number = [](const torch::Tensor& x_BNpPS) { return x_BNpPS.flatten(3).transpose(2, 3); };
+  const auto carried = carry_states(
+      by_number(ends.last_BNpPS).unsqueeze(-1), by_number(total_BNpP1 * scan.A_NPS.unsqueeze(1)), ids_Bp,
+      scan.state_BNPS.defined() ? scan.state_BNPS.flatten(2).unsqueeze(-1) : torch::Tensor());
+  const auto sizes = scan.A_NPS.sizes().slice(1);
+  of.first_BNpPS = carried.before_BGYCZ.squeeze(-1).transpose(2, 3).unflatten(3, sizes);
+  of.wants_y = true;
+  return {.y_BNTP = scan_parts(of).y_BNTP, .state_BNPS = carried.last_BGYZ.squeeze(-1).unflatten(2, sizes)};
+}
+
+// The same with x and B of each head, and all in full precision.
+SelectiveScan of_each_head(SelectiveScan scan) {
+  const int64_t N = scan.A_NPS.size(0);
+  for (auto* x : {&scan.x_BGTP, &scan.B_BGTS, &scan.C_BNTS}) {
+    *x = in_full(*x);
+    if (x->size(1) != N) *x = x->repeat_interleave(N / x->size(1), 1);
   }
-  auto y_BNTP = out.y_BNTP.narrow(2, 0, T);
-  if (scan.D_NP.defined()) y_BNTP = y_BNTP + scan.D_NP.unsqueeze(1) * scan.x_BNTP;
-  return {.y_BNTP = y_BNTP, .state_BNPS = last_BNPS};
+  return scan;
 }
 
 }  // namespace
 
-SelectiveScanned selective_scan(const SelectiveScan& scan, int64_t length) {
-  if (fits_scan(scan.x_BNTP, scan.A_NPS)) return scan_with_kernel(scan);
-  const int64_t T = scan.x_BNTP.size(2), L = std::min(length, T), C = (T + L - 1) / L;
-  const auto x = in_chunks(scan.x_BNTP, C, L), step = in_chunks(scan.step_BNTP, C, L),
-             B = in_chunks(scan.B_BNTS, C, L), C_ = in_chunks(scan.C_BNTS, C, L);
+SelectiveScanned selective_scan(const SelectiveScan& given, int64_t length) {
+  if (const auto of = parts_for_kernel(given); fits_scan(of)) return scan_with_kernel(given, of);
+  const auto scan = of_each_head(given);
+  const int64_t T = scan.x_BGTP.size(2), L = std::min(length, T), C = (T + L - 1) / L;
+  const auto x = in_chunks(scan.x_BGTP, C, L), step = in_chunks(scan.step_BNTP, C, L),
+             B = in_chunks(scan.B_BGTS, C, L), C_ = in_chunks(scan.C_BNTS, C, L);
   const auto A_N1PS = scan.A_NPS.unsqueeze(1);
   const auto sums_BNCLP = step.cumsum(3);
   torch::Tensor ids_BCL, before_BC;  // document numbers, and those in front of each chunk
@@ -117,7 +124,7 @@ SelectiveScanned selective_scan(const SelectiveScan& scan, int64_t length) {
     y_BNCLP = y_BNCLP + torch::stack(added, 3);
   }
   auto y_BNTP = y_BNCLP.flatten(2, 3).narrow(2, 0, T);
-  if (scan.D_NP.defined()) y_BNTP = y_BNTP + scan.D_NP.unsqueeze(1) * scan.x_BNTP;
+  if (scan.D_NP.defined()) y_BNTP = y_BNTP + scan.D_NP.unsqueeze(1) * scan.x_BGTP;
   return {.y_BNTP = y_BNTP, .state_BNPS = carried.last_BGYZ.squeeze(-1).unflatten(2, sizes)};
 }
 

@@ -1,6 +1,7 @@
 // The recurrence of Mamba (arXiv 2312.00752): each number of a state has a decay of its own.
 //
-// Shapes: B batch, N heads (1 in Mamba itself), T tokens, P channels of a head, S state numbers of a channel.
+// Shapes: B batch, N heads (1 in Mamba itself), G heads or fewer, T tokens, P channels of a head, S state
+// numbers of a channel.
 #pragma once
 
 #include "attention/recurrence.h"
@@ -8,12 +9,13 @@
 
 namespace attnlab {
 
-// h_t = exp(Δ_t A) ⊙ h_{t-1} + Δ_t x_t B_tᵀ [P, S],  y_t = h_t C_t + D ⊙ x_t. float32 or float64; at padded
-// places Δ is 0.
+// h_t = exp(Δ_t A) ⊙ h_{t-1} + Δ_t x_t B_tᵀ [P, S],  y_t = h_t C_t + D ⊙ x_t. float32 or float64; x, B and C
+// may be bfloat16, too. x and B may be those of fewer heads, G each of its own, which then are N / G heads'
+// each. At padded places Δ is 0.
 struct SelectiveScan {
-  torch::Tensor x_BNTP, step_BNTP;  // Δ
+  torch::Tensor x_BGTP, step_BNTP;  // Δ
   torch::Tensor A_NPS;              // negative
-  torch::Tensor B_BNTS, C_BNTS;
+  torch::Tensor B_BGTS, C_BNTS;
   torch::Tensor D_NP;  // may be undefined
   torch::Tensor ids_BT;
   torch::Tensor state_BNPS;  // before the first token; undefined: 0

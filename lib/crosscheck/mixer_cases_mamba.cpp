@@ -45,10 +45,10 @@ void check_selective(const CaseFile& file, CaseCheck& check) {
     };
     const auto bias_C = optional("dt_bias_C"), D_C = optional("D_C");
     auto out = selective_scan(
-        {.x_BNTP = tokens("u_BCT"),
+        {.x_BGTP = tokens("u_BCT"),
          .step_BNTP = torch::softplus(bias_C.defined() ? tokens("dt_BCT") + bias_C : tokens("dt_BCT")),
          .A_NPS = -leaves["A_log_CS"].to(type).exp().unsqueeze(0),
-         .B_BNTS = tokens("B_BST"),
+         .B_BGTS = tokens("B_BST"),
          .C_BNTS = tokens("C_BST"),
          .D_NP = D_C.defined() ? D_C.unsqueeze(0) : D_C,
          .ids_BT = {},

@@ -10,6 +10,7 @@
 #include "kernels/coded_tile.h"
 #include "kernels/latent_step_layout.h"
 #include "kernels/rwkv_layout.h"
+#include "kernels/scan_layout.h"
 #include "kernels/wkv_layout.h"
 
 namespace attnlab::cuda {
@@ -167,39 +168,12 @@ cudaError_t packed_linear(PackedNumbers numbers, const PackedLayout& layout, con
 cudaError_t packed_dequantise(PackedNumbers numbers, const PackedLayout& layout, const PackedPointers& packed,
                               void* out, cudaStream_t stream);
 
-// Mamba's recurrence over `rows` sequences of T tokens, P channels of S numbers each, S ≤ 256; all float32,
-// contiguous. `rows` are B · N · parts: parts of a sequence one behind the other, of N heads, of B rows of a
-// batch.
-constexpr int64_t kScanApart = 8;  // tokens between two states that the backward pass needs
-struct ScanSizes {
-  int64_t rows, parts, N, T, P, S;
-#ifdef __CUDACC__
-  __host__ __device__
-#endif
-      int64_t
-      stored() const {
-    return (T + kScanApart - 1) / kScanApart;
-  }
-};
-struct ScanInputs {
-  const float *x, *step;  // [rows, T, P]
-  const float* A;         // [N, P, S]
-  const float *B, *C;     // [rows, T, S]
-  const bool* begins;     // [B, parts · T]: a document begins; null: none
-  const float* first;     // h before the first token, [rows, P, S]; null: 0
-};
-// y [rows, T, P] (null: not wanted), h of every 8th token [rows, stored(), P, S] (null: no backward pass), and
-// behind the last [rows, P, S].
-cudaError_t selective_scan(const ScanSizes& sizes, const ScanInputs& in, float* y, float* stored, float* last,
+// Mamba's recurrence (scan_layout.h). y and the gradients of x and step are float32.
+bool fits_selective_scan(int64_t S, const CudaDevice& device);
+cudaError_t selective_scan(const ScanSizes& sizes, const ScanInputs& in, const ScanResults& out,
                            cudaStream_t stream);
-// Of all inputs, shaped like them; A, B and C are added to, and must be 0. first: may be null.
-struct ScanGradients {
-  float *x, *step, *A, *B, *C, *first;
-};
-// dy, dlast: null where nothing depends on them.
-cudaError_t selective_scan_backward(const ScanSizes& sizes, const ScanInputs& in, const float* stored,
-                                    const float* dy, const float* dlast, const ScanGradients& out,
-                                    cudaStream_t stream);
+cudaError_t selective_scan_backward(const ScanSizes& sizes, const ScanInputs& in, const ScanUpstream& upstream,
+                                    const ScanGradients& out, cudaStream_t stream);
 
 // RWKV-6's and RWKV-7's recurrences. Heads start at multiples of 4 numbers and have strides that are. o; of
 // RWKV-7 u_t = S_{t-1} a_t (float32); states behind the parts, [B, N, parts, 64, 64].

@@ -9,13 +9,13 @@
 #include "../reference/wkv_twin.h"
 #include "attention/wkv.h"
 #include "catch.h"
+#include "kernel_tensors.h"
 #include "on_cpu/kernels_on_cpu.h"
 
 namespace attnlab::test {
 namespace {
 
 using torch::Tensor;
-using Named = std::vector<std::pair<const char*, Tensor>>;
 
 constexpr int64_t kB = 2, kN = 2, kH = 64;
 
@@ -104,18 +104,6 @@ Named by_autograd(const Problem& problem, WkvScan scan, WkvScanned (*recurrence)
     all.emplace_back(name, x.grad().defined() ? x.grad() : torch::zeros_like(x));
   return all;
 }
-
-cuda::HeadsView view_of(const Tensor& x) { return {x.stride(0), x.stride(1), x.stride(2)}; }
-cuda::Format format_of_heads(const Tensor& x) {
-  return x.scalar_type() == torch::kBFloat16 ? cuda::Format::bfloat16 : cuda::Format::float32;
-}
-cuda::HeadsIn read_heads(const Tensor& x) {
-  return x.defined() ? cuda::HeadsIn{x.const_data_ptr(), format_of_heads(x), view_of(x)} : cuda::HeadsIn{};
-}
-cuda::HeadsOut write_heads(const Tensor& x) {
-  return x.defined() ? cuda::HeadsOut{x.data_ptr(), format_of_heads(x), view_of(x)} : cuda::HeadsOut{};
-}
-float* floats(const Tensor& x) { return x.defined() ? x.data_ptr<float>() : nullptr; }
 
 // The same by the kernels on the CPU.
 Named by_emulation(const Problem& problem, WkvScan scan) {

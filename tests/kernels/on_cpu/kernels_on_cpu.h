@@ -4,6 +4,7 @@
 #include "kernels/capped_rows.h"
 #include "kernels/latent_step_layout.h"
 #include "kernels/rwkv_layout.h"
+#include "kernels/scan_layout.h"
 #include "kernels/wkv_layout.h"
 
 namespace attnlab::test {
@@ -12,6 +13,11 @@ void wkv_scan_on_cpu(const cuda::WkvSizes& sizes, const cuda::WkvInputs& in, con
                      const cuda::HeadsOut& u, float* last);
 void wkv_scan_backward_on_cpu(const cuda::WkvSizes& sizes, const cuda::WkvInputs& in,
                               const cuda::WkvResults& results, const cuda::WkvGradients& out);
+
+void selective_scan_on_cpu(const cuda::ScanSizes& sizes, const cuda::ScanInputs& in,
+                           const cuda::ScanResults& out);
+void selective_scan_backward_on_cpu(const cuda::ScanSizes& sizes, const cuda::ScanInputs& in,
+                                    const cuda::ScanUpstream& upstream, const cuda::ScanGradients& out);
 
 // width ≤ 64, float32.
 void paired_softmax_on_cpu(const float* y, float* out, int64_t rows, int width, float least);

@@ -1,4 +1,7 @@
+#include <type_traits>
+
 #include "cuda_block.h"
+#include "kernels/selective_scan.cuh"
 #include "kernels/wkv_scan.cuh"
 #include "kernels_on_cpu.h"
 
@@ -36,6 +39,31 @@ void wkv_scan_backward_on_cpu(const cuda::WkvSizes& sizes, const cuda::WkvInputs
     backward<true>(sizes, in, results, out);
   else
     backward<false>(sizes, in, results, out);
+}
+
+namespace selective = cuda::selective;
+
+void selective_scan_on_cpu(const cuda::ScanSizes& z, const cuda::ScanInputs& in, const cuda::ScanResults& out) {
+  selective::with_form(z.S, [&](auto* form) {
+    using F = std::remove_pointer_t<decltype(form)>;
+    static selective::Tiles<F> tiles;
+    CpuBlock::run(static_cast<unsigned>(z.all_blocks()), selective::kThreads, [&] {
+      if (out.y.at)
+        selective::forward<F, true>(z, in, out, tiles);
+      else
+        selective::forward<F, false>(z, in, out, tiles);
+    });
+  });
+}
+
+void selective_scan_backward_on_cpu(const cuda::ScanSizes& z, const cuda::ScanInputs& in,
+                                    const cuda::ScanUpstream& upstream, const cuda::ScanGradients& out) {
+  selective::with_form(z.S, [&](auto* form) {
+    using F = std::remove_pointer_t<decltype(form)>;
+    static selective::BackwardTiles<F> tiles;
+    CpuBlock::run(static_cast<unsigned>(z.all_blocks()), selective::kThreads,
+                  [&] { selective::backward<F>(z, in, upstream, out, tiles); });
+  });
 }
 
 }  // namespace attnlab::test
