@@ -3,10 +3,9 @@
 #include <cmath>
 
 #include "attention/attention.h"
-#include "attention/input_type.h"
+#include "attention/gated_input.h"
 #include "attention/mixer_parts.h"
 #include "attention/selective_scan.h"
-#include "kernels/fused.h"
 
 namespace attnlab {
 namespace {
@@ -58,22 +57,23 @@ class MambaMixer final : public Mixer {
     torch::Tensor y_BTW;
     {
       const FullPrecision full;
-      const auto step_BTW = torch::softplus(
-          torch::linear(in_full(dt_in), in_full(dt_proj_->matrix(torch::kFloat32)), in_full(dt_proj_->bias)));
+      const auto dt_BTW =
+          torch::linear(in_full(dt_in), in_full(dt_proj_->matrix(torch::kFloat32)), in_full(dt_proj_->bias));
       SelectiveScan scan{.x_BGTP = split_heads(convolved(v, input, segments), shape_.n_kv_heads),
-                         .step_BNTP = segments.only_valid(split_heads(step_BTW, N), 2),
+                         .step_BNTP = {},
                          .A_NPS = -in_full(A_log_).exp().view({N, H, H}),
                          .B_BGTS = split_heads(k, shape_.n_kv_heads),
                          .C_BNTS = split_heads(q, N),
                          .D_NP = in_full(D_).view({N, H}),
                          .ids_BT = segments.ids_BT,
                          .state_BNPS = {}};
+      set_step(scan, split_heads(dt_BTW, N), segments);
       if (input.state) scan.state_BNPS = input.state->fixed(0).unflatten(2, {H, H});
       const auto out = selective_scan(scan);
       if (input.state) input.state->replace(0, out.state_BNPS.flatten(2));
-      y_BTW = gated_silu(in_full(z), merge_heads(out.y_BNTP));
+      y_BTW = merge_heads(out.y_BNTP);
     }
-    return o_proj_(y_BTW.to(input_type(o_proj_, input.x_BTD)));
+    return o_proj_(gated_input(o_proj_, y_BTW, z, input.x_BTD));
   }
 
  private:

@@ -1,13 +1,13 @@
 #include "attention/native_recurrence.h"
 
 #include "attention/attention.h"
+#include "attention/gated_input.h"
 #include "attention/input_type.h"
 #include "attention/mamba2_mixer.h"
 #include "attention/mixer_parts.h"
 #include "attention/selective_scan.h"
 #include "attention/wkv.h"
 #include "core/errors.h"
-#include "kernels/fused.h"
 
 namespace attnlab {
 namespace {
@@ -84,22 +84,23 @@ class NativeMamba final : public MambaBase {
       const auto x_BTC = convolved(both[0], input, segments);
       const auto parts = torch::linear(x_BTC, in_full(x_proj_->matrix(torch::kFloat32)))
                              .split_with_sizes({form_.step_rank, form_.state, form_.state}, 2);
-      const auto step_BTC = torch::softplus(
-          torch::linear(parts[0], in_full(dt_proj_->matrix(torch::kFloat32)), in_full(dt_proj_->bias)));
+      const auto dt_BTC =
+          torch::linear(parts[0], in_full(dt_proj_->matrix(torch::kFloat32)), in_full(dt_proj_->bias));
       SelectiveScan scan{.x_BGTP = x_BTC.unsqueeze(1),
-                         .step_BNTP = segments.only_valid(step_BTC).unsqueeze(1),
+                         .step_BNTP = {},
                          .A_NPS = -in_full(A_log_).exp().unsqueeze(0),
                          .B_BGTS = parts[1].unsqueeze(1),
                          .C_BNTS = parts[2].unsqueeze(1),
                          .D_NP = in_full(D_).unsqueeze(0),
                          .ids_BT = segments.ids_BT,
                          .state_BNPS = {}};
+      set_step(scan, dt_BTC.unsqueeze(1), segments);
       if (input.state) scan.state_BNPS = input.state->fixed(0).unsqueeze(1);
       const auto out = selective_scan(scan);
       if (input.state) input.state->replace(0, out.state_BNPS.squeeze(1));
-      y_BTC = gated_silu(in_full(both[1]), out.y_BNTP.squeeze(1));
+      y_BTC = out.y_BNTP.squeeze(1);
     }
-    return out_proj_(y_BTC.to(input_type(out_proj_, input.x_BTD)));
+    return out_proj_(gated_input(out_proj_, y_BTC, both[1], input.x_BTD));
   }
 
  private:

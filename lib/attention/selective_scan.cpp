@@ -24,6 +24,7 @@ ScanParts parts_for_kernel(const SelectiveScan& scan) {
           .length = (T + parts - 1) / parts,
           .x_BGTP = scan.x_BGTP,
           .step_BNTP = scan.step_BNTP,
+          .raw_step = scan.raw_step,
           .A_NPS = scan.A_NPS,
           .B_BGTS = scan.B_BGTS,
           .C_BNTS = scan.C_BNTS,
@@ -48,8 +49,9 @@ SelectiveScanned scan_with_kernel(const SelectiveScan& scan, ScanParts of) {
   torch::Tensor ids_Bp;
   if (scan.ids_BT.defined())
     ids_Bp = torch::cat({scan.ids_BT.slice(1, L - 1, T - 1, L), scan.ids_BT.narrow(1, T - 1, 1)}, 1);
+  const auto step_BNTP = scan.raw_step ? torch::softplus(scan.step_BNTP) : scan.step_BNTP;
   const auto total_BNpP1 =
-      padded_behind(scan.step_BNTP, 2, parts * L - T).unflatten(2, {parts, L}).sum(3).unsqueeze(-1);
+      padded_behind(step_BNTP, 2, parts * L - T).unflatten(2, {parts, L}).sum(3).unsqueeze(-1);
   const auto by_number = [](const torch::Tensor& x_BNpPS) { return x_BNpPS.flatten(3).transpose(2, 3); };
   const auto carried = carry_states(
       by_number(ends.last_BNpPS).unsqueeze(-1), by_number(total_BNpP1 * scan.A_NPS.unsqueeze(1)), ids_Bp,
@@ -60,9 +62,11 @@ SelectiveScanned scan_with_kernel(const SelectiveScan& scan, ScanParts of) {
   return {.y_BNTP = scan_parts(of).y_BNTP, .state_BNPS = carried.last_BGYZ.squeeze(-1).unflatten(2, sizes)};
 }
 
-// The same with x and B of each head, and all in full precision.
+// The same with x and B of each head, all in full precision, and Δ itself.
 SelectiveScan of_each_head(SelectiveScan scan) {
   const int64_t N = scan.A_NPS.size(0);
+  if (scan.raw_step) scan.step_BNTP = torch::softplus(scan.step_BNTP);
+  scan.raw_step = false;
   for (auto* x : {&scan.x_BGTP, &scan.B_BGTS, &scan.C_BNTS}) {
     *x = in_full(*x);
     if (x->size(1) != N) *x = x->repeat_interleave(N / x->size(1), 1);
@@ -71,6 +75,11 @@ SelectiveScan of_each_head(SelectiveScan scan) {
 }
 
 }  // namespace
+
+void set_step(SelectiveScan& scan, const torch::Tensor& raw_BNTP, const Segments& segments) {
+  scan.raw_step = !segments.valid_BT.defined();
+  scan.step_BNTP = scan.raw_step ? raw_BNTP : segments.only_valid(torch::softplus(raw_BNTP), 2);
+}
 
 SelectiveScanned selective_scan(const SelectiveScan& given, int64_t length) {
   if (const auto of = parts_for_kernel(given); fits_scan(of)) return scan_with_kernel(given, of);

@@ -19,10 +19,14 @@ struct SelectiveScan {
   torch::Tensor D_NP;  // may be undefined
   torch::Tensor ids_BT;
   torch::Tensor state_BNPS;  // before the first token; undefined: 0
+  bool raw_step = false;     // step is Δ in front of its softplus
 };
 struct SelectiveScanned {
   torch::Tensor y_BNTP, state_BNPS;
 };
+
+// Gives the scan the Δ that is softplus of this [B, N, T, P], 0 at padded places.
+void set_step(SelectiveScan& scan, const torch::Tensor& raw_BNTP, const Segments& segments);
 
 // On a GPU, in float32, with a kernel (kernels/scan.h). Else in chunks of L tokens: L steps, each for all
 // chunks at once, from states 0; then the chunks' own states carried on (recurrence.h), and what they add.

@@ -175,6 +175,17 @@ cudaError_t selective_scan(const ScanSizes& sizes, const ScanInputs& in, const S
 cudaError_t selective_scan_backward(const ScanSizes& sizes, const ScanInputs& in, const ScanUpstream& upstream,
                                     const ScanGradients& out, cudaStream_t stream);
 
+// out = y ⊙ silu(z) over rows of `width` numbers, a multiple of 4, those of z z_row numbers apart, those of y
+// and out side by side; y float32, z and out in `format`. All start at multiples of 16 bytes.
+struct GateRows {
+  int64_t rows, width, z_row;
+};
+cudaError_t output_gate(Format format, const GateRows& rows, const float* y, const void* z, void* out,
+                        cudaStream_t stream);
+// dz lies side by side.
+cudaError_t output_gate_backward(Format format, const GateRows& rows, const float* y, const void* z,
+                                 const void* dout, float* dy, void* dz, cudaStream_t stream);
+
 // RWKV-6's and RWKV-7's recurrences. Heads start at multiples of 4 numbers and have strides that are. o; of
 // RWKV-7 u_t = S_{t-1} a_t (float32); states behind the parts, [B, N, parts, 64, 64].
 cudaError_t wkv_scan(const WkvSizes& sizes, const WkvInputs& in, const HeadsOut& o, const HeadsOut& u,

@@ -79,9 +79,10 @@ cuda::ScanSizes sizes_of(const variable_list& in, int64_t parts, int64_t length)
           .begins_b = begins.defined() && begins.size(0) > 1 ? begins.stride(0) : 0};
 }
 
-cuda::ScanInputs inputs_of(const variable_list& in) {
+cuda::ScanInputs inputs_of(const variable_list& in, bool raw_step) {
   return {.x = heads_from(in[kX]),
           .step = heads_from(in[kStep]),
+          .raw_step = raw_step,
           .B = heads_from(in[kB]),
           .C = heads_from(in[kC]),
           .A = values_of(in[kA]),
@@ -111,8 +112,8 @@ class Scan : public torch::autograd::Function<Scan> {
  public:
   static variable_list forward(AutogradContext* context, const Tensor& x, const Tensor& step, const Tensor& A,
                                const Tensor& B, const Tensor& C, const MaybeTensor& D,
-                               const MaybeTensor& begins, const MaybeTensor& first, int64_t parts,
-                               int64_t length, bool wants_y) {
+                               const MaybeTensor& begins, const MaybeTensor& first, bool raw_step,
+                               int64_t parts, int64_t length, bool wants_y) {
     const c10::cuda::CUDAGuard guard(x.device());
     const auto given = [](const MaybeTensor& maybe) { return maybe.value_or(Tensor()); };
     variable_list in{x, step, A, B, C, given(D), given(begins), given(first)};
@@ -122,11 +123,12 @@ class Scan : public torch::autograd::Function<Scan> {
     const Tensor y = wants_y ? empty_of_tokens(sizes, A) : Tensor();
     const Tensor last = empty_of_parts(sizes, {sizes.P, sizes.S}, A);
     const Tensor stored = backward ? torch::empty({sizes.stored()}, A.options()) : Tensor();
-    C10_CUDA_CHECK(cuda::selective_scan(sizes, inputs_of(in),
+    C10_CUDA_CHECK(cuda::selective_scan(sizes, inputs_of(in, raw_step),
                                         {.y = heads_to(y), .stored = place_of(stored), .last = place_of(last)},
                                         stream_of(x)));
     in.push_back(stored);
     context->save_for_backward(in);
+    context->saved_data["raw_step"] = raw_step;
     context->saved_data["parts"] = parts;
     context->saved_data["length"] = length;
     context->saved_data["wants_y"] = wants_y;
@@ -148,7 +150,8 @@ class Scan : public torch::autograd::Function<Scan> {
                  dD = in[kD].defined() ? empty_of_parts(z, {z.P}, A) : Tensor(),
                  dfirst = in[kFirst].defined() ? torch::empty_like(in[kFirst]) : Tensor();
     C10_CUDA_CHECK(cuda::selective_scan_backward(
-        z, inputs_of(in), {.stored = values_of(in[kStored]), .dy = heads_from(dy), .dlast = values_of(dlast)},
+        z, inputs_of(in, context->saved_data["raw_step"].toBool()),
+        {.stored = values_of(in[kStored]), .dy = heads_from(dy), .dlast = values_of(dlast)},
         {.x = heads_to(dx),
          .step = heads_to(dstep),
          .B = place_of(dB),
@@ -170,6 +173,7 @@ class Scan : public torch::autograd::Function<Scan> {
             dfirst,
             {},
             {},
+            {},
             {}};
   }
 };
@@ -188,7 +192,7 @@ ScannedParts scan_parts(const ScanParts& scan) {
   const auto out =
       Scan::apply(numbers_side_by_side(x), numbers_side_by_side(step), A.contiguous(), numbers_side_by_side(B),
                   numbers_side_by_side(C), given(scan.wants_y ? scan.D_NP : Tensor()), given(scan.begins_BT),
-                  given(scan.first_BNpPS), scan.parts, scan.length, scan.wants_y);
+                  given(scan.first_BNpPS), scan.raw_step, scan.parts, scan.length, scan.wants_y);
   return {.y_BNTP = scan.wants_y ? out[0] : Tensor(), .last_BNpPS = out.back()};
 }
 

@@ -13,6 +13,7 @@ namespace attnlab {
 struct ScanParts {
   int64_t parts = 1, length = 0;
   torch::Tensor x_BGTP, step_BNTP;
+  bool raw_step = false;  // step is Δ in front of its softplus
   torch::Tensor A_NPS, B_BGTS, C_BNTS;
   torch::Tensor D_NP;         // undefined: 0
   torch::Tensor begins_BT;    // bool [B or 1, T], a document begins: nothing of before is seen; undefined: none

@@ -31,6 +31,7 @@ struct ScanSizes {
 };
 struct ScanInputs {
   HeadsIn x, step;     // [B, heads_x or N, T, P]
+  bool raw_step;       // step is Δ in front of its softplus
   HeadsIn B, C;        // [B, heads_B or N, T, S]
   const float* A;      // [N, P, S]
   const float* D;      // [N, P]: y has D x, too; null: 0

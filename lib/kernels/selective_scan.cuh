@@ -117,7 +117,7 @@ __device__ void forward(const ScanSizes& z, const ScanInputs& in, const ScanResu
 #pragma unroll 1
   for (int stage = 0; stage < place.stages(); ++stage) {
     __syncthreads();
-    fetched.put_down(in, no_dy, tiles);
+    fetched.put_down(in, no_dy, place, tiles, stage);
     __syncthreads();
     if (stage + 1 < place.stages()) fetched.fetch(in, no_dy, place, tiles, stage + 1);
     if (out.stored) put_state<F>(h, reinterpret_cast<FourOfThread*>(out.stored) + place.of_stored(stage));
@@ -259,16 +259,19 @@ __device__ __forceinline__ void sum_warps(const Place<F>& place, const ScanGradi
 
 // dΔ and dx of a stage; adds to dD.
 template <class F>
-__device__ __forceinline__ void put_results(const Place<F>& place, const ScanGradients& out,
-                                            const BackwardTiles<F>& tiles, int stage, float D, float& dD) {
+__device__ __forceinline__ void put_results(const Place<F>& place, const ScanInputs& in,
+                                            const ScanGradients& out, const BackwardTiles<F>& tiles, int stage,
+                                            float D, float& dD) {
   const auto& channels = tiles.in.channels;
   const int64_t step_t = out.step.strides.t, x_t = out.x.strides.t;
   float* const dstep = static_cast<float*>(out.step.at) + tiles.in.at[kOfDstep] + stage * kStage * step_t;
   float* const dx = static_cast<float*>(out.x.at) + tiles.in.at[kOfDx] + stage * kStage * x_t;
   each_result(place, stage, [&](int t, int c) {
     const float x = channels[t][kX][c], dy = channels[t][kY][c], of_write = tiles.of_write[t][c];
-    dstep[t * step_t + c] = x * of_write + kLn2 * tiles.of_decay[t][c];
-    dx[t * x_t + c] = channels[t][kStep][c] * of_write + D * dy;
+    const float step = channels[t][kStep][c], of_step = x * of_write + kLn2 * tiles.of_decay[t][c];
+    // softplus'(u) = σ(u) = 1 - e^{-softplus(u)}
+    dstep[t * step_t + c] = in.raw_step ? -expm1f(-step) * of_step : of_step;
+    dx[t * x_t + c] = step * of_write + D * dy;
     dD += dy * x;
   });
 }
@@ -314,7 +317,7 @@ __device__ void backward(const ScanSizes& z, const ScanInputs& in, const ScanUps
     fetched.fetch(in, upstream.dy, place, tiles.in, stage);
     take_state<F>(reinterpret_cast<const FourOfThread*>(upstream.stored) + place.of_stored(stage), held.h[0]);
     __syncthreads();
-    fetched.put_down(in, upstream.dy, tiles.in);
+    fetched.put_down(in, upstream.dy, place, tiles.in, stage);
     __syncthreads();
     go_over(place, in, tiles, A, held.h[0]);
 #pragma unroll 1
@@ -327,7 +330,7 @@ __device__ void backward(const ScanSizes& z, const ScanInputs& in, const ScanUps
       sum_warps(place, out, tiles, stage * kStage + turn * kHeld);
       __syncthreads();
     }
-    put_results(place, out, tiles, stage, D, dD);
+    put_results(place, in, out, tiles, stage, D, dD);
   }
   write_states(out.A, place, place.row, dA);
   if (out.first) write_states(out.first, place, place.row, g);

@@ -3,6 +3,8 @@
 // token, channel or number are zeros: they change nothing that is written.
 #pragma once
 
+#include <cmath>
+
 #include "kernels/scan_layout.h"
 #include "kernels/vectors.cuh"
 
@@ -182,6 +184,8 @@ struct Rows {
   }
 };
 
+__device__ inline float softplus(float x) { return x > 20 ? x : log1pf(expf(x)); }
+
 template <class F, bool has_dy>
 struct Fetched {
   Rows<F::kWide> B, C;
@@ -202,12 +206,15 @@ struct Fetched {
     starts =
         in.begins && t < kStage && t < left && in.begins[place.b * place.z.begins_b + place.begin + from + t];
   }
-  __device__ void put_down(const ScanInputs& in, const HeadsIn& of_dy, Tiles<F>& to) const {
+  __device__ void put_down(const ScanInputs& in, const HeadsIn& of_dy, const Place<F>& place, Tiles<F>& to,
+                           int stage) const {
+    const int left = place.tokens - stage * kStage;
     Rows<F::kWide>::each([&](int t, int s, int e) {
       to.B[t][s] = B.number(in.B.format, e), to.C[t][s] = C.number(in.C.format, e);
     });
     Rows<F::kBlock>::each([&](int t, int c, int e) {
-      const float of_step = step.number(in.step.format, e), of_x = x.number(in.x.format, e);
+      const float given = step.number(in.step.format, e), of_x = x.number(in.x.format, e);
+      const float of_step = !in.raw_step ? given : t < left ? softplus(given) : 0;
       to.channels[t][kStep][c] = of_step, to.channels[t][kX][c] = of_x;
       to.channels[t][kWritten][c] = of_step * of_x;
       if (has_dy) to.channels[t][kY][c] = dy.number(of_dy.format, e);

@@ -25,7 +25,9 @@ struct ScanLengths {
 };
 struct ScanCase {
   ScanLengths sizes;
-  bool documents, begun, half, shared;  // begun: from states, to states that count; shared: x and B of one head
+  // begun: from states, to states that count; half: x, B and C in bfloat16, Δ in front of its softplus; shared:
+  // x and B of one head
+  bool documents, begun, half, shared;
 
   int64_t length() const { return (sizes.T + sizes.parts - 1) / sizes.parts; }
   std::string text() const {
@@ -60,7 +62,9 @@ ScanProblem random_problem(const ScanCase& of) {
   scan.length = of.length();
   scan.x_BGTP = heads(of.shared ? 1 : kHeads, P);
   // Steps as a trained layer has them: decays from hardly any to e^-8 a token.
-  scan.step_BNTP = (heads_of_tokens(kHeads, T, P) - 2).exp();
+  scan.raw_step = of.half;
+  scan.step_BNTP = heads_of_tokens(kHeads, T, P) - 2;
+  if (!scan.raw_step) scan.step_BNTP = scan.step_BNTP.exp();
   scan.A_NPS = -normal({kHeads, P, S}).exp();
   scan.B_BGTS = heads(of.shared ? 1 : kHeads, S);
   scan.C_BNTS = heads(kHeads, S);
@@ -125,6 +129,7 @@ cuda::ScanSizes sizes_of(const ScanParts& scan) {
 cuda::ScanInputs inputs_for_kernel(const ScanParts& scan) {
   return {.x = read_heads(scan.x_BGTP),
           .step = read_heads(scan.step_BNTP),
+          .raw_step = scan.raw_step,
           .B = read_heads(scan.B_BGTS),
           .C = read_heads(scan.C_BNTS),
           .A = floats(scan.A_NPS),
@@ -301,7 +306,8 @@ Tensors scan_outcome(const Tensors& inputs, const Tensor& ids_BT, bool begun) {
                                    .C_BNTS = in[4],
                                    .D_NP = in[5],
                                    .ids_BT = ids_BT,
-                                   .state_BNPS = begun ? in[6] : Tensor()});
+                                   .state_BNPS = begun ? in[6] : Tensor(),
+                                   .raw_step = begun});
   (out.y_BNTP.cos().sum() + out.state_BNPS.sin().sum()).backward();
   Tensors all{out.y_BNTP.detach(), out.state_BNPS.detach()};
   for (size_t i = 0; i < leaves.size() - (begun ? 0 : 1); ++i) all.push_back(leaves[i].grad());

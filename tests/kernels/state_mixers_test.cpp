@@ -5,6 +5,7 @@
 #include "attention/recurrence.h"
 #include "catch.h"
 #include "kernels/fused.h"
+#include "kernels/output_gate.h"
 #include "kernels/short_conv.h"
 #include "on_cpu/kernels_on_cpu.h"
 
@@ -136,6 +137,65 @@ TEST_CASE("Mamba's convolution in a kernel of a GPU is torch's, in each format")
           check_each(conv_by_torch(of, torch::kCPU, torch::kFloat64, torch::kFloat64),
                      conv_by_torch(of, torch::kCUDA, torch::kFloat32, type), half ? 0x1p-8 : 2e-5);
         }
+}
+
+// y ⊙ silu(z) and both gradients.
+Tensors gated_by_torch(const Tensor& y, const Tensor& z, const Tensor& dout) {
+  const auto of_y = y.detach().to(torch::kFloat64).requires_grad_(),
+             of_z = z.detach().to(torch::kFloat64).requires_grad_();
+  const auto out = of_y * torch::silu(of_z);
+  out.backward(dout.to(torch::kFloat64));
+  return {out.detach(), of_y.grad(), of_z.grad()};
+}
+
+// z as a part of a wider product's rows.
+struct GateCase {
+  Tensor y, both, z, dout;
+
+  explicit GateCase(int64_t width)
+      : y(torch::randn({2, 37, width})),
+        both(2 * torch::randn({2, 37, 2 * width})),
+        z(both.narrow(2, width, width)),
+        dout(torch::randn({2, 37, width})) {}
+};
+
+// The exponential is good to 2 units in the last place.
+constexpr double kOfGates = 2e-6;
+
+TEST_CASE("the source of the kernel of an output's gate, run on the CPU, gives it and its gradients") {
+  torch::manual_seed(11);
+  for (const int64_t width : {4, 36}) {
+    const GateCase of(width);
+    const GateOnCpu gate{.rows = 2 * 37,
+                         .width = width,
+                         .z_row = 2 * width,
+                         .y = of.y.data_ptr<float>(),
+                         .z = of.z.data_ptr<float>()};
+    auto out = torch::full_like(of.y, NAN), dy = torch::full_like(of.y, NAN), dz = torch::full_like(of.y, NAN);
+    output_gate_on_cpu(gate, out.data_ptr<float>());
+    output_gate_backward_on_cpu(gate, of.dout.data_ptr<float>(), dy.data_ptr<float>(), dz.data_ptr<float>());
+    check_each(gated_by_torch(of.y, of.z, of.dout), {out, dy, dz}, kOfGates);
+  }
+}
+
+TEST_CASE("an output's gate in one kernel of a GPU is torch's") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  torch::manual_seed(12);
+  for (const auto type : {torch::kFloat32, torch::kBFloat16})
+    for (const int64_t width : {4, 36, 896}) {
+      INFO(type << ", width " << width);
+      const GateCase of(width);
+      const auto rounded = [&](const Tensor& x) { return x.to(type); };
+      const auto y = of.y.to(torch::kCUDA).requires_grad_();
+      const auto both = rounded(of.both).to(torch::kCUDA).requires_grad_();
+      const auto z = both.narrow(2, width, width);
+      REQUIRE(fits_output_gate(y, z));
+      const auto out = output_gate(y, z);
+      out.backward(rounded(of.dout).to(torch::kCUDA));
+      check_each(gated_by_torch(of.y, rounded(of.z), rounded(of.dout)),
+                 {out, y.grad(), both.grad().narrow(2, width, width)},
+                 type == torch::kFloat32 ? kOfGates : 0x1p-8);
+    }
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ ScannedParts scan_twin(const ScanParts& scan) {
   const auto of_heads = [&](const Tensor& x_BGTx) { return x_BGTx.repeat_interleave(N / x_BGTx.size(1), 1); };
   // By unbind, whose gradient is written once; that of a selected token is a tensor of all tokens.
   const auto x = of_heads(scan.x_BGTP).unbind(2), B = of_heads(scan.B_BGTS).unbind(2),
-             step = scan.step_BNTP.unbind(2), C = scan.C_BNTS.unbind(2);
+             step = (scan.raw_step ? torch::softplus(scan.step_BNTP) : scan.step_BNTP).unbind(2),
+             C = scan.C_BNTS.unbind(2);
   const auto none = torch::zeros_like(scan.A_NPS).expand({scan.step_BNTP.size(0), -1, -1, -1});
   std::vector<Tensor> outputs, ends;
   for (int64_t part = 0; part < scan.parts; ++part) {

@@ -37,6 +37,14 @@ struct ConvOnCpu {
 void short_conv_on_cpu(const ConvOnCpu& conv, float* y);
 void short_conv_backward_on_cpu(const ConvOnCpu& conv, const float* dy, float* dx, float* partial);
 
+// float32; rows of `width` numbers, those of z z_row apart.
+struct GateOnCpu {
+  int64_t rows, width, z_row;
+  const float *y, *z;
+};
+void output_gate_on_cpu(const GateOnCpu& gate, float* out);
+void output_gate_backward_on_cpu(const GateOnCpu& gate, const float* dout, float* dy, float* dz);
+
 // float32 in all places; n 1 or 5.
 void token_mix_on_cpu(const cuda::TokenMix& sizes, const cuda::TokenMixInputs& in, float* const* out);
 void token_mix_backward_on_cpu(const cuda::TokenMix& sizes, const cuda::TokenMixInputs& in,

@@ -1,6 +1,7 @@
 #include "cuda_block.h"
 #include "kernels/capped_softmax.cuh"
 #include "kernels/latent_step.cuh"
+#include "kernels/output_gate.cuh"
 #include "kernels/paired_softmax.cuh"
 #include "kernels/short_conv.cuh"
 #include "kernels_on_cpu.h"
@@ -54,6 +55,24 @@ void short_conv_backward_on_cpu(const ConvOnCpu& z, const float* dy, float* dx, 
   const auto sizes = sizes_of(z);
   over_channels(sizes, [&] { conv::backward_inputs<kTokens>(sizes, z.w, dy, z.begins, dx); });
   over_channels(sizes, [&] { conv::backward_weights<kTokens>(sizes, z.x, dy, z.begins, partial); });
+}
+
+namespace {
+
+template <class Kernel>
+void over_packs(const GateOnCpu& z, const Kernel& kernel) {
+  const int64_t packs = z.rows * z.width / cuda::gate::kPack, threads = cuda::gate::kThreads;
+  CpuBlock::run(static_cast<unsigned>((packs + threads - 1) / threads), cuda::gate::kThreads, kernel);
+}
+
+}  // namespace
+
+void output_gate_on_cpu(const GateOnCpu& z, float* out) {
+  over_packs(z, [&] { cuda::gate::forward<float>({z.rows, z.width, z.z_row}, z.y, z.z, out); });
+}
+
+void output_gate_backward_on_cpu(const GateOnCpu& z, const float* dout, float* dy, float* dz) {
+  over_packs(z, [&] { cuda::gate::backward<float>({z.rows, z.width, z.z_row}, z.y, z.z, dout, dy, dz); });
 }
 
 void latent_step_on_cpu(const cuda::LatentStepLayout& layout, const StepOnCpu& step) {
