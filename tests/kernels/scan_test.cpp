@@ -204,7 +204,11 @@ Named states_by_emulation(const ScanProblem& problem, const ScanParts& scan) {
           {"B", dB.sum(3).transpose(1, 2)}};
 }
 
-void check_against(const Named& expected, const Named& found, const std::string& text) {
+// A GPU's 2^x errs by up to 2^-22 of it, and so a product of k decays by k · 2^-22; a number is one of T / 2 on
+// average, if it fades that slowly.
+double of_exponentials(int64_t T) { return 0x1p-23 * static_cast<double>(T); }
+
+void check_against(const Named& expected, const Named& found, const std::string& text, double of_decays) {
   REQUIRE(expected.size() == found.size());
   for (size_t i = 0; i < expected.size(); ++i) {
     const auto& [name, x] = expected[i];
@@ -215,14 +219,14 @@ void check_against(const Named& expected, const Named& found, const std::string&
     const double size = std::max(x.abs().max().item<double>(), i < 2 ? 0.0 : 1.0);
     const double worst = (found[i].second.to(torch::kCPU, torch::kFloat64) - x).abs().max().item<double>();
     INFO(text << ": " << name << ": worst " << worst << " of " << size);
-    CHECK(worst <= (rounded ? 0x1p-8 : 2e-5) * size);
+    CHECK(worst <= (rounded ? 0x1p-8 : 2e-5 + of_decays) * size);
   }
 }
 
-void check_case(const ScanCase& of, const std::function<Named(const ScanProblem&)>& kernels) {
+void check_case(const ScanCase& of, double of_decays, const std::function<Named(const ScanProblem&)>& kernels) {
   const ScanProblem problem = random_problem(of);
   const auto twin = leaves_of(problem.scan, torch::kCPU, torch::kFloat64, false);
-  check_against(by_autograd(problem, twin, scan_twin), kernels(problem), of.text());
+  check_against(by_autograd(problem, twin, scan_twin), kernels(problem), of.text(), of_decays);
 }
 
 // Each in four ways.
@@ -245,7 +249,7 @@ TEST_CASE("the source of the kernel of Mamba, run on the CPU, gives outputs, sta
                                     {35, 2, 64, 64},
                                     {17, 1, 17, 100},
                                     {19, 2, 9, 256}}))
-    check_case(of, [&](const ScanProblem& problem) {
+    check_case(of, 0, [&](const ScanProblem& problem) {
       return by_emulation(problem, leaves_of(problem.scan, torch::kCPU, torch::kFloat32, of.half));
     });
 }
@@ -263,7 +267,7 @@ TEST_CASE("the source of Mamba's kernel without outputs, run on the CPU, gives s
                  {"A", twin.A_NPS.grad()},
                  {"B", twin.B_BGTS.grad()}},
                 states_by_emulation(problem, leaves_of(problem.scan, torch::kCPU, torch::kFloat32, false)),
-                of.text());
+                of.text(), 0);
 }
 
 TEST_CASE("the kernel of Mamba's recurrence gives outputs, states and gradients on a GPU") {
@@ -278,7 +282,7 @@ TEST_CASE("the kernel of Mamba's recurrence gives outputs, states and gradients 
                                     {97, 2, 9, 200},
                                     {33, 1, 5, 256},
                                     {513, 1, 64, 64}}))
-    check_case(of, [&](const ScanProblem& problem) {
+    check_case(of, of_exponentials(of.sizes.T), [&](const ScanProblem& problem) {
       const auto scan = leaves_of(problem.scan, torch::kCUDA, torch::kFloat32, of.half);
       REQUIRE(fits_scan(scan));
       return by_autograd(problem, scan, scan_parts);
@@ -337,7 +341,7 @@ TEST_CASE("Mamba's recurrence over a long sequence on a GPU, in parts, is that o
           const double worst = (found[i] - expected[i]).abs().max().item<double>();
           INFO("T " << T << ", P " << P << ", S " << S << ", documents " << documents << ", begun " << begun
                     << ", tensor " << i << ": worst " << worst << " of " << size);
-          CHECK(worst <= 2e-5 * size);
+          CHECK(worst <= (2e-5 + of_exponentials(T)) * size);
         }
       }
 }
