@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,6 +37,15 @@ void wait_passively(char** argv) {
   if (!failed) execv(program.c_str(), argv);
 }
 
+// Tensors of up to 32 MB (glibc's limit) and as much as a step frees stay with the program for the next one. By
+// its own rules glibc gives them back, and each step would get its memory anew, page by page.
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
+
 }  // namespace
 
 TorchProgram::TorchProgram(ProgramText text, const int64_t* own_threads)
@@ -48,6 +58,7 @@ void TorchProgram::begin(char** argv) const {
   require_range("--threads", given, 0, 4096);
   const int64_t threads = given > 0 ? given : usable_cores();
   if (threads > 1) wait_passively(argv);
+  keep_freed_memory();
   if (!own_threads_) at::set_num_threads(static_cast<int>(threads));
 }
 

@@ -14,7 +14,8 @@ std::string torch_message(const std::exception& error);
 
 // A program that computes. Its threads give their cores away while they wait (OMP_WAIT_POLICY=passive, unless
 // the environment says otherwise): threads that spin make a program several times slower as soon as others use
-// the same cores. At the end it says so if others had the cores.
+// the same cores. Memory that a step frees is kept for the next one. At the end it says so if others had the
+// cores.
 class TorchProgram : public Program {
  public:
   // text.message need not be given. `own_threads`: where a program that decides by itself how many there are

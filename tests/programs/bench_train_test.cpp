@@ -1,4 +1,6 @@
 // bench_train as a user calls it.
+#include <sys/resource.h>
+
 #include "run_program.h"
 
 namespace attnlab {
@@ -16,6 +18,30 @@ TEST_CASE("bench_train prints one row with time, speed and share of the peak") {
   CHECK_THAT(outcome.out, ContainsSubstring("| shape | arm | trained |") &&
                               ContainsSubstring("| quickstart | mla_orthogonal | all | 1 | 16 |") &&
                               ContainsSubstring("loss of the last step: "));
+}
+
+// Pages that the kernel gave to a run of so many steps.
+int64_t pages_of(int64_t steps) {
+  const auto pages = [] {
+    rusage usage{};
+    getrusage(RUSAGE_CHILDREN, &usage);
+    return static_cast<int64_t>(usage.ru_minflt);
+  };
+  const int64_t before = pages();
+  const auto outcome = run_program(
+      "bench_train --shape quickstart --batch 4 --length 256 --warmup 4 --device cpu --threads 1 --peak-tflops "
+      "1 "
+      "--steps " +
+      std::to_string(steps));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  return pages() - before;
+}
+
+TEST_CASE("a step takes the memory that the step before it gave up") {
+  // A step's tensors are some 40 MB, of which logits alone are 1024 pages.
+  constexpr int64_t steps = 8, few = 200;
+  CHECK(pages_of(1 + steps) - pages_of(1) < steps * few);
 }
 
 TEST_CASE("bench_train refuses what it cannot measure in one line") {
