@@ -1,10 +1,9 @@
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "kernels/cpu_kernels.h"
+#include "kernels/parallel.h"
 
 namespace attnlab::cpu {
 namespace {
@@ -64,7 +63,7 @@ void norm_rows(const Tensor& x, const Tensor& added, const Tensor& weight, doubl
   const A* plus = values<A>(added);
   T *stream = place<T>(out.stream), *normed = place<T>(out.normed);
   float* r = place<float>(out.r_R);
-  at::parallel_for(0, x.numel() / n, grain(n), [&](int64_t begin, int64_t end) {
+  in_parallel(x.numel() / n, grain(n), [&](int64_t begin, int64_t end) {
     std::vector<float> wide(static_cast<size_t>(n));
     for (int64_t row = begin; row < end; ++row)
       r[row] = norm_row(from + row * n, plus ? plus + row * n : nullptr, w, static_cast<float>(eps), n,
@@ -142,19 +141,18 @@ void backward_rows(const Tensor& dnormed, const Tensor& dstream, const Tensor& s
   const auto w = weight.to(torch::kFloat32);
   WeightSums sums(out.dweight.defined() ? rows : 0, n);
   constexpr int64_t block = WeightSums::kBlock;
-  at::parallel_for(0, (rows + block - 1) / block, (grain(n) + block - 1) / block,
-                   [&](int64_t first, int64_t end) {
-                     WideRow wide(n);
-                     for (int64_t row = first * block; row < std::min(rows, end * block); ++row) {
-                       widen(d + row * n, n, wide.d.data());
-                       widen(x + row * n, n, wide.x.data());
-                       if (ds) widen(ds + row * n, n, wide.dstream.data());
-                       if (dx)
-                         row_gradient(wide.d.data(), wide.x.data(), values<float>(w),
-                                      ds ? wide.dstream.data() : nullptr, r[row], n, dx + row * n);
-                       if (out.dweight.defined()) sums.add(row, wide.d.data(), wide.x.data(), r[row]);
-                     }
-                   });
+  in_parallel((rows + block - 1) / block, (grain(n) + block - 1) / block, [&](int64_t first, int64_t end) {
+    WideRow wide(n);
+    for (int64_t row = first * block; row < std::min(rows, end * block); ++row) {
+      widen(d + row * n, n, wide.d.data());
+      widen(x + row * n, n, wide.x.data());
+      if (ds) widen(ds + row * n, n, wide.dstream.data());
+      if (dx)
+        row_gradient(wide.d.data(), wide.x.data(), values<float>(w), ds ? wide.dstream.data() : nullptr, r[row],
+                     n, dx + row * n);
+      if (out.dweight.defined()) sums.add(row, wide.d.data(), wide.x.data(), r[row]);
+    }
+  });
   if (out.dweight.defined()) sums.join_into(place<T>(out.dweight));
 }
 

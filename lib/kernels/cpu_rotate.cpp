@@ -1,8 +1,7 @@
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
 #include "kernels/cpu_kernels.h"
+#include "kernels/parallel.h"
 
 namespace attnlab::cpu {
 namespace {
@@ -50,7 +49,7 @@ void turn_heads(const Tensor& x, const Tensor& cos, const Tensor& sin, Turn turn
   const Table *c = cos.const_data_ptr<Table>(), *s = sin.const_data_ptr<Table>();
   T* to = out.data_ptr<T>();
   const bool halves = !turn.in_pairs && !turn.out_pairs;
-  at::parallel_for(0, B * T_, std::max<int64_t>(1, 16384 / (N * H)), [&](int64_t begin, int64_t end) {
+  in_parallel(B * T_, std::max<int64_t>(1, 16384 / (N * H)), [&](int64_t begin, int64_t end) {
     for (int64_t bt = begin; bt < end; ++bt) {
       const int64_t b = bt / T_, t = bt % T_, table = b * table_b + t * table_t;
       for (int64_t n = 0; n < N; ++n) {
