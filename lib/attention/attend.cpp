@@ -7,6 +7,7 @@
 #include "attention/attend_capped.h"
 #include "attention/shapes_repeat.h"
 #include "core/errors.h"
+#include "kernels/causal_attention.h"
 #include "kernels/fused.h"
 #include "kernels/planned_attention.h"
 
@@ -135,6 +136,8 @@ torch::Tensor attend(const torch::Tensor& q_BNTH, const torch::Tensor& k_BGSH, c
   const bool causal = !mask && T > 1;
   ATTNLAB_CHECK(!causal || T == S);
   if (q_BNTH.is_cuda()) return attend_on_gpu(q_BNTH, k_BGSH, v_BGSH, mask, causal, scale);
+  if (causal && fits_causal_attention(q_BNTH, k_BGSH, v_BGSH))
+    return causal_attention(q_BNTH, k_BGSH, v_BGSH, scale);
   return at::scaled_dot_product_attention(q_BNTH, k_BGSH, v_BGSH, mask, 0.0, causal, scale, N != G);
 }
 

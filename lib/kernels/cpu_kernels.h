@@ -41,5 +41,14 @@ struct Turn {
 void rotate(const torch::Tensor& x_BNTH, const torch::Tensor& cos_BTr, const torch::Tensor& sin_BTr, Turn turn,
             torch::Tensor& out_BNTH);
 
+// silu(gate) ∘ up: in vectors where cpu_vectors.h has loops for the CPU and these are float32, otherwise
+// torch's operations. Differentiable; in vectors once.
+torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up);
+
+// Per row the loss -log softmax(z)[target] of logits z [R, V]; with `gradient`, z becomes d loss / d z,
+// otherwise anything. Only where has_cross_entropy.
+bool has_cross_entropy(const torch::Tensor& logits_RV);
+torch::Tensor cross_entropy_in_place(torch::Tensor& logits_RV, const torch::Tensor& targets_R, bool gradient);
+
 }  // namespace cpu
 }  // namespace attnlab

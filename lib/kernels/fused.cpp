@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu_kernels.h"
 #include "kernels/device_memory.h"
 #include "kernels/planned_attention.h"
 
@@ -152,7 +153,7 @@ bool has_kernels(const Tensor& tensor) {
 }
 
 Tensor gated_silu(const Tensor& gate, const Tensor& up) {
-  if (!has_kernels(gate)) return torch::silu(gate) * up;
+  if (!has_kernels(gate)) return cpu::gated_silu(gate, up);
   TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type());
   if (!torch::GradMode::is_enabled()) return gated_silu_of(gate.contiguous(), up.contiguous());
   return GatedSilu::apply(gate, up);
@@ -242,7 +243,9 @@ int64_t total_memory(torch::Device) { return 0; }
 
 bool has_kernels(const torch::Tensor&) { return false; }
 
-torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up) { return torch::silu(gate) * up; }
+torch::Tensor gated_silu(const torch::Tensor& gate, const torch::Tensor& up) {
+  return cpu::gated_silu(gate, up);
+}
 
 torch::Tensor gated_silu_of_halves(const torch::Tensor& gate_and_up) { return halves_in_parts(gate_and_up); }
 

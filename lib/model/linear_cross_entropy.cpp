@@ -1,5 +1,6 @@
 #include "model/linear_cross_entropy.h"
 
+#include "kernels/cpu_kernels.h"
 #include "kernels/fused.h"
 #include "model/logit_pieces.h"
 
@@ -13,6 +14,10 @@ LogitPiece cross_entropy_piece(Tensor product_RV, const Tensor& targets_R, doubl
                                torch::ScalarType sum, bool with_gradient) {
   if (has_kernels(product_RV)) {
     const auto losses_R = cross_entropy_in_place(product_RV, targets_R, softcap, with_gradient);
+    return {losses_R.sum(), with_gradient ? product_RV : Tensor()};
+  }
+  if (softcap <= 0 && cpu::has_cross_entropy(product_RV)) {
+    const auto losses_R = cpu::cross_entropy_in_place(product_RV, targets_R.contiguous(), with_gradient);
     return {losses_R.sum(), with_gradient ? product_RV : Tensor()};
   }
   const auto capped = soft_capped(product_RV.to(sum), softcap);
