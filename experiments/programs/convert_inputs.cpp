@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "attention/cache_fit.h"
+#include "attention/mla_deepseek.h"
 #include "config/document.h"
 #include "model/decoder_weights.h"
 #include "torch_program.h"
@@ -95,6 +96,19 @@ std::vector<ConversionStep> read_steps(const ConvertOptions& o, const DecoderCon
   return steps;
 }
 
+CalibratedOn calibrated_on(const ConvertOptions& o, const std::vector<ConversionStep>& steps) {
+  const auto on = parse_name<CalibratedOn>("--calibrate-on", o.calibrated_on);
+  const auto knows = [](const ConversionStep& step) {
+    const auto* variant = std::get_if<VariantConfig>(&step.to);
+    return variant && variant->is<MlaDeepseek>();
+  };
+  if (on == CalibratedOn::base && std::none_of(steps.begin(), steps.end(), knows))
+    throw InputError(BadInput{.file = "--calibrate-on",
+                              .found = "base",
+                              .expected = "stages: mla_deepseek alone can be fitted to the base"});
+  return on;
+}
+
 torch::ScalarType stored_dtype(const ConvertOptions& o, const Checkpoint& checkpoint) {
   if (o.dtype != "auto") return parse_dtype(o.dtype);
   for (const auto& name : checkpoint.names())
@@ -129,7 +143,9 @@ CalibrationRows read_rows(const ConvertOptions& o, const Transform& transform, c
 }
 
 ConversionData data_of(const ConvertOptions& o, const CalibrationRows& rows, const Transform& transform) {
-  ConversionData data{.precision = parse_name<Precision>("--calibration-precision", o.precision)};
+  ConversionData data{.precision = parse_name<Precision>("--calibration-precision", o.precision),
+                      .heldout_precision = parse_name<Precision>("--heldout-precision", o.heldout_precision),
+                      .measured = parse_name<Measured>("--measure", o.measured)};
   if (rows.calibration_NT.defined() && transform.is_calibrated())
     data.calibration = make_batches(rows.calibration_NT);
   if (rows.heldout_NT.defined()) data.heldout = make_batches(rows.heldout_NT);

@@ -17,7 +17,8 @@ struct ConvertOptions {
   std::vector<std::string> settings, then;
   CalibrationOptions rows;
   bool approximate_qk_norm = false;
-  std::string precision = "float32";
+  std::string precision = "float32", heldout_precision = "float32", measured = "stages";
+  std::string calibrated_on = "stages";
 };
 
 // Throws InputError for what is missing or out of range.
@@ -26,6 +27,8 @@ void check_options(const ConvertOptions& o);
 // layers: all of the model's. The setting cache=SHARE stands for the ranks with which a layer keeps at most
 // this part of what the model's keeps of a token. Throws InputError.
 std::vector<ConversionStep> read_steps(const ConvertOptions& o, const DecoderConfig& base);
+// Throws InputError where no step knows another than stages.
+CalibratedOn calibrated_on(const ConvertOptions& o, const std::vector<ConversionStep>& steps);
 // --dtype, or that of the checkpoint.
 torch::ScalarType stored_dtype(const ConvertOptions& o, const Checkpoint& checkpoint);
 // Throws InputError if the text is missing or too short for what the transform estimates.

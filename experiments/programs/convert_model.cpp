@@ -54,6 +54,9 @@ nlohmann::ordered_json plan_of(const ConvertOptions& o, const Checkpoint& checkp
           {"dtype", stored_name(stored)},
           {"calibration", rows.sha256},
           {"calibration_precision", o.precision},
+          {"calibrated_on", o.calibrated_on},
+          {"heldout_precision", o.heldout_precision},
+          {"measured", o.measured},
           {"calibration_tokens", data.calibration.tokens()},
           {"heldout_tokens", data.heldout.tokens()}};
 }
@@ -104,8 +107,9 @@ void convert(const ConvertOptions& o) {
   check_checkpoint(checkpoint, base);
   print_notes(checkpoint.notes());
   const auto stored = stored_dtype(o, checkpoint);
-  const TransformOptions how{.approximate_qk_norm = o.approximate_qk_norm, .dtype = stored};
   const auto steps = read_steps(o, base.config);
+  const TransformOptions how{
+      .approximate_qk_norm = o.approximate_qk_norm, .dtype = stored, .calibrated_on = calibrated_on(o, steps)};
   auto transform = make_transform(base, steps, how);
   const CalibrationRows rows = read_rows(o, *transform, base.config);
   const ConversionData data = data_of(o, rows, *transform);
@@ -162,7 +166,15 @@ int main(int argc, char** argv) {
       .option("row-length", o.rows.row_length, "N", "tokens of a row of text")
       .option("calibration-precision", o.precision, "NAME",
               "float32, or bf16_mixed: calibration text goes through faster and less exactly")
+      .option(
+          "calibrate-on", o.calibrated_on, "NAME",
+          "stages: each on the model that the ones before left; base (mla_deepseek): the compression on the "
+          "model that still has its rotary position, which saves a pass")
       .option("heldout-tokens", o.rows.heldout_tokens, "N", "tokens to measure on, at most")
+      .option("heldout-precision", o.heldout_precision, "NAME",
+              "float32, or bf16_mixed: measured faster, and no finer than bfloat16 rounds")
+      .option("measure", o.measured, "NAME",
+              "stages: the model after each; ends: the base and the result alone; none")
       .flag("approximate-qk-norm", o.approximate_qk_norm,
             "norms of query and key heads (Qwen3) as constant factors");
   program

@@ -148,6 +148,15 @@ TensorMap partial_rope_layer(const AttentionShape& shape, const MlaDeepseek::Con
   return like(out, gqa.q_weight);
 }
 
+torch::Tensor latent_moment(const AttentionShape& shape, const MlaDeepseek::Config& config,
+                            const torch::Tensor& rotation, const torch::Tensor& key_value_moment) {
+  const RopeFold fold = fold_of(shape, config);
+  const int64_t r = fold.rope_dim(), keys = shape.n_kv_heads * shape.head_dim;
+  const auto turn = torch::block_diag(
+      {rope_first(fold, rotation).narrow(0, r, keys - r), torch::eye(keys, rotation.options())});
+  return torch::matmul(torch::matmul(turn, key_value_moment), turn.t());
+}
+
 CompressedLayer compress_layer(const AttentionShape& shape, const MlaDeepseek::Config& config,
                                const GqaWeights& gqa, const torch::Tensor& rotation, const TensorMap& partial,
                                const SecondMoment& moment) {

@@ -27,6 +27,10 @@ TensorMap rotated_layer(const AttentionShape& shape, const GqaWeights& gqa, cons
 // Rotary removed from all but the first numbers: this variant at full rank, queries not compressed, no norms.
 TensorMap partial_rope_layer(const AttentionShape& shape, const MlaDeepseek::Config& config,
                              const GqaWeights& gqa, const torch::Tensor& rotation);
+// Σ z zᵀ of the latents z = [turned keys without rotary; values] of that layer, from Σ y yᵀ (float64) of the
+// keys and values y = [k; v] of the GQA layer.
+torch::Tensor latent_moment(const AttentionShape& shape, const MlaDeepseek::Config& config,
+                            const torch::Tensor& rotation, const torch::Tensor& key_value_moment);
 struct CompressedLayer {
   TensorMap tensors;  // of the variant with this config and latent_norm neutral
   double balance_ratio = 1;

@@ -6,7 +6,9 @@
 #endif
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <map>
 
 #include "convert/outputs.h"
 #include "convert/rounding.h"
@@ -24,10 +26,12 @@ struct Level {
 };
 
 // Hidden states are as many freed as allocated in each layer, in blocks that glibc keeps for later: without
-// this they take half as much memory again.
+// this they take half as much memory again. What is given back costs page faults when it is taken again, and
+// little of it is left alone.
 void return_free_memory() {
 #ifdef __GLIBC__
-  malloc_trim(0);
+  constexpr size_t kept = size_t{256} << 20;
+  if (mallinfo2().fordblks > kept) malloc_trim(0);
 #endif
 }
 
@@ -38,6 +42,23 @@ TensorMap rounded(const TensorMap& tensors, torch::ScalarType stored) {
     out[name] = is_packed_part(name) ? tensor : tensor.to(stored).to(torch::kFloat32);
   return out;
 }
+
+// When states are saved: such that it takes a twentieth of the time at most, and a kill undoes no more than
+// twenty times what saving takes, and one layer.
+class SavePace {
+ public:
+  bool is_due() const { return Clock::now() >= next_; }
+  template <class Save>
+  void time(const Save& save) {
+    const auto begin = Clock::now();
+    save();
+    next_ = Clock::now() + 20 * (Clock::now() - begin);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point next_;  // at first: now
+};
 
 bool changes_outer(const Stage& stage) { return static_cast<bool>(stage.outer.convert); }
 
@@ -66,7 +87,7 @@ class ConversionRun {
   void run(const ConversionProgress& progress) {
     const int64_t layers = source_.config().n_layers;
     for (int64_t layer = position_.next_layer; layer < layers; ++layer) {
-      progress("converting", layer, layers);
+      tell(progress, layer);
       convert_layer(layer);
     }
     progress("comparing", layers, layers);
@@ -77,9 +98,17 @@ class ConversionRun {
   ConversionReport report(const ConversionProgress& progress) const;
 
  private:
-  // One of the stages up to this one changes what lies around the layers.
-  bool changed_outer(size_t last) const {
-    return std::any_of(stages_.begin(), stages_.begin() + static_cast<int64_t>(last) + 1, changes_outer);
+  // By level, of those that are measured, but the base.
+  std::map<size_t, ModelStep> steps() const;
+
+  // Whoever ends the work there, as a progress may, loses nothing.
+  void tell(const ConversionProgress& progress, int64_t layer) {
+    try {
+      progress("converting", layer, source_.config().n_layers);
+    } catch (...) {
+      if (unsaved_) save();
+      throw;
+    }
   }
 
   // Level 0 is the base, level s + 1 the model after stage s.
@@ -96,7 +125,7 @@ class ConversionRun {
       }
       // Streams over the same embedding share their states.
       if (i == 0 || changes_outer(stages_[i - 1])) embed(level, heldout, calibration);
-      if (heldout) level.heldout = heldout->branch(level.form);
+      if (heldout && is_measured(i)) level.heldout = heldout->branch(level.form);
       if (looks_at(i)) {
         ATTNLAB_CHECK(calibration.has_value());
         level.calibration = calibration->branch(level.form);
@@ -111,6 +140,11 @@ class ConversionRun {
     if (!data_.heldout.ids_BT.empty()) heldout.emplace(level.form, data_.heldout, embedding, source_.devices);
     if (!data_.calibration.ids_BT.empty())
       calibration.emplace(level.form, data_.calibration, embedding, source_.devices);
+  }
+
+  bool is_measured(size_t level) const {
+    if (data_.measured == Measured::ends) return level == 0 || level == stages_.size();
+    return data_.measured == Measured::stages;
   }
 
   // Somebody looks at calibration text of the model at this level.
@@ -157,11 +191,12 @@ class ConversionRun {
     store_.put(layer, forms.back());
     for (size_t i = 0; i < levels_.size(); ++i) {
       if (levels_[i].calibration && !last) levels_[i].calibration->advance(layer, forms[i], data_.precision);
-      if (levels_[i].heldout) levels_[i].heldout->advance(layer, forms[i]);
-      return_free_memory();
+      if (levels_[i].heldout) levels_[i].heldout->advance(layer, forms[i], data_.heldout_precision);
     }
+    return_free_memory();
     position_.next_layer = layer + 1;
-    save();
+    unsaved_ = true;
+    if (last || pace_.is_due()) pace_.time([&] { save(); });
   }
 
   // Calls with the name of each batch of states, and the stream.
@@ -182,6 +217,7 @@ class ConversionRun {
       for (const auto& [name, tensor] : carried_[s]) position_.states[carried_prefix(s) + name] = tensor;
     store_.save(position_);
     position_.states.clear();
+    unsaved_ = false;
   }
 
   static std::string carried_prefix(size_t stage) { return fmt::format("carried.{}.", stage); }
@@ -213,21 +249,40 @@ class ConversionRun {
   std::vector<Level> levels_;
   std::vector<TensorMap> carried_;  // by stage
   ConversionStore::Position position_;
+  bool unsaved_ = false;
+  SavePace pace_;
 };
 
 bool moved_too_far(const StageReport& stage) {
-  return stage.exact && !(stage.max_difference <= stage.tolerance);
+  return stage.exact && stage.max_difference && !(*stage.max_difference <= stage.tolerance);
+}
+
+std::map<size_t, ModelStep> ConversionRun::steps() const {
+  // One for levels of the same surroundings.
+  std::vector<std::optional<OutputHead>> heads(levels_.size());
+  std::vector<size_t> measured;
+  std::vector<HeadedStream> models;
+  size_t head = 0;
+  for (size_t i = 0; i < levels_.size(); ++i) {
+    if (i > 0 && changes_outer(stages_[i - 1])) head = i;
+    if (!levels_[i].heldout) continue;
+    if (!heads[head])
+      heads[head].emplace(levels_[i].form, levels_[i].outer, source_.devices, data_.heldout_precision);
+    measured.push_back(i);
+    models.push_back({*heads[head], *levels_[i].heldout});
+  }
+  std::map<size_t, ModelStep> out;
+  if (models.size() < 2) return out;
+  const auto steps = compare(models, data_.heldout);
+  for (size_t m = 1; m < measured.size(); ++m) out[measured[m]] = steps[m - 1];
+  return out;
 }
 
 ConversionReport ConversionRun::report(const ConversionProgress& progress) const {
   const auto element = static_cast<int64_t>(c10::elementSize(stored_));
   ConversionReport report{.base_cached_numbers = cached_numbers_per_token(levels_[0].form),
                           .base_weight_bytes = weight_bytes(levels_[0].form, element)};
-  const auto head_of = [&](size_t level) {
-    return OutputHead(levels_[level].form, levels_[level].outer, source_.devices);
-  };
-  std::optional<OutputHead> base_head;
-  if (levels_[0].heldout) base_head = head_of(0);
+  const auto measured = steps();
   for (size_t s = 0; s < stages_.size(); ++s) {
     const Stage& stage = stages_[s];
     StageReport row{.name = stage.name,
@@ -237,26 +292,18 @@ ConversionReport ConversionRun::report(const ConversionProgress& progress) const
                     .cached_numbers = cached_numbers_per_token(stage.form),
                     .weight_bytes = weight_bytes(stage.form, element),
                     .layers = position_.facts[s]};
-    if (base_head) {
-      const std::optional<OutputHead> own = changed_outer(s) ? std::optional(head_of(s + 1)) : std::nullopt;
-      const HeadedStream after{own ? *own : *base_head, *levels_[s + 1].heldout};
-      row.from_base = compare({*base_head, *levels_[0].heldout}, after, data_.heldout);
-      row.max_difference = row.from_base.max_logit_difference;
-      if (s > 0) {
-        const std::optional<OutputHead> before =
-            changed_outer(s - 1) ? std::optional(head_of(s)) : std::nullopt;
-        row.max_difference = compare({before ? *before : *base_head, *levels_[s].heldout}, after, data_.heldout)
-                                 .max_logit_difference;
-      }
-      row.tolerance = rounding_tolerance(source_.config(), row.from_base.largest_logit);
+    if (const auto step = measured.find(s + 1); step != measured.end()) {
+      row.from_base = step->second.from_first;
+      if (levels_[s].heldout) row.max_difference = step->second.max_difference;
+      row.tolerance =
+          rounding_tolerance(source_.config(), row.from_base.largest_logit, data_.heldout_precision);
       report.base_perplexity = row.from_base.perplexity_before;
     }
     report.stages.push_back(std::move(row));
   }
-  if (base_head && std::any_of(report.stages.begin(), report.stages.end(), moved_too_far)) {
-    const double measured =
-        measured_rounding(source_, data_.heldout, {*base_head, *levels_[0].heldout}, progress);
-    for (auto& stage : report.stages) stage.tolerance = std::max(stage.tolerance, measured);
+  if (std::any_of(report.stages.begin(), report.stages.end(), moved_too_far)) {
+    const double rounding = measured_rounding(source_, data_, *levels_[0].heldout, progress);
+    for (auto& stage : report.stages) stage.tolerance = std::max(stage.tolerance, rounding);
   }
   return report;
 }
@@ -268,7 +315,7 @@ void require_exact(const ConversionReport& report) {
           fmt::format("stage {}: it should change nothing, but moved logits by up to {:.3g} (rounding explains "
                       "{:.1g}): the "
                       "conversion is wrong",
-                      stage.name, stage.max_difference, stage.tolerance));
+                      stage.name, *stage.max_difference, stage.tolerance));
 }
 
 }  // namespace

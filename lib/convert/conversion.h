@@ -1,8 +1,9 @@
 // Runs a transform over a model, layer by layer, and measures every stage.
 //
 // Calibration text goes through the model as it is before each calibrated stage, held-out text through the
-// model after every stage, all at the same time: each layer is read once, and with it all that is known of the
-// layers before is hidden states. Memory: the states, one layer, and attention's tensors of its stages.
+// model after every stage that is measured, all at the same time: each layer is read once, and with it all that
+// is known of the layers before is hidden states. Memory: the states, one layer, and attention's tensors of its
+// stages.
 #pragma once
 
 #include <optional>
@@ -18,8 +19,9 @@ struct StageReport {
   std::string name, does;
   std::string variant;
   bool exact = false;
-  Equivalence from_base;       // on held-out text, against the base
-  double max_difference = 0;   // max |Δlogit| against the stage before
+  Equivalence from_base;  // on held-out text, against the base; no positions: not measured
+  // max |Δlogit| against the stage before; absent: one of the two is not measured.
+  std::optional<double> max_difference;
   double tolerance = 0;        // for that, where the stage is exact
   int64_t cached_numbers = 0;  // per token, of all layers
   double weight_bytes = 0;     // of all tensors, as they will be stored
@@ -41,7 +43,7 @@ class ConversionStore {
   virtual void put(int64_t layer, const TensorMap& tensors) = 0;
   // The tensors around the layers, once all of these are done.
   virtual void put_outer(const TensorMap& /*tensors*/) {}
-  // All states and facts before the first layer that is not done yet.
+  // All states and facts before a layer that is to be done next.
   struct Position {
     int64_t next_layer = 0;
     TensorMap states;

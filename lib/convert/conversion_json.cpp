@@ -32,9 +32,10 @@ std::string stage_row(const StageReport& stage, const ConversionReport& report) 
                                           100 * stage.weight_bytes / report.base_weight_bytes);
   if (e.positions == 0)
     return fmt::format("{:<14} {:<8} {:>40} {:>18} {:>18}\n", stage.name, kind, "not measured", cache, weights);
-  return fmt::format("{:<14} {:<8} {:>10.3g} {:>11.3g} {:>10.3g} {:>7.1f} % {:>11.4f} {:>18} {:>18}\n",
-                     stage.name, kind, stage.max_difference, e.max_logit_difference, e.kl_divergence,
-                     100 * e.top1_agreement, e.perplexity_after, cache, weights);
+  return fmt::format("{:<14} {:<8} {:>10} {:>11.3g} {:>10.3g} {:>7.1f} % {:>11.4f} {:>18} {:>18}\n", stage.name,
+                     kind, stage.max_difference ? fmt::format("{:.3g}", *stage.max_difference) : "",
+                     e.max_logit_difference, e.kl_divergence, 100 * e.top1_agreement, e.perplexity_after, cache,
+                     weights);
 }
 
 // "rope_energy over layers: mean 0.93, least 0.87 (layer 3)".
@@ -69,7 +70,7 @@ nlohmann::ordered_json to_json(const ConversionReport& report) {
     row["cached_numbers_per_token"] = stage.cached_numbers;
     row["weight_bytes"] = stage.weight_bytes;
     if (stage.from_base.positions > 0) {
-      row["max_logit_difference_from_stage_before"] = stage.max_difference;
+      if (stage.max_difference) row["max_logit_difference_from_stage_before"] = *stage.max_difference;
       row["rounding_tolerance"] = stage.tolerance;
       row["from_base"] = object_of(stage.from_base);
     }

@@ -90,7 +90,7 @@ class DeepseekTransform final : public Transform {
                        .does = "joint PCA of keys and values",
                        .form = form_with(bare),
                        .exact = loses_nothing(),
-                       .calibrated = true,
+                       .calibrated = !in_one_pass(),
                        .convert = mixers(&DeepseekTransform::compress)});
     if (target_.latent_norm == LatentNorm::calibrated) plan_norms();
     const ModelForm compressed = stages_.back().form;
@@ -150,12 +150,35 @@ class DeepseekTransform final : public Transform {
     };
   }
 
+  bool in_one_pass() const { return options_.calibrated_on == CalibratedOn::base; }
+
   TensorMap rotate(const MixerTask& task, LayerFacts& facts) {
     gqa_ = gqa_weights(task.before);  // with norms folded, where the base has them
-    const auto keys = rotate_keys(plain_.attention_shape(), target_, gqa_, moment_of(*task.calibration));
+    const auto keys =
+        rotate_keys(plain_.attention_shape(), target_, gqa_,
+                    in_one_pass() ? all_moments(*task.calibration) : moment_of(*task.calibration));
     rotation_ = keys.rotation;
     facts["rope_energy"] = keys.rope_energy;
     return rotated_layer(plain_.attention_shape(), gqa_, rotation_);
+  }
+
+  // Looks at all that the later stages need, too; gives the keys' part.
+  SecondMoment all_moments(const CalibrationInputs& inputs) {
+    const auto bias = gqa_.k_bias.defined() ? torch::cat({gqa_.k_bias, gqa_.v_bias}) : torch::Tensor();
+    key_value_moment_ = inputs.second_moment(torch::cat({gqa_.k_weight, gqa_.v_weight}), bias);
+    if (target_.q_lora_rank > 0) query_moment_ = inputs.second_moment(gqa_.q_weight, gqa_.q_bias);
+    return [this](const torch::Tensor& weight, const torch::Tensor&) {
+      return key_value_moment_.narrow(0, 0, weight.size(0)).narrow(1, 0, weight.size(0));
+    };
+  }
+
+  // Of what compress_layer asks for: the latents, and queries where they are compressed.
+  SecondMoment moments_of_base() const {
+    return [this](const torch::Tensor& weight, const torch::Tensor&) {
+      return weight.is_same(gqa_.q_weight)
+                 ? query_moment_
+                 : latent_moment(plain_.attention_shape(), target_, rotation_, key_value_moment_);
+    };
   }
 
   TensorMap remove_rope(const MixerTask&, LayerFacts&) {
@@ -164,7 +187,7 @@ class DeepseekTransform final : public Transform {
 
   TensorMap compress(const MixerTask& task, LayerFacts& facts) {
     auto layer = compress_layer(plain_.attention_shape(), target_, gqa_, rotation_, task.before,
-                                moment_of(*task.calibration));
+                                in_one_pass() ? moments_of_base() : moment_of(*task.calibration));
     facts["balance_ratio"] = layer.balance_ratio;
     facts["kv_energy_kept"] = layer.kv_energy_kept;
     if (target_.q_lora_rank > 0) facts["q_energy_kept"] = layer.q_energy_kept;
@@ -177,8 +200,9 @@ class DeepseekTransform final : public Transform {
   std::vector<int64_t> layers_;
   TransformOptions options_;
   std::vector<Stage> stages_;
-  GqaWeights gqa_;          // of the layer that is being converted
-  torch::Tensor rotation_;  // of its keys
+  GqaWeights gqa_;                                 // of the layer that is being converted
+  torch::Tensor rotation_;                         // of its keys
+  torch::Tensor key_value_moment_, query_moment_;  // in one pass: of the base's keys and values, and queries
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "core/fields.h"
 #include "model/decoder.h"
@@ -33,12 +34,25 @@ struct Equivalence {
   }
 };
 
+// Logits [P, V] of P positions in any format, as sums read them: in double, made once for all models that they
+// are compared with.
+struct LogitRows {
+  explicit LogitRows(const torch::Tensor& logits);
+  torch::Tensor logits_PV, log_p_PV, likeliest_P;
+};
+// Those that others are compared with.
+struct ReferenceRows : LogitRows {
+  explicit ReferenceRows(const torch::Tensor& logits);
+  torch::Tensor p_PV, sum, square, largest;
+};
+
 // Running sums over pieces of the positions, in double and on the device.
 class EquivalenceSums {
  public:
   explicit EquivalenceSums(torch::Device device);
-  // Logits [P, V] of P positions in any format, and the tokens [P] that follow them; negative: none does.
-  void add(const torch::Tensor& before_PV, const torch::Tensor& after_PV, const torch::Tensor& next_P);
+  // Of the same positions, and the tokens [P] that follow them; negative: none does. Returns the largest
+  // |logit after - logit before| of these.
+  torch::Tensor add(const ReferenceRows& before, const LogitRows& after, const torch::Tensor& next_P);
   // What another one has summed, on any device.
   void add(const EquivalenceSums& other);
   // A NaN in either shows as NaN. Without positions all is zero.
@@ -56,9 +70,19 @@ struct LogitSource {
   std::function<torch::Tensor(const torch::Tensor& hidden)> logits;
 };
 
-// B·T·V logits in double would need gigabytes at a real vocabulary: a few million are held at a time.
-void add_logits(const LogitSource& before, const LogitSource& after, const torch::Tensor& ids_BT,
-                EquivalenceSums& sums);
+// How far a model is from the first one of a row, and from the one before it.
+struct StepSums {
+  explicit StepSums(torch::Device device);
+  void add(const StepSums& other);
+
+  EquivalenceSums from_first;
+  torch::Tensor from_before;  // largest |logit - logit of the model before|
+};
+
+// Adds what models [1 …] say, each once, to sums [0 …]. B·T·V logits in double would need gigabytes at a real
+// vocabulary: a few million of each model are held at a time, in its own format.
+void add_logits(const std::vector<LogitSource>& models, const torch::Tensor& ids_BT,
+                std::vector<StepSums>& sums);
 
 // Compares two decoders with one vocabulary on the same tokens [B, T], in the decoders' own precision.
 Equivalence compare_logits(Decoder& before, Decoder& after, const torch::Tensor& ids_BT);

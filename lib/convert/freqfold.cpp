@@ -34,7 +34,7 @@ std::vector<Candidate> candidates_of(const ModelSource& source, const FoldedLaye
 // All candidates' next layer, which is converted. The moment of the keys is computed once.
 void advance_converted(std::vector<Candidate>& candidates, const DecoderConfig& base,
                        const DecoderConfig& plain, int64_t layer, const TensorMap& tensors,
-                       const CalibrationInputs& inputs) {
+                       const CalibrationInputs& inputs, Precision precision) {
   auto attention = mixer_of(tensors);
   if (traits_of(base.family).qk_norm)
     attention = fold_qk_norm(base.attention_shape(), gqa_weights(attention), inputs);
@@ -44,9 +44,24 @@ void advance_converted(std::vector<Candidate>& candidates, const DecoderConfig& 
   const AttentionShape shape = plain.attention_shape();
   for (auto& candidate : candidates) {
     const auto rotation = rotate_keys(shape, candidate.config, gqa, same).rotation;
-    candidate.stream.advance(layer,
-                             with_mixer(tensors, partial_rope_layer(shape, candidate.config, gqa, rotation)));
+    candidate.stream.advance(
+        layer, with_mixer(tensors, partial_rope_layer(shape, candidate.config, gqa, rotation)), precision);
   }
+}
+
+// On held-out text. One candidate has nothing to be compared with.
+std::vector<double> perplexities_of(const std::vector<Candidate>& candidates, const ModelSource& source,
+                                    const ConversionData& data) {
+  if (candidates.size() < 2) return std::vector<double>(candidates.size());
+  const OutputHead head(source.form, source.outer, source.devices, data.heldout_precision);
+  std::vector<HeadedStream> models;
+  for (const auto& candidate : candidates) models.push_back({head, candidate.stream});
+  std::vector<double> out;
+  for (const auto& step : compare(models, data.heldout)) {
+    if (out.empty()) out.push_back(step.from_first.perplexity_before);
+    out.push_back(step.from_first.perplexity_after);
+  }
+  return out;
 }
 
 }  // namespace
@@ -60,18 +75,17 @@ int64_t choose_freqfold(const ModelSource& source, const FoldedLayers& folded, c
                [&](int64_t layer, const TensorMap& tensors, const CalibrationInputs* inputs) {
                  const auto& converted = folded.layers;
                  if (std::find(converted.begin(), converted.end(), layer) != converted.end())
-                   advance_converted(candidates, source.config(), folded.plain, layer, tensors, *inputs);
+                   advance_converted(candidates, source.config(), folded.plain, layer, tensors, *inputs,
+                                     data.heldout_precision);
                  else
-                   for (auto& candidate : candidates) candidate.stream.advance(layer, tensors);
+                   for (auto& candidate : candidates)
+                     candidate.stream.advance(layer, tensors, data.heldout_precision);
                });
-  const OutputHead head(source.form, source.outer, source.devices);
+  const auto perplexities = perplexities_of(candidates, source, data);
   int64_t best = folded.config.collapse;
-  double lowest = 0;
-  for (const auto& candidate : candidates) {
-    const double perplexity = head.perplexity(candidate.stream, data.heldout);
-    if (lowest > 0 && !(perplexity < lowest)) break;
-    lowest = perplexity;
-    best = freqfold_of(candidate.config);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (i > 0 && !(perplexities[i] < perplexities[i - 1])) break;
+    best = freqfold_of(candidates[i].config);
   }
   return best;
 }

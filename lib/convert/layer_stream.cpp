@@ -6,6 +6,7 @@
 #include <set>
 
 #include "attention/linear.h"
+#include "attention/side_by_side.h"
 #include "core/errors.h"
 
 namespace attnlab {
@@ -52,6 +53,13 @@ std::shared_ptr<DecoderLayer> load_layer(const ModelForm& form, int64_t layer, c
   }
   module->eval();
   return module;
+}
+
+void prepare_products(DecoderLayer& layer, Precision precision) {
+  if (precision == Precision::float32) return;
+  for (const auto& [name, linear] : linears_of(layer))
+    if (!linear->is_packed()) linear->weight.set_data(linear->weight.to(torch::kBFloat16));
+  lay_side_by_side(layer);
 }
 
 LayerCopies::LayerCopies(const Devices& devices, const TensorMap& tensors, const Make& make) {
@@ -151,6 +159,7 @@ TensorMap LayerStream::sum(int64_t layer, Precision precision, const VisitPart& 
 void LayerStream::advance(int64_t layer, const TensorMap& tensors, Precision precision) {
   const torch::NoGradGuard no_grad;
   const LayerCopies copies = load(layer, tensors);
+  for (size_t device = 0; device < devices_.size(); ++device) prepare_products(copies.of(device), precision);
   each(layer, precision,
        [&](size_t i, const MixerInput& input) { states_[i] = copies.of(i).forward(states_[i], input); });
 }

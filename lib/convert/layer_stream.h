@@ -33,6 +33,9 @@ TokenBatches make_batches(const torch::Tensor& ids_NT);
 // One layer in a form, its parameters being the given tensors ("self_attn.q_proj.weight", …) themselves:
 // exactly those that the form has.
 std::shared_ptr<DecoderLayer> load_layer(const ModelForm& form, int64_t layer, const TensorMap& tensors);
+// Before many products in `precision`: matrices that autocast would round for each batch are rounded once, and
+// those of one input lie side by side.
+void prepare_products(DecoderLayer& layer, Precision precision);
 
 // One layer on each device, made of the tensors there.
 class LayerCopies {

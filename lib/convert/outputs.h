@@ -1,20 +1,21 @@
 // What streamed models say at the end: logits, compared or as perplexity.
 #pragma once
 
+#include <vector>
+
 #include "convert/equivalence.h"
 #include "convert/transform.h"
 
 namespace attnlab {
 
-// Final norm and output matrix in float32, on each device. Made when the layers have gone: the matrix of a
-// large vocabulary is as large as one of them.
+// Final norm and output matrix on each device, products in `precision`. Made when the layers have gone: the
+// matrix of a large vocabulary is as large as one of them.
 class OutputHead {
  public:
   // `outer`: the tensors around the layers, as the form has them.
-  OutputHead(const ModelForm& form, const TensorMap& outer, const Devices& devices);
+  OutputHead(const ModelForm& form, const TensorMap& outer, const Devices& devices,
+             Precision precision = Precision::float32);
   LogitSource source_of(const LayerStream& stream, size_t batch) const;
-  // exp of the mean next-token loss over the tokens `ids`, which have gone through all layers.
-  double perplexity(const LayerStream& stream, const TokenBatches& ids) const;
 
  private:
   struct Outputs {
@@ -30,7 +31,13 @@ struct HeadedStream {
   const OutputHead& head;
   const LayerStream& stream;
 };
-// Both over the tokens `ids`, on the same devices: sums of each batch, added in the order of batches.
-Equivalence compare(const HeadedStream& before, const HeadedStream& after, const TokenBatches& ids);
+// How far a model is from the first one, and from the one before it.
+struct ModelStep {
+  Equivalence from_first;
+  double max_difference = 0;  // largest |logit - logit of the model before|
+};
+// Of models [1 …], all over the tokens `ids` on the same devices, each one's logits made once: sums of each
+// batch, added in the order of batches.
+std::vector<ModelStep> compare(const std::vector<HeadedStream>& models, const TokenBatches& ids);
 
 }  // namespace attnlab

@@ -76,10 +76,24 @@ struct ModelSource {
   const torch::Tensor& embedding() const { return outer.at("model.embed_tokens.weight"); }
 };
 
+// Which models go over held-out text.
+enum class Measured {
+  stages,  // the base, and the model after each stage
+  ends,    // the base, and the result
+  none,
+};
+template <>
+struct EnumNames<Measured> {
+  static constexpr std::array<std::pair<std::string_view, Measured>, 3> rows{
+      {{"stages", Measured::stages}, {"ends", Measured::ends}, {"none", Measured::none}}};
+};
+
 struct ConversionData {
   TokenBatches calibration;  // may be empty where no stage is calibrated
   TokenBatches heldout;
   Precision precision = Precision::float32;  // of products on the way of calibration text
+  Precision heldout_precision = Precision::float32;
+  Measured measured = Measured::stages;
 };
 
 // Hears how far it is: "choosing freqfold", layer of layers. May throw to end the work.
@@ -113,10 +127,22 @@ class Transform {
   virtual std::vector<ConversionStep> settled() const = 0;
 };
 
+// Which model the last stages of a form look at, where it knows both.
+enum class CalibratedOn {
+  stages,  // what the stages before left, whose layers see what those before them have become
+  base,    // the source, in the pass that the first stage makes anyway
+};
+template <>
+struct EnumNames<CalibratedOn> {
+  static constexpr std::array<std::pair<std::string_view, CalibratedOn>, 2> rows{
+      {{"stages", CalibratedOn::stages}, {"base", CalibratedOn::base}}};
+};
+
 struct TransformOptions {
   bool approximate_qk_norm = false;           // norms of query and key heads become factors
   torch::ScalarType dtype = torch::kFloat32;  // what the result will be stored in
   bool exported = true;  // with the stage that makes stock DeepSeek-V3 of it, where that can be
+  CalibratedOn calibrated_on = CalibratedOn::stages;  // heeded by mla_deepseek
 };
 
 // Steps one behind the other, each on what the one before left. Throws InputError where the source can't be

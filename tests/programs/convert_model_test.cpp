@@ -98,6 +98,27 @@ TEST_CASE(
   CHECK(logits_of(out.string(), folder.path()).size() == 40 * 1024);
 }
 
+TEST_CASE("convert_model: what is measured, and how finely, leaves the model alone") {
+  const TemporaryFolder folder;
+  const std::string rest =
+      "--to mla_deepseek --set freqfold=1 --set kv_lora_rank=48 --calibration " + story(folder.path(), 200);
+  const auto all = folder.path() / "all", ends = folder.path() / "ends";
+  REQUIRE(run_program(convert_command(all, rest)).code == 0);
+  const auto run = run_program(convert_command(ends, rest + " --measure ends --heldout-precision bf16_mixed"));
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  CHECK_THAT(run.out, ContainsSubstring("not measured"));
+  CHECK(read_file(ends / "model.safetensors") == read_file(all / "model.safetensors"));
+  const json last = json::parse(read_file(ends / "conversion.json")).at("stages").back();
+  CHECK(last.at("from_base").at("perplexity_after").get<double>() ==
+        Approx(stage_of(json::parse(read_file(all / "conversion.json")), last.at("name"))
+                   .at("from_base")
+                   .at("perplexity_after")
+                   .get<double>())
+            .epsilon(0.02));
+  check_refused(convert_command(folder.path() / "no", rest + " --measure some"), "--measure: found 'some'");
+}
+
 TEST_CASE("convert_model: freqfold auto takes a value with which it can be repeated") {
   const TemporaryFolder folder;
   const std::string text = story(folder.path(), 200);
