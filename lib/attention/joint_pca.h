@@ -26,7 +26,8 @@ struct Compressed {
 };
 
 // Keys divided by `ratio` (their columns of B multiplied), then the first `rank` eigenvectors R of
-// (moment + 0.01 · mean(diagonal) · I): A' = Rᵀ A, b' = Rᵀ b, B' = B R. All float64.
+// (moment + 0.01 · mean(diagonal) · I): A' = Rᵀ A, b' = Rᵀ b, B' = B R. All float64. The moment is one of z, of
+// any inputs x.
 Compressed compress(const KvFactors& full, const torch::Tensor& moment, int64_t keys, double ratio,
                     int64_t rank);
 

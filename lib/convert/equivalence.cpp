@@ -1,5 +1,7 @@
 #include "convert/equivalence.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -39,13 +41,17 @@ torch::Tensor likeliest(const torch::Tensor& logits_PV) {
   const auto rows_PV = logits_PV.contiguous(), largest_P = rows_PV.amax(-1);
   const int64_t P = rows_PV.size(0), V = rows_PV.size(1);
   auto found_P = torch::empty({P}, torch::kInt64);
-  for (int64_t p = 0; p < P; ++p) {
-    const double* row = rows_PV.const_data_ptr<double>() + p * V;
-    const double largest = largest_P.const_data_ptr<double>()[p];
-    const auto* place = std::isnan(largest) ? std::find_if(row, row + V, [](double x) { return std::isnan(x); })
-                                            : std::find(row, row + V, largest);
-    found_P.data_ptr<int64_t>()[p] = place - row;
-  }
+  const double *rows = rows_PV.const_data_ptr<double>(), *largest = largest_P.const_data_ptr<double>();
+  auto* found = found_P.data_ptr<int64_t>();
+  at::parallel_for(0, P, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      const double* row = rows + p * V;
+      const auto* place = std::isnan(largest[p])
+                              ? std::find_if(row, row + V, [](double x) { return std::isnan(x); })
+                              : std::find(row, row + V, largest[p]);
+      found[p] = place - row;
+    }
+  });
   return found_P;
 }
 
