@@ -2,6 +2,7 @@
 #include "biased_decoder.h"
 #include "catch.h"
 #include "convert/conversion_json.h"
+#include "convert/rounding.h"
 
 namespace attnlab::test {
 namespace {
