@@ -1,7 +1,7 @@
 // Operations of a training step that torch has in several kernels, each in one: on a GPU, where the build has
-// CUDA, and rotary position, RMS norms and gated SiLU on a CPU, too. Elsewhere, and for formats other than float32 and
-// bfloat16, they are made of torch's operations. Arithmetic is float32 in every format; on a GPU results are
-// rounded once, on a CPU where torch's operations would round.
+// CUDA, and rotary position, RMS norms and gated SiLU on a CPU, too. Elsewhere, and for formats other than
+// float32 and bfloat16, they are made of torch's operations. Arithmetic is float32 in every format; on a GPU
+// results are rounded once, on a CPU where torch's operations would round.
 #pragma once
 
 #include "tensor/torch.h"
