@@ -1,11 +1,10 @@
 #include "convert/equivalence.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "core/errors.h"
+#include "kernels/parallel.h"
 
 namespace attnlab {
 namespace {
@@ -43,7 +42,7 @@ torch::Tensor likeliest(const torch::Tensor& logits_PV) {
   auto found_P = torch::empty({P}, torch::kInt64);
   const double *rows = rows_PV.const_data_ptr<double>(), *largest = largest_P.const_data_ptr<double>();
   auto* found = found_P.data_ptr<int64_t>();
-  at::parallel_for(0, P, 1, [&](int64_t begin, int64_t end) {
+  in_parallel(P, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       const double* row = rows + p * V;
       const auto* place = std::isnan(largest[p])

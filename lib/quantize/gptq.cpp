@@ -1,12 +1,11 @@
 #include "quantize/gptq.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "core/errors.h"
+#include "kernels/parallel.h"
 
 namespace attnlab {
 namespace {
@@ -137,7 +136,7 @@ class GptqRun {
                       .top = std::ldexp(1.0F, static_cast<int>(o_.bits)) - 1,
                       .factor = factor_II_.const_data_ptr<float>(),
                       .in = in};
-    at::parallel_for(0, w_OB.size(0), 8, [&](int64_t begin, int64_t end) {
+    in_parallel(w_OB.size(0), 8, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row)
         quantise_row(block, scale_OB.const_data_ptr<float>() + row * size,
                      zero_OB.const_data_ptr<float>() + row * size, w_OB.mutable_data_ptr<float>() + row * size,

@@ -1,11 +1,10 @@
 #include "quantize/packed_matrix.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
 #include "core/errors.h"
 #include "kernels/packed.h"
+#include "kernels/parallel.h"
 
 namespace attnlab {
 namespace {
@@ -89,7 +88,7 @@ void for_pieces(const PackedMatrix& packed, const MatrixPacking& packing, torch:
                               .first = first,
                               .size = std::min(size, out - first)};
     auto weight_IO = torch::empty({in, piece.size}, scales.options());
-    at::parallel_for(0, in, 64, [&](int64_t begin, int64_t end) {
+    in_parallel(in, 64, [&](int64_t begin, int64_t end) {
       fill(piece, begin, end, weight_IO.mutable_data_ptr<float>());
     });
     see(first, weight_IO);
