@@ -24,6 +24,7 @@ LogitSource OutputHead::source_of(const LayerStream& stream, size_t batch) const
 }
 
 std::vector<ModelStep> compare(const std::vector<HeadedStream>& models, const TokenBatches& ids) {
+  const torch::NoGradGuard no_grad;
   const Devices& devices = models.front().stream.devices();
   const size_t steps = models.size() - 1;
   std::vector<std::vector<StepSums>> of_batch(ids.ids_BT.size());
