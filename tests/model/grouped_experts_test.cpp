@@ -293,8 +293,7 @@ TEST_CASE("on a GPU grouped products in bfloat16 are near those of the naive twi
     const auto expected = p.twin(false);
     for (const bool together : {false, true}) {
       if (together)
-        for (const auto* weights : {&p.experts.gate, &p.experts.up, &p.experts.down})
-          stack_in_place(*weights);
+        for (const auto* weights : {&p.experts.gate, &p.experts.up, &p.experts.down}) stack_in_place(*weights);
       torch::empty({1 << 22}, options).fill_(NAN);  // what a kernel leaves unwritten is seen
       const auto found = p.run(false);
       for (size_t i = 0; i < found.size(); ++i) {
