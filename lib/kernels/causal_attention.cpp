@@ -5,6 +5,7 @@
 
 #include "kernels/cpu_vectors.h"
 #include "kernels/parallel.h"
+#include "kernels/side_by_side.h"
 
 namespace attnlab {
 namespace {
@@ -34,8 +35,6 @@ struct AttentionInputs {
     return {rows_of(q, b, n), rows_of(k, b, g), rows_of(v, b, g), T(), H(), scale};
   }
 };
-
-Tensor numbers_side_by_side(const Tensor& x) { return x.stride(3) == 1 ? x : x.contiguous(); }
 
 // [B, heads, T, H], a token's heads side by side.
 Tensor by_token(const Tensor& like_BNTH) {

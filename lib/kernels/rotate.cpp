@@ -3,6 +3,7 @@
 
 #ifdef ATTNLAB_CUDA
 #include "kernels/launch.h"
+#include "kernels/side_by_side.h"
 #endif
 
 namespace attnlab {
@@ -43,8 +44,6 @@ void turn_on_gpu(const Tensor& x, const Tensor& cos, const Tensor& sin, const Tu
 }
 #endif
 
-Tensor side_by_side(const Tensor& x) { return x.stride(3) == 1 ? x : x.contiguous(); }
-
 // On a CPU a head's tokens side by side, since strides of all heads make attention's products pack for longer,
 // and on the way back a token's heads, as projections left them.
 Tensor place_for_turned(const Tensor& x_BNTH, bool backwards) {
@@ -55,7 +54,7 @@ Tensor place_for_turned(const Tensor& x_BNTH, bool backwards) {
 
 // A rotation is its own gradient at the negative angle, between the two layouts.
 Tensor turned(const Tensor& x_BNTH, const Tensor& cos, const Tensor& sin, const Turning& turning) {
-  const auto x = side_by_side(x_BNTH);
+  const auto x = numbers_side_by_side(x_BNTH);
   auto out = place_for_turned(x, turning.backwards);
 #ifdef ATTNLAB_CUDA
   if (has_kernels(x)) {
@@ -124,7 +123,7 @@ Tensor rotate_queries_and_keys(const Tensor& q_BNTH, const Tensor& k_BGTH, Tenso
                                      rows_B.is_cuda() && rows_B.numel() == k_BGTH.size(0)
                                : k_out_PGTH.size(0) == k_BGTH.size(0));
   const c10::cuda::CUDAGuard guard(q_BNTH.device());
-  const auto q = side_by_side(q_BNTH), k = side_by_side(k_BGTH), out = torch::empty_like(q);
+  const auto q = numbers_side_by_side(q_BNTH), k = numbers_side_by_side(k_BGTH), out = torch::empty_like(q);
   const Turning turning{RotaryPairs::halves, RotaryPairs::halves, false};
   auto keys = rotary_job(k, k_out_PGTH, cos_BTr, turning);
   if (rows_B.defined()) keys.layout.out_rows = rows_B.const_data_ptr<int64_t>();

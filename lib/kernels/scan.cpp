@@ -6,6 +6,7 @@
 
 #include "kernels/fused.h"
 #include "kernels/scan_layout.h"
+#include "kernels/side_by_side.h"
 
 #ifdef ATTNLAB_CUDA
 #include "kernels/launch.h"
@@ -106,7 +107,6 @@ Tensor summed_to(const Tensor& x_BTMx, const Tensor& like_BGTx) {
   const auto sum_BTGx = n == 1 ? x_BTMx : x_BTMx.unflatten(2, {G, n}).sum(3);
   return sum_BTGx.to(like_BGTx.scalar_type()).transpose(1, 2);
 }
-Tensor numbers_side_by_side(const Tensor& x) { return x.stride(3) == 1 ? x : x.contiguous(); }
 
 class Scan : public torch::autograd::Function<Scan> {
  public:

@@ -29,6 +29,19 @@ inline ConversionData random_data(const DecoderConfig& config, int64_t rows = 8)
           make_batches(random_rows(config.vocab_size, 2, 24, 2))};
 }
 
+// `weights` must live as long.
+inline ModelSource source_of(const DecoderConfig& config, const TensorMap& weights,
+                             const Devices& devices = torch::kCPU) {
+  const auto layer = [&weights](int64_t layer) {
+    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+    TensorMap tensors;
+    for (const auto& [name, tensor] : weights)
+      if (name.starts_with(prefix)) tensors[name.substr(prefix.size())] = tensor;
+    return tensors;
+  };
+  return {.form = native_form(config), .layer = layer, .outer = weights, .devices = devices};
+}
+
 inline MemoryConversion convert_small(const DecoderConfig& config, const TensorMap& weights,
                                       const VariantConfig& variant, const TransformOptions& options = {}) {
   const auto transform = make_transform(config, variant, options);

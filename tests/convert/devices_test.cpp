@@ -214,17 +214,7 @@ TEST_CASE("a conversion goes on at another number of devices, to the same bits")
   const auto data = text_in_batches(config);
   const torch::NoGradGuard no_grad;
   const auto run = [&](KeptStore& store, const Devices& devices, int64_t until) {
-    ModelSource source{.form = native_form(config),
-                       .layer =
-                           [&](int64_t layer) {
-                             const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-                             TensorMap tensors;
-                             for (const auto& [name, tensor] : weights)
-                               if (name.starts_with(prefix)) tensors[name.substr(prefix.size())] = tensor;
-                             return tensors;
-                           },
-                       .outer = weights,
-                       .devices = devices};
+    const auto source = source_of(config, weights, devices);
     const auto transform = make_transform(native_form(config), {{SliceOptions{.width = 12}, {0, 1, 2}}});
     run_conversion(source, *transform, data, store, torch::kFloat32,
                    [&](const std::string&, int64_t done, int64_t) {

@@ -17,6 +17,7 @@
 #include "convert/calibration_text.h"
 #include "convert/memory_conversion.h"
 #include "model/decoder_weights.h"
+#include "spoiled.h"
 
 namespace attnlab {
 namespace {
@@ -202,28 +203,14 @@ TEST_CASE("yarn and dynamic frequencies stay in each form, and DeepSeek-V3 says 
 
 TEST_CASE("a wrong rotation can't leave unnoticed") {
   if (!fs::exists(checkpoints())) SKIP_TEST("no reference checkpoints beside the checkout");
-  class Spoiled final : public Transform {
-   public:
-    explicit Spoiled(const DecoderConfig& config)
-        : inner_(make_transform(config, MlaDeepseek::Config{.freqfold = "1"})), stages_(inner_->stages()) {
-      stages_[0].convert = [rotate = stages_[0].convert](const LayerTask& task, LayerFacts& facts) {
-        auto tensors = rotate(task, facts);
-        if (task.layer != 1) return tensors;
-        auto& up = tensors.at("self_attn.k_up_proj.weight");
-        up = up.clone();
-        up[0][0] += 0.01;
-        return tensors;
-      };
-    }
-    const std::vector<Stage>& stages() const override { return stages_; }
-    std::vector<ConversionStep> settled() const override { return inner_->settled(); }
-
-   private:
-    std::unique_ptr<Transform> inner_;
-    std::vector<Stage> stages_;
-  };
   const Base base("llama3_gqa");
-  Spoiled spoiled(base.config);
+  test::Spoiled spoiled(make_transform(base.config, MlaDeepseek::Config{.freqfold = "1"}),
+                        [](const LayerTask& task, TensorMap& tensors) {
+                          if (task.layer != 1) return;
+                          auto& up = tensors.at("self_attn.k_up_proj.weight");
+                          up = up.clone();
+                          up[0][0] += 0.01;
+                        });
   const ConversionData data{make_batches(random_rows(256, 32, 48, 1)),
                             make_batches(random_rows(256, 2, 48, 2))};
   CHECK_THROWS_AS(convert_in_memory(base.config, base.weights, spoiled, data, torch::kCPU,

@@ -133,16 +133,7 @@ TEST_CASE("a run that is told to end leaves all layers that are done behind it")
   const auto config = biased_config();
   const auto weights = biased_weights(config);
   const torch::NoGradGuard no_grad;
-  ModelSource source{.form = native_form(config),
-                     .layer =
-                         [&](int64_t layer) {
-                           const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-                           TensorMap tensors;
-                           for (const auto& [name, tensor] : weights)
-                             if (name.starts_with(prefix)) tensors[name.substr(prefix.size())] = tensor;
-                           return tensors;
-                         },
-                     .outer = weights};
+  const auto source = source_of(config, weights);
   const auto transform = make_transform(config, halved());
   CountedStore store;
   CHECK_THROWS_WITH(run_conversion(source, *transform, random_data(config), store, torch::kFloat32,

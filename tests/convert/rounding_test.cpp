@@ -4,6 +4,7 @@
 #include "biased_decoder.h"
 #include "catch.h"
 #include "core/errors.h"
+#include "spoiled.h"
 
 namespace attnlab::test {
 namespace {
@@ -16,25 +17,6 @@ TensorMap large_scores(const DecoderConfig& config) {
     if (name.find("k_proj") != std::string::npos) tensor = tensor * 60;
   return weights;
 }
-
-// An exact transform whose first stage is wrong by `factor` in the last layer.
-class Wrong final : public Transform {
- public:
-  Wrong(std::unique_ptr<Transform> inner, double factor) : inner_(std::move(inner)), stages_(inner_->stages()) {
-    stages_[0].convert = [convert = stages_[0].convert, factor](const LayerTask& task, LayerFacts& facts) {
-      auto tensors = convert(task, facts);
-      auto& output = tensors.at("self_attn.o_proj.weight");
-      if (task.layer == 2) output = output * factor;
-      return tensors;
-    };
-  }
-  const std::vector<Stage>& stages() const override { return stages_; }
-  std::vector<ConversionStep> settled() const override { return inner_->settled(); }
-
- private:
-  std::unique_ptr<Transform> inner_;
-  std::vector<Stage> stages_;
-};
 
 TEST_CASE(
     "large scores make more of rounding than the estimate, and exact stages are held to what is measured") {
@@ -54,7 +36,11 @@ TEST_CASE(
 TEST_CASE("a stage that should change nothing and is wrong is refused, with small scores and with large ones") {
   const auto config = biased_config();
   for (const bool large : {false, true}) {
-    Wrong transform(make_transform(config, variant_of("mla_identity")), 1.01);
+    Spoiled transform(make_transform(config, variant_of("mla_identity")),
+                      [](const LayerTask& task, TensorMap& tensors) {
+                        auto& output = tensors.at("self_attn.o_proj.weight");
+                        if (task.layer == 2) output = output * 1.01;
+                      });
     const auto weights = large ? large_scores(config) : biased_weights(config);
     CHECK_THROWS_WITH(convert_in_memory(config, weights, transform, random_data(config), torch::kCPU,
                                         [](const std::string&, int64_t, int64_t) {}),
