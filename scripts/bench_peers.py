@@ -2,14 +2,15 @@
 """Times the same training step in bench_train and in Hugging Face transformers, in one call, and prints the ratio.
 
 Usage: scripts/bench_peers.py --shape SHAPE [--batch 8] [--length 256] [--precision float32] [--trainable all]
-           [--steps 20] [--modes eager,compile] [--program build/bin/bench_train] [--peak-tflops X]
+           [--steps 20] [--modes eager,compile,liger] [--program build/bin/bench_train] [--peak-tflops X]
            [--ranks N [--shard parameters]] [--activation-checkpointing]
 
 Same shape, batch, precision and optimizer (fused AdamW, clipping at 1), random weights and tokens; in bf16_mixed
 transformers runs under autocast, in bf16 weights and moments are bfloat16. With several ranks (GPUs of this machine,
 --batch sequences at each) transformers runs under PyTorch's FSDP2 (fully_shard of each layer and of the model, sums
-in float32): mode reshard frees a layer's parameters behind its forward pass, keep does not. Needs a Python with torch and
-transformers: the one that runs this.
+in float32): mode reshard frees a layer's parameters behind its forward pass, keep does not. Mode liger is eager with
+Liger's Triton kernels (norms, rotary, SwiGLU, cross-entropy fused with the output matrix). Needs a Python with torch and
+transformers, for liger liger-kernel, too: the one that runs this.
 """
 import argparse
 import json
@@ -34,7 +35,7 @@ SHAPES = {
 TRAINED = {"all": "", "attention": ".self_attn.", "attention_kv": ".self_attn.(k|v)_"}
 
 
-def make_model(options, device):
+def make_model(options, mode, device):
     V, D, layers, N, G, H, d_ff, tied, biases = SHAPES[options.shape]
     kind = transformers.Qwen2Config if biases else transformers.LlamaConfig
     config = kind(vocab_size=V, hidden_size=D, num_hidden_layers=layers, num_attention_heads=N,
@@ -46,6 +47,9 @@ def make_model(options, device):
         model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
     torch.set_default_dtype(torch.float32)
     model.train()
+    if mode == "liger":
+        import liger_kernel.transformers as liger
+        (liger.apply_liger_kernel_to_qwen2 if biases else liger.apply_liger_kernel_to_llama)(model=model)
     if options.activation_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     for name, parameter in model.named_parameters():
@@ -63,7 +67,7 @@ def shard(model, options, mode):
 
 def time_steps(options, mode, device):
     """Milliseconds a step, and GB of tensors at most (GPU)."""
-    model = make_model(options, device)
+    model = make_model(options, mode, device)
     if options.ranks > 1:
         shard(model, options, mode)
     trained = [p for p in model.parameters() if p.requires_grad]
