@@ -11,9 +11,11 @@
 #include "measure/decode_rows.h"
 #include "measure/decode_step.h"
 #include "measure/largest_batch.h"
+#include "measure/step_profile.h"
 #include "measured_file.h"
 #include "memory_option.h"
 #include "model/cache_calibration.h"
+#include "profile_option.h"
 #include "torch_program.h"
 
 namespace {
@@ -27,7 +29,7 @@ struct Options {
   std::string out, cache, dtype = "bfloat16", device = "auto";
   std::vector<int64_t> contexts, batches;
   std::vector<std::string> limits;
-  int64_t steps = 20;
+  int64_t steps = 20, profile = 0;
   bool no_graph = false, resume = false;
   CacheConfig kept;             // what `cache` says
   std::vector<MemoryCap> caps;  // what `limits` say
@@ -86,6 +88,7 @@ class Bench {
   // says it.
   DecodeRow row(const Point& at) {
     limit_memory(decoder_.device(), at.cap.bytes);
+    profile_.clear();
     DecodeRow best = named(at);
     if (at.batch > 0) return tried(best, at.batch, at.cap.bytes);
     best = counted(best, 1);
@@ -101,6 +104,8 @@ class Bench {
     return best;
   }
   const std::string& why() const { return why_; }
+  // Of the last row; empty without --profile or times.
+  const std::string& profile() const { return profile_; }
 
  private:
   DecodeRow counted(DecodeRow row, int64_t batch) const {
@@ -140,12 +145,13 @@ class Bench {
     row.ms_min = times.front();
     row.ms_max = times.back();
     row.peak_gigabytes = device_memory(device).peak / 1e9;
+    profile_ = profiled_step(device, o_.profile, step);
   }
 
   Decoder& decoder_;
   const Options& o_;
   double bytes_per_ms_;
-  std::string why_;
+  std::string why_, profile_;
 };
 
 // Defaults, and what can be refused without a model.
@@ -155,10 +161,17 @@ void complete(Options& o, torch::Device device) {
   for (const int64_t context : o.contexts) require_range("--context", context, 1, int64_t{1} << 24);
   for (const int64_t batch : o.batches) require_range("--batch", batch, 1, kMostBatch);
   require_range("--steps", o.steps, 1);
+  require_profile(o.profile);
   require_rows_options(o.out, o.resume);
   o.caps = read_memory_caps(o.limits, device);
   if (o.batches.empty()) o.batches.push_back(o.caps.empty() ? 1 : 0);
   if (o.caps.empty()) o.caps.emplace_back();
+}
+
+void print_profile(const DecodeRow& row, const std::string& profile) {
+  if (profile.empty()) return;
+  fmt::print("\nA step of {}, context {}, batch {}:\n{}\n", row.form, row.context,
+             batch_cell(row.batch, row.found == 1, row.memory_limit), profile);
 }
 
 void bench(Options o, int argc, char** argv) {
@@ -185,8 +198,10 @@ void bench(Options o, int argc, char** argv) {
   Bench bench(*decoder, o, bytes_per_ms);
   for (const Point& point : points_of(o)) {
     if (o.resume && kept.has(bench.named(point))) continue;
+    if (!bench.profile().empty()) fmt::print("{}", decode_table_head());  // a table ends at a profile
     const DecodeRow row = bench.row(point);
     fmt::print("{}", decode_table_row(row, bench.why()));
+    print_profile(row, bench.profile());
     std::fflush(stdout);
     kept.add(row);
   }
@@ -214,6 +229,7 @@ int main(int argc, char** argv) {
       .option("steps", o.steps, "N", "steps that are measured");
   add_rows_options(program, o.out, o.resume);
   program.flag("no-graph", o.no_graph, "launch each kernel of a step");
+  add_profile_option(program, o.profile);
   add_memory_option(program, o.limits);
   add_cache_option(program, o.cache);
   add_compute_options(program, o.dtype, o.device);

@@ -7,7 +7,9 @@
 
 #include "core/random.h"
 #include "measure/bench_device.h"
+#include "measure/step_profile.h"
 #include "measure/train_shapes.h"
+#include "profile_option.h"
 #include "ranks_program.h"
 #include "torch_program.h"
 
@@ -18,7 +20,7 @@ using namespace attnlab;
 struct Options {
   std::string shape, arm = "gqa", precision = "float32", device = "auto", trainable = "all", shard = "none";
   int64_t batch = 8, length = 256, shortest = 0, steps = 20, warmup = 5, seed = 0;
-  int64_t ranks = 0;
+  int64_t ranks = 0, profile = 0;
   double peak_tflops = 0;
   bool no_graph = false, recompute = false, losses = false;
 };
@@ -53,7 +55,8 @@ TrainConfig config_of(const Options& o) {
   require_range("--steps", o.steps, 1);
   require_range("--warmup", o.warmup, 0);
   require_range("--seed", o.seed, 0);
-  return {.steps = o.warmup + o.steps,
+  require_profile(o.profile);
+  return {.steps = o.warmup + o.steps + (o.profile > 0 ? 1 : 0),
           .batch_size = o.batch,
           .sequence_length = o.length,
           .schedule = Schedule::constant,
@@ -80,9 +83,10 @@ void bench(const Options& o, World& world) {
   int64_t step = 0, tokens = 0;
   StepResult last;
   std::vector<double> losses;
+  const auto next = [&]() -> const Batch& { return batches[static_cast<size_t>(step++) % batches.size()]; };
   const auto run = [&] {
-    const auto& batch = batches[static_cast<size_t>(step) % batches.size()];
-    last = trainer.step(++step, {batch});
+    const auto& batch = next();
+    last = trainer.step(step, {batch});
     tokens += batch.rows * batch.columns;
     if (o.losses) losses.push_back(last.loss.item<double>());
   };
@@ -100,6 +104,11 @@ void bench(const Options& o, World& world) {
   double peak_memory = 0;
   for (const auto& text : world.all_say(fmt::format("{:.0f}", device_memory(decoder->device()).peak)))
     peak_memory = std::max(peak_memory, std::stod(text));
+  const double last_loss = last.loss.item<double>();
+  const auto profile = profiled_step(device, o.profile, [&] {
+    const auto& batch = next();
+    trainer.step(step, {batch});
+  });
   if (!world.is_first()) return;
   const auto lengths =
       o.shortest == 0 ? fmt::format("{}", o.length) : fmt::format("{}-{}", o.shortest, o.length);
@@ -113,8 +122,9 @@ void bench(const Options& o, World& world) {
              o.shape, o.arm, o.trainable, o.batch, lengths, ms, times.front(), times.back(),
              1000 * step_tokens / ms, flops / 1e12, 100 * flops / ms / peak / static_cast<double>(world.size()),
              peak_memory / 1e9);
-  fmt::print("\nloss of the last step: {:.4f} nats\n", last.loss.item<double>());
+  fmt::print("\nloss of the last step: {:.4f} nats\n", last_loss);
   for (size_t i = 0; i < losses.size(); ++i) fmt::print("loss of step {}: {:.9g}\n", i + 1, losses[i]);
+  fmt::print("{}", profile);
 }
 
 }  // namespace
@@ -155,6 +165,7 @@ int main(int argc, char** argv) {
       .flag("losses", o.losses, "print the loss of each step")
       .flag("no-graph", o.no_graph, "on a GPU: launch each kernel of a step")
       .option("device", o.device, "DEVICE", "cpu, cuda, cuda:N, or auto");
+  add_profile_option(program, o.profile);
   add_ranks_option(program, o.ranks);
   return program.run(argc, argv, [&] {
     return in_world("bench_train", o.ranks, argv, [&](World& world) {

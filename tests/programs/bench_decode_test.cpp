@@ -3,6 +3,7 @@
 #include <map>
 #include <sstream>
 
+#include "printed_profile.h"
 #include "results/measurements.h"
 #include "run_program.h"
 
@@ -228,6 +229,24 @@ TEST_CASE("bench_decode finds the largest batch that a cap of memory has room fo
   CHECK(all.back().found == 0);
 }
 
+TEST_CASE("bench_decode profiles a step behind each row, which the row's file does not keep") {
+  const test::TemporaryFolder folder;
+  const auto file = folder.path() / "profiled.measured.h5";
+  const Ran outcome = run_program(
+      kSmall + ("--form gqa --context 16 --context 33 --threads 1 --profile 3 --out " + file.string()));
+  INFO(outcome.out << outcome.err);
+  REQUIRE(outcome.code == 0);
+  const size_t first = outcome.out.find("A step of gqa, context 16, batch 1:"),
+               second = outcome.out.find("A step of gqa, context 33, batch 1:");
+  REQUIRE(first < second);
+  REQUIRE(second < outcome.out.size());
+  CHECK(outcome.out.find("| gqa | small | 16 | 1 |") < first);
+  CHECK(outcome.out.find("| gqa | small | 33 | 1 |") > first);
+  test::check_profile(test::profile_of(outcome.out.substr(first, second - first)), 3, 1);
+  test::check_profile(test::profile_of(outcome.out.substr(second)), 3, 1);
+  CHECK(read_measurements(file).decode_steps.size() == 2);
+}
+
 TEST_CASE("bench_decode refuses what it cannot measure in one line") {
   const std::string gqa = std::string(kSmall) + "--form gqa ";
   check_refused("bench_decode --shape small", "--form: found '', expected one of mla_materialised");
@@ -239,6 +258,7 @@ TEST_CASE("bench_decode refuses what it cannot measure in one line") {
   check_refused(gqa + "--context 16 --context 0", "--context: found 0, expected a whole number from 1");
   check_refused(gqa + "--batch 0", "--batch: found 0");
   check_refused("bench_decode --form gqa --shape small --steps 0", "--steps: found 0");
+  check_refused(gqa + "--profile -1", "--profile: found -1");
   check_refused(gqa + "--kv-lora-rank 0", "--kv-lora-rank: found 0");
   check_refused(gqa + "--qk-rope-head-dim 7", "--qk-rope-head-dim: found 7, expected an even number");
   check_refused(gqa + "--dtype bfloat", "did you mean 'bfloat16'?");

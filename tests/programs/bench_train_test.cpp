@@ -1,6 +1,7 @@
 // bench_train as a user calls it.
 #include <sys/resource.h>
 
+#include "printed_profile.h"
 #include "run_program.h"
 
 namespace attnlab {
@@ -18,6 +19,24 @@ TEST_CASE("bench_train prints one row with time, speed and share of the peak") {
   CHECK_THAT(outcome.out, ContainsSubstring("| shape | arm | trained |") &&
                               ContainsSubstring("| quickstart | mla_orthogonal | all | 1 | 16 |") &&
                               ContainsSubstring("loss of the last step: "));
+}
+
+TEST_CASE("bench_train profiles a step of its own behind the measured ones") {
+  const std::string command =
+      "bench_train --shape quickstart --batch 1 --length 16 --steps 2 --warmup 1 --losses --device cpu "
+      "--threads 1 --peak-tflops 1";
+  const auto plain = run_program(command), profiled = run_program(command + " --profile 3");
+  INFO(profiled.out << profiled.err);
+  REQUIRE(profiled.code == 0);
+  test::check_profile(test::profile_of(profiled.out), 3, 1);
+  CHECK(plain.out.find("share |") == std::string::npos);
+  // The losses are those of the measured steps.
+  const auto losses = [](const std::string& text) {
+    const size_t begin = text.find("loss of the last step"), end = text.rfind("loss of step");
+    return text.substr(begin, text.find('\n', end) - begin);
+  };
+  CHECK_THAT(losses(plain.out), ContainsSubstring("loss of step 3"));
+  CHECK(losses(profiled.out) == losses(plain.out));
 }
 
 // Pages that the kernel gave to a run of so many steps.
@@ -48,6 +67,7 @@ TEST_CASE("bench_train refuses what it cannot measure in one line") {
   check_refused("bench_train --shape small", "quickstart");
   check_refused("bench_train --shape quickstart --arm mla_orthogonl", "did you mean 'mla_orthogonal'");
   check_refused("bench_train --shape quickstart --length 1", "--length");
+  check_refused("bench_train --shape quickstart --profile -1", "--profile: found -1");
   check_refused("bench_train --shape quickstart --trainable nothing.like.this", "--trainable");
 }
 
