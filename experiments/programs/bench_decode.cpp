@@ -145,6 +145,7 @@ class Bench {
     row.ms_min = times.front();
     row.ms_max = times.back();
     row.peak_gigabytes = device_memory(device).peak / 1e9;
+    profile_.clear();  // a smaller batch's
     profile_ = profiled_step(device, o_.profile, step);
   }
 
