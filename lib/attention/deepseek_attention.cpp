@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "attention/rotary.h"
+#include "kernels/latent_heads.h"
 #include "kernels/latent_step.h"
 
 namespace attnlab {
@@ -34,14 +35,17 @@ DeepseekAttention::DeepseekAttention(const AttentionShape& shape, const Deepseek
 
 torch::Tensor DeepseekAttention::queries(const torch::Tensor& projected_BTQ) {
   const auto normed = [&](const torch::Tensor& latent) { return q_a_norm_ ? q_a_norm_(latent) : latent; };
-  return split_heads(q_proj_ ? projected_BTQ : q_b_proj_(normed(projected_BTQ)), shape_.n_heads);
+  return q_proj_ ? projected_BTQ : q_b_proj_(normed(projected_BTQ));
 }
 
 torch::Tensor DeepseekAttention::attend(AttentionPass& pass) {
   const int64_t N = shape_.n_heads;
   const auto [cos_BTH, sin_BTH] = pass.new_tables();
   const auto projected = inputs_.forward(pass.x_BTD());
-  const auto q_BNTH = queries(projected[0]);
+  const auto q_BTQ = queries(projected[0]);
+  if (pass.slots() == 0)
+    if (const auto heads = attend_all_new(pass, q_BTQ, projected[1]); heads.defined()) return o_proj_(heads);
+  const auto q_BNTH = split_heads(q_BTQ, N);
   if (absorbs(pass))
     if (const auto heads = attend_in_few(pass, q_BNTH, projected[1]); heads.defined()) return o_proj_(heads);
   const auto q = q_BNTH.split_with_sizes({mla_.qk_nope_head_dim, mla_.qk_rope_head_dim}, -1);
@@ -61,6 +65,24 @@ torch::Tensor DeepseekAttention::attend(AttentionPass& pass) {
       merge_heads(attend_materialised(pass, torch::cat({q[0], turned[0]}, -1), pass.remember(0, new_BTW))));
 }
 
+torch::Tensor DeepseekAttention::attend_all_new(const AttentionPass& pass, const torch::Tensor& q_BTQ,
+                                                const torch::Tensor& kv_BTW) {
+  const auto& [cos_BTH, sin_BTH] = pass.new_tables();
+  const auto kv = kv_BTW.split_with_sizes({mla_.kv_lora_rank, mla_.qk_rope_head_dim}, -1);
+  LatentHeads parts{.q_BTQ = q_BTQ,
+                    .kv_BTK = {},
+                    .k_rope_BTr = kv[1],
+                    .value = mla_.v_head_dim,
+                    .cos_BTr = cos_BTH,
+                    .sin_BTr = sin_BTH,
+                    .N = shape_.n_heads,
+                    .pairs = mla_.interleaved ? RotaryPairs::neighbours : RotaryPairs::halves};
+  if (!fits_latent_heads(parts)) return {};
+  parts.kv_BTK = kv_b_proj_(kv_a_norm_ ? kv_a_norm_(kv[0]) : kv[0]).to(q_BTQ.scalar_type());
+  const auto heads = make_latent_heads(parts);
+  return merge_heads(pass.attend(heads.q_BNTH, heads.k_BNTH, heads.v_BNTV, score_));
+}
+
 torch::Tensor DeepseekAttention::attend_materialised(const AttentionPass& pass, const torch::Tensor& q_BNTH,
                                                      const torch::Tensor& latent_BSW) {
   const int64_t N = shape_.n_heads, qk_head_dim = q_BNTH.size(3), v_dim = mla_.v_head_dim;
@@ -70,7 +92,8 @@ torch::Tensor DeepseekAttention::attend_materialised(const AttentionPass& pass, 
   const auto k_BNSH = torch::cat({kv[0], k_rope_BNSH}, -1);
   // The CPU's fused kernel wants values as wide as keys; without it a T × S matrix would be held.
   const bool pad = q_BNTH.device().is_cpu() && v_dim < qk_head_dim;
-  const auto v_BNSH = pad ? torch::constant_pad_nd(kv[1], {0, qk_head_dim - v_dim}) : kv[1];
+  if (!pad) return pass.attend(q_BNTH, k_BNSH, kv[1], score_);
+  const auto v_BNSH = torch::constant_pad_nd(kv[1], {0, qk_head_dim - v_dim});
   return pass.attend(q_BNTH, k_BNSH, v_BNSH, score_).narrow(-1, 0, v_dim);
 }
 

@@ -45,12 +45,16 @@ class DeepseekAttention : public Attention, public SharesInputs {
   int64_t pair_width() const override;
 
  private:
-  // Of q_proj's or q_a_proj's output: [B, N, T, nope + rope], before rotary.
+  // Of q_proj's or q_a_proj's output: [B, T, N·(nope + rope)], before rotary.
   torch::Tensor queries(const torch::Tensor& projected_BTQ);
   // W_UK and W_UV per head.
   std::vector<torch::Tensor> up_projections(torch::ScalarType dtype) const;
   // attend_absorbed with what stands before it, in few kernels: [B, 1, N·v], undefined where there are none.
   torch::Tensor attend_in_few(AttentionPass& pass, const torch::Tensor& q_BN1H, const torch::Tensor& kv_B1W);
+  // Without a state, of q and [c, k_rope] as projected, in few kernels: [B, T, N·v], undefined where there are
+  // none.
+  torch::Tensor attend_all_new(const AttentionPass& pass, const torch::Tensor& q_BTQ,
+                               const torch::Tensor& kv_BTW);
   torch::Tensor attend_absorbed(const AttentionPass& pass, const torch::Tensor& q_nope_BN1H,
                                 const torch::Tensor& q_rope_BN1H);
   torch::Tensor attend_materialised(const AttentionPass& pass, const torch::Tensor& q_BNTH,

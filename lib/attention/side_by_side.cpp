@@ -1,6 +1,7 @@
 #include "attention/side_by_side.h"
 
 #include <ATen/autocast_mode.h>
+#include <c10/util/strides.h>
 
 #include <algorithm>
 #include <numeric>
@@ -36,6 +37,18 @@ Tensor whole_of(const Tensor& first, int64_t out) {
   return first.detach().as_strided(sizes, first.strides());
 }
 
+// Memory for all parts in which the first stands already: rows lie as far apart as those of all, and nobody
+// else can read what is between them. Undefined: there is none.
+Tensor room_behind(const Tensor& first, const std::vector<int64_t>& sizes) {
+  if (!first.defined() || first.storage_offset() != 0 || first.storage().use_count() != 1) return {};
+  const auto strides = c10::contiguous_strides(sizes);
+  int64_t all = static_cast<int64_t>(first.element_size());
+  for (const int64_t size : sizes) all *= size;
+  const bool has =
+      first.strides() == c10::IntArrayRef(strides) && static_cast<int64_t>(first.storage().nbytes()) >= all;
+  return has ? first.as_strided(sizes, strides) : Tensor();
+}
+
 // The gradient of y from those of its parts, of which some may be undefined.
 Tensor join_gradients(const variable_list& parts, const std::vector<int64_t>& widths, const Tensor& x) {
   if (parts.size() == 1) return parts[0];
@@ -46,7 +59,13 @@ Tensor join_gradients(const variable_list& parts, const std::vector<int64_t>& wi
     sizes.back() = widths[i];
     all.push_back(parts[i].defined() ? parts[i] : torch::zeros(sizes, x.options()));
   }
-  return torch::cat(all, -1);
+  auto sizes = x.sizes().vec();
+  sizes.back() = std::accumulate(widths.begin(), widths.end(), int64_t{0});
+  const auto room = room_behind(parts[0], sizes);
+  if (!room.defined()) return torch::cat(all, -1);
+  const auto places = room.split_with_sizes(widths, -1);
+  for (size_t i = 1; i < parts.size(); ++i) Tensor(places[i]).copy_(all[i]);
+  return room;
 }
 
 // x, the parts' widths, whether their results are wanted apart, weights and biases → y, or its parts.

@@ -8,6 +8,7 @@
 
 #include "kernels/capped_rows.h"
 #include "kernels/coded_tile.h"
+#include "kernels/latent_heads_layout.h"
 #include "kernels/latent_step_layout.h"
 #include "kernels/rwkv_layout.h"
 #include "kernels/scan_layout.h"
@@ -141,6 +142,12 @@ struct LatentStepPointers {
 };
 cudaError_t latent_step(Format format, Format tables, const LatentStepLayout& layout,
                         const LatentStepPointers& at, cudaStream_t stream);
+
+// MLA's queries and keys from their projections, and the gradients of these (latent_heads.h).
+cudaError_t latent_heads_forward(Format format, Format tables, const LatentHeadsLayout& layout,
+                                 const LatentHeadsPointers& at, cudaStream_t stream);
+cudaError_t latent_heads_backward(Format format, Format tables, const LatentHeadsLayout& layout,
+                                  const LatentHeadsPointers& at, cudaStream_t stream);
 
 // For each of `rows` rows of `classes` logits z: losses[row] = -log softmax(cap(z))[target]; with `gradient`, z
 // becomes d loss / d z. softcap c > 0: cap(z) = c · tanh(z / c).

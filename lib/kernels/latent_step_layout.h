@@ -3,13 +3,9 @@
 
 #include <cstdint>
 
-namespace attnlab::cuda {
+#include "kernels/on_both.h"
 
-#ifdef __CUDACC__
-#define ATTNLAB_ON_BOTH __host__ __device__
-#else
-#define ATTNLAB_ON_BOTH
-#endif
+namespace attnlab::cuda {
 
 // B sequences of `heads` queries, of which `rope` numbers each turn, and of a token of rank + rope numbers.
 // Strides in numbers; numbers of a head and of a token lie side by side.

@@ -1,9 +1,9 @@
 #include "kernels/cpu_kernels.h"
 #include "kernels/fused.h"
+#include "kernels/side_by_side.h"
 
 #ifdef ATTNLAB_CUDA
 #include "kernels/launch.h"
-#include "kernels/side_by_side.h"
 #endif
 
 namespace attnlab {

@@ -1,7 +1,7 @@
 #include <type_traits>
 
 #include "kernels/cuda_kernels.h"
-#include "kernels/vectors.cuh"
+#include "kernels/rotary_pairs.cuh"
 
 namespace attnlab::cuda {
 namespace {
@@ -18,39 +18,11 @@ __device__ inline void turn(const RotaryLayout& l, const T* x, const Table* cos,
   const int64_t N = head % l.N, t = head / l.N % l.T, b = head / l.N / l.T;
   const T* from = x + b * l.in.b + N * l.in.n + t * l.in.t;
   T* to = out + (l.out_rows ? l.out_rows[b] : b) * l.out.b + N * l.out.n + t * l.out.t;
-  float x1[n], x2[n], c[n], s[n];
-  if (l.in_pairs) {
-    float both[2][n];
-    read(from + 2 * j, both[0]);
-    read(from + 2 * j + n, both[1]);
-#pragma unroll
-    for (int i = 0; i < n; ++i)
-      x1[i] = both[2 * i / n][2 * i % n], x2[i] = both[(2 * i + 1) / n][(2 * i + 1) % n];
-  } else {
-    read(from + j, x1);
-    read(from + half + j, x2);
-  }
   const int64_t table = b * l.table_b + t * l.table_t + j;
-  read(cos + table, c);
-  read(sin + table, s);
-  float y1[n], y2[n];
-#pragma unroll
-  for (int i = 0; i < n; ++i) {
-    const float angle_sin = l.backwards ? -s[i] : s[i];
-    y1[i] = x1[i] * c[i] - x2[i] * angle_sin;
-    y2[i] = x2[i] * c[i] + x1[i] * angle_sin;
-  }
-  if (l.out_pairs) {
-    float both[2][n];
-#pragma unroll
-    for (int i = 0; i < n; ++i)
-      both[2 * i / n][2 * i % n] = y1[i], both[(2 * i + 1) / n][(2 * i + 1) % n] = y2[i];
-    write(to + 2 * j, both[0]);
-    write(to + 2 * j + n, both[1]);
-  } else {
-    write(to + j, y1);
-    write(to + half + j, y2);
-  }
+  float x1[n], x2[n];
+  read_pairs(from, l.in_pairs, half, j, x1, x2);
+  turn_pairs(cos + table, sin + table, l.backwards, x1, x2);
+  write_pairs(to, l.out_pairs, half, j, x1, x2);
   for (int64_t k = l.rotary_dim + j / n; k < l.head_dim; k += per_head) to[k] = from[k];
 }
 
@@ -87,8 +59,7 @@ cudaError_t rotate(Format format, Format tables, const RotaryJob& first, const R
   if (pairs1 + pairs2 == 0) return cudaSuccess;
   constexpr int wide = 4;  // float32: 16 bytes in one access
   const auto in_packs = [](const RotaryJob& job) {
-    return pairs_of(job) == 0 ||
-           (multiple_of(wide, job.layout) && aligned(job.x, 16) && aligned(job.out, 16));
+    return pairs_of(job) == 0 || (multiple_of(wide, job.layout) && aligned(job.x, 16) && aligned(job.out, 16));
   };
   const bool packs = in_packs(first) && in_packs(second) && aligned(cos, 16) && aligned(sin, 16);
   with_type(format, [&](auto* type) {

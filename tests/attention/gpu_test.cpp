@@ -3,6 +3,7 @@
 
 #include "attention/deepseek_mla.h"
 #include "attention/gqla.h"
+#include "attention/mla_deepseek.h"
 #include "attention/rwkv6.h"
 #include "attention/rwkv7.h"
 #include "attention/side_by_side.h"
@@ -97,6 +98,32 @@ TEST_CASE("on a GPU RWKV's layers with heads of 64 numbers, which take kernels, 
       }
       check_on_gpu(*random_attention(size, config, kDouble, 25), input, !documents);
     }
+}
+
+TEST_CASE("on a GPU MLA's layer with heads as wide as packs, which takes kernels, is that of a CPU") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  Size size{"heads of 32", {96, 6, 2, 32, true, false}, 2, 150};
+  std::vector<VariantConfig> configs{MlaDeepseek::Config{.kv_lora_rank = 24},
+                                     MlaDeepseek::Config{.kv_lora_rank = 23, .q_lora_rank = 40}};
+  for (const auto& config : configs)
+    for (const bool documents : {false, true}) {
+      INFO(label(config) << ", documents " << documents);
+      Tokens input = random_input(size, kDouble, 28, config);
+      if (documents) {
+        const auto places = torch::arange(size.T);
+        input.parts.document_positions_BT =
+            torch::stack({places, torch::where(places < 67, places, places - 67)});
+      }
+      check_on_gpu(*random_attention(size, config, kDouble, 27), input, !documents);
+    }
+  size.shape = {96, 6, 6, 16, false, false};
+  size.shape.mla = MlaShape{.kv_lora_rank = 40,
+                            .qk_nope_head_dim = 32,
+                            .qk_rope_head_dim = 16,
+                            .v_head_dim = 24,
+                            .interleaved = true};
+  const VariantConfig config = DeepseekMla::Config{};
+  check_on_gpu(*random_attention(size, config, kDouble, 29), random_input(size, kDouble, 30, config), true);
 }
 
 // Where gradients are asked for, no kernel reads codes: then they are decoded first.

@@ -251,6 +251,41 @@ TEST_CASE("one product of which parts alone are used") {
   CHECK(torch::allclose(x.grad(), second->weight.detach().sum(0).expand({2, 3, 8}), 0, 1e-14));
 }
 
+TEST_CASE("gradients of parts are joined where the first stands, if nobody else reads there") {
+  torch::manual_seed(53);
+  Linear first(4, 6, false), second(4, 3, false);
+  SharedInput shared({first, second});
+  for (auto linear : {first, second}) {
+    linear->to(kDouble);
+    const torch::NoGradGuard no_grad;
+    linear->weight.normal_();
+  }
+  shared.lay_side_by_side();
+  const auto x = torch::randn({2, 5, 4}, torch::dtype(kDouble).requires_grad(true));
+  const auto of_second = torch::randn({2, 5, 3}, kDouble);
+  auto wide = torch::randn({2, 5, 9}, kDouble);
+  const auto before = wide.clone();
+  const auto gradients = [&](const Tensor& of_first) {
+    const auto parts = shared.forward(x);
+    return torch::autograd::grad({parts[0], parts[1]}, {x, first->weight, second->weight},
+                                 {of_first, of_second});
+  };
+  const auto expected = gradients(before.narrow(2, 0, 6).contiguous());
+  const auto check = [&](const std::vector<Tensor>& found) {
+    for (size_t i = 0; i < expected.size(); ++i) CHECK(torch::equal(found[i], expected[i]));
+  };
+  const auto of_first = [&] {
+    const at::AutoDispatchBelowADInplaceOrView no_views;  // which would keep `wide`
+    return wide.narrow(2, 0, 6);
+  }();
+  check(gradients(of_first));
+  CHECK(torch::equal(wide, before));
+  wide.reset();
+  check(gradients(of_first));
+  CHECK(torch::equal(of_first, before.narrow(2, 0, 6)));
+  CHECK(torch::equal(of_first.as_strided({2, 5, 3}, {45, 9, 1}, 6), of_second));
+}
+
 TEST_CASE("decoding over a latent in few kernels is decoding in many") {
   const torch::NoGradGuard no_grad;
   for (auto size : odd_sizes()) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/capped_rows.h"
+#include "kernels/latent_heads_layout.h"
 #include "kernels/latent_step_layout.h"
 #include "kernels/rwkv_layout.h"
 #include "kernels/scan_layout.h"
@@ -66,5 +67,10 @@ struct StepOnCpu {
   float *q_out, *out;
 };
 void latent_step_on_cpu(const cuda::LatentStepLayout& layout, const StepOnCpu& step);
+
+void latent_heads_on_cpu(cuda::Format format, cuda::Format tables, const cuda::LatentHeadsLayout& layout,
+                         const cuda::LatentHeadsPointers& at);
+void latent_heads_backward_on_cpu(cuda::Format format, cuda::Format tables,
+                                  const cuda::LatentHeadsLayout& layout, const cuda::LatentHeadsPointers& at);
 
 }  // namespace attnlab::test

@@ -1,5 +1,8 @@
+#include <type_traits>
+
 #include "cuda_block.h"
 #include "kernels/capped_softmax.cuh"
+#include "kernels/latent_heads.cuh"
 #include "kernels/latent_step.cuh"
 #include "kernels/output_gate.cuh"
 #include "kernels/paired_softmax.cuh"
@@ -81,6 +84,48 @@ void latent_step_on_cpu(const cuda::LatentStepLayout& layout, const StepOnCpu& s
   CpuBlock::run(static_cast<unsigned>(blocks), threads, [&] {
     cuda::token_step::forward(layout, step.q, step.kv, step.weight, step.cos, step.sin, step.q_out, step.out);
   });
+}
+
+namespace {
+
+namespace latent_heads = cuda::latent_heads;
+
+// kernel(numbers of a pack, pointers), a thread for each of threads(pack).
+template <class Threads, class Kernel>
+void over_heads(cuda::Format format, cuda::Format tables, const cuda::LatentHeadsPointers& at,
+                const Threads& threads, const Kernel& kernel) {
+  cuda::with_type(format, [&](auto* type) {
+    cuda::with_type(tables, [&](auto* table_type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      using Table = std::remove_pointer_t<decltype(table_type)>;
+      const std::integral_constant<int, 16 / sizeof(T)> n;
+      const auto pointers = latent_heads::typed<T, Table>(at);
+      constexpr int64_t of_block = latent_heads::kThreads;
+      CpuBlock::run(static_cast<unsigned>((threads(n) + of_block - 1) / of_block), latent_heads::kThreads,
+                    [&] { kernel(n, pointers); });
+    });
+  });
+}
+
+}  // namespace
+
+void latent_heads_on_cpu(cuda::Format format, cuda::Format tables, const cuda::LatentHeadsLayout& z,
+                         const cuda::LatentHeadsPointers& at) {
+  over_heads(
+      format, tables, at, [&](int n) { return z.B * z.T * cuda::forward_threads(z, n); },
+      [&]<class T, class Table>(auto n, const latent_heads::Pointers<T, Table>& pointers) {
+        latent_heads::forward<T, Table, n>(z, pointers);
+      });
+}
+
+void latent_heads_backward_on_cpu(cuda::Format format, cuda::Format tables, const cuda::LatentHeadsLayout& z,
+                                  const cuda::LatentHeadsPointers& at) {
+  over_heads(
+      format, tables, at,
+      [&](int n) { return z.B * z.T * (cuda::turns_of(z, n) + cuda::backward_threads(z, n)); },
+      [&]<class T, class Table>(auto n, const latent_heads::Pointers<T, Table>& pointers) {
+        latent_heads::backward<T, Table, n>(z, pointers);
+      });
 }
 
 }  // namespace attnlab::test
