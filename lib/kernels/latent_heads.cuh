@@ -87,12 +87,24 @@ __device__ inline void sum_shared(const LatentHeadsLayout& z, const Pointers<T, 
   const int64_t j = index % turns * n, half = z.rope / 2, table = token.b * z.table_b + token.t * z.table_t + j;
   const T* from = place(at.k_heads, z.k_heads, token, 0) + z.nope;
   float sum1[n] = {}, sum2[n] = {};
-#pragma unroll 4
-  for (int head = 0; head < z.N; ++head) {
-    float x1[n], x2[n];
-    read_pairs(from + head * z.k_heads.n, false, half, j, x1, x2);
+  constexpr int at_once = 2;  // heads that are waited for
+  for (int first = 0; first < z.N; first += at_once) {
+    Pack<T, n> x1[at_once], x2[at_once];
 #pragma unroll
-    for (int i = 0; i < n; ++i) sum1[i] += x1[i], sum2[i] += x2[i];
+    for (int k = 0; k < at_once; ++k) {
+      const T* x = from + (first + k < z.N ? first + k : z.N - 1) * z.k_heads.n + j;
+      x1[k] = *reinterpret_cast<const Pack<T, n>*>(x);
+      x2[k] = *reinterpret_cast<const Pack<T, n>*>(x + half);
+    }
+#pragma unroll
+    for (int k = 0; k < at_once; ++k) {
+      const bool counts = first + k < z.N;
+#pragma unroll
+      for (int i = 0; i < n; ++i) {
+        sum1[i] += counts ? load(x1[k].values[i]) : 0.0f;
+        sum2[i] += counts ? load(x2[k].values[i]) : 0.0f;
+      }
+    }
   }
   turn_pairs(at.cos + table, at.sin + table, true, sum1, sum2);
   write_pairs(place(at.k_rope, z.k_rope, token, 0), z.in_pairs, half, j, sum1, sum2);

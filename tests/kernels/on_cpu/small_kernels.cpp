@@ -98,7 +98,7 @@ void over_heads(cuda::Format format, cuda::Format tables, const cuda::LatentHead
     cuda::with_type(tables, [&](auto* table_type) {
       using T = std::remove_pointer_t<decltype(type)>;
       using Table = std::remove_pointer_t<decltype(table_type)>;
-      const std::integral_constant<int, 16 / sizeof(T)> n;
+      const std::integral_constant<int, 16 / sizeof(T)> n{};
       const auto pointers = latent_heads::typed<T, Table>(at);
       constexpr int64_t of_block = latent_heads::kThreads;
       CpuBlock::run(static_cast<unsigned>((threads(n) + of_block - 1) / of_block), latent_heads::kThreads,
