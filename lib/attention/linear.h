@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "kernels/few_rows.h"
 #include "quantize/packed_matrix.h"
 #include "tensor/torch.h"
 
@@ -60,7 +61,7 @@ class LinearImpl : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x) {
     LinearTap::hear(*this, x);
     const auto input = input_mask.defined() ? x * input_mask.to(x.scalar_type()) : x;
-    return packing_ ? packed_forward(input) : torch::linear(input, weight, bias);
+    return packing_ ? packed_forward(input) : linear_of_rows(input, weight, bias);
   }
 
   // From now on W is packed, its parts being uninitialised. in and out must have a place in the layout

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "attention/product_type.h"
+#include "kernels/few_rows.h"
 
 namespace attnlab {
 namespace {
@@ -198,8 +199,8 @@ std::vector<Tensor> SharedInput::product(const Tensor& x, bool apart) const {
   const auto whole = [&](const Tensor& first) {
     return whole_of(first, rows_of_all(linears_)).to(in.scalar_type());
   };
-  const auto y = torch::linear(in, whole(parameters[0]),
-                               have_biases(linears_) ? whole(parameters[widths.size()]) : Tensor());
+  const auto y = linear_of_rows(in, whole(parameters[0]),
+                                have_biases(linears_) ? whole(parameters[widths.size()]) : Tensor());
   return apart ? y.split_with_sizes(widths, -1) : std::vector<Tensor>{y};
 }
 

@@ -8,6 +8,7 @@
 
 #include "kernels/capped_rows.h"
 #include "kernels/coded_tile.h"
+#include "kernels/few_rows_layout.h"
 #include "kernels/latent_heads_layout.h"
 #include "kernels/latent_step_layout.h"
 #include "kernels/rwkv_layout.h"
@@ -174,6 +175,14 @@ cudaError_t packed_linear(PackedNumbers numbers, const PackedLayout& layout, con
 // Wᵀ [in, out], scale · (q - zero) in float32, rounded once.
 cudaError_t packed_dequantise(PackedNumbers numbers, const PackedLayout& layout, const PackedPointers& packed,
                               void* out, cudaStream_t stream);
+
+// y = x Wᵀ + bias (few_rows.h), bfloat16, of 1 to few_rows::kMostRows rows. K and the strides of x and W are
+// multiples of 8, both start at multiples of 16 bytes. Needs compute capability 8.0; split over inputs, 9.0.
+struct FewRowsPointers {
+  const void *x, *w, *bias;  // bias: null, or [N]
+};
+cudaError_t few_rows_product(const FewRowsLayout& layout, const FewRowsPointers& in, void* y,
+                             cudaStream_t stream);
 
 // Mamba's recurrence (scan_layout.h). y and the gradients of x and step are float32.
 bool fits_selective_scan(int64_t S, const CudaDevice& device);

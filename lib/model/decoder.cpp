@@ -8,6 +8,7 @@
 
 #include "attention/product_type.h"
 #include "core/errors.h"
+#include "kernels/few_rows.h"
 #include "model/cache_calibration.h"
 #include "model/layer_gate.h"
 #include "model/recompute.h"
@@ -349,7 +350,7 @@ void Decoder::set_masks(const ModelMasks& masks) {
 }
 
 torch::Tensor Decoder::logits(const torch::Tensor& hidden) const {
-  const auto logits = torch::linear(hidden, output_weight());
+  const auto logits = linear_of_rows(hidden, output_weight());
   if (form_.config.final_softcap <= 0) return logits;
   return form_.config.final_softcap * torch::tanh(logits / form_.config.final_softcap);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/capped_rows.h"
+#include "kernels/few_rows_layout.h"
 #include "kernels/latent_heads_layout.h"
 #include "kernels/latent_step_layout.h"
 #include "kernels/rwkv_layout.h"
@@ -60,6 +61,13 @@ void rwkv6_decay_backward_on_cpu(const cuda::HeadRows& rows, const float* lora, 
 void rwkv_output_on_cpu(const cuda::HeadRows& rows, const cuda::RwkvOutputs& in, float* y);
 void rwkv_output_backward_on_cpu(const cuda::HeadRows& rows, const cuda::RwkvOutputs& in, const float* dy,
                                  const cuda::RwkvOutputGradients& d, float* partial);
+
+// Bits of bfloat16; without a split over inputs. bias may be null.
+struct RowsOnCpu {
+  const uint16_t *x, *w, *bias;
+  uint16_t* y;
+};
+void few_rows_on_cpu(const cuda::FewRowsLayout& layout, const RowsOnCpu& rows);
 
 // float32, tables too.
 struct StepOnCpu {

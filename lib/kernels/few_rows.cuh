@@ -1,0 +1,293 @@
+// The kernel of few_rows.h. The file that includes it says of what words it is made: CUDA's, or those of a
+// block that a CPU runs.
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include <cstdint>
+#include <type_traits>
+
+#include "kernels/few_rows_layout.h"
+
+// Products of 16 outputs and 8 rows of x over 16 inputs on tensor cores (mma.m16n8k16): W is the left factor.
+// In which order inputs stand along k is free as long as both factors agree, so that a thread (g, t) of a warp
+// (lane 4 g + t) reads 16 bytes, the inputs 8 t ... 8 t + 7 of a piece of 32, of the rows g and g + 8 of a tile
+// of W and of the row g of x: in words of two numbers, words 0 and 1 are what it holds of a first product, 2
+// and 3 of a second. W so goes from memory to the registers that multiply it, each number once. Tiles of W are
+// read again, for a later step, right behind the products that used them: that many reads are on their way at
+// all times. Warps of a block have pieces of their own; sums over warps, and over the blocks of a cluster, are
+// in their order: equal calls give equal bits.
+namespace attnlab::cuda::few_rows {
+
+struct Pointers {
+  const __nv_bfloat16 *x, *w, *bias;  // bias: null, or of the outputs
+  __nv_bfloat16* y;
+};
+
+#ifdef __CUDACC__
+
+// Zeros where there is nothing. Each number of W is read once.
+__device__ inline Eight read_weights(const __nv_bfloat16* at, bool there) {
+  Eight out;
+  asm volatile(
+      "{\n .reg .pred p;\n setp.ne.s32 p, %5, 0;\n mov.u32 %0, 0;\n mov.u32 %1, 0;\n mov.u32 %2, 0;\n"
+      " mov.u32 %3, 0;\n @p ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];\n}"
+      : "=&r"(out.pair[0]), "=&r"(out.pair[1]), "=&r"(out.pair[2]), "=&r"(out.pair[3])
+      : "l"(at), "r"(static_cast<int>(there)));
+  return out;
+}
+__device__ inline Eight read_inputs(const __nv_bfloat16* at, bool there) {
+  Eight out;
+  asm volatile(
+      "{\n .reg .pred p;\n setp.ne.s32 p, %5, 0;\n mov.u32 %0, 0;\n mov.u32 %1, 0;\n mov.u32 %2, 0;\n"
+      " mov.u32 %3, 0;\n @p ld.global.v4.u32 {%0, %1, %2, %3}, [%4];\n}"
+      : "=&r"(out.pair[0]), "=&r"(out.pair[1]), "=&r"(out.pair[2]), "=&r"(out.pair[3])
+      : "l"(at), "r"(static_cast<int>(there))
+      : "memory");
+  return out;
+}
+
+// sums [16, 8] += a [16, 16] b [16, 8].
+__device__ inline void multiply(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ inline float* shared_numbers() {
+  extern __shared__ float numbers[];
+  return numbers;
+}
+
+// Brings 128 bytes near.
+__device__ inline void fetch(const __nv_bfloat16* at) { asm volatile("prefetch.global.L2 [%0];" ::"l"(at)); }
+// Until all that the kernels before in the stream wrote can be seen, where this one was launched before they
+// end.
+__device__ inline void wait_for_kernels_before() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// All blocks of a cluster have come here, and see what the others wrote before.
+__device__ inline void wait_for_cluster() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.release.aligned;\n barrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+// The number that the block `rank` of the cluster has where this one has *mine.
+__device__ inline float of_block(const float* mine, int rank) {
+  float out = 0;
+#if __CUDA_ARCH__ >= 900
+  const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(mine));
+  asm volatile(
+      "{\n .reg .u32 far;\n mapa.shared::cluster.u32 far, %1, %2;\n ld.shared::cluster.f32 %0, [far];\n}"
+      : "=f"(out)
+      : "r"(at), "r"(rank)
+      : "memory");
+#endif
+  return out;
+}
+
+#endif
+
+constexpr int kLine = 64;  // numbers of 128 bytes
+
+// Which of a block's steps: over the inputs, pass by pass.
+struct Walk {
+  int step, pass;
+  Range outputs;
+};
+
+// `depth` steps are on their way.
+template <int tiles, int columns, int depth>
+struct Block {
+  static constexpr int kPitch = tiles * kTile + 4;  // of sums: no two lanes of a warp write to one bank
+  static constexpr int kWarpNumbers = columns * kColumns * kPitch;
+
+  const FewRowsLayout& l;
+  const Pointers& p;
+  int g, t, warp, group, part, steps;
+  Range inputs;
+  Eight w[depth][tiles][2], x[depth][columns];
+  float sums[tiles][columns][4];
+
+  __device__ Block(const FewRowsLayout& layout, const Pointers& pointers, bool split)
+      : l(layout),
+        p(pointers),
+        g(threadIdx.x % kLanes / 4),
+        t(threadIdx.x % 4),
+        warp(threadIdx.x / kLanes),
+        group(split ? blockIdx.x / layout.split : blockIdx.x),
+        part(split ? blockIdx.x % layout.split : 0),
+        inputs(layout.inputs_of(part)) {
+    steps = (FewRowsLayout::steps_of(inputs) + depth - 1) / depth * depth;
+    clear();
+  }
+
+  __device__ void clear() {
+#pragma unroll
+    for (int i = 0; i < tiles; ++i)
+#pragma unroll
+      for (int n = 0; n < columns; ++n)
+#pragma unroll
+        for (int c = 0; c < 4; ++c) sums[i][n][c] = 0;
+  }
+
+  __device__ void advance(Walk& walk) const {
+    if (++walk.step < steps) return;
+    walk.step = 0;
+    if (++walk.pass < l.passes) walk.outputs = l.outputs_of(group, walk.pass);
+  }
+  // The first input of this thread; none is left where it is inputs.end or more.
+  __device__ int input_of(const Walk& walk) const {
+    return walk.pass < l.passes ? inputs.begin + (walk.step * kWarps + warp) * kPiece + 8 * t : inputs.end;
+  }
+
+  __device__ void read_tile(const Walk& walk, int tile, Eight (&out)[2]) const {
+    const int input = input_of(walk), output = tile * kTile + g;
+    const auto* at = p.w + (walk.outputs.begin + output) * l.w_row + input;
+    const bool there = input < inputs.end;
+    out[0] = read_weights(at, there && output < walk.outputs.size());
+    out[1] = read_weights(at + kTile / 2 * l.w_row, there && output + kTile / 2 < walk.outputs.size());
+  }
+  __device__ void read_x(const Walk& walk, Eight (&out)[columns]) const {
+    const int input = input_of(walk);
+#pragma unroll
+    for (int n = 0; n < columns; ++n) {
+      const int row = n * kColumns + g;
+      out[n] = read_inputs(p.x + row * l.x_row + input, input < inputs.end && row < l.M);
+    }
+  }
+
+  __device__ void multiply_tile(int d, int tile) {
+#pragma unroll
+    for (int half = 0; half < 4; half += 2) {
+      const Eight &low = w[d][tile][0], &high = w[d][tile][1];
+      const uint32_t left[4] = {low.pair[half], high.pair[half], low.pair[half + 1], high.pair[half + 1]};
+#pragma unroll
+      for (int n = 0; n < columns; ++n)
+        multiply(sums[tile][n], left, x[d][n].pair[half], x[d][n].pair[half + 1]);
+    }
+  }
+
+  __device__ void write_sums(float* shared) const {
+#pragma unroll
+    for (int i = 0; i < tiles; ++i)
+#pragma unroll
+      for (int n = 0; n < columns; ++n)
+#pragma unroll
+        for (int c = 0; c < 4; ++c) {
+          const int output = i * kTile + g + c / 2 * (kTile / 2), row = n * kColumns + 2 * t + c % 2;
+          shared[warp * kWarpNumbers + row * kPitch + output] = sums[i][n][c];
+        }
+  }
+  __device__ void write_output(int row, int output, float sum) const {
+    if (p.bias) sum += __bfloat162float(p.bias[output]);
+    p.y[row * l.y_row + output] = __float2bfloat16_rn(sum);
+  }
+
+  // A pass ends: its outputs are the sums over warps, then over the blocks of the cluster.
+  template <bool split>
+  __device__ void leave(Range outputs) {
+    constexpr int wide = tiles * kTile;
+    float* shared = shared_numbers();
+    write_sums(shared);
+    __syncthreads();
+    for (int i = threadIdx.x; i < l.M * wide; i += kThreads) {
+      const int row = i / wide, output = i % wide;
+      float* at = shared + row * kPitch + output;
+      float sum = 0;
+#pragma unroll
+      for (int from = 0; from < kWarps; ++from) sum += at[from * kWarpNumbers];
+      if constexpr (split)
+        *at = sum;  // no other thread reads it before all have come to the barrier
+      else if (output < outputs.size())
+        write_output(row, outputs.begin + output, sum);
+    }
+    if constexpr (split) {
+      wait_for_cluster();
+      for (int i = part * kThreads + threadIdx.x; i < l.M * wide; i += l.split * kThreads) {
+        const int row = i / wide, output = i % wide;
+        float sum = 0;
+        for (int rank = 0; rank < l.split; ++rank) sum += of_block(shared + row * kPitch + output, rank);
+        if (output < outputs.size()) write_output(row, outputs.begin + output, sum);
+      }
+      wait_for_cluster();
+    } else {
+      __syncthreads();
+    }
+    clear();
+  }
+
+  // Of W's first steps: nothing is read that a kernel before may still write.
+  __device__ void fetch_first(const Walk& first) const {
+    constexpr int lines = kWarps * kPiece * depth / kLine;
+    const int n = lines * first.outputs.size();
+    for (int i = threadIdx.x; i < n; i += kThreads) {
+      const int input = inputs.begin + i % lines * kLine;
+      if (input < inputs.end) fetch(p.w + (first.outputs.begin + i / lines) * l.w_row + input);
+    }
+  }
+
+  template <bool split>
+  __device__ void run() {
+    Walk next{0, 0, l.outputs_of(group, 0)};
+    if (l.early) {
+      fetch_first(next);
+      wait_for_kernels_before();
+    }
+    Range outputs = next.outputs;
+#pragma unroll
+    for (int d = 0; d < depth; ++d) {
+#pragma unroll
+      for (int i = 0; i < tiles; ++i) read_tile(next, i, w[d][i]);
+      read_x(next, x[d]);
+      advance(next);
+    }
+    for (int pass = 0; pass < l.passes; ++pass) {
+      for (int step = 0; step < steps; step += depth) {
+#pragma unroll
+        for (int d = 0; d < depth; ++d) {
+#pragma unroll
+          for (int i = 0; i < tiles; ++i) {
+            multiply_tile(d, i);
+            read_tile(next, i, w[d][i]);
+          }
+          read_x(next, x[d]);
+          advance(next);
+        }
+      }
+      leave<split>(outputs);
+      outputs = l.outputs_of(group, pass + 1);
+    }
+  }
+};
+
+template <int tiles, int columns>
+constexpr int kSharedBytes = kWarps* Block<tiles, columns, 1>::kWarpNumbers * 4;
+
+// As many as registers suffice for.
+template <int tiles, int columns>
+constexpr int kDepth = kMostTiles / tiles*(columns == 1 ? 2 : 1);
+
+// action(tiles, columns) as constants.
+template <class Action>
+auto with_sizes(const FewRowsLayout& l, const Action& action) {
+  const auto with_columns = [&](auto tiles) {
+    return l.M <= kColumns ? action(tiles, std::integral_constant<int, 1>{})
+                           : action(tiles, std::integral_constant<int, 2>{});
+  };
+  if (l.tiles == 1) return with_columns(std::integral_constant<int, 1>{});
+  return l.tiles == 2 ? with_columns(std::integral_constant<int, 2>{})
+                      : with_columns(std::integral_constant<int, kMostTiles>{});
+}
+
+template <int tiles, int columns, int depth, bool split>
+__global__ void __launch_bounds__(kThreads) product(FewRowsLayout layout, Pointers pointers) {
+  Block<tiles, columns, depth>(layout, pointers, split).template run<split>();
+}
+
+}  // namespace attnlab::cuda::few_rows
