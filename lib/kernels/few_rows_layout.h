@@ -52,11 +52,12 @@ struct FewRowsLayout {
   int groups, split;
   bool early;                        // launched before the kernels before end (compute capability 9.0)
   few_rows::Shares outputs, pieces;  // of a group, and of a block of it; a piece has kPiece inputs
-  int tiles, passes;                 // of a step: 1, 2 or 4, each of 16 outputs; over a group's outputs
+  int tiles;                         // of a step: 1, 2 or 4, each of 16 outputs
+  int passes, height;                // over a group's outputs, each over `height` of them
 
   ATTNLAB_SHARED_WORK few_rows::Range outputs_of(int group, int pass) const {
     const auto all = outputs.of(group);
-    const int begin = all.begin + pass * tiles * few_rows::kTile, end = begin + tiles * few_rows::kTile;
+    const int begin = all.begin + pass * height, end = begin + height;
     return {begin, end < all.end ? end : all.end};
   }
   ATTNLAB_SHARED_WORK few_rows::Range inputs_of(int part) const {
@@ -80,8 +81,20 @@ inline FewRowsLayout few_rows_layout(int M, int N, int K, int multiprocessors, i
   const int longest = whole_parts(N, groups), needed = whole_parts(longest, kTile),
             tiles = needed >= kMostTiles - 1 ? kMostTiles : needed;
   const int pieces = whole_parts(K, kPiece), passes = whole_parts(longest, tiles * kTile);
-  return {M,     N,     K, K, K, N, groups, split, false, shares_of(N, groups), shares_of(pieces, split),
-          tiles, passes};
+  return {M,
+          N,
+          K,
+          K,
+          K,
+          N,
+          groups,
+          split,
+          false,
+          shares_of(N, groups),
+          shares_of(pieces, split),
+          tiles,
+          passes,
+          whole_parts(longest, passes)};
 }
 
 }  // namespace attnlab::cuda

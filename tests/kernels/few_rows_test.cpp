@@ -56,7 +56,7 @@ void check_shares(const cuda::FewRowsLayout& l, int multiprocessors) {
     int own = 0;
     for (int pass = 0; pass < l.passes; ++pass) {
       const auto range = l.outputs_of(group, pass);
-      CHECK(range.size() <= l.tiles * few::kTile);
+      CHECK((l.height <= l.tiles * few::kTile && range.size() <= l.height));
       if (range.size() > 0) outputs.push_back(range), own += range.size();
     }
     least = std::min(least, own), most = std::max(most, own);
