@@ -4,9 +4,9 @@
 namespace attnlab::cuda {
 namespace {
 
-template <int tiles, int columns, bool split>
+template <int tiles, int columns, int depth, bool split>
 cudaError_t launch(const FewRowsLayout& layout, const few_rows::Pointers& at, cudaStream_t stream) {
-  auto* kernel = few_rows::product<tiles, columns, few_rows::kDepth<tiles, columns>, split>;
+  auto* kernel = few_rows::product<tiles, columns, depth, split>;
   constexpr int bytes = few_rows::kSharedBytes<tiles, columns>;
   if (const auto error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
       error != cudaSuccess)
@@ -40,9 +40,9 @@ cudaError_t few_rows_product(const FewRowsLayout& l, const FewRowsPointers& in, 
     return cudaErrorInvalidValue;
   const few_rows::Pointers at{static_cast<const __nv_bfloat16*>(in.x), static_cast<const __nv_bfloat16*>(in.w),
                               static_cast<const __nv_bfloat16*>(in.bias), static_cast<__nv_bfloat16*>(y)};
-  return few_rows::with_sizes(l, [&](auto tiles, auto columns) {
-    return l.split > 1 ? launch<tiles(), columns(), true>(l, at, stream)
-                       : launch<tiles(), columns(), false>(l, at, stream);
+  return few_rows::with_sizes(l, [&](auto tiles, auto columns, auto depth) {
+    return l.split > 1 ? launch<tiles(), columns(), depth(), true>(l, at, stream)
+                       : launch<tiles(), columns(), depth(), false>(l, at, stream);
   });
 }
 

@@ -94,6 +94,7 @@ __device__ inline float of_block(const float* mine, int rank) {
 #endif
 
 constexpr int kLine = 64;  // numbers of 128 bytes
+constexpr int kHalfTile = kTile / 2;
 
 // Which of a block's steps: over the inputs, pass by pass.
 struct Walk {
@@ -141,24 +142,31 @@ struct Block {
     walk.step = 0;
     if (++walk.pass < l.passes) walk.outputs = l.outputs_of(group, walk.pass);
   }
-  // The first input of this thread; none is left where it is inputs.end or more.
-  __device__ int input_of(const Walk& walk) const {
-    return walk.pass < l.passes ? inputs.begin + (walk.step * kWarps + warp) * kPiece + 8 * t : inputs.end;
+  // Where this thread reads W in a step, and of how many outputs from there on; of none behind the last step.
+  struct Place {
+    const __nv_bfloat16* at;
+    int input, outputs;
+  };
+  __device__ Place place_of(const Walk& walk) const {
+    const int input = inputs.begin + (walk.step * kWarps + warp) * kPiece + 8 * t;
+    const bool there = walk.pass < l.passes && input < inputs.end;
+    return {p.w + (walk.outputs.begin + g) * l.w_row + input, there ? input : -1,
+            there ? walk.outputs.size() - g : 0};
   }
 
-  __device__ void read_tile(const Walk& walk, int tile, Eight (&out)[2]) const {
-    const int input = input_of(walk), output = tile * kTile + g;
-    const auto* at = p.w + (walk.outputs.begin + output) * l.w_row + input;
-    const bool there = input < inputs.end;
-    out[0] = read_weights(at, there && output < walk.outputs.size());
-    out[1] = read_weights(at + kTile / 2 * l.w_row, there && output + kTile / 2 < walk.outputs.size());
+  // Tiles in turn.
+  __device__ void read_tile(Place& place, int tile, Eight (&out)[2]) const {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      out[half] = read_weights(place.at, place.outputs > tile * kTile + half * kHalfTile);
+      place.at += kHalfTile * l.w_row;
+    }
   }
-  __device__ void read_x(const Walk& walk, Eight (&out)[columns]) const {
-    const int input = input_of(walk);
+  __device__ void read_x(const Place& place, Eight (&out)[columns]) const {
 #pragma unroll
     for (int n = 0; n < columns; ++n) {
       const int row = n * kColumns + g;
-      out[n] = read_inputs(p.x + row * l.x_row + input, input < inputs.end && row < l.M);
+      out[n] = read_inputs(p.x + row * l.x_row + place.input, place.input >= 0 && row < l.M);
     }
   }
 
@@ -180,7 +188,7 @@ struct Block {
       for (int n = 0; n < columns; ++n)
 #pragma unroll
         for (int c = 0; c < 4; ++c) {
-          const int output = i * kTile + g + c / 2 * (kTile / 2), row = n * kColumns + 2 * t + c % 2;
+          const int output = i * kTile + g + c / 2 * kHalfTile, row = n * kColumns + 2 * t + c % 2;
           shared[warp * kWarpNumbers + row * kPitch + output] = sums[i][n][c];
         }
   }
@@ -242,21 +250,23 @@ struct Block {
     Range outputs = next.outputs;
 #pragma unroll
     for (int d = 0; d < depth; ++d) {
+      auto place = place_of(next);
 #pragma unroll
-      for (int i = 0; i < tiles; ++i) read_tile(next, i, w[d][i]);
-      read_x(next, x[d]);
+      for (int i = 0; i < tiles; ++i) read_tile(place, i, w[d][i]);
+      read_x(place, x[d]);
       advance(next);
     }
     for (int pass = 0; pass < l.passes; ++pass) {
       for (int step = 0; step < steps; step += depth) {
 #pragma unroll
         for (int d = 0; d < depth; ++d) {
+          auto place = place_of(next);
 #pragma unroll
           for (int i = 0; i < tiles; ++i) {
             multiply_tile(d, i);
-            read_tile(next, i, w[d][i]);
+            read_tile(place, i, w[d][i]);
           }
-          read_x(next, x[d]);
+          read_x(place, x[d]);
           advance(next);
         }
       }
@@ -269,20 +279,22 @@ struct Block {
 template <int tiles, int columns>
 constexpr int kSharedBytes = kWarps* Block<tiles, columns, 1>::kWarpNumbers * 4;
 
-// As many as registers suffice for.
-template <int tiles, int columns>
-constexpr int kDepth = kMostTiles / tiles*(columns == 1 ? 2 : 1);
+template <int n>
+using Constant = std::integral_constant<int, n>;
 
-// action(tiles, columns) as constants.
+// action(tiles, columns, depth) as constants. Steps on their way: as many as registers suffice for, or as there
+// are.
 template <class Action>
 auto with_sizes(const FewRowsLayout& l, const Action& action) {
-  const auto with_columns = [&](auto tiles) {
-    return l.M <= kColumns ? action(tiles, std::integral_constant<int, 1>{})
-                           : action(tiles, std::integral_constant<int, 2>{});
+  const auto with_columns = [&](auto tiles, auto depth_of_one, auto depth_of_two) {
+    return l.M <= kColumns ? action(tiles, Constant<1>{}, depth_of_one)
+                           : action(tiles, Constant<2>{}, depth_of_two);
   };
-  if (l.tiles == 1) return with_columns(std::integral_constant<int, 1>{});
-  return l.tiles == 2 ? with_columns(std::integral_constant<int, 2>{})
-                      : with_columns(std::integral_constant<int, kMostTiles>{});
+  const bool is_short = FewRowsLayout::steps_of(l.inputs_of(0)) <= 2;
+  if (l.tiles == 1 && is_short) return with_columns(Constant<1>{}, Constant<2>{}, Constant<2>{});
+  if (l.tiles == 1) return with_columns(Constant<1>{}, Constant<4>{}, Constant<4>{});
+  return l.tiles == 2 ? with_columns(Constant<2>{}, Constant<4>{}, Constant<2>{})
+                      : with_columns(Constant<kMostTiles>{}, Constant<2>{}, Constant<1>{});
 }
 
 template <int tiles, int columns, int depth, bool split>

@@ -67,10 +67,9 @@ void few_rows_on_cpu(const cuda::FewRowsLayout& layout, const RowsOnCpu& rows) {
   const few::Pointers at{numbers(rows.x), numbers(rows.w), numbers(rows.bias),
                          reinterpret_cast<__nv_bfloat16*>(rows.y)};
   few::held_so_far = {};
-  few::with_sizes(layout, [&](auto tiles, auto columns) {
-    CpuBlock::run(static_cast<unsigned>(layout.groups), few::kThreads, [&] {
-      few::product<tiles(), columns(), few::kDepth<tiles(), columns()>, false>(layout, at);
-    });
+  few::with_sizes(layout, [&](auto tiles, auto columns, auto depth) {
+    CpuBlock::run(static_cast<unsigned>(layout.groups), few::kThreads,
+                  [&] { few::product<tiles(), columns(), depth(), false>(layout, at); });
   });
 }
 
