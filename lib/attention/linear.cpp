@@ -14,7 +14,7 @@ void LinearImpl::hold_packed(const MatrixPacking& packing) {
   const std::array<torch::Tensor*, 4> parts{&packed_.qweight, &packed_.qzeros, &packed_.scales, &packed_.g_idx};
   const auto device = ShapesOnly::active() ? torch::kMeta : torch::kCPU;
   for (size_t i = 0; const auto& part : packed_parts(packing, in_, out_)) {
-    const auto dtype = part.integers ? torch::kInt32 : torch::kFloat32;
+    const auto dtype = part.integers ? torch::kInt32 : torch::kHalf;
     *parts[i++] = register_parameter(part.name, torch::empty(part.shape, torch::dtype(dtype).device(device)),
                                      /*requires_grad=*/false);
   }

@@ -49,9 +49,11 @@ FileTensor place_of(const Checkpoint& checkpoint, const ModelForm& form, const s
   return place(name);
 }
 
-// Of a packed matrix the parts keep their formats, whatever the others are read as.
-torch::ScalarType packed_type(const std::string& name) {
-  return is_packed_integer(name) ? torch::kInt32 : torch::kFloat32;
+// Of a packed matrix the parts keep their formats, whatever the others are read as: scales of half precision, which
+// the layout has and kernels take, or float32, which holds any other.
+torch::ScalarType packed_type(const Checkpoint& checkpoint, const std::string& name) {
+  if (is_packed_integer(name)) return torch::kInt32;
+  return checkpoint.dtype(name) == torch::kHalf ? torch::kHalf : torch::kFloat32;
 }
 
 // The shapes that the files have: parts of one tensor are stacked by rows.
@@ -65,8 +67,9 @@ Shapes file_shapes(const Checkpoint& checkpoint, const ModelForm& form, const Sh
 }
 
 // A router that computes in float32 is held so, too.
-torch::ScalarType held_type(const ModelForm& form, const std::string& name, torch::ScalarType dtype) {
-  if (form.packing && is_packed_part(name)) return packed_type(name);
+torch::ScalarType held_type(const Checkpoint& checkpoint, const ModelForm& form, const std::string& name,
+                            torch::ScalarType dtype) {
+  if (form.packing && is_packed_part(name)) return packed_type(checkpoint, name);
   const bool of_router = name.ends_with(".gate.weight") || name.ends_with(".e_score_correction_bias");
   const bool wide = of_router && traits_of(form.config.family).float32_router;
   return wide ? c10::promoteTypes(dtype, torch::kFloat32) : dtype;
@@ -158,7 +161,7 @@ TensorMap read_weights(const Checkpoint& checkpoint, const ModelForm& form, torc
   const Shapes parameters = parameter_shapes(form, checkpoint);
   check_tensors(checkpoint, form, parameters);
   TensorMap weights = gather(checkpoint, form, parameters, [&](const auto& name) {
-    return checkpoint.tensor_as(name, held_type(form, name, dtype));
+    return checkpoint.tensor_as(name, held_type(checkpoint, form, name, dtype));
   });
   check_packed(checkpoint, form, weights);
   return weights;
@@ -235,7 +238,7 @@ TensorMap read_layer_weights(const Checkpoint& checkpoint, const ModelForm& form
   check_present(checkpoint, file_shapes(checkpoint, form, parameters));
   const auto weights = gather(checkpoint, form, parameters, [&](const auto& name) {
     const auto values =
-        torch::empty(checkpoint.shape(name), torch::dtype(held_type(form, name, dtype)).device(device));
+        torch::empty(checkpoint.shape(name), torch::dtype(held_type(checkpoint, form, name, dtype)).device(device));
     checkpoint.copy_to(name, values);
     return values;
   });

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "catch.h"
 #include "core/files.h"
@@ -130,10 +131,28 @@ TEST_CASE("packed matrices decode step by step, absorbed or not, and move to ano
   decoder->to(torch::kBFloat16);
   for (const auto& item : decoder->named_parameters())
     CHECK(item.value().scalar_type() == (is_packed_integer(item.key())     ? torch::kInt32
-                                         : item.key().ends_with(".scales") ? torch::kFloat32
+                                         : item.key().ends_with(".scales") ? torch::kHalf
                                                                            : torch::kBFloat16));
   // bfloat16 keeps 8 bits of every number on the way.
   CHECK((decoder->hidden(ids).to(torch::kFloat32) - expected).abs().max().item<double>() < 0.2);
+}
+
+TEST_CASE("scales are held as a GPU's kernels take them where the file has half precision, else in float32") {
+  torch::manual_seed(5);
+  const MatrixPacking packing{.bits = 4, .group_size = 32, .sym = false};
+  auto model = packed_model(native_form(wide_config()), packing);
+  const auto scales_of = [&](torch::ScalarType stored) {
+    for (auto& [name, tensor] : model.packed)
+      if (name.ends_with(".scales")) tensor = tensor.to(stored);
+    const TemporaryFolder folder;
+    const auto decoder = load_decoder(saved(folder.path(), model), torch::kBFloat16, torch::kCPU);
+    std::set<torch::ScalarType> types;
+    for (const auto& item : decoder->named_parameters())
+      if (item.key().ends_with(".scales")) types.insert(item.value().scalar_type());
+    return types;
+  };
+  CHECK(scales_of(torch::kHalf) == std::set{torch::kHalf});
+  CHECK(scales_of(torch::kBFloat16) == std::set{torch::kFloat32});
 }
 
 std::string packed_refusal(const PackedModel& model) {
