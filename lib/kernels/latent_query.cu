@@ -6,55 +6,13 @@
 namespace attnlab::cuda {
 namespace {
 
-constexpr int kMostParts = 256;  // of a sequence
-
-// A block for each query head of each sequence.
-constexpr int kJoinThreads = 128;
-__global__ void __launch_bounds__(kJoinThreads) put_together(LatentQueryLayout l, LatentOut in) {
-  __shared__ float shares[kMostParts];
-  const int64_t row = blockIdx.x;
-  const LatentPartial* mine = in.partials + row * l.parts;
-  const int lane = threadIdx.x % 32;
-  // Every warp looks at all parts, so that none waits for another.
-  constexpr int each = kMostParts / 32;
-  LatentPartial part[each];
-  float highest = kNeverLatent, total = 0;
-#pragma unroll
-  for (int i = 0; i < each; ++i) {
-    const int p = lane + 32 * i;
-    part[i] = p < l.parts ? mine[p] : LatentPartial{kNeverLatent, 0};
-    highest = fmaxf(highest, part[i].maximum);
-  }
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2)
-    highest = fmaxf(highest, __shfl_xor_sync(0xffffffffu, highest, step));
-#pragma unroll
-  for (int i = 0; i < each; ++i) {
-    part[i].maximum = latent_weight(part[i].maximum, highest);
-    total += part[i].maximum * part[i].sum;
-  }
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) total += __shfl_xor_sync(0xffffffffu, total, step);
-  if (threadIdx.x < 32)
-#pragma unroll
-    for (int i = 0; i < each; ++i) shares[lane + 32 * i] = total > 0 ? part[i].maximum / total : 0;
-  __syncthreads();
-  for (int i = 4 * threadIdx.x; i < l.R; i += 4 * kJoinThreads) {
-    float4 sum = {0, 0, 0, 0};
-#pragma unroll 8
-    for (int p = 0; p < l.parts; ++p) {
-      const float share = shares[p];  // 0: nothing may have been written
-      if (share == 0) continue;
-      const float4 x = __ldcs(reinterpret_cast<const float4*>(in.values + (row * l.parts + p) * l.R + i));
-      sum.x += x.x * share, sum.y += x.y * share, sum.z += x.z * share, sum.w += x.w * share;
-    }
-    __nv_bfloat162 pairs[2] = {__floats2bfloat162_rn(sum.x, sum.y), __floats2bfloat162_rn(sum.z, sum.w)};
-    *reinterpret_cast<uint2*>(in.out + row * l.R + i) = *reinterpret_cast<const uint2*>(pairs);
-  }
-}
+constexpr int kMostParts = latent_join::kMost;
 
 cudaError_t join_latent_parts(const LatentQueryLayout& l, const LatentOut& out, cudaStream_t stream) {
-  put_together<<<static_cast<unsigned>(l.B * l.N), kJoinThreads, 0, stream>>>(l, out);
+  latent_join::with_most(l.parts, [&](auto most) {
+    const dim3 grid(static_cast<unsigned>(l.B * l.N), latent_join::Sizes<most>::blocks_of_row(l.R));
+    latent_join::put_together<most><<<grid, latent_join::kThreads, 0, stream>>>(l.parts, l.R, out);
+  });
   return cudaGetLastError();
 }
 

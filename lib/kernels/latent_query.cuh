@@ -6,29 +6,12 @@
 #include <cstdint>
 
 #include "kernels/cuda_kernels.h"
+#include "kernels/latent_join.cuh"
 
 namespace attnlab::cuda {
 
-using Bf16 = __nv_bfloat16;
-
 // Scores are multiplied by log2 e, so that weights are powers of two.
 constexpr float kLog2E = 1.4426950408889634f;
-constexpr float kNeverLatent = -INFINITY;
-
-// What a part of the tokens gives for one query head.
-struct LatentPartial {
-  float maximum, sum;
-};
-
-struct LatentOut {
-  LatentPartial* partials;  // [B, N, parts]
-  float* values;            // [B, N, parts, R], weighted sums
-  Bf16* out;                // [B, N, R]
-};
-
-__device__ inline float latent_weight(float score, float maximum) {
-  return maximum == kNeverLatent ? 0.0f : exp2f(score - maximum);
-}
 
 __device__ inline float latent_score(const LatentQueryLayout& l, float product) {
   const float score = product * l.scale;

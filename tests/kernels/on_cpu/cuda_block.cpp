@@ -36,11 +36,14 @@ void CpuBlock::run_threads() {
   }
 }
 
-void CpuBlock::run(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
+void CpuBlock::run(BlockIndex blocks, unsigned threads, const std::function<void()>& kernel) {
   CpuBlock block(threads);
   current_ = &block;
   block.kernel_ = &kernel;
-  for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) block.run_threads();
+  blockDim = {threads, 1};
+  for (blockIdx.y = 0; blockIdx.y < blocks.y; ++blockIdx.y)
+    for (blockIdx.x = 0; blockIdx.x < blocks.x; ++blockIdx.x) block.run_threads();
+  blockIdx = {};
   current_ = nullptr;
 }
 

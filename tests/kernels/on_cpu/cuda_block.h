@@ -17,9 +17,9 @@
 #define __shared__ static  // blocks run one after the other
 
 struct BlockIndex {
-  unsigned x;
+  unsigned x = 0, y = 0;
 };
-inline BlockIndex threadIdx, blockIdx;
+inline BlockIndex threadIdx, blockIdx, blockDim;  // of y blocks alone have one
 
 inline float __uint_as_float(uint32_t bits) {
   float out;
@@ -27,12 +27,19 @@ inline float __uint_as_float(uint32_t bits) {
   return out;
 }
 
+namespace attnlab::cuda {
+inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
+}  // namespace attnlab::cuda
+
 namespace attnlab::test {
 
 // Runs a kernel's threads block by block. All threads of a block wait as often.
 class CpuBlock {
  public:
-  static void run(unsigned blocks, unsigned threads, const std::function<void()>& kernel);
+  static void run(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
+    run({blocks, 1}, threads, kernel);
+  }
+  static void run(BlockIndex blocks, unsigned threads, const std::function<void()>& kernel);
   // Until all threads have come here.
   static void wait();
   // What thread `from` of this block passes at the same point.

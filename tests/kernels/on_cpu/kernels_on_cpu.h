@@ -76,6 +76,16 @@ struct StepOnCpu {
 };
 void latent_step_on_cpu(const cuda::LatentStepLayout& layout, const StepOnCpu& step);
 
+// What `parts` parts of the tokens give for each of `rows` query heads, R numbers each: partials [rows, parts,
+// 2] are their maxima and sums. out: bits of bfloat16.
+struct PartsOnCpu {
+  int64_t rows;
+  int parts, R;
+  float *partials, *values;
+  uint16_t* out;
+};
+void join_latent_on_cpu(const PartsOnCpu& z);
+
 void latent_heads_on_cpu(cuda::Format format, cuda::Format tables, const cuda::LatentHeadsLayout& layout,
                          const cuda::LatentHeadsPointers& at);
 void latent_heads_backward_on_cpu(cuda::Format format, cuda::Format tables,

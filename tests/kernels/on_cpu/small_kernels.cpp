@@ -3,6 +3,7 @@
 #include "cuda_block.h"
 #include "kernels/capped_softmax.cuh"
 #include "kernels/latent_heads.cuh"
+#include "kernels/latent_join.cuh"
 #include "kernels/latent_step.cuh"
 #include "kernels/output_gate.cuh"
 #include "kernels/paired_softmax.cuh"
@@ -83,6 +84,16 @@ void latent_step_on_cpu(const cuda::LatentStepLayout& layout, const StepOnCpu& s
   const auto blocks = layout.B * (1 + cuda::blocks_for_queries(layout, threads));
   CpuBlock::run(static_cast<unsigned>(blocks), threads, [&] {
     cuda::token_step::forward(layout, step.q, step.kv, step.weight, step.cos, step.sin, step.q_out, step.out);
+  });
+}
+
+void join_latent_on_cpu(const PartsOnCpu& z) {
+  namespace join = cuda::latent_join;
+  const cuda::LatentOut place{reinterpret_cast<cuda::LatentPartial*>(z.partials), z.values,
+                              reinterpret_cast<__nv_bfloat16*>(z.out)};
+  join::with_most(z.parts, [&](auto most) {
+    CpuBlock::run({static_cast<unsigned>(z.rows), join::Sizes<most()>::blocks_of_row(z.R)}, join::kThreads,
+                  [&] { join::put_together<most()>(z.parts, z.R, place); });
   });
 }
 
