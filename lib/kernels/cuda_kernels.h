@@ -11,6 +11,7 @@
 #include "kernels/few_rows_layout.h"
 #include "kernels/latent_heads_layout.h"
 #include "kernels/latent_step_layout.h"
+#include "kernels/rms_norm_layout.h"
 #include "kernels/rwkv_layout.h"
 #include "kernels/scan_layout.h"
 #include "kernels/wkv_layout.h"
@@ -41,14 +42,10 @@ cudaError_t paired_softmax_backward(const float* out, const float* dout, float* 
 cudaError_t capped_softmax(Format format, const CappedRows& rows, const float* scores, const float* dweights,
                            void* weights, void* dscores, cudaStream_t stream);
 
+bool fits_rms_norm(Format format, int64_t width);
 // Rows of `width` numbers, contiguous: stream = x + added (x alone where added is null, and nothing is
 // written), normed = stream · r · weight with r = 1 / √(mean(stream²) + eps), of each row. added may be
 // bfloat16 where x is float32. r: null, or [rows]. All start at multiples of 16 bytes.
-struct NormRows {
-  int64_t rows, width;
-  float eps;
-};
-bool fits_rms_norm(Format format, int64_t width);
 struct NormInputs {
   const void *x, *added, *weight;
 };

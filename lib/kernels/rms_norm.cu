@@ -1,10 +1,13 @@
 #include <type_traits>
 
 #include "kernels/cuda_kernels.h"
+#include "kernels/rms_norm.cuh"
 #include "kernels/vectors.cuh"
 
 namespace attnlab::cuda {
 namespace {
+
+using norm::pack_of;
 
 // A block is blockDim.y rows, each of blockDim.x threads, a multiple of 32. A thread keeps up to kPacks packs
 // of n numbers of its row in registers: those from (k · blockDim.x + threadIdx.x) · n on.
@@ -150,10 +153,6 @@ __global__ void join(const float* parts, int n_parts, int64_t width, T* dweight)
   dweight[column] = round_to<T>(sum);
 }
 
-template <class T>
-constexpr int pack_of() {
-  return 16 / sizeof(T);
-}
 // Threads of a row; 0: too wide.
 int threads_of(int64_t width, int n) {
   for (int threads = 32; threads <= kMostThreads; threads *= 2)
@@ -189,12 +188,19 @@ cudaError_t rms_norm(Format format, Format added_format, const NormRows& rows, c
     with_type(added_format, [&](auto* added_type) {
       using T = std::remove_pointer_t<decltype(type)>;
       using A = std::remove_pointer_t<decltype(added_type)>;
-      by_width<T>(rows.width, [&](auto n, dim3 block) {
-        const auto blocks = static_cast<unsigned>((rows.rows + block.y - 1) / block.y);
-        forward<T, A, n><<<blocks, block, 0, cuda_stream>>>(
+      const auto launch = [&](auto kernel, int64_t blocks, dim3 block) {
+        kernel<<<static_cast<unsigned>(blocks), block, 0, cuda_stream>>>(
             rows, static_cast<const T*>(in.x), static_cast<const A*>(in.added),
             static_cast<const T*>(in.weight), static_cast<T*>(stream), static_cast<T*>(normed), r);
-      });
+      };
+      if (rows.rows <= norm::kFewRows)
+        norm::with_packs<T>(rows.width, [&](auto n, auto packs) {
+          launch(norm::forward_few<T, A, n, packs>, rows.rows, norm::threads_of_few(rows.width, n));
+        });
+      else
+        by_width<T>(rows.width, [&](auto n, dim3 block) {
+          launch(forward<T, A, n>, (rows.rows + block.y - 1) / block.y, block);
+        });
     });
   });
   return cudaGetLastError();

@@ -8,6 +8,7 @@
 #include "catch.h"
 #include "devices.h"
 #include "kernels/fused.h"
+#include "on_cpu/kernels_on_cpu.h"
 #include "reference/norm_twin.h"
 
 namespace attnlab {
@@ -97,13 +98,52 @@ TEST_CASE("add_and_norm and its gradients are those of double precision, in each
          {Formats{torch::kFloat32, torch::ScalarType::Undefined}, Formats{torch::kFloat32, torch::kFloat32},
           Formats{torch::kFloat32, torch::kBFloat16}, Formats{torch::kBFloat16, torch::ScalarType::Undefined},
           Formats{torch::kBFloat16, torch::kBFloat16}})
-      for (const Size size : {Size{1, 1}, Size{3, 7}, Size{67, 24}, Size{5, 100}, Size{130, 896},
-                              Size{66, 1031}, Size{2, 4104}, Size{9, 2056}, Size{2200, 64}})
+      for (const Size size :
+           {Size{1, 1}, Size{3, 7}, Size{67, 24}, Size{5, 100}, Size{130, 896}, Size{66, 1031}, Size{2, 4104},
+            Size{9, 2056}, Size{257, 520}, Size{300, 331}, Size{260, 2056}, Size{2200, 64}})
         for (const bool apart : {false, true}) {
           INFO(device << " " << dtype << " and " << added << ", rows " << size.rows << ", width " << size.width
                       << (apart ? ", apart" : ""));
           check_case({device, dtype, added, size.rows, size.width, apart});
         }
+}
+
+cuda::Format format_for(torch::ScalarType dtype) {
+  return dtype == torch::kBFloat16 ? cuda::Format::bfloat16 : cuda::Format::float32;
+}
+
+TEST_CASE("the source of the kernel that norms few rows, run on the CPU, gives what loops give") {
+  torch::manual_seed(6);
+  constexpr double eps = 1e-5;
+  for (const auto& [dtype, added_dtype] : {std::pair{torch::kFloat32, torch::kFloat32},
+                                           {torch::kFloat32, torch::kBFloat16},
+                                           {torch::kBFloat16, torch::kBFloat16}})
+    for (const int64_t width : {1, 7, 24, 100, 513, 896, 1031, 2048, 2052, 2056, 4096, 4104, 8192, 12288})
+      for (const bool sum : {false, true}) {
+        const auto pack = static_cast<int64_t>(16 / torch::elementSize(dtype));
+        if (width > 2048 * (width % pack == 0 ? pack : 1)) continue;
+        INFO(dtype << " and " << added_dtype << ", width " << width << ", sum " << sum);
+        const NormCase c{torch::kCPU, dtype, added_dtype, 3, width, false};
+        const auto x = eighths(c, {3, width}, dtype), weight = eighths(c, {width}, dtype);
+        const auto added = sum ? eighths(c, {3, width}, added_dtype) : Tensor();
+        const auto stream = torch::full_like(x, 7), normed = torch::full_like(x, 7), r = torch::full({3}, 7.f);
+        test::few_rows_norm_on_cpu(format_for(dtype), format_for(added_dtype),
+                                   {.rows = 3, .width = width, .eps = static_cast<float>(eps)},
+                                   {.x = x.const_data_ptr(),
+                                    .added = sum ? added.const_data_ptr() : nullptr,
+                                    .weight = weight.const_data_ptr(),
+                                    .stream = stream.data_ptr(),
+                                    .normed = normed.data_ptr(),
+                                    .r = r.data_ptr<float>()});
+        const auto zeros = doubles(torch::zeros_like(x));
+        const auto twin =
+            reference::norm_of_sum(doubles(x), doubles(added), doubles(weight), eps, zeros, zeros);
+        CHECK(doubles(stream) == (sum ? twin.stream : doubles(torch::full_like(x, 7))));
+        const double chain = static_cast<double>(width / 64 + 40) * 0x1p-24;
+        check_all(normed, twin.normed, dtype == torch::kBFloat16 ? 0x1p-8 : 0x1p-24,
+                  chain * greatest(twin.normed));
+        check_all(r, twin.inverse_root, chain, 0);
+      }
 }
 
 TEST_CASE("add_and_norm: only what is asked for gets a gradient, and an output that nobody uses costs none") {

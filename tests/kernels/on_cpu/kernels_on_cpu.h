@@ -5,6 +5,7 @@
 #include "kernels/few_rows_layout.h"
 #include "kernels/latent_heads_layout.h"
 #include "kernels/latent_step_layout.h"
+#include "kernels/rms_norm_layout.h"
 #include "kernels/rwkv_layout.h"
 #include "kernels/scan_layout.h"
 #include "kernels/wkv_layout.h"
@@ -85,6 +86,15 @@ struct PartsOnCpu {
   uint16_t* out;
 };
 void join_latent_on_cpu(const PartsOnCpu& z);
+
+// added, stream and r may be null.
+struct NormOnCpu {
+  const void *x, *added, *weight;
+  void *stream, *normed;
+  float* r;
+};
+void few_rows_norm_on_cpu(cuda::Format format, cuda::Format added_format, const cuda::NormRows& rows,
+                          const NormOnCpu& at);
 
 void latent_heads_on_cpu(cuda::Format format, cuda::Format tables, const cuda::LatentHeadsLayout& layout,
                          const cuda::LatentHeadsPointers& at);

@@ -7,6 +7,7 @@
 #include "kernels/latent_step.cuh"
 #include "kernels/output_gate.cuh"
 #include "kernels/paired_softmax.cuh"
+#include "kernels/rms_norm.cuh"
 #include "kernels/short_conv.cuh"
 #include "kernels_on_cpu.h"
 
@@ -94,6 +95,23 @@ void join_latent_on_cpu(const PartsOnCpu& z) {
   join::with_most(z.parts, [&](auto most) {
     CpuBlock::run({static_cast<unsigned>(z.rows), join::Sizes<most()>::blocks_of_row(z.R)}, join::kThreads,
                   [&] { join::put_together<most()>(z.parts, z.R, place); });
+  });
+}
+
+void few_rows_norm_on_cpu(cuda::Format format, cuda::Format added_format, const cuda::NormRows& rows,
+                          const NormOnCpu& at) {
+  cuda::with_type(format, [&](auto* type) {
+    cuda::with_type(added_format, [&](auto* added_type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      using A = std::remove_pointer_t<decltype(added_type)>;
+      cuda::norm::with_packs<T>(rows.width, [&](auto n, auto packs) {
+        CpuBlock::run(static_cast<unsigned>(rows.rows), cuda::norm::threads_of_few(rows.width, n), [&] {
+          cuda::norm::forward_few<T, A, n(), packs()>(
+              rows, static_cast<const T*>(at.x), static_cast<const A*>(at.added),
+              static_cast<const T*>(at.weight), static_cast<T*>(at.stream), static_cast<T*>(at.normed), at.r);
+        });
+      });
+    });
   });
 }
 
