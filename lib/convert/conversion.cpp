@@ -65,7 +65,7 @@ bool changes_outer(const Stage& stage) { return static_cast<bool>(stage.outer.co
 class ConversionRun {
  public:
   ConversionRun(const ModelSource& source, Transform& transform, const ConversionData& data,
-                ConversionStore& store, torch::ScalarType stored)
+                ConversionStore& store, torch::ScalarType stored, bool probes_rounding = false)
       : source_(source),
         transform_(transform),
         data_(data),
@@ -80,7 +80,7 @@ class ConversionRun {
     carried_.resize(stages_.size());
     auto saved = store.position();
     if (saved) restore_carried(*saved);
-    make_levels(/*begin=*/!saved);
+    make_levels(/*begin=*/!saved, probes_rounding);
     if (saved) restore(std::move(*saved));
   }
 
@@ -95,7 +95,13 @@ class ConversionRun {
     store_.put_outer(levels_.back().outer);
   }
 
-  ConversionReport report(const ConversionProgress& progress) const;
+  ConversionReport report() const;
+  // What rounding may make of the result, where that is probed.
+  double rounding() const {
+    const Level& last = levels_.back();
+    return rounding_.value().result({last.form, last.outer, source_.devices, data_.heldout_precision},
+                                    data_.heldout);
+  }
 
  private:
   // By level, of those that are measured, but the base.
@@ -113,7 +119,7 @@ class ConversionRun {
 
   // Level 0 is the base, level s + 1 the model after stage s.
   // `begin`: stages look at the embedded text.
-  void make_levels(bool begin) {
+  void make_levels(bool begin, bool probes_rounding) {
     std::optional<LayerStream> heldout, calibration;
     for (size_t i = 0; i <= stages_.size(); ++i) {
       Level level{.form = i == 0 ? source_.form : stages_[i - 1].form, .outer = source_.outer};
@@ -132,6 +138,8 @@ class ConversionRun {
       }
       levels_.push_back(std::move(level));
     }
+    if (probes_rounding)
+      rounding_.emplace(heldout.value().branch(levels_.back().form), data_.heldout_precision);
   }
 
   void embed(const Level& level, std::optional<LayerStream>& heldout,
@@ -193,6 +201,7 @@ class ConversionRun {
       if (levels_[i].calibration && !last) levels_[i].calibration->advance(layer, forms[i], data_.precision);
       if (levels_[i].heldout) levels_[i].heldout->advance(layer, forms[i], data_.heldout_precision);
     }
+    if (rounding_) rounding_->advance(layer, forms.back());
     return_free_memory();
     position_.next_layer = layer + 1;
     unsaved_ = true;
@@ -247,7 +256,8 @@ class ConversionRun {
   torch::ScalarType stored_;
   std::vector<Stage> stages_;  // the transform's, and the rounding where there is one
   std::vector<Level> levels_;
-  std::vector<TensorMap> carried_;  // by stage
+  std::optional<RoundingProbe> rounding_;  // of the last level
+  std::vector<TensorMap> carried_;         // by stage
   ConversionStore::Position position_;
   bool unsaved_ = false;
   SavePace pace_;
@@ -278,7 +288,7 @@ std::map<size_t, ModelStep> ConversionRun::steps() const {
   return out;
 }
 
-ConversionReport ConversionRun::report(const ConversionProgress& progress) const {
+ConversionReport ConversionRun::report() const {
   const auto element = static_cast<int64_t>(c10::elementSize(stored_));
   ConversionReport report{.base_cached_numbers = cached_numbers_per_token(levels_[0].form),
                           .base_weight_bytes = weight_bytes(levels_[0].form, element)};
@@ -301,11 +311,34 @@ ConversionReport ConversionRun::report(const ConversionProgress& progress) const
     }
     report.stages.push_back(std::move(row));
   }
-  if (std::any_of(report.stages.begin(), report.stages.end(), moved_too_far)) {
-    const double rounding = measured_rounding(source_, data_, *levels_[0].heldout, progress);
-    for (auto& stage : report.stages) stage.tolerance = std::max(stage.tolerance, rounding);
-  }
   return report;
+}
+
+class FirstStages final : public Transform {
+ public:
+  FirstStages(const Transform& whole, size_t count)
+      : whole_(whole), stages_(whole.stages().begin(), whole.stages().begin() + static_cast<int64_t>(count)) {}
+  const std::vector<Stage>& stages() const override { return stages_; }
+  std::vector<ConversionStep> settled() const override { return whole_.settled(); }
+
+ private:
+  const Transform& whole_;
+  std::vector<Stage> stages_;
+};
+
+class NoStore final : public ConversionStore {
+  void put(int64_t, const TensorMap&) override {}
+};
+
+// What rounding may make of the model that the first stages leave, whose layers are made once more.
+double rounding_behind(size_t stages, const ModelSource& source, const Transform& transform,
+                       ConversionData data, const ConversionProgress& progress) {
+  FirstStages first(transform, stages);
+  NoStore store;
+  data.measured = Measured::none;
+  ConversionRun run(source, first, data, store, torch::kFloat32, /*probes_rounding=*/true);
+  run.run([&](const std::string&, int64_t done, int64_t of) { progress("measuring rounding", done, of); });
+  return run.rounding();
 }
 
 void require_exact(const ConversionReport& report) {
@@ -323,9 +356,15 @@ void require_exact(const ConversionReport& report) {
 ConversionReport run_conversion(const ModelSource& source, Transform& transform, const ConversionData& data,
                                 ConversionStore& store, torch::ScalarType stored,
                                 const ConversionProgress& progress) {
-  ConversionRun run(source, transform, data, store, stored);
-  run.run(progress);
-  auto report = run.report(progress);
+  ConversionReport report;
+  {
+    ConversionRun run(source, transform, data, store, stored);
+    run.run(progress);
+    report = run.report();
+  }  // its streams leave room for those that measure rounding
+  for (size_t s = 0; s < report.stages.size(); ++s)
+    if (auto& stage = report.stages[s]; moved_too_far(stage))
+      stage.tolerance = std::max(stage.tolerance, rounding_behind(s, source, transform, data, progress));
   require_exact(report);
   return report;
 }

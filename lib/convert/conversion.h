@@ -53,8 +53,10 @@ class ConversionStore {
   virtual void save(const Position&) {}
 };
 
-// Throws RunError if an exact stage moved the logits further than rounding does (rounding.h; by experiment
-// where the estimate does not explain it): then something is wrong. `stored`: the format that the layers will
+// Throws RunError if an exact stage moved the logits further than rounding does (rounding.h): then something is
+// wrong. Where the estimate does not explain it, an experiment on the model that the stage started from may;
+// its layers are made once more for that, so that functions of stages are called from layer 0 on again.
+// `stored`: the format that the layers will
 // be kept in; where it is not float32, rounding is one more stage.
 ConversionReport run_conversion(const ModelSource& source, Transform& transform, const ConversionData& data,
                                 ConversionStore& store, torch::ScalarType stored,

@@ -25,27 +25,29 @@ double rounding_tolerance(const DecoderConfig& config, double largest_logit, Pre
          std::max(largest_logit, 1.0);
 }
 
-double measured_rounding(const ModelSource& source, const ConversionData& data, const LayerStream& base,
-                         const ConversionProgress& progress) {
+RoundingProbe::RoundingProbe(const LayerStream& embedded, Precision precision)
+    : plain_(embedded),
+      nudged_(embedded),
+      precision_(precision),
+      random_(at::make_generator<at::CPUGeneratorImpl>(1)) {}
+
+void RoundingProbe::advance(int64_t layer, const TensorMap& tensors) {
   const torch::NoGradGuard no_grad;
-  const auto& config = source.config();
-  const double error = error_of_sums(config, data.heldout_precision);
-  auto random = at::make_generator<at::CPUGeneratorImpl>(1);
-  LayerStream nudged(source.form, data.heldout, source.embedding(), source.devices);
-  for (int64_t layer = 0; layer < config.n_layers; ++layer) {
-    progress("measuring rounding", layer, config.n_layers);
-    const std::vector<torch::Tensor> before = nudged.states();
-    nudged.advance(layer, source.layer(layer), data.heldout_precision);
-    std::vector<torch::Tensor> after;
-    for (size_t i = 0; i < before.size(); ++i) {
-      const auto& state = nudged.states()[i];
-      const auto rms = (state - before[i]).square().mean(-1, /*keepdim=*/true).sqrt();
-      after.push_back(state + error * rms * torch::randn(state.sizes(), random).to(state.device()));
-    }
-    nudged.set_states(after);
+  const double error = error_of_sums(plain_.form().config, precision_);
+  plain_.advance(layer, tensors, precision_);
+  const std::vector<torch::Tensor> before = nudged_.states();
+  nudged_.advance(layer, tensors, precision_);
+  std::vector<torch::Tensor> after;
+  for (size_t i = 0; i < before.size(); ++i) {
+    const auto& state = nudged_.states()[i];
+    const auto rms = (state - before[i]).square().mean(-1, /*keepdim=*/true).sqrt();
+    after.push_back(state + error * rms * torch::randn(state.sizes(), random_).to(state.device()));
   }
-  const OutputHead head(source.form, source.outer, source.devices, data.heldout_precision);
-  return kOfTwoModels * compare({{head, base}, {head, nudged}}, data.heldout).at(0).max_difference;
+  nudged_.set_states(after);
+}
+
+double RoundingProbe::result(const OutputHead& head, const TokenBatches& ids) const {
+  return kOfTwoModels * compare({{head, plain_}, {head, nudged_}}, ids).at(0).max_difference;
 }
 
 }  // namespace attnlab

@@ -13,11 +13,23 @@ namespace attnlab {
 double rounding_tolerance(const DecoderConfig& config, double largest_logit,
                           Precision precision = Precision::float32);
 
-// The same by experiment, for models whose scores are so large that softmax makes more of an error than the
-// estimate above knows: the largest |Δlogit| on held-out text where what each layer adds to the residual stream
-// errs by √n · eps of its root mean square per token, in a fixed sequence of random numbers; times 4 as above.
-// `base`: the source's own stream over that text, behind all layers. Reads every layer once.
-double measured_rounding(const ModelSource& source, const ConversionData& data, const LayerStream& base,
-                         const ConversionProgress& progress);
+// The same by experiment, for models that make more of an error than the estimate above knows: scores so large
+// that softmax is all but a choice, or a compression that leaves some tokens close to one. Text goes through a
+// model twice: as it is, and where what each layer adds to the residual stream errs by √n · eps of its root
+// mean square per token, in a fixed sequence of random numbers. It says something of this model alone: a
+// compressed one may make a hundred times as much of rounding as the base that it was made from.
+class RoundingProbe {
+ public:
+  // `embedded`: the text before the first layer, in the model's form.
+  RoundingProbe(const LayerStream& embedded, Precision precision);
+  void advance(int64_t layer, const TensorMap& tensors);
+  // Behind all layers: the largest |Δlogit| of the two; times 4 as above.
+  double result(const OutputHead& head, const TokenBatches& ids) const;
+
+ private:
+  LayerStream plain_, nudged_;
+  Precision precision_;
+  at::Generator random_;
+};
 
 }  // namespace attnlab

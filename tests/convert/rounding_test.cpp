@@ -48,5 +48,61 @@ TEST_CASE("a stage that should change nothing and is wrong is refused, with smal
   }
 }
 
+// Two stages: one that makes scores large, and one that should change nothing.
+class Sharpened final : public Transform {
+ public:
+  // spoil: a factor on an output matrix that the second stage makes.
+  Sharpened(const DecoderConfig& config, double spoil)
+      : exact_(make_transform(config, variant_of("mla_orthogonal"))), stages_(exact_->stages()) {
+    const auto convert = stages_.at(0).convert;
+    stages_[0].convert = [convert, spoil](const LayerTask& task, LayerFacts& facts) {
+      auto tensors = convert({.layer = task.layer, .base = task.before, .before = task.before}, facts);
+      if (task.layer == 2) tensors["self_attn.o_proj.weight"] = spoil * tensors.at("self_attn.o_proj.weight");
+      return tensors;
+    };
+    stages_.insert(stages_.begin(),
+                   {.name = "sharpen",
+                    .does = "keys times 60",
+                    .form = native_form(config),
+                    .convert = [](const LayerTask& task, LayerFacts&) { return sharpened(task.before); }});
+  }
+  const std::vector<Stage>& stages() const override { return stages_; }
+  std::vector<ConversionStep> settled() const override { return exact_->settled(); }
+
+ private:
+  static TensorMap sharpened(TensorMap tensors) {
+    for (auto& [name, tensor] : tensors)
+      if (name.find("k_proj") != std::string::npos) tensor = tensor * 60;
+    return tensors;
+  }
+
+  std::unique_ptr<Transform> exact_;
+  std::vector<Stage> stages_;
+};
+
+MemoryConversion sharpen(double spoil) {
+  const auto config = biased_config();
+  Sharpened transform(config, spoil);
+  return convert_in_memory(config, biased_weights(config), transform, random_data(config), torch::kCPU,
+                           [](const std::string&, int64_t, int64_t) {});
+}
+
+TEST_CASE("an exact stage is held to what rounding makes of the model before it, not of the base") {
+  const auto config = biased_config();
+  const auto base = convert_small(config, biased_weights(config), variant_of("mla_orthogonal")).report;
+  const auto stages = sharpen(1).report.stages;
+  const double estimate = rounding_tolerance(config, stages.at(1).from_base.largest_logit);
+  // The base makes no more of rounding than the estimate says; the model that the first stage leaves does.
+  CHECK(base.stages.at(0).max_difference.value() < estimate);
+  CHECK(stages.at(1).max_difference.value() > estimate);
+  CHECK(stages.at(0).tolerance == estimate);  // it is not exact, and nothing is measured for it
+  CHECK(stages.at(1).tolerance > stages.at(1).max_difference.value());
+  CHECK(stages.at(1).tolerance < 1e-2 * stages.at(1).from_base.largest_logit);
+}
+
+TEST_CASE("behind a stage that makes more of rounding, a wrong one is refused all the same") {
+  CHECK_THROWS_WITH(sharpen(1.01), ContainsSubstring("it should change nothing, but moved logits by up to"));
+}
+
 }  // namespace
 }  // namespace attnlab::test
