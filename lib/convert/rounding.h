@@ -14,10 +14,12 @@ double rounding_tolerance(const DecoderConfig& config, double largest_logit,
                           Precision precision = Precision::float32);
 
 // The same by experiment, for models that make more of an error than the estimate above knows: scores so large
-// that softmax is all but a choice, or a compression that leaves some tokens close to one. Text goes through a
-// model twice: as it is, and where what each layer adds to the residual stream errs by √n · eps of its root
-// mean square per token, in a fixed sequence of random numbers. It says something of this model alone: a
-// compressed one may make a hundred times as much of rounding as the base that it was made from.
+// that softmax is all but a choice, or tokens that a compression left close to becoming attention sinks. Text
+// goes through a model twice: as it is, and where each weight errs by eps of its size and what each layer adds
+// to the residual stream by √n · eps of its root mean square per token, in a fixed sequence of random numbers.
+// Errors of weights go the ways that errors of products go, into scores above all; those of the stream go all
+// ways alike. It says something of this model alone: a compressed one may make far more of rounding than the
+// base that it was made from.
 class RoundingProbe {
  public:
   // `embedded`: the text before the first layer, in the model's form.
