@@ -49,8 +49,8 @@ FileTensor place_of(const Checkpoint& checkpoint, const ModelForm& form, const s
   return place(name);
 }
 
-// Of a packed matrix the parts keep their formats, whatever the others are read as: scales of half precision, which
-// the layout has and kernels take, or float32, which holds any other.
+// Of a packed matrix the parts keep their formats, whatever the others are read as: scales of half precision,
+// which the layout has and kernels take, or float32, which holds any other.
 torch::ScalarType packed_type(const Checkpoint& checkpoint, const std::string& name) {
   if (is_packed_integer(name)) return torch::kInt32;
   return checkpoint.dtype(name) == torch::kHalf ? torch::kHalf : torch::kFloat32;
@@ -237,8 +237,8 @@ TensorMap read_layer_weights(const Checkpoint& checkpoint, const ModelForm& form
     parameters[prefix + name] = shape;
   check_present(checkpoint, file_shapes(checkpoint, form, parameters));
   const auto weights = gather(checkpoint, form, parameters, [&](const auto& name) {
-    const auto values =
-        torch::empty(checkpoint.shape(name), torch::dtype(held_type(checkpoint, form, name, dtype)).device(device));
+    const auto values = torch::empty(checkpoint.shape(name),
+                                     torch::dtype(held_type(checkpoint, form, name, dtype)).device(device));
     checkpoint.copy_to(name, values);
     return values;
   });

@@ -222,7 +222,8 @@ TEST_CASE("what the kernel for few rows does not take on a GPU") {
   other = product;
   other.x = torch::randn({16, 1, 520}, rows_on_gpu()).narrow(2, 1, 512);  // starts between 16 bytes
   CHECK_FALSE(other.fits());
-  CHECK(torch::equal(other(), torch::linear(other.x, other.weight, other.bias)));  // cuBLAS may round sums of parts
+  CHECK(torch::equal(other(),
+                     torch::linear(other.x, other.weight, other.bias)));  // cuBLAS may round sums of parts
 }
 
 }  // namespace
