@@ -17,8 +17,6 @@ namespace {
 
 constexpr int64_t kPack = 8;  // numbers of 16 bytes
 
-bool starts_whole(const Tensor& x) { return reinterpret_cast<uint64_t>(x.const_data_ptr()) % 16 == 0; }
-
 bool is_plain(const Tensor& x, const Tensor& like) {
   return x.scalar_type() == torch::kBFloat16 && x.device() == like.device() && x.layout() == torch::kStrided;
 }
@@ -26,7 +24,7 @@ bool is_plain(const Tensor& x, const Tensor& like) {
 // From one row of x [..., K] to the next, where it is the same between all and the kernel can read them; else
 // 0.
 int64_t distance_of_rows(const Tensor& x) {
-  if (x.stride(-1) != 1 || !starts_whole(x)) return 0;
+  if (x.stride(-1) != 1 || !starts_at(x)) return 0;
   int64_t distance = 0, rows = 1;  // of the inner dimensions
   for (int64_t d = x.dim() - 2; d >= 0; --d) {
     if (x.size(d) == 1) continue;
@@ -42,7 +40,7 @@ bool weight_fits(const Tensor& weight) {
   constexpr int64_t most = std::numeric_limits<int32_t>::max() / 2;
   return weight.dim() == 2 && weight.size(0) > 0 && weight.size(0) < most && weight.size(1) < most &&
          weight.size(1) % kPack == 0 && weight.stride(1) == 1 && weight.stride(0) % kPack == 0 &&
-         weight.stride(0) >= weight.size(1) && starts_whole(weight);
+         weight.stride(0) >= weight.size(1) && starts_at(weight);
 }
 
 // How a product is launched on this device.

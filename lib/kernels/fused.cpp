@@ -178,7 +178,7 @@ bool fits_single_query(const Tensor& q_BGnH, const Tensor& k_BGSH, const Tensor&
   const auto in_packs = [&](const Tensor& x) {
     const auto strides = x.strides();
     return x.scalar_type() == q_BGnH.scalar_type() && x.size(3) % pack == 0 && x.size(3) <= widest &&
-           x.stride(3) == 1 && reinterpret_cast<uint64_t>(x.const_data_ptr()) % bytes == 0 &&
+           x.stride(3) == 1 && starts_at(x, bytes) &&
            std::all_of(strides.begin(), strides.end() - 1, [&](int64_t stride) { return stride % pack == 0; });
   };
   const bool gradients = torch::GradMode::is_enabled() &&

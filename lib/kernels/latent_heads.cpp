@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "kernels/tensor_views.h"
+
 #ifdef ATTNLAB_CUDA
 #include "kernels/launch.h"
 #endif
@@ -13,13 +15,7 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kAccess = 16;  // bytes
-
-int64_t pack_of(const Tensor& x) { return kAccess / static_cast<int64_t>(x.element_size()); }
-
-bool starts_at(const Tensor& x, int64_t bytes) {
-  return reinterpret_cast<uintptr_t>(x.const_data_ptr()) % static_cast<uintptr_t>(bytes) == 0;
-}
+int64_t pack_of(const Tensor& x) { return static_cast<int64_t>(kPackBytes / x.element_size()); }
 
 bool strides_in(const Tensor& x, int64_t pack) {
   for (int64_t dim = 0; dim + 1 < x.dim(); ++dim)
@@ -29,17 +25,11 @@ bool strides_in(const Tensor& x, int64_t pack) {
 
 // As the kernels read it, or a copy that is.
 Tensor in_packs(const Tensor& x) {
-  return strides_in(x, pack_of(x)) && starts_at(x, kAccess) ? x : x.clone(torch::MemoryFormat::Contiguous);
-}
-
-cuda::Format kind_of(const Tensor& x) {
-  return x.scalar_type() == torch::kBFloat16 ? cuda::Format::bfloat16 : cuda::Format::float32;
+  return strides_in(x, pack_of(x)) && starts_at(x) ? x : x.clone(torch::MemoryFormat::Contiguous);
 }
 
 // [B, T, N·w] → [B, N, T, w].
 Tensor apart(const Tensor& x_BTW, int64_t N) { return x_BTW.unflatten(2, {N, -1}).transpose(1, 2); }
-
-cuda::HeadsView view_of(const Tensor& x_BNTH) { return {x_BNTH.stride(0), x_BNTH.stride(1), x_BNTH.stride(2)}; }
 
 // On both sides of the kernels, all but k_rope [B, N, T, ..]; gradients lie in the same places. v: undefined in
 // the forward pass.
@@ -58,12 +48,12 @@ cuda::LatentHeadsLayout layout_of(const Sides& s, const Tensor& cos, RotaryPairs
           .table_b = cos.size(0) == 1 ? 0 : cos.stride(0),
           .table_t = cos.size(1) == 1 ? 0 : cos.stride(1),
           .in_pairs = pairs == RotaryPairs::neighbours,
-          .q = view_of(s.q),
-          .kv = view_of(s.kv),
+          .q = strides_of(s.q),
+          .kv = strides_of(s.kv),
           .k_rope = {s.k_rope_BTr.stride(0), 0, s.k_rope_BTr.stride(1)},
-          .q_heads = view_of(s.q_heads),
-          .k_heads = view_of(s.k_heads),
-          .v_heads = s.v_heads.defined() ? view_of(s.v_heads) : cuda::HeadsView{}};
+          .q_heads = strides_of(s.q_heads),
+          .k_heads = strides_of(s.k_heads),
+          .v_heads = s.v_heads.defined() ? strides_of(s.v_heads) : cuda::HeadsView{}};
 }
 
 void run(const Sides& s, const Tensor& cos, const Tensor& sin, RotaryPairs pairs, bool backward) {
@@ -77,11 +67,11 @@ void run(const Sides& s, const Tensor& cos, const Tensor& sin, RotaryPairs pairs
                                      .cos = cos.const_data_ptr(),
                                      .sin = sin.const_data_ptr()};
   if (const auto* kernels = LatentHeadsOnCpu::active(); kernels && s.q.is_cpu())
-    return (backward ? kernels->backward : kernels->forward)(kind_of(s.q), kind_of(cos), layout, at);
+    return (backward ? kernels->backward : kernels->forward)(format_of(s.q), format_of(cos), layout, at);
 #ifdef ATTNLAB_CUDA
   const c10::cuda::CUDAGuard guard(s.q.device());
   const auto launch = backward ? cuda::latent_heads_backward : cuda::latent_heads_forward;
-  C10_CUDA_CHECK(launch(kind_of(s.q), kind_of(cos), layout, at, stream_of(s.q)));
+  C10_CUDA_CHECK(launch(format_of(s.q), format_of(cos), layout, at, stream_of(s.q)));
 #else
   TORCH_CHECK(false, "built without CUDA kernels");
 #endif
@@ -150,7 +140,7 @@ bool is_float(const Tensor& x) {
 bool fits_tables(const LatentHeads& h) {
   const Tensor &cos = h.cos_BTr, &sin = h.sin_BTr;
   const auto rows = [&](int64_t dim) { return cos.size(dim) == 1 || cos.size(dim) == h.q_BTQ.size(dim); };
-  constexpr int64_t widest = 2 * kAccess;  // of float32 beside bfloat16
+  constexpr uint64_t widest = 2 * kPackBytes;  // of float32 beside bfloat16
   return is_float(cos) && cos.device() == h.q_BTQ.device() && cos.scalar_type() == sin.scalar_type() &&
          cos.sizes() == sin.sizes() && cos.strides() == sin.strides() && cos.size(2) == h.k_rope_BTr.size(2) &&
          rows(0) && rows(1) && strides_in(cos, pack_of(h.q_BTQ)) && starts_at(cos, widest) &&

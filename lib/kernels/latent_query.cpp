@@ -76,7 +76,7 @@ cuda::CodedTokens coded_tokens(const CodedLatent& c) {
 
 Tensor aligned_queries(const Tensor& q) {
   const auto queries = q.to(torch::kBFloat16).contiguous();
-  return reinterpret_cast<uint64_t>(queries.const_data_ptr()) % 16 == 0 ? queries : queries.clone();
+  return starts_at(queries) ? queries : queries.clone();
 }
 
 }  // namespace
@@ -84,8 +84,7 @@ Tensor aligned_queries(const Tensor& q) {
 bool fits_latent_query(const Tensor& q_BNW, const Tensor& latent_BPW, int64_t R) {
   const bool gradients = torch::GradMode::is_enabled() && (q_BNW.requires_grad() || latent_BPW.requires_grad());
   return q_BNW.is_cuda() && has_kernels(latent_BPW) && latent_BPW.scalar_type() == torch::kBFloat16 &&
-         !gradients && latent_BPW.stride(2) == 1 && latent_BPW.size(1) > 0 &&
-         reinterpret_cast<uint64_t>(latent_BPW.const_data_ptr()) % 16 == 0 &&
+         !gradients && latent_BPW.stride(2) == 1 && latent_BPW.size(1) > 0 && starts_at(latent_BPW) &&
          cuda::fits_latent_query(latent_layout(q_BNW, latent_BPW, latent_BPW.size(1), R), {},
                                  cuda_device(q_BNW));
 }

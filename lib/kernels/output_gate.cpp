@@ -25,7 +25,7 @@ using torch::autograd::variable_list;
 Tensor rows_of_packs(const Tensor& z_BTW) {
   const bool fits = z_BTW.stride(2) == 1 && z_BTW.stride(1) % 4 == 0 &&
                     (z_BTW.size(0) == 1 || z_BTW.stride(0) == z_BTW.size(1) * z_BTW.stride(1)) &&
-                    reinterpret_cast<uint64_t>(z_BTW.const_data_ptr()) % 16 == 0;
+                    starts_at(z_BTW);
   return fits ? z_BTW : z_BTW.contiguous();
 }
 

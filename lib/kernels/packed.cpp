@@ -30,8 +30,6 @@ cuda::PackedLayout layout_of(const PackedTensors& p, int64_t rows) {
           .zero_offset = static_cast<uint32_t>(p.zero_offset)};
 }
 
-bool is_aligned(const Tensor& tensor) { return reinterpret_cast<uint64_t>(tensor.const_data_ptr()) % 16 == 0; }
-
 int64_t rows_of(const Tensor& x) { return x.numel() / std::max<int64_t>(x.size(-1), 1); }
 
 }  // namespace
@@ -40,7 +38,7 @@ bool has_packed_kernels(const PackedTensors& p) {
   const auto side_by_side = [](const Tensor& x) { return x.is_cuda() && x.is_contiguous(); };
   constexpr int64_t word = 32;
   return side_by_side(p.qweight) && side_by_side(p.qzeros) && side_by_side(p.scales) && side_by_side(p.g_idx) &&
-         is_aligned(p.qweight) && p.scales.scalar_type() == torch::kHalf && p.g_idx.size(0) % word == 0 &&
+         starts_at(p.qweight) && p.scales.scalar_type() == torch::kHalf && p.g_idx.size(0) % word == 0 &&
          p.scales.size(1) % word == 0 && at::cuda::getDeviceProperties(p.qweight.device().index())->major >= 8;
 }
 
@@ -55,7 +53,7 @@ Tensor multiply_packed(const Tensor& x, const PackedTensors& p) {
   TORCH_CHECK(fits_multiply_packed(x, p) && x.size(-1) == p.g_idx.size(0));
   const c10::cuda::CUDAGuard guard(x.device());
   auto in = x.contiguous();
-  if (!is_aligned(in)) in = in.clone();
+  if (!starts_at(in)) in = in.clone();
   auto sizes = x.sizes().vec();
   sizes.back() = p.scales.size(1);
   auto out = torch::empty(sizes, x.options());

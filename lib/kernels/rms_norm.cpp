@@ -27,9 +27,7 @@ cuda::NormRows rows_of(const Tensor& x, double eps) {
 }
 
 // Kernels read packs of 16 bytes; a view may start between two.
-Tensor at_pack(const Tensor& x) {
-  return x.defined() && reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 != 0 ? x.clone() : x;
-}
+Tensor at_pack(const Tensor& x) { return x.defined() && !starts_at(x) ? x.clone() : x; }
 
 void norm_on_gpu(const Tensor& x_in, const Tensor& added_in, const Tensor& weight_in, double eps,
                  NormOutputs& out) {

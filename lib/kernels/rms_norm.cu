@@ -7,12 +7,12 @@
 namespace attnlab::cuda {
 namespace {
 
+using norm::kMostThreads;  // of a row
+using norm::kPacks;
 using norm::pack_of;
 
 // A block is blockDim.y rows, each of blockDim.x threads, a multiple of 32. A thread keeps up to kPacks packs
 // of n numbers of its row in registers: those from (k · blockDim.x + threadIdx.x) · n on.
-constexpr int kPacks = 4;
-constexpr int kMostThreads = 512;   // of a row
 constexpr int kUsualThreads = 256;  // of a block of several rows
 
 __device__ inline int place_of(int k, int n) {

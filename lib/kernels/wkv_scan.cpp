@@ -51,7 +51,7 @@ cuda::HeadsOut heads_out(const Tensor& x) {
 Tensor in_fours(const Tensor& x) {
   const auto strides = x.strides();
   const bool fits =
-      x.stride(3) == 1 && reinterpret_cast<uint64_t>(x.const_data_ptr()) % 16 == 0 &&
+      x.stride(3) == 1 && starts_at(x) &&
       std::all_of(strides.begin(), strides.end() - 1, [](int64_t stride) { return stride % 4 == 0; });
   return fits ? x : x.contiguous();
 }

@@ -84,6 +84,12 @@ TEST_CASE("on a GPU every variant trains and decodes as in double precision on a
   }
 }
 
+// Of two rows: the second is two documents.
+void pack_documents(Tokens& input) {
+  const auto places = torch::arange(input.x_BTD.size(1));
+  input.parts.document_positions_BT = torch::stack({places, torch::where(places < 67, places, places - 67)});
+}
+
 TEST_CASE("on a GPU RWKV's layers with heads of 64 numbers, which take kernels, are those of a CPU") {
   if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
   const Size size{"heads of 64", {128, 4, 2, 64, true, false}, 2, 150};
@@ -91,11 +97,7 @@ TEST_CASE("on a GPU RWKV's layers with heads of 64 numbers, which take kernels, 
     for (const bool documents : {false, true}) {
       INFO(label(config) << ", documents " << documents);
       Tokens input = random_input(size, kDouble, 26, config);
-      if (documents) {
-        const auto places = torch::arange(size.T);
-        input.parts.document_positions_BT =
-            torch::stack({places, torch::where(places < 67, places, places - 67)});
-      }
+      if (documents) pack_documents(input);
       check_on_gpu(*random_attention(size, config, kDouble, 25), input, !documents);
     }
 }
@@ -109,11 +111,7 @@ TEST_CASE("on a GPU MLA's layer with heads as wide as packs, which takes kernels
     for (const bool documents : {false, true}) {
       INFO(label(config) << ", documents " << documents);
       Tokens input = random_input(size, kDouble, 28, config);
-      if (documents) {
-        const auto places = torch::arange(size.T);
-        input.parts.document_positions_BT =
-            torch::stack({places, torch::where(places < 67, places, places - 67)});
-      }
+      if (documents) pack_documents(input);
       check_on_gpu(*random_attention(size, config, kDouble, 27), input, !documents);
     }
   size.shape = {96, 6, 6, 16, false, false};
