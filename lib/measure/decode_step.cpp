@@ -20,6 +20,8 @@ ShapeNumbers numbers_of(DecodeShape shape) {
       return kLlama2_7b;
     case DecodeShape::qwen2_5_7b:
       return kQwen2_5_7b;
+    case DecodeShape::qwen2_5_1_5b:
+      return kQwen2_5_1_5b;
     case DecodeShape::qwen2_5_0_5b:
       return kQwen2_5_0_5b;
     case DecodeShape::smollm2_135m:

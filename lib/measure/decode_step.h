@@ -11,12 +11,13 @@
 
 namespace attnlab {
 
-enum class DecodeShape { llama2_7b, qwen2_5_7b, qwen2_5_0_5b, smollm2_135m, small };
+enum class DecodeShape { llama2_7b, qwen2_5_7b, qwen2_5_1_5b, qwen2_5_0_5b, smollm2_135m, small };
 template <>
 struct EnumNames<DecodeShape> {
   using enum DecodeShape;
-  static constexpr std::array<std::pair<std::string_view, DecodeShape>, 5> rows{{{"llama2-7b", llama2_7b},
+  static constexpr std::array<std::pair<std::string_view, DecodeShape>, 6> rows{{{"llama2-7b", llama2_7b},
                                                                                  {"qwen2.5-7b", qwen2_5_7b},
+                                                                                 {"qwen2.5-1.5b", qwen2_5_1_5b},
                                                                                  {"qwen2.5-0.5b", qwen2_5_0_5b},
                                                                                  {"smollm2-135m", smollm2_135m},
                                                                                  {"small", small}}};
