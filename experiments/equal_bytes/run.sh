@@ -9,7 +9,7 @@
 #   --device       cpu (default) or cuda
 #   --jobs         conversions and evaluations at a time (default 1)
 #   --data         folder that scripts/fetch_data.sh filled: GSM8K for each row (--limit: its first N problems), HumanEval
-#                  where there is a sandbox, and one row with its cache at 8 bits, WikiText-2 for that one
+#                  where there is a sandbox, and one row with its cache at 8 bits, for that one the beginning of WikiText-2
 #   --batch        problems that are answered at a time (default 64)
 #   --decode       milliseconds of a step at 4,096 and 32,768 tokens, one model after the other
 #   --only         this row alone; may be repeated
@@ -126,11 +126,12 @@ folder_of() {
   esac
 }
 evaluate() {
-  local name=$1 tasks=$2 file=$3
+  local name=$1 tasks=$2 file=$3 texts=$data
   [[ ! -f $file ]] || return 0
+  [[ $tasks != perplexity ]] || texts=$out/beginning
   a_place
   {
-    "$bin/eval_model" --model "$(folder_of "$name")" --tasks "$tasks" --data "$data" --batch "$batch" \
+    "$bin/eval_model" --model "$(folder_of "$name")" --tasks "$tasks" --data "$texts" --batch "$batch" \
       --dtype bfloat16 --device "$device" --out "${file%.txt}.h5" "${@:4}" > "$file.part" 2> "$file.log" &&
       mv "$file.part" "$file" || tail -2 "$file.log" >&2
   } &
@@ -141,6 +142,11 @@ rows() {
 }
 eight=("mla 50, gptq 4") eight_cache=storage=int8
 if [[ -n $data ]]; then
+  # Through a cache that rounds, text goes token by token: 64 KB of it.
+  if [[ -f $data/wikitext2/test.txt ]]; then
+    mkdir -p "$out/beginning/wikitext2"
+    head -c 65536 "$data/wikitext2/test.txt" | sed '$d' > "$out/beginning/wikitext2/test.txt"
+  fi
   while read -r name; do
     evaluate "$name" gsm8k "$out/$name.gsm8k.txt" --limit "$limit"
     ! has bwrap || evaluate "$name" humaneval "$out/$name.humaneval.txt" --max-new-tokens 384

@@ -9,7 +9,7 @@ where run.sh asked for them, GSM8K (strict match), HumanEval (pass@1) and millis
 no other row beats: no more bytes together at that length and a lower perplexity. Of a folder "NAME (as it is)" the row
 is that of the model that it was converted from; its KL against the table's base is not known. A row "NAME, cache 8
 bits" has the bytes that a step reads (bench_decode), and the perplexity of NAME times what 8 bits change of that of
-WikiText-2. --figure draws perplexity over bytes at both lengths, the front as a line (needs gnuplot).
+the beginning of WikiText-2. --figure draws perplexity over bytes at both lengths, the front as a line (needs gnuplot).
 """
 import json
 import pathlib
