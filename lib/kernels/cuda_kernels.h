@@ -174,7 +174,7 @@ cudaError_t packed_dequantise(PackedNumbers numbers, const PackedLayout& layout,
                               void* out, cudaStream_t stream);
 
 // y = x Wᵀ + bias (few_rows.h), bfloat16, of 1 to few_rows::kMostRows rows. K and the strides of x and W are
-// multiples of 8, both start at multiples of 16 bytes. Needs compute capability 8.0; split over inputs, 9.0.
+// multiples of 8, both start at multiples of 16 bytes. Needs compute capability 8.0.
 struct FewRowsPointers {
   const void *x, *w, *bias;  // bias: null, or [N]
 };

@@ -45,11 +45,8 @@ bool weight_fits(const Tensor& weight) {
 
 // How a product is launched on this device.
 cuda::FewRowsLayout layout_of(int64_t M, const Tensor& weight, const cudaDeviceProp& device) {
-  constexpr int split = 1;
-  constexpr bool early = false;
   auto layout = cuda::few_rows_layout(static_cast<int>(M), static_cast<int>(weight.size(0)),
-                                      static_cast<int>(weight.size(1)), device.multiProcessorCount, split);
-  layout.early = early && device.major >= 9;
+                                      static_cast<int>(weight.size(1)), device.multiProcessorCount);
   layout.w_row = weight.stride(0);
   return layout;
 }

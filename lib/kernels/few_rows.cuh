@@ -15,8 +15,8 @@
 // of W and of the row g of x: in words of two numbers, words 0 and 1 are what it holds of a first product, 2
 // and 3 of a second. W so goes from memory to the registers that multiply it, each number once. Tiles of W are
 // read again, for a later step, right behind the products that used them: that many reads are on their way at
-// all times. Warps of a block have pieces of their own; sums over warps, and over the blocks of a cluster, are
-// in their order: equal calls give equal bits.
+// all times. Warps of a block have pieces of their own; sums over warps are in their order: equal calls give
+// equal bits.
 namespace attnlab::cuda::few_rows {
 
 struct Pointers {
@@ -61,39 +61,8 @@ __device__ inline float* shared_numbers() {
   return numbers;
 }
 
-// Brings 128 bytes near.
-__device__ inline void fetch(const __nv_bfloat16* at) { asm volatile("prefetch.global.L2 [%0];" ::"l"(at)); }
-// Until all that the kernels before in the stream wrote can be seen, where this one was launched before they
-// end.
-__device__ inline void wait_for_kernels_before() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-// All blocks of a cluster have come here, and see what the others wrote before.
-__device__ inline void wait_for_cluster() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.arrive.release.aligned;\n barrier.cluster.wait.acquire.aligned;" ::: "memory");
-#endif
-}
-// The number that the block `rank` of the cluster has where this one has *mine.
-__device__ inline float of_block(const float* mine, int rank) {
-  float out = 0;
-#if __CUDA_ARCH__ >= 900
-  const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(mine));
-  asm volatile(
-      "{\n .reg .u32 far;\n mapa.shared::cluster.u32 far, %1, %2;\n ld.shared::cluster.f32 %0, [far];\n}"
-      : "=f"(out)
-      : "r"(at), "r"(rank)
-      : "memory");
-#endif
-  return out;
-}
-
 #endif
 
-constexpr int kLine = 64;  // numbers of 128 bytes
 constexpr int kHalfTile = kTile / 2;
 
 // Which of a block's steps: over the inputs, pass by pass.
@@ -110,21 +79,17 @@ struct Block {
 
   const FewRowsLayout& l;
   const Pointers& p;
-  int g, t, warp, group, part, steps;
-  Range inputs;
+  int g, t, warp, steps;
   Eight w[depth][tiles][2], x[depth][columns];
   float sums[tiles][columns][4];
 
-  __device__ Block(const FewRowsLayout& layout, const Pointers& pointers, bool split)
+  __device__ Block(const FewRowsLayout& layout, const Pointers& pointers)
       : l(layout),
         p(pointers),
         g(threadIdx.x % kLanes / 4),
         t(threadIdx.x % 4),
         warp(threadIdx.x / kLanes),
-        group(split ? blockIdx.x / layout.split : blockIdx.x),
-        part(split ? blockIdx.x % layout.split : 0),
-        inputs(layout.inputs_of(part)) {
-    steps = (FewRowsLayout::steps_of(inputs) + depth - 1) / depth * depth;
+        steps((layout.steps() + depth - 1) / depth * depth) {
     clear();
   }
 
@@ -140,7 +105,7 @@ struct Block {
   __device__ void advance(Walk& walk) const {
     if (++walk.step < steps) return;
     walk.step = 0;
-    if (++walk.pass < l.passes) walk.outputs = l.outputs_of(group, walk.pass);
+    if (++walk.pass < l.passes) walk.outputs = l.outputs_of(blockIdx.x, walk.pass);
   }
   // Where this thread reads W in a step, and of how many outputs from there on; of none behind the last step.
   struct Place {
@@ -148,8 +113,8 @@ struct Block {
     int input, outputs;
   };
   __device__ Place place_of(const Walk& walk) const {
-    const int input = inputs.begin + (walk.step * kWarps + warp) * kPiece + 8 * t;
-    const bool there = walk.pass < l.passes && input < inputs.end;
+    const int input = (walk.step * kWarps + warp) * kPiece + 8 * t;
+    const bool there = walk.pass < l.passes && input < l.K;
     return {p.w + (walk.outputs.begin + g) * l.w_row + input, there ? input : -1,
             there ? walk.outputs.size() - g : 0};
   }
@@ -197,8 +162,7 @@ struct Block {
     p.y[row * l.y_row + output] = __float2bfloat16_rn(sum);
   }
 
-  // A pass ends: its outputs are the sums over warps, then over the blocks of the cluster.
-  template <bool split>
+  // A pass ends: its outputs are the sums over warps.
   __device__ void leave(Range outputs) {
     constexpr int wide = tiles * kTile;
     float* shared = shared_numbers();
@@ -206,47 +170,18 @@ struct Block {
     __syncthreads();
     for (int i = threadIdx.x; i < l.M * wide; i += kThreads) {
       const int row = i / wide, output = i % wide;
-      float* at = shared + row * kPitch + output;
+      const float* at = shared + row * kPitch + output;
       float sum = 0;
 #pragma unroll
       for (int from = 0; from < kWarps; ++from) sum += at[from * kWarpNumbers];
-      if constexpr (split)
-        *at = sum;  // no other thread reads it before all have come to the barrier
-      else if (output < outputs.size())
-        write_output(row, outputs.begin + output, sum);
+      if (output < outputs.size()) write_output(row, outputs.begin + output, sum);
     }
-    if constexpr (split) {
-      wait_for_cluster();
-      for (int i = part * kThreads + threadIdx.x; i < l.M * wide; i += l.split * kThreads) {
-        const int row = i / wide, output = i % wide;
-        float sum = 0;
-        for (int rank = 0; rank < l.split; ++rank) sum += of_block(shared + row * kPitch + output, rank);
-        if (output < outputs.size()) write_output(row, outputs.begin + output, sum);
-      }
-      wait_for_cluster();
-    } else {
-      __syncthreads();
-    }
+    __syncthreads();
     clear();
   }
 
-  // Of W's first steps: nothing is read that a kernel before may still write.
-  __device__ void fetch_first(const Walk& first) const {
-    constexpr int lines = kWarps * kPiece * depth / kLine;
-    const int n = lines * first.outputs.size();
-    for (int i = threadIdx.x; i < n; i += kThreads) {
-      const int input = inputs.begin + i % lines * kLine;
-      if (input < inputs.end) fetch(p.w + (first.outputs.begin + i / lines) * l.w_row + input);
-    }
-  }
-
-  template <bool split>
   __device__ void run() {
-    Walk next{0, 0, l.outputs_of(group, 0)};
-    if (l.early) {
-      fetch_first(next);
-      wait_for_kernels_before();
-    }
+    Walk next{0, 0, l.outputs_of(blockIdx.x, 0)};
     Range outputs = next.outputs;
 #pragma unroll
     for (int d = 0; d < depth; ++d) {
@@ -270,8 +205,8 @@ struct Block {
           advance(next);
         }
       }
-      leave<split>(outputs);
-      outputs = l.outputs_of(group, pass + 1);
+      leave(outputs);
+      outputs = l.outputs_of(blockIdx.x, pass + 1);
     }
   }
 };
@@ -290,16 +225,16 @@ auto with_sizes(const FewRowsLayout& l, const Action& action) {
     return l.M <= kColumns ? action(tiles, Constant<1>{}, depth_of_one)
                            : action(tiles, Constant<2>{}, depth_of_two);
   };
-  const bool is_short = FewRowsLayout::steps_of(l.inputs_of(0)) <= 2;
+  const bool is_short = l.steps() <= 2;
   if (l.tiles == 1 && is_short) return with_columns(Constant<1>{}, Constant<2>{}, Constant<2>{});
   if (l.tiles == 1) return with_columns(Constant<1>{}, Constant<4>{}, Constant<4>{});
   return l.tiles == 2 ? with_columns(Constant<2>{}, Constant<4>{}, Constant<2>{})
                       : with_columns(Constant<kMostTiles>{}, Constant<2>{}, Constant<1>{});
 }
 
-template <int tiles, int columns, int depth, bool split>
+template <int tiles, int columns, int depth>
 __global__ void __launch_bounds__(kThreads) product(FewRowsLayout layout, Pointers pointers) {
-  Block<tiles, columns, depth>(layout, pointers, split).template run<split>();
+  Block<tiles, columns, depth>(layout, pointers).run();
 }
 
 }  // namespace attnlab::cuda::few_rows

@@ -44,57 +44,36 @@ inline int whole_parts(int total, int part) { return (total + part - 1) / part; 
 
 }  // namespace few_rows
 
-// y [M, N] = x [M, K] Wᵀ (+ bias). Strides of rows in numbers; numbers of a row lie side by side. Blocks make
-// `groups` shares of the outputs, and `split` blocks of a group have shares of the inputs.
+// y [M, N] = x [M, K] Wᵀ (+ bias). Strides of rows in numbers; numbers of a row lie side by side. Each of
+// `groups` blocks has a share of the outputs.
 struct FewRowsLayout {
   int M, N, K;
   int64_t x_row, w_row, y_row;
-  int groups, split;
-  bool early;                        // launched before the kernels before end (compute capability 9.0)
-  few_rows::Shares outputs, pieces;  // of a group, and of a block of it; a piece has kPiece inputs
-  int tiles;                         // of a step: 1, 2 or 4, each of 16 outputs
-  int passes, height;                // over a group's outputs, each over `height` of them
+  int groups;
+  few_rows::Shares outputs;  // of a group
+  int tiles;                 // of a step: 1, 2 or 4, each of 16 outputs
+  int passes, height;        // over a group's outputs, each over `height` of them
 
   ATTNLAB_SHARED_WORK few_rows::Range outputs_of(int group, int pass) const {
     const auto all = outputs.of(group);
     const int begin = all.begin + pass * height, end = begin + height;
     return {begin, end < all.end ? end : all.end};
   }
-  ATTNLAB_SHARED_WORK few_rows::Range inputs_of(int part) const {
-    const auto own = pieces.of(part);
-    const int end = own.end * few_rows::kPiece;
-    return {own.begin * few_rows::kPiece, end < K ? end : K};
-  }
-  // Warp w takes the pieces w, w + kWarps, ... of a block; some have none in the last of these steps.
-  ATTNLAB_SHARED_WORK static int steps_of(few_rows::Range inputs) {
+  // Warp w takes the pieces w, w + kWarps, ... of kPiece inputs; some have none in the last of these steps.
+  ATTNLAB_SHARED_WORK int steps() const {
     constexpr int of_block = few_rows::kWarps * few_rows::kPiece;
-    return (inputs.size() + of_block - 1) / of_block;
+    return (K + of_block - 1) / of_block;
   }
 };
 
-// Groups of 8 outputs at least, as many as there are multiprocessors for. `split`: 1, or how many blocks
-// (2 or 4) of a cluster share a group's inputs.
-inline FewRowsLayout few_rows_layout(int M, int N, int K, int multiprocessors, int split) {
+// Groups of 8 outputs at least, as many as there are multiprocessors for.
+inline FewRowsLayout few_rows_layout(int M, int N, int K, int multiprocessors) {
   using namespace few_rows;
-  const int most = multiprocessors / split > 0 ? multiprocessors / split : 1,
-            wanted = whole_parts(N, kTile / 2), groups = wanted < most ? wanted : most;
+  const int wanted = whole_parts(N, kTile / 2), groups = wanted < multiprocessors ? wanted : multiprocessors;
   const int longest = whole_parts(N, groups), needed = whole_parts(longest, kTile),
             tiles = needed >= kMostTiles - 1 ? kMostTiles : needed;
-  const int pieces = whole_parts(K, kPiece), passes = whole_parts(longest, tiles * kTile);
-  return {M,
-          N,
-          K,
-          K,
-          K,
-          N,
-          groups,
-          split,
-          false,
-          shares_of(N, groups),
-          shares_of(pieces, split),
-          tiles,
-          passes,
-          whole_parts(longest, passes)};
+  const int passes = whole_parts(longest, tiles * kTile);
+  return {M, N, K, K, K, N, groups, shares_of(N, groups), tiles, passes, whole_parts(longest, passes)};
 }
 
 }  // namespace attnlab::cuda

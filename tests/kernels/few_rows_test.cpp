@@ -47,9 +47,9 @@ bool all_once(const std::vector<int>& times) {
 }
 
 void check_shares(const cuda::FewRowsLayout& l, int multiprocessors) {
-  INFO("N " << l.N << " K " << l.K << " split " << l.split << " groups " << l.groups);
+  INFO("N " << l.N << " K " << l.K << " groups " << l.groups);
   CHECK((l.groups >= 1 && l.groups <= l.N));
-  CHECK(l.groups * l.split <= std::max(multiprocessors, l.split));
+  CHECK(l.groups <= multiprocessors);
   std::vector<few::Range> outputs, inputs;
   int least = l.N, most = 0;
   for (int group = 0; group < l.groups; ++group) {
@@ -63,26 +63,19 @@ void check_shares(const cuda::FewRowsLayout& l, int multiprocessors) {
   }
   CHECK(most - least <= 1);
   CHECK(all_once(times_in(l.N, outputs)));
-  least = l.K, most = 0;
-  for (int part = 0; part < l.split; ++part) {
-    const auto own = l.inputs_of(part);
-    for (int step = 0; step < cuda::FewRowsLayout::steps_of(own); ++step)
-      for (int warp = 0; warp < few::kWarps; ++warp) {
-        const int begin = own.begin + (step * few::kWarps + warp) * few::kPiece;
-        if (begin < own.end) inputs.push_back({begin, std::min(begin + few::kPiece, own.end)});
-      }
-    least = std::min(least, own.size()), most = std::max(most, own.size());
-  }
-  CHECK(most - least < 2 * few::kPiece);
+  for (int step = 0; step < l.steps(); ++step)
+    for (int warp = 0; warp < few::kWarps; ++warp) {
+      const int begin = (step * few::kWarps + warp) * few::kPiece;
+      if (begin < l.K) inputs.push_back({begin, std::min(begin + few::kPiece, l.K)});
+    }
   CHECK(all_once(times_in(l.K, inputs)));
 }
 
 TEST_CASE("blocks of a product of few rows share its matrix evenly, and each number is one block's") {
   for (const int multiprocessors : {132, 114, 108, 7, 1})
-    for (const int split : {1, 2, 4})
-      for (const int N : {1, 7, 8, 37, 896, 1152, 4096, 6720, 9728, 22016, 32000, 151936})
-        for (const int K : {8, 72, 896, 4096, 4864, 11008})
-          check_shares(cuda::few_rows_layout(16, N, K, multiprocessors, split), multiprocessors);
+    for (const int N : {1, 7, 8, 37, 896, 1152, 4096, 6720, 9728, 22016, 32000, 151936})
+      for (const int K : {8, 72, 896, 4096, 4864, 11008})
+        check_shares(cuda::few_rows_layout(16, N, K, multiprocessors), multiprocessors);
 }
 
 TEST_CASE("the source of the kernel for few rows, run on the CPU, gives sums in double precision, rounded") {
@@ -105,7 +98,7 @@ TEST_CASE("the source of the kernel for few rows, run on the CPU, gives sums in 
                weight = torch::randn({s.N, s.K + 8}, options).narrow(1, 0, s.K);
     const auto bias = s.bias ? torch::randn({s.N}, options) : Tensor();
     const auto y = torch::full({s.M, s.N + 3}, 7, options);
-    auto layout = cuda::few_rows_layout(s.M, s.N, s.K, s.multiprocessors, 1);
+    auto layout = cuda::few_rows_layout(s.M, s.N, s.K, s.multiprocessors);
     layout.x_row = x.stride(0), layout.w_row = weight.stride(0), layout.y_row = y.stride(0);
     const auto bits = [](const Tensor& of) { return static_cast<const uint16_t*>(of.const_data_ptr()); };
     few_rows_on_cpu(layout, {.x = bits(x),

@@ -49,11 +49,6 @@ float* shared_numbers() {
   return numbers.data();
 }
 
-void fetch(const __nv_bfloat16*) {}
-void wait_for_kernels_before() {}
-[[maybe_unused]] void wait_for_cluster() {}
-[[maybe_unused]] float of_block(const float* mine, int) { return *mine; }
-
 }  // namespace
 }  // namespace attnlab::cuda::few_rows
 
@@ -69,7 +64,7 @@ void few_rows_on_cpu(const cuda::FewRowsLayout& layout, const RowsOnCpu& rows) {
   few::held_so_far = {};
   few::with_sizes(layout, [&](auto tiles, auto columns, auto depth) {
     CpuBlock::run(static_cast<unsigned>(layout.groups), few::kThreads,
-                  [&] { few::product<tiles(), columns(), depth(), false>(layout, at); });
+                  [&] { few::product<tiles(), columns(), depth()>(layout, at); });
   });
 }
 

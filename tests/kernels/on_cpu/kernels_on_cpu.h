@@ -63,7 +63,7 @@ void rwkv_output_on_cpu(const cuda::HeadRows& rows, const cuda::RwkvOutputs& in,
 void rwkv_output_backward_on_cpu(const cuda::HeadRows& rows, const cuda::RwkvOutputs& in, const float* dy,
                                  const cuda::RwkvOutputGradients& d, float* partial);
 
-// Bits of bfloat16; without a split over inputs. bias may be null.
+// Bits of bfloat16; bias may be null.
 struct RowsOnCpu {
   const uint16_t *x, *w, *bias;
   uint16_t* y;
