@@ -87,7 +87,7 @@ void measure(const MatrixShape& s, const Options& o, torch::ScalarType dtype, to
     for (const int64_t bits : o.bits) {
       const MatrixPacking packing{
           .bits = bits, .group_size = o.group_size, .desc_act = o.any_order, .sym = false};
-      const auto make = [&] { return random_packed(packing, s.in, s.out, device); };
+      const auto make = [&] { return sort_columns(random_packed(packing, s.in, s.out, device), packing); };
       const double bytes = packed_bytes(make());
       const auto packed = copies_of(bytes, device, make);
       const auto times =

@@ -20,6 +20,26 @@ void LinearImpl::hold_packed(const MatrixPacking& packing) {
   }
 }
 
+void LinearImpl::sort_columns() {
+  if (!packing_) return;
+  const auto sorted = attnlab::sort_columns(packed_, *packing_);
+  packed_.qweight.set_data(sorted.qweight);
+  packed_.order = sorted.order, packed_.place = sorted.place;
+}
+
+void LinearImpl::forget_order() { packed_.order = torch::Tensor(), packed_.place = torch::Tensor(); }
+
+bool LinearImpl::share_order(const LinearImpl& other) {
+  const auto &mine = packed_.order, &theirs = other.packed_.order;
+  if (!packing_ || packing_ != other.packing_ || mine.defined() != theirs.defined()) return false;
+  if (!mine.defined() || mine.is_same(theirs)) return !packing_->desc_act || packing_->group_size == -1 || mine.defined();
+  if (mine.device() != theirs.device() || !torch::equal(mine, theirs)) return false;
+  packed_.order = theirs, packed_.place = other.packed_.place;
+  return true;
+}
+
+torch::Tensor LinearImpl::stored_words() const { return attnlab::stored_words(packed_, packing_->bits); }
+
 torch::Tensor LinearImpl::packed_forward(const torch::Tensor& x) const {
   const auto y = packed_linear(x.to(product_type(x)), packed_, *packing_);
   return bias.defined() ? y + bias.to(y.scalar_type()) : y;
@@ -31,7 +51,13 @@ torch::Tensor LinearImpl::matrix(torch::ScalarType dtype) const {
 
 void LinearImpl::to(torch::Device device, torch::Dtype dtype, bool non_blocking) {
   to(dtype, non_blocking);
+  to(device, non_blocking);
+}
+
+void LinearImpl::to(torch::Device device, bool non_blocking) {
   Module::to(device, non_blocking);
+  for (auto* each : {&packed_.order, &packed_.place})
+    if (each->defined()) *each = each->to(device, non_blocking);
 }
 
 void LinearImpl::to(torch::Dtype dtype, bool non_blocking) {

@@ -68,6 +68,18 @@ class LinearImpl : public torch::nn::Module {
   // (packing_problem).
   void hold_packed(const MatrixPacking& packing);
   bool is_packed() const { return packing_.has_value(); }
+  // A packed W: from now on `qweight` holds its inputs group by group (quantize/packed_matrix.h). What it
+  // stands for is the same.
+  void sort_columns();
+  // Of a packed W `qweight` as files have it.
+  torch::Tensor stored_words() const;
+  // `qweight` is about to get the values that files have.
+  void forget_order();
+  // Takes the other's order where both have the same, so that one tensor says so. Whether they are packed alike,
+  // and in one order.
+  bool share_order(const LinearImpl& other);
+  const PackedMatrix& packed() const { return packed_; }
+  const MatrixPacking& packing() const { return *packing_; }
   // W itself, for products of parts of it; of a packed one a copy in `dtype`.
   torch::Tensor matrix(torch::ScalarType dtype) const;
   int64_t in() const { return in_; }
@@ -77,6 +89,7 @@ class LinearImpl : public torch::nn::Module {
   using Module::to;
   void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override;
   void to(torch::Dtype dtype, bool non_blocking = false) override;
+  void to(torch::Device device, bool non_blocking = false) override;
 
   torch::Tensor weight, bias;  // weight: undefined where W is packed
   torch::Tensor input_mask;    // [in], or undefined: what inputs are multiplied by while the model is pruned

@@ -221,9 +221,16 @@ void lay_side_by_side(torch::nn::Module& module) {
       for (auto* input : shares->shared_inputs()) input->lay_side_by_side();
 }
 
+void sort_packed_columns(torch::nn::Module& module) {
+  for (const auto& each : module.modules())
+    if (auto* linear = dynamic_cast<LinearImpl*>(each.get())) linear->sort_columns();
+}
+
 void lay_side_by_side_on_gpu(torch::nn::Module& module) {
   const auto parameters = module.parameters();
-  if (!parameters.empty() && parameters.front().is_cuda()) lay_side_by_side(module);
+  if (parameters.empty() || !parameters.front().is_cuda()) return;
+  lay_side_by_side(module);
+  sort_packed_columns(module);
 }
 
 }  // namespace attnlab

@@ -49,7 +49,9 @@ class SharesInputs {
 // All of a module and those in it, once its parameters have their values, format and device. Results differ in
 // rounding from those of products apart.
 void lay_side_by_side(torch::nn::Module& module);
-// The same on a GPU; on a CPU nothing.
+// The words of packed matrices, group by group (LinearImpl::sort_columns).
+void sort_packed_columns(torch::nn::Module& module);
+// Both on a GPU, where kernels gain by it; on a CPU nothing.
 void lay_side_by_side_on_gpu(torch::nn::Module& module);
 
 }  // namespace attnlab

@@ -157,6 +157,7 @@ cudaError_t cross_entropy(Format format, void* logits, const int64_t* targets, f
 enum class PackedNumbers { float32, bfloat16, float16 };
 struct PackedPointers {
   const void *qweight, *qzeros, *scales, *g_idx;
+  const void* order;  // null, or which input stands where: int32
 };
 struct PackedLayout {
   int rows, in, out;  // rows of x; in and out are multiples of 32
@@ -165,8 +166,8 @@ struct PackedLayout {
   uint32_t zero_offset;
 };
 constexpr int kMostPackedRows = 16;
-// out [rows, out] = x [rows, in] Wᵀ for 1 to kMostPackedRows contiguous rows, x at a multiple of 16 bytes; not
-// in float32. Needs compute capability 8.0.
+// out [rows, out] = x [rows, in] Wᵀ, x's inputs as they stand in qweight, for 1 to kMostPackedRows contiguous
+// rows, x at a multiple of 16 bytes; not in float32. Needs compute capability 8.0.
 cudaError_t packed_linear(PackedNumbers numbers, const PackedLayout& layout, const void* x,
                           const PackedPointers& packed, void* out, int multiprocessors, cudaStream_t stream);
 // Wᵀ [in, out], scale · (q - zero) in float32, rounded once.

@@ -18,7 +18,7 @@ cuda::PackedNumbers numbers_of(torch::ScalarType dtype) {
 
 cuda::PackedPointers pointers_of(const PackedTensors& p) {
   return {p.qweight.const_data_ptr(), p.qzeros.const_data_ptr(), p.scales.const_data_ptr(),
-          p.g_idx.const_data_ptr()};
+          p.g_idx.const_data_ptr(), p.order.defined() ? p.order.const_data_ptr() : nullptr};
 }
 
 cuda::PackedLayout layout_of(const PackedTensors& p, int64_t rows) {
@@ -38,7 +38,8 @@ bool has_packed_kernels(const PackedTensors& p) {
   const auto side_by_side = [](const Tensor& x) { return x.is_cuda() && x.is_contiguous(); };
   constexpr int64_t word = 32;
   return side_by_side(p.qweight) && side_by_side(p.qzeros) && side_by_side(p.scales) && side_by_side(p.g_idx) &&
-         starts_at(p.qweight) && p.scales.scalar_type() == torch::kHalf && p.g_idx.size(0) % word == 0 &&
+         (!p.order.defined() || (side_by_side(p.order) && side_by_side(p.place))) && starts_at(p.qweight) &&
+         p.scales.scalar_type() == torch::kHalf && p.g_idx.size(0) % word == 0 &&
          p.scales.size(1) % word == 0 && at::cuda::getDeviceProperties(p.qweight.device().index())->major >= 8;
 }
 
@@ -52,7 +53,7 @@ bool fits_multiply_packed(const Tensor& x, const PackedTensors& p) {
 Tensor multiply_packed(const Tensor& x, const PackedTensors& p) {
   TORCH_CHECK(fits_multiply_packed(x, p) && x.size(-1) == p.g_idx.size(0));
   const c10::cuda::CUDAGuard guard(x.device());
-  auto in = x.contiguous();
+  auto in = p.order.defined() ? x.index_select(-1, p.order) : x.contiguous();
   if (!starts_at(in)) in = in.clone();
   auto sizes = x.sizes().vec();
   sizes.back() = p.scales.size(1);

@@ -30,7 +30,7 @@ __device__ inline uint32_t bits_of(From value) {
 struct Packed {
   const uint32_t *qweight, *qzeros;
   const __half* scales;
-  const int32_t* g_idx;
+  const int32_t *g_idx, *order;
 };
 
 template <class T>
@@ -52,7 +52,8 @@ bool with_bits(int bits, const Action& action) {
 
 inline Packed packed_of(const PackedPointers& p) {
   return {static_cast<const uint32_t*>(p.qweight), static_cast<const uint32_t*>(p.qzeros),
-          static_cast<const __half*>(p.scales), static_cast<const int32_t*>(p.g_idx)};
+          static_cast<const __half*>(p.scales), static_cast<const int32_t*>(p.g_idx),
+          static_cast<const int32_t*>(p.order)};
 }
 
 }  // namespace attnlab::cuda

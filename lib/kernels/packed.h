@@ -8,9 +8,10 @@ namespace attnlab {
 
 struct PackedTensors {
   torch::Tensor qweight, qzeros, scales, g_idx;
-  int64_t bits;         // 2, 3, 4 or 8
-  int64_t group;        // columns of a group, groups in order; 0: g_idx says
-  int64_t zero_offset;  // between what qzeros hold and a zero point
+  torch::Tensor order = {}, place = {};  // PackedMatrix's: groups are in order then
+  int64_t bits;                          // 2, 3, 4 or 8
+  int64_t group;                         // columns of a group, groups in order; 0: g_idx says
+  int64_t zero_offset;                   // between what qzeros hold and a zero point
 };
 
 // Whether there are kernels for this matrix: on a GPU, with scales of half precision.

@@ -20,7 +20,7 @@ __global__ void dequantise(PackedLayout l, Packed p, T* __restrict__ out) {
   const int shift = static_cast<int>(bit % 32);
 #pragma unroll
   for (int i = 0; i < kInputsOfThread; ++i) {
-    const int64_t input = row * kInputsOfThread + i;
+    const int64_t at = row * kInputsOfThread + i, input = p.order ? p.order[at] : at;
     if (p.g_idx[input] != group) {
       group = p.g_idx[input];
       const uint32_t* stored = p.qzeros + group * zeros + word;

@@ -51,6 +51,8 @@ TensorMap convert_weights(const TensorMap& base, const ModelForm& form) {
 
 void load_weights(Decoder& decoder, const TensorMap& weights) {
   const torch::NoGradGuard no_grad;
+  for (const auto& module : decoder.modules(/*include_self=*/false))
+    if (auto* linear = dynamic_cast<LinearImpl*>(module.get())) linear->forget_order();
   for (auto& parameter : decoder.named_parameters()) {
     const auto found = weights.find(parameter.key());
     ATTNLAB_CHECK(found != weights.end() && found->second.sizes() == parameter.value().sizes());
@@ -62,6 +64,10 @@ TensorMap copy_weights(const Decoder& decoder) {
   TensorMap out;
   for (const auto& parameter : decoder.named_parameters())
     out[parameter.key()] = parameter.value().detach().to(torch::kCPU);
+  for (const auto& module : decoder.named_modules("", /*include_self=*/false))
+    if (const auto* linear = dynamic_cast<const LinearImpl*>(module.value().get());
+        linear && linear->is_packed())
+      out[module.key() + ".qweight"] = linear->stored_words().detach().to(torch::kCPU);
   return out;
 }
 

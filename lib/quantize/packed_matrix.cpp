@@ -19,8 +19,8 @@ torch::Tensor as_words(const torch::Tensor& bits64) {
 
 // Dequantises the inputs `begin` to `end` of outputs `first` to `first + size` into rows of Wᵀ [I, size].
 struct PieceOfWeight {
-  const int32_t *qweight, *g_idx;
-  const float *scales, *zeros;  // [C, O]
+  const int32_t *qweight, *g_idx, *order;  // order: null, or which input stands where
+  const float *scales, *zeros;             // [C, O]
   int64_t out, bits, first, size;
 };
 
@@ -29,9 +29,10 @@ void fill(const PieceOfWeight& p, int64_t begin, int64_t end, float* into) {
   for (int64_t i = begin; i < end; ++i) {
     const int64_t bit = i * p.bits, word = bit / kWord, shift = bit % kWord;
     const auto* low = reinterpret_cast<const uint32_t*>(p.qweight) + word * p.out + p.first;
-    const float* scale = p.scales + p.g_idx[i] * p.out + p.first;
-    const float* zero = p.zeros + p.g_idx[i] * p.out + p.first;
-    float* row = into + i * p.size;
+    const int64_t input = p.order ? p.order[i] : i;
+    const float* scale = p.scales + p.g_idx[input] * p.out + p.first;
+    const float* zero = p.zeros + p.g_idx[input] * p.out + p.first;
+    float* row = into + input * p.size;
     if (shift + p.bits <= kWord) {
       for (int64_t o = 0; o < p.size; ++o)
         row[o] = scale[o] * (static_cast<float>((low[o] >> shift) & mask) - zero[o]);
@@ -45,11 +46,13 @@ void fill(const PieceOfWeight& p, int64_t begin, int64_t end, float* into) {
 }
 
 PackedTensors tensors_of(const PackedMatrix& packed, const MatrixPacking& packing) {
-  const bool ordered = !packing.desc_act || packing.group_size == -1;
+  const bool ordered = !packing.desc_act || packing.group_size == -1 || packed.order.defined();
   return {.qweight = packed.qweight,
           .qzeros = packed.qzeros,
           .scales = packed.scales,
           .g_idx = packed.g_idx,
+          .order = packed.order,
+          .place = packed.place,
           .bits = packing.bits,
           .group = ordered ? columns_of_group(packing.group_size, packed.g_idx.size(0)) : 0,
           .zero_offset = packing.zero_offset()};
@@ -72,15 +75,17 @@ void for_pieces(const PackedMatrix& packed, const MatrixPacking& packing, torch:
   const auto scales = packed.scales.to(torch::kFloat32).contiguous();
   const auto zeros = packed_zeros(packed, packing).to(torch::kFloat32).contiguous();
   if (!packed.qweight.is_cpu()) {
-    const auto ints_IO = unpack_words(packed.qweight, packing.bits);
+    const auto ints_IO = unpack_words(stored_words(packed, packing.bits), packing.bits);
     const auto group_I = packed.g_idx.to(torch::kInt64);
     see(0, scales.index_select(0, group_I) * (ints_IO - zeros.index_select(0, group_I)));
     return;
   }
   const auto qweight = packed.qweight.contiguous(), g_idx = packed.g_idx.contiguous();
+  const auto* order = packed.order.defined() ? packed.order.const_data_ptr<int32_t>() : nullptr;
   for (int64_t first = 0; first < out; first += size) {
     const PieceOfWeight piece{.qweight = qweight.const_data_ptr<int32_t>(),
                               .g_idx = g_idx.const_data_ptr<int32_t>(),
+                              .order = order,
                               .scales = scales.const_data_ptr<float>(),
                               .zeros = zeros.const_data_ptr<float>(),
                               .out = out,
@@ -139,6 +144,42 @@ torch::Tensor unpack_words(const torch::Tensor& words, int64_t bits) {
   return torch::stack(values, 1).flatten(0, 1).to(torch::kInt32);
 }
 
+namespace {
+
+// The i-th input of the result is the input from[i]. In pieces of outputs: unpacked numbers take 16 times the
+// memory of 4 bits.
+torch::Tensor with_inputs(const torch::Tensor& qweight, const torch::Tensor& from, int64_t bits) {
+  constexpr int64_t numbers = int64_t{1} << 23;
+  const int64_t out = qweight.size(1), size = std::clamp<int64_t>(numbers / from.size(0), 1, out);
+  auto words = torch::empty_like(qweight, at::MemoryFormat::Contiguous);
+  for (int64_t first = 0; first < out; first += size) {
+    const int64_t n = std::min(size, out - first);
+    const auto values = unpack_words(qweight.narrow(1, first, n), bits).index_select(0, from);
+    words.narrow(1, first, n).copy_(pack_words(values, bits));
+  }
+  return words;
+}
+
+}  // namespace
+
+PackedMatrix sort_columns(const PackedMatrix& packed, const MatrixPacking& packing) {
+  if (!packing.desc_act || packing.group_size == -1 || packed.order.defined()) return packed;
+  const torch::NoGradGuard no_grad;
+  const int64_t in = packed.g_idx.size(0), columns = columns_of_group(packing.group_size, in);
+  const auto order = torch::argsort(packed.g_idx, /*stable=*/true, 0, false);
+  const auto in_order = torch::arange(in, packed.g_idx.options()).floor_divide(columns);
+  if (!torch::equal(packed.g_idx.index_select(0, order), in_order)) return packed;
+  PackedMatrix out = packed;
+  out.qweight = with_inputs(packed.qweight, order, packing.bits);
+  out.order = order.to(torch::kInt32);
+  out.place = torch::empty_like(out.order).index_copy_(0, order, torch::arange(in, out.order.options()));
+  return out;
+}
+
+torch::Tensor stored_words(const PackedMatrix& packed, int64_t bits) {
+  return packed.order.defined() ? with_inputs(packed.qweight, packed.place, bits) : packed.qweight;
+}
+
 torch::Tensor packed_zeros(const PackedMatrix& packed, const MatrixPacking& packing) {
   const int64_t mask = (int64_t{1} << packing.bits) - 1;
   return (unpack_words(packed.qzeros.t(), packing.bits).t() + packing.zero_offset()).bitwise_and(mask);
@@ -154,7 +195,8 @@ PackedMatrix pack(const QuantizedMatrix& matrix, const MatrixPacking& packing) {
 }
 
 QuantizedMatrix unpack(const PackedMatrix& packed, const MatrixPacking& packing) {
-  return {.ints_OI = unpack_words(packed.qweight, packing.bits).t().to(torch::kUInt8).contiguous(),
+  return {.ints_OI =
+              unpack_words(stored_words(packed, packing.bits), packing.bits).t().to(torch::kUInt8).contiguous(),
           .scales_OC = packed.scales.t().to(torch::kFloat32).contiguous(),
           .zeros_OC = packed_zeros(packed, packing).t().to(torch::kFloat32).contiguous(),
           .g_idx_I = packed.g_idx};

@@ -22,6 +22,9 @@ namespace attnlab {
 
 struct PackedMatrix {
   torch::Tensor qweight, qzeros, scales, g_idx;
+  // Undefined, or int32 [I] both: qweight's words hold the inputs group by group (sort_columns), the i-th of
+  // them being the input order[i], and input j stands at place[j]. The other parts are as in files.
+  torch::Tensor order = {}, place = {};
 };
 
 // What stands in memory and files for a matrix: name, shape, whether whole numbers.
@@ -39,6 +42,13 @@ bool is_packed_integer(std::string_view name);
 // Words of numbers below 2^bits [32 n, M] along the first dimension: int32 [bits · n, M]; and back, int32.
 torch::Tensor pack_words(const torch::Tensor& values, int64_t bits);
 torch::Tensor unpack_words(const torch::Tensor& words, int64_t bits);
+
+// Where columns of a group lie anywhere: the same matrix with the words of its inputs in the order of their
+// groups (inputs of a group keep theirs), in new memory, so that a kernel meets each group once. As it was
+// where they lie in order, or where a group but the last has not group_size inputs.
+PackedMatrix sort_columns(const PackedMatrix& packed, const MatrixPacking& packing);
+// qweight as files have it, whatever the order in memory.
+torch::Tensor stored_words(const PackedMatrix& packed, int64_t bits);
 
 // The zero points [C, O], int32.
 torch::Tensor packed_zeros(const PackedMatrix& packed, const MatrixPacking& packing);

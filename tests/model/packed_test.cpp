@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "attention/side_by_side.h"
 #include "catch.h"
 #include "core/files.h"
 #include "model/families/families.h"
@@ -204,6 +205,33 @@ TEST_CASE("quantised weights that the files don't hold, or have no place in the 
   narrow.packed.erase("model.layers.0.mlp.up_proj.weight");
   CHECK_THAT(packed_refusal(narrow),
              ContainsSubstring("model.layers.0.mlp.up_proj: found packed, with 64 inputs and 80 outputs"));
+}
+
+TEST_CASE("columns sorted by their groups: a packed model computes, is copied and is loaded as before") {
+  const ModelForm plain = native_form(wide_config());
+  PackedModel model = packed_model(plain, {.bits = 3, .group_size = 32, .desc_act = true, .sym = false});
+  torch::manual_seed(71);
+  for (auto& [name, tensor] : model.packed)
+    if (name.ends_with(".g_idx")) tensor = tensor.index_select(0, torch::randperm(tensor.size(0)));
+  const TemporaryFolder folder;
+  auto decoder = load_decoder(saved(folder.path(), model), torch::kFloat32, torch::kCPU);
+  const auto expected = packed_logits(*decoder);
+  const auto before = copy_weights(*decoder);
+  sort_packed_columns(*decoder);
+  const std::string words = "model.layers.0.mlp.down_proj.qweight";
+  CHECK_FALSE(torch::equal(decoder->named_parameters()[words], before.at(words)));
+  CHECK(torch::equal(packed_logits(*decoder), expected));
+  const auto after = copy_weights(*decoder);
+  REQUIRE(after.size() == before.size());
+  for (const auto& [name, tensor] : before) {
+    INFO(name);
+    CHECK(torch::equal(after.at(name), tensor));
+  }
+  decoder->to(torch::kCPU, torch::kFloat32);
+  CHECK(torch::equal(packed_logits(*decoder), expected));
+  load_weights(*decoder, before);
+  CHECK(torch::equal(decoder->named_parameters()[words], before.at(words)));
+  CHECK(torch::equal(packed_logits(*decoder), expected));
 }
 
 }  // namespace

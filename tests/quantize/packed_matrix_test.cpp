@@ -84,10 +84,61 @@ PackedMatrix random_bits(const MatrixPacking& packing, int64_t in, int64_t out) 
 }
 
 PackedMatrix on(const PackedMatrix& packed, torch::Device device) {
+  const auto there = [&](const torch::Tensor& part) { return part.defined() ? part.to(device) : part; };
   return {.qweight = packed.qweight.to(device),
           .qzeros = packed.qzeros.to(device),
           .scales = packed.scales.to(device),
-          .g_idx = packed.g_idx.to(device)};
+          .g_idx = packed.g_idx.to(device),
+          .order = there(packed.order),
+          .place = there(packed.place)};
+}
+
+// Bit for bit, but for what only says where things stand.
+void check_same_matrix(const PackedMatrix& found, const PackedMatrix& expected, const MatrixPacking& packing) {
+  CHECK(torch::equal(stored_words(found, packing.bits), expected.qweight));
+  CHECK(torch::equal(found.qzeros, expected.qzeros));
+  CHECK(torch::equal(found.scales, expected.scales));
+  CHECK(torch::equal(found.g_idx, expected.g_idx));
+  CHECK(torch::equal(packed_weight(found, packing, torch::kFloat32),
+                     packed_weight(expected, packing, torch::kFloat32)));
+  const auto back = unpack(found, packing), ints = unpack(expected, packing);
+  CHECK(torch::equal(back.ints_OI, ints.ints_OI));
+}
+
+TEST_CASE("columns sorted by their groups stand for the same matrix, and files get the words that they had") {
+  torch::manual_seed(8);
+  for (const int64_t bits : {2, 3, 4, 8})
+    for (const auto& [in, out, group] :
+         std::vector<std::array<int64_t, 3>>{{96, 64, 32}, {160, 32, 24}, {64, 96, 128}, {4096, 2080, 128}}) {
+      INFO("bits " << bits << " group " << group << " in " << in);
+      const MatrixPacking packing{.bits = bits, .group_size = group, .desc_act = true, .sym = false};
+      const auto packed = random_bits(packing, in, out), sorted = sort_columns(packed, packing);
+      REQUIRE(sorted.order.defined());
+      const auto groups = packed.g_idx.index_select(0, sorted.order);
+      CHECK((groups.diff() >= 0).all().item<bool>());
+      CHECK(torch::equal(sorted.order.index_select(0, sorted.place), torch::arange(in, torch::kInt32)));
+      CHECK(sorted.qweight.data_ptr() != packed.qweight.data_ptr());
+      if (in > group) CHECK_FALSE(torch::equal(sorted.qweight, packed.qweight));
+      check_same_matrix(sorted, packed, packing);
+      const auto ints = unpack(packed, packing).ints_OI;
+      CHECK(torch::equal(unpack_words(sorted.qweight, bits).t().to(torch::kUInt8),
+                         ints.index_select(1, sorted.order)));
+      const auto x = torch::randn({3, in});
+      CHECK(torch::equal(packed_linear(x, sorted, packing), packed_linear(x, packed, packing)));
+      CHECK(torch::equal(sort_columns(sorted, packing).qweight, sorted.qweight));
+    }
+}
+
+TEST_CASE("columns stay where they are without a group that all but the last fill") {
+  torch::manual_seed(9);
+  MatrixPacking packing{.bits = 4, .group_size = 32, .desc_act = true, .sym = false};
+  auto packed = random_bits(packing, 128, 32);
+  packed.g_idx[5] = (packed.g_idx[5] + 1).remainder(4);
+  CHECK_FALSE(sort_columns(packed, packing).order.defined());
+  packing.group_size = -1;
+  CHECK_FALSE(sort_columns(random_bits(packing, 128, 32), packing).order.defined());
+  packing.group_size = 32, packing.desc_act = false;
+  CHECK_FALSE(sort_columns(random_bits(packing, 128, 32), packing).order.defined());
 }
 
 // Half a unit in the last place, of a number.
@@ -105,10 +156,11 @@ double error_of_products(torch::ScalarType dtype, int64_t in, bool rounded) {
 }
 
 void check_products(const MatrixPacking& packing, int64_t in, int64_t out, torch::Device device,
-                    torch::ScalarType dtype, const std::vector<int64_t>& rows) {
+                    torch::ScalarType dtype, const std::vector<int64_t>& rows, bool sorted = false) {
   INFO("bits " << packing.bits << " group " << packing.group_size << " any order " << packing.desc_act
                << " shape " << out << " x " << in << " " << torch::toString(dtype));
-  const auto packed = random_bits(packing, in, out), there = on(packed, device);
+  const auto packed = random_bits(packing, in, out),
+             there = on(sorted ? sort_columns(packed, packing) : packed, device);
   const auto exact = naive_packed_weight(packed, packing);
   CHECK((packed_weight(there, packing, torch::kFloat32).cpu() - exact).abs().max().item<double>() <=
         exact.abs().max().item<double>() / (1 << 24));
@@ -134,6 +186,18 @@ TEST_CASE("packed matrices of any bits are those of the layout read bit by bit")
                      torch::kCPU, torch::kBFloat16, {1, 3});
 }
 
+TEST_CASE("on a GPU sorted columns go back to the words that they had") {
+  if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
+  torch::manual_seed(10);
+  for (const int64_t bits : {2, 3, 4, 8}) {
+    const MatrixPacking packing{.bits = bits, .group_size = 128, .desc_act = true, .sym = false};
+    const auto packed = on(random_bits(packing, 1056, 96), torch::kCUDA);
+    const auto sorted = sort_columns(packed, packing);
+    REQUIRE(sorted.order.defined());
+    check_same_matrix(sorted, packed, packing);
+  }
+}
+
 TEST_CASE("on a GPU a packed matrix multiplies few rows and many as in double precision") {
   if (!torch::cuda::is_available()) SKIP_TEST("no GPU");
   torch::manual_seed(5);
@@ -144,9 +208,12 @@ TEST_CASE("on a GPU a packed matrix multiplies few rows and many as in double pr
   for (const auto dtype : {torch::kBFloat16, torch::kHalf})
     for (const int64_t bits : {2, 3, 4, 8})
       for (const Case c : {Case{256, 4480, 128, false}, Case{96, 32, -1, false}, Case{1120, 64, 32, false},
-                           Case{416, 96, 24, false}, Case{640, 160, 128, true}, Case{96, 64, 32, true}})
-        check_products({.bits = bits, .group_size = c.group, .desc_act = c.anywhere, .sym = false}, c.in, c.out,
-                       torch::kCUDA, dtype, {1, 2, 7, 8, 9, 16, 17, 40});
+                           Case{416, 96, 24, false}, Case{640, 160, 128, true}, Case{96, 64, 32, true},
+                           Case{416, 96, 24, true}, Case{1120, 4512, 64, true}})
+        for (const bool sorted : {false, true})
+          if (c.anywhere || !sorted)
+            check_products({.bits = bits, .group_size = c.group, .desc_act = c.anywhere, .sym = false}, c.in,
+                           c.out, torch::kCUDA, dtype, {1, 2, 5, 7, 8, 9, 16, 17, 40}, sorted);
   for (const auto format : {PackedFormat::gptq, PackedFormat::gptq_v2})
     check_products({.bits = 4, .group_size = 128, .sym = false, .format = format}, 4096, 512, torch::kCUDA,
                    torch::kBFloat16, {1, 16});
