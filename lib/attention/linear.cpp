@@ -32,7 +32,8 @@ void LinearImpl::forget_order() { packed_.order = torch::Tensor(), packed_.place
 bool LinearImpl::share_order(const LinearImpl& other) {
   const auto &mine = packed_.order, &theirs = other.packed_.order;
   if (!packing_ || packing_ != other.packing_ || mine.defined() != theirs.defined()) return false;
-  if (!mine.defined() || mine.is_same(theirs)) return !packing_->desc_act || packing_->group_size == -1 || mine.defined();
+  if (!mine.defined() || mine.is_same(theirs))
+    return !packing_->desc_act || packing_->group_size == -1 || mine.defined();
   if (mine.device() != theirs.device() || !torch::equal(mine, theirs)) return false;
   packed_.order = theirs, packed_.place = other.packed_.place;
   return true;
@@ -41,8 +42,7 @@ bool LinearImpl::share_order(const LinearImpl& other) {
 torch::Tensor LinearImpl::stored_words() const { return attnlab::stored_words(packed_, packing_->bits); }
 
 torch::Tensor LinearImpl::packed_forward(const torch::Tensor& x) const {
-  const auto y = packed_linear(x.to(product_type(x)), packed_, *packing_);
-  return bias.defined() ? y + bias.to(y.scalar_type()) : y;
+  return packed_linear(x.to(product_type(x)), packed_, *packing_, bias);
 }
 
 torch::Tensor LinearImpl::matrix(torch::ScalarType dtype) const {

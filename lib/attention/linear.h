@@ -75,8 +75,8 @@ class LinearImpl : public torch::nn::Module {
   torch::Tensor stored_words() const;
   // `qweight` is about to get the values that files have.
   void forget_order();
-  // Takes the other's order where both have the same, so that one tensor says so. Whether they are packed alike,
-  // and in one order.
+  // Takes the other's order where both have the same, so that one tensor says so. Whether they are packed
+  // alike, and in one order.
   bool share_order(const LinearImpl& other);
   const PackedMatrix& packed() const { return packed_; }
   const MatrixPacking& packing() const { return *packing_; }

@@ -170,6 +170,18 @@ constexpr int kMostPackedRows = 16;
 // rows, x at a multiple of 16 bytes; not in float32. Needs compute capability 8.0.
 cudaError_t packed_linear(PackedNumbers numbers, const PackedLayout& layout, const void* x,
                           const PackedPointers& packed, void* out, int multiprocessors, cudaStream_t stream);
+// Products of one x with up to 4 matrices, which are packed alike with groups in order: y [rows, Σ out], biases
+// added where they are not null. place: null, or where each input stands in qweight, int32. Multiprocessors
+// have even shares.
+struct PackedFactor {
+  PackedPointers pointers;  // not g_idx and order
+  const void* bias;         // null, or [out] in the format of x
+  int out;                  // a multiple of 32
+};
+bool fits_packed_products(const PackedLayout& layout, int shared_bytes);
+cudaError_t packed_products(PackedNumbers numbers, const PackedLayout& layout, const void* x, const void* place,
+                            const PackedFactor* factors, int count, void* y, const CudaDevice& device,
+                            cudaStream_t stream);
 // Wᵀ [in, out], scale · (q - zero) in float32, rounded once.
 cudaError_t packed_dequantise(PackedNumbers numbers, const PackedLayout& layout, const PackedPointers& packed,
                               void* out, cudaStream_t stream);

@@ -1,6 +1,8 @@
 #include "kernels/packed.h"
 
 #ifdef ATTNLAB_CUDA
+#include <algorithm>
+
 #include "kernels/launch.h"
 #endif
 
@@ -35,34 +37,112 @@ int64_t rows_of(const Tensor& x) { return x.numel() / std::max<int64_t>(x.size(-
 }  // namespace
 
 bool has_packed_kernels(const PackedTensors& p) {
-  const auto side_by_side = [](const Tensor& x) { return x.is_cuda() && x.is_contiguous(); };
+  const auto lies_there = [](const Tensor& x) { return x.is_cuda() && x.is_contiguous(); };
   constexpr int64_t word = 32;
-  return side_by_side(p.qweight) && side_by_side(p.qzeros) && side_by_side(p.scales) && side_by_side(p.g_idx) &&
-         (!p.order.defined() || (side_by_side(p.order) && side_by_side(p.place))) && starts_at(p.qweight) &&
+  return lies_there(p.qweight) && lies_there(p.qzeros) && lies_there(p.scales) && lies_there(p.g_idx) &&
+         (!p.order.defined() || (lies_there(p.order) && lies_there(p.place))) && starts_at(p.qweight) &&
          p.scales.scalar_type() == torch::kHalf && p.g_idx.size(0) % word == 0 &&
          p.scales.size(1) % word == 0 && at::cuda::getDeviceProperties(p.qweight.device().index())->major >= 8;
 }
 
-bool fits_multiply_packed(const Tensor& x, const PackedTensors& p) {
-  const bool half = x.scalar_type() == torch::kBFloat16 || x.scalar_type() == torch::kHalf;
-  const bool gradient = torch::GradMode::is_enabled() && x.requires_grad();
-  return half && !gradient && x.numel() > 0 && rows_of(x) <= cuda::kMostPackedRows && x.is_cuda() &&
-         has_packed_kernels(p);
+namespace {
+
+bool wants_gradient(const Tensor& x) {
+  return torch::GradMode::is_enabled() && x.defined() && x.requires_grad();
 }
 
-Tensor multiply_packed(const Tensor& x, const PackedTensors& p) {
-  TORCH_CHECK(fits_multiply_packed(x, p) && x.size(-1) == p.g_idx.size(0));
-  const c10::cuda::CUDAGuard guard(x.device());
-  auto in = p.order.defined() ? x.index_select(-1, p.order) : x.contiguous();
-  if (!starts_at(in)) in = in.clone();
+bool is_few(const Tensor& x) {
+  const bool half = x.scalar_type() == torch::kBFloat16 || x.scalar_type() == torch::kHalf;
+  return half && x.is_cuda() && !wants_gradient(x) && x.numel() > 0 && rows_of(x) <= cuda::kMostPackedRows;
+}
+
+bool bias_fits(const Tensor& bias, const Tensor& x) {
+  return !bias.defined() || (bias.scalar_type() == x.scalar_type() && bias.device() == x.device() &&
+                             bias.is_contiguous() && !wants_gradient(bias));
+}
+
+cuda::CudaDevice card_of(const Tensor& x) {
+  const auto* properties = at::cuda::getDeviceProperties(x.device().index());
+  return {.multiprocessors = properties->multiProcessorCount,
+          .capability = 10 * properties->major + properties->minor,
+          .shared_bytes = static_cast<int>(properties->sharedMemPerBlockOptin)};
+}
+
+bool has_even_shares(const Tensor& x, const PackedTensors& p) {
+  return !packed_products_by_blocks &&
+         cuda::fits_packed_products(layout_of(p, rows_of(x)), card_of(x).shared_bytes);
+}
+
+bool are_packed_alike(const PackedTensors& a, const PackedTensors& b) {
+  return a.bits == b.bits && a.group == b.group && a.zero_offset == b.zero_offset &&
+         a.g_idx.size(0) == b.g_idx.size(0) && a.order.is_same(b.order) && a.place.is_same(b.place);
+}
+
+Tensor side_by_side(const Tensor& x) {
+  const auto in = x.contiguous();
+  return starts_at(in) ? in : in.clone();
+}
+
+Tensor room_for(const Tensor& x, int64_t out) {
   auto sizes = x.sizes().vec();
-  sizes.back() = p.scales.size(1);
-  auto out = torch::empty(sizes, x.options());
-  const int multiprocessors = at::cuda::getDeviceProperties(x.device().index())->multiProcessorCount;
+  sizes.back() = out;
+  return torch::empty(sizes, x.options());
+}
+
+Tensor multiply_by_blocks(const Tensor& x, const PackedTensors& p) {
+  const auto in = p.order.defined() ? x.index_select(-1, p.order) : side_by_side(x);
+  auto out = room_for(x, p.scales.size(1));
   C10_CUDA_CHECK(cuda::packed_linear(numbers_of(x.scalar_type()), layout_of(p, rows_of(in)),
-                                     in.const_data_ptr(), pointers_of(p), out.data_ptr(), multiprocessors,
-                                     stream_of(x)));
+                                     in.const_data_ptr(), pointers_of(p), out.data_ptr(),
+                                     card_of(x).multiprocessors, stream_of(x)));
   return out;
+}
+
+}  // namespace
+
+bool fits_multiply_packed(const Tensor& x, const PackedTensors& p) {
+  return is_few(x) && has_packed_kernels(p);
+}
+
+bool fit_multiply_packed(const Tensor& x, const std::vector<PackedFactor>& factors) {
+  constexpr size_t most = 4;
+  if (factors.empty() || factors.size() > most || !is_few(x)) return false;
+  const auto& first = factors.front().packed;
+  return std::all_of(factors.begin(), factors.end(),
+                     [&](const PackedFactor& f) {
+                       return has_packed_kernels(f.packed) && are_packed_alike(f.packed, first) &&
+                              bias_fits(f.bias, x);
+                     }) &&
+         has_even_shares(x, first);
+}
+
+Tensor multiply_packed(const Tensor& x, const std::vector<PackedFactor>& factors) {
+  TORCH_CHECK(fit_multiply_packed(x, factors) && x.size(-1) == factors.front().packed.g_idx.size(0));
+  const c10::cuda::CUDAGuard guard(x.device());
+  const auto in = side_by_side(x);
+  int64_t width = 0;
+  std::vector<cuda::PackedFactor> parts;
+  for (const auto& [packed, bias] : factors) {
+    const int64_t out = packed.scales.size(1);
+    parts.push_back(
+        {pointers_of(packed), bias.defined() ? bias.const_data_ptr() : nullptr, static_cast<int>(out)});
+    width += out;
+  }
+  const auto& first = factors.front().packed;
+  auto out = room_for(x, width);
+  C10_CUDA_CHECK(
+      cuda::packed_products(numbers_of(x.scalar_type()), layout_of(first, rows_of(in)), in.const_data_ptr(),
+                            first.place.defined() ? first.place.const_data_ptr() : nullptr, parts.data(),
+                            static_cast<int>(parts.size()), out.data_ptr(), card_of(x), stream_of(x)));
+  return out;
+}
+
+Tensor multiply_packed(const Tensor& x, const PackedTensors& p, const Tensor& bias) {
+  TORCH_CHECK(fits_multiply_packed(x, p) && x.size(-1) == p.g_idx.size(0));
+  if (fit_multiply_packed(x, {{p, bias}})) return multiply_packed(x, std::vector<PackedFactor>{{p, bias}});
+  const c10::cuda::CUDAGuard guard(x.device());
+  const auto y = multiply_by_blocks(x, p);
+  return bias.defined() ? y + bias.to(y.scalar_type()) : y;
 }
 
 Tensor dequantise_packed(const PackedTensors& p, torch::ScalarType dtype) {
@@ -79,8 +159,13 @@ Tensor dequantise_packed(const PackedTensors& p, torch::ScalarType dtype) {
 
 bool has_packed_kernels(const PackedTensors&) { return false; }
 bool fits_multiply_packed(const torch::Tensor&, const PackedTensors&) { return false; }
+bool fit_multiply_packed(const torch::Tensor&, const std::vector<PackedFactor>&) { return false; }
 
-torch::Tensor multiply_packed(const torch::Tensor&, const PackedTensors&) {
+torch::Tensor multiply_packed(const torch::Tensor&, const PackedTensors&, const torch::Tensor&) {
+  TORCH_CHECK(false, "built without CUDA kernels");
+}
+
+torch::Tensor multiply_packed(const torch::Tensor&, const std::vector<PackedFactor>&) {
   TORCH_CHECK(false, "built without CUDA kernels");
 }
 

@@ -7,16 +7,9 @@
 #include <type_traits>
 
 #include "kernels/cuda_kernels.h"
+#include "kernels/packed_words.h"
 
 namespace attnlab::cuda {
-
-template <int bits>
-struct Words {
-  static constexpr int own = bits == 3 ? 8 : 32 / bits;  // inputs of a thread in one step
-  static constexpr int step = 4 * own;                   // inputs of a warp in one step
-  static constexpr int accesses = bits == 3 ? 2 : 1;
-  static constexpr uint32_t mask = (1u << bits) - 1, masks = mask << 16 | mask;
-};
 
 template <class To>
 __device__ inline To as(uint32_t bits) {

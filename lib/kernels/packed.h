@@ -2,6 +2,8 @@
 // CUDA.
 #pragma once
 
+#include <vector>
+
 #include "tensor/torch.h"
 
 namespace attnlab {
@@ -19,10 +21,26 @@ bool has_packed_kernels(const PackedTensors& packed);
 // Whether multiply_packed takes x [..., in] too: 16 rows at most, of bfloat16 or half precision, which ask for
 // no gradient.
 bool fits_multiply_packed(const torch::Tensor& x, const PackedTensors& packed);
-// x Wᵀ, W dequantised on the way to the product: the words are read once, and nothing else is written. Sums are
-// float32. Groups in order whose columns are a multiple of a step (64, 32, 32, 16 for 2, 3, 4, 8 bits): scales
-// count in float32; else weights are rounded to x's format.
-torch::Tensor multiply_packed(const torch::Tensor& x, const PackedTensors& packed);
+// x Wᵀ (+ bias [out], in x's format), W dequantised on the way to the product: the words are read once, and
+// nothing else is written. Sums are float32. Groups in order whose columns are a multiple of a step (64, 32,
+// 32, 16 for 2, 3, 4, 8 bits): scales count in float32; else weights are rounded to x's format.
+torch::Tensor multiply_packed(const torch::Tensor& x, const PackedTensors& packed,
+                              const torch::Tensor& bias = {});
+
+// One of several matrices that multiply one x.
+struct PackedFactor {
+  PackedTensors packed;
+  torch::Tensor bias = {};  // or [out]
+};
+// Whether one launch takes them, 4 at most: packed alike, groups in one order (the same tensor says so), biases
+// in x's format, and x fits the memory that a block has.
+bool fit_multiply_packed(const torch::Tensor& x, const std::vector<PackedFactor>& factors);
+// [..., Σ out]
+torch::Tensor multiply_packed(const torch::Tensor& x, const std::vector<PackedFactor>& factors);
+
+// Products by blocks of 32 outputs, where even shares would do: to compare the two.
+inline bool packed_products_by_blocks = false;
+
 // Wᵀ [in, out] in float32, bfloat16 or half precision, rounded once. Needs has_packed_kernels(packed).
 torch::Tensor dequantise_packed(const PackedTensors& packed, torch::ScalarType dtype);
 

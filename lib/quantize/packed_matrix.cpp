@@ -202,14 +202,25 @@ QuantizedMatrix unpack(const PackedMatrix& packed, const MatrixPacking& packing)
           .g_idx_I = packed.g_idx};
 }
 
-torch::Tensor packed_linear(const torch::Tensor& x, const PackedMatrix& packed, const MatrixPacking& packing) {
+torch::Tensor packed_linear(const torch::Tensor& x, const PackedMatrix& packed, const MatrixPacking& packing,
+                            const torch::Tensor& bias) {
   if (const auto tensors = tensors_of(packed, packing); fits_multiply_packed(x, tensors))
-    return multiply_packed(x, tensors);
+    return multiply_packed(x, tensors, bias);
   std::vector<torch::Tensor> pieces;
   for_pieces(packed, packing, x.scalar_type(), [&](int64_t, const torch::Tensor& weight_IO) {
     pieces.push_back(torch::matmul(x, weight_IO.to(x.scalar_type())));
   });
-  return pieces.size() == 1 ? pieces[0] : torch::cat(pieces, -1);
+  const auto y = pieces.size() == 1 ? pieces[0] : torch::cat(pieces, -1);
+  return bias.defined() ? y + bias.to(y.scalar_type()) : y;
+}
+
+torch::Tensor packed_linear_of_all(const torch::Tensor& x, const std::vector<PackedMatrix>& matrices,
+                                   const MatrixPacking& packing, const std::vector<torch::Tensor>& biases) {
+  ATTNLAB_CHECK(biases.empty() || biases.size() == matrices.size());
+  std::vector<PackedFactor> factors;
+  for (size_t i = 0; i < matrices.size(); ++i)
+    factors.push_back({tensors_of(matrices[i], packing), biases.empty() ? torch::Tensor() : biases[i]});
+  return fit_multiply_packed(x, factors) ? multiply_packed(x, factors) : torch::Tensor();
 }
 
 torch::Tensor packed_weight(const PackedMatrix& packed, const MatrixPacking& packing, torch::ScalarType dtype) {

@@ -56,9 +56,14 @@ torch::Tensor packed_zeros(const PackedMatrix& packed, const MatrixPacking& pack
 PackedMatrix pack(const QuantizedMatrix& matrix, const MatrixPacking& packing);
 QuantizedMatrix unpack(const PackedMatrix& packed, const MatrixPacking& packing);
 
-// x Wᵀ for x [..., I], W dequantised in pieces of its outputs, in x's format; scales count in float32. On a GPU
-// with kernels (kernels/packed.h) products of few rows dequantise on the way.
-torch::Tensor packed_linear(const torch::Tensor& x, const PackedMatrix& packed, const MatrixPacking& packing);
+// x Wᵀ (+ bias [O]) for x [..., I], W dequantised in pieces of its outputs, in x's format; scales count in
+// float32. On a GPU with kernels (kernels/packed.h) products of few rows dequantise on the way.
+torch::Tensor packed_linear(const torch::Tensor& x, const PackedMatrix& packed, const MatrixPacking& packing,
+                            const torch::Tensor& bias = {});
+// The same of matrices that are packed alike, their outputs behind each other [..., Σ O]; biases are those of
+// all, or none. Undefined where no kernel takes them as one.
+torch::Tensor packed_linear_of_all(const torch::Tensor& x, const std::vector<PackedMatrix>& matrices,
+                                   const MatrixPacking& packing, const std::vector<torch::Tensor>& biases);
 // W itself, [O, I].
 torch::Tensor packed_weight(const PackedMatrix& packed, const MatrixPacking& packing, torch::ScalarType dtype);
 

@@ -210,10 +210,14 @@ TEST_CASE("on a GPU a packed matrix multiplies few rows and many as in double pr
       for (const Case c : {Case{256, 4480, 128, false}, Case{96, 32, -1, false}, Case{1120, 64, 32, false},
                            Case{416, 96, 24, false}, Case{640, 160, 128, true}, Case{96, 64, 32, true},
                            Case{416, 96, 24, true}, Case{1120, 4512, 64, true}})
-        for (const bool sorted : {false, true})
-          if (c.anywhere || !sorted)
-            check_products({.bits = bits, .group_size = c.group, .desc_act = c.anywhere, .sym = false}, c.in,
-                           c.out, torch::kCUDA, dtype, {1, 2, 5, 7, 8, 9, 16, 17, 40}, sorted);
+        for (const auto [sorted, by_blocks] :
+             {std::pair{false, false}, std::pair{false, true}, std::pair{true, false}, std::pair{true, true}}) {
+          if (sorted && !c.anywhere) continue;
+          packed_products_by_blocks = by_blocks;
+          check_products({.bits = bits, .group_size = c.group, .desc_act = c.anywhere, .sym = false}, c.in,
+                         c.out, torch::kCUDA, dtype, {1, 2, 5, 7, 8, 9, 16, 17, 40}, sorted);
+        }
+  packed_products_by_blocks = false;
   for (const auto format : {PackedFormat::gptq, PackedFormat::gptq_v2})
     check_products({.bits = 4, .group_size = 128, .sym = false, .format = format}, 4096, 512, torch::kCUDA,
                    torch::kBFloat16, {1, 16});

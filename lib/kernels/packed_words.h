@@ -1,0 +1,17 @@
+// How a warp takes steps of a packed matrix. Without CUDA, so that a CPU can walk it.
+#pragma once
+
+#include <cstdint>
+
+namespace attnlab::cuda {
+
+template <int bits>
+struct Words {
+  static constexpr int own = bits == 3 ? 8 : 32 / bits;  // inputs of a thread in one step
+  static constexpr int step = 4 * own;                   // inputs of a warp in one step
+  static constexpr int accesses = bits == 3 ? 2 : 1;
+  static constexpr int rows = step * bits / 32;  // of words
+  static constexpr uint32_t mask = (1u << bits) - 1, masks = mask << 16 | mask;
+};
+
+}  // namespace attnlab::cuda
