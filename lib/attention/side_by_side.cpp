@@ -165,10 +165,19 @@ void lay(const Linears& linears, Tensor LinearImpl::*part) {
   }
 }
 
+bool are_packed_alike(const Linears& linears) {
+  const auto& first = *linears.front();
+  return std::all_of(linears.begin(), linears.end(), [&](const auto& linear) {
+    return linear->in() == first.in() && linear->bias.defined() == first.bias.defined() &&
+           linear->share_order(first);
+  });
+}
+
 }  // namespace
 
 void SharedInput::lay_side_by_side() {
   if (lie_side_by_side()) return;
+  packed_alike_ = linears_.size() > 1 && are_packed_alike(linears_);
   laid_ = linears_.size() > 1 && are_alike();
   if (!laid_) return;
   const torch::NoGradGuard no_grad;
@@ -189,9 +198,9 @@ bool is_worth_its_cast(const Tensor& x) {
 
 std::vector<Tensor> SharedInput::product(const Tensor& x, bool apart) const {
   for (const auto& linear : linears_) LinearTap::hear(*linear, x);
-  std::vector<int64_t> widths;
+  const auto widths = this->widths();
   std::vector<Tensor> parameters;
-  for (const auto& linear : linears_) widths.push_back(linear->out()), parameters.push_back(linear->weight);
+  for (const auto& linear : linears_) parameters.push_back(linear->weight);
   if (have_biases(linears_))
     for (const auto& linear : linears_) parameters.push_back(linear->bias);
   const auto in = x.to(product_type(x));
@@ -204,7 +213,30 @@ std::vector<Tensor> SharedInput::product(const Tensor& x, bool apart) const {
   return apart ? y.split_with_sizes(widths, -1) : std::vector<Tensor>{y};
 }
 
+std::vector<int64_t> SharedInput::widths() const {
+  std::vector<int64_t> widths;
+  for (const auto& linear : linears_) widths.push_back(linear->out());
+  return widths;
+}
+
+Tensor SharedInput::packed_product(const Tensor& x) const {
+  const bool masked = std::any_of(linears_.begin(), linears_.end(),
+                                  [](const auto& linear) { return linear->input_mask.defined(); });
+  if (!packed_alike_ || masked) return {};
+  std::vector<PackedMatrix> matrices;
+  std::vector<Tensor> biases;
+  for (const auto& linear : linears_) {
+    matrices.push_back(linear->packed());
+    if (linear->bias.defined()) biases.push_back(linear->bias);
+  }
+  auto y = packed_linear_of_all(x.to(product_type(x)), matrices, linears_.front()->packing(), biases);
+  if (y.defined())
+    for (const auto& linear : linears_) LinearTap::hear(*linear, x);
+  return y;
+}
+
 std::vector<Tensor> SharedInput::forward(const Tensor& x) const {
+  if (const auto y = packed_product(x); y.defined()) return y.split_with_sizes(widths(), -1);
   if (is_one_product() && is_worth_its_cast(x)) return product(x, /*apart=*/true);
   std::vector<Tensor> outputs;
   for (const auto& linear : linears_) outputs.push_back(linear->forward(x));
@@ -212,6 +244,7 @@ std::vector<Tensor> SharedInput::forward(const Tensor& x) const {
 }
 
 Tensor SharedInput::joined(const Tensor& x) const {
+  if (auto y = packed_product(x); y.defined()) return y;
   return is_one_product() && is_worth_its_cast(x) ? product(x, /*apart=*/false)[0] : Tensor();
 }
 
@@ -229,8 +262,8 @@ void sort_packed_columns(torch::nn::Module& module) {
 void lay_side_by_side_on_gpu(torch::nn::Module& module) {
   const auto parameters = module.parameters();
   if (parameters.empty() || !parameters.front().is_cuda()) return;
-  lay_side_by_side(module);
   sort_packed_columns(module);
+  lay_side_by_side(module);
 }
 
 }  // namespace attnlab

@@ -1,5 +1,6 @@
 // Matrices that multiply one x, as one matrix: where they lie side by side in memory, one product takes the
-// place of several that are too narrow to fill a GPU, and one gradient of x the place of their sum.
+// place of several that are too narrow to fill a GPU, and one gradient of x the place of their sum. Packed ones
+// stay where they are: a kernel finds several in one launch.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,8 @@ class SharedInput {
   // The same as one tensor [.., Σ out]; undefined where the matrices are multiplied apart.
   torch::Tensor joined(const torch::Tensor& x) const;
 
-  // Nothing happens where they can't lie so: packed ones, other formats, a bias at some alone.
+  // Nothing happens where they can't lie so: other formats, a bias at some alone. Of packed ones those whose
+  // inputs are in one order share the tensor that says so.
   void lay_side_by_side();
   // Whether one product takes them (under autocast, of many rows alone): they lie so, all or none train, and no
   // mask is on their inputs.
@@ -34,9 +36,12 @@ class SharedInput {
   bool are_alike() const;
   bool lie_side_by_side() const;
   std::vector<torch::Tensor> product(const torch::Tensor& x, bool apart) const;
+  // [.., Σ out]; undefined where they aren't packed alike or no kernel takes them as one.
+  torch::Tensor packed_product(const torch::Tensor& x) const;
+  std::vector<int64_t> widths() const;
 
   std::vector<std::shared_ptr<LinearImpl>> linears_;
-  bool laid_ = false;
+  bool laid_ = false, packed_alike_ = false;
 };
 
 // A module with such matrices.
