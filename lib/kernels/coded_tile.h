@@ -32,6 +32,7 @@ struct CodedTokens {
   TokenBytes codes, scales, rest;  // the first R numbers, and the others in bfloat16
   int group = 0;                   // neighbours that share a scale, a multiple of 8
   const int* gaps = nullptr;  // [B]: token s stands in row s - gap, or is none where that is negative; null: 0
+  int64_t rows = 0;           // of a sequence: what lies behind them is no memory of it
 };
 
 // Of a token in shared memory.
@@ -107,6 +108,7 @@ ATTNLAB_BOTH uint32_t bf16_pair(float low, float high) {
 #endif
 }
 
+// scale(): one of a token's; pairs(): four codes, the first in the lowest byte, times such a scale.
 template <LatentCode code>
 struct Decode;
 
@@ -115,22 +117,23 @@ struct Decode<LatentCode::fp8> {
   static ATTNLAB_BOTH float scale(const char* scales, int group) {
     return reinterpret_cast<const float*>(scales)[group];
   }
-  // Of four codes, the first in the lowest byte.
-  static ATTNLAB_BOTH void numbers(uint32_t four, float (&out)[4]) {
-#ifdef __CUDA_ARCH__
+  static ATTNLAB_BOTH void pairs(uint32_t four, float scale, uint32_t (&out)[2]) {
     for (int half = 0; half < 2; ++half) {
+#ifdef __CUDA_ARCH__
       const __half2_raw raw =
           __nv_cvt_fp8x2_to_halfraw2(static_cast<__nv_fp8x2_storage_t>(four >> 16 * half), __NV_E4M3);
-      const float2 pair = __half22float2(__half2(raw));
-      out[2 * half] = pair.x, out[2 * half + 1] = pair.y;
-    }
+      const float2 numbers = __half22float2(__half2(raw));
+      out[half] = bf16_pair(numbers.x * scale, numbers.y * scale);
 #else
-    // Sign, four bits of exponent with a bias of 7, three of mantissa: those of a float32 whose bias is 127.
-    for (int i = 0; i < 4; ++i) {
-      const uint32_t byte = four >> 8 * i & 0xff;
-      out[i] = float_of_bits((byte & 0x80) << 24 | (byte & 0x7f) << 20) * 0x1p120f;
-    }
+      out[half] = bf16_pair(number(four >> 16 * half) * scale, number(four >> (16 * half + 8)) * scale);
 #endif
+    }
+  }
+
+ private:
+  // Sign, four bits of exponent with a bias of 7, three of mantissa: those of a float32 whose bias is 127.
+  static ATTNLAB_BOTH float number(uint32_t byte) {
+    return float_of_bits((byte & 0x80) << 24 | (byte & 0x7f) << 20) * 0x1p120f;
   }
 };
 
@@ -139,27 +142,56 @@ struct Decode<LatentCode::int8> {
   static ATTNLAB_BOTH float scale(const char* scales, int group) {
     return float_of_bits(static_cast<uint32_t>(reinterpret_cast<const uint16_t*>(scales)[group]) << 16);
   }
-  static ATTNLAB_BOTH void numbers(uint32_t four, float (&out)[4]) {
-    for (int i = 0; i < 4; ++i) out[i] = static_cast<float>(static_cast<int8_t>(four >> 8 * i & 0xff));
+  // In bfloat16, where from 128 on bits count ones: 128 and a code's seven lower bits, less 128, or 256 where
+  // its sign is set, is the code. Its product with a scale of eight bits is rounded once, as in float32.
+  static ATTNLAB_BOTH void pairs(uint32_t four, float scale, uint32_t (&out)[2]) {
+    constexpr uint32_t ones = 0x43004300;
+    for (int half = 0; half < 2; ++half) {
+      const uint32_t apart = two_apart(four, half);
+      out[half] = scaled_difference((apart & 0x007f007f) | ones, (apart & 0x00800080) | ones, scale);
+    }
+  }
+
+ private:
+  // Two of four bytes, each with a byte of zeros above it.
+  static ATTNLAB_BOTH uint32_t two_apart(uint32_t four, int half) {
+#ifdef __CUDA_ARCH__
+    return __byte_perm(four, 0, half == 0 ? 0x4140 : 0x4342);
+#else
+    const uint32_t two = four >> 16 * half;
+    return (two & 0xff) | (two & 0xff00) << 8;
+#endif
+  }
+  static ATTNLAB_BOTH uint32_t scaled_difference(uint32_t a, uint32_t b, float scale) {
+#ifdef __CUDA_ARCH__
+    const uint32_t bits = __float_as_uint(scale), both = bits | bits >> 16;
+    __nv_bfloat162 from, less, by;
+    memcpy(&from, &a, sizeof a), memcpy(&less, &b, sizeof b), memcpy(&by, &both, sizeof both);
+    const __nv_bfloat162 product = __hmul2(__hsub2(from, less), by);
+    memcpy(&a, &product, sizeof a);
+    return a;
+#else
+    const float low = float_of_bits(a << 16) - float_of_bits(b << 16);
+    const float high = float_of_bits(a & 0xffff0000) - float_of_bits(b & 0xffff0000);
+    return bf16_pair(low * scale, high * scale);
+#endif
   }
 };
 
+struct alignas(8) EightCodes {
+  uint32_t four[2];
+};
 struct alignas(16) EightBf16 {
   uint32_t pairs[4];
 };
 
 template <LatentCode code>
-ATTNLAB_BOTH EightBf16 decode_unit(const char* codes, float scale) {
-  struct alignas(8) Words {
-    uint32_t four[2];
-  };
-  const Words words = *reinterpret_cast<const Words*>(codes);
+ATTNLAB_BOTH EightBf16 decode_unit(const EightCodes& codes, float scale) {
   EightBf16 out;
   for (int i = 0; i < 2; ++i) {
-    float x[4];
-    Decode<code>::numbers(words.four[i], x);
-    out.pairs[2 * i] = bf16_pair(x[0] * scale, x[1] * scale);
-    out.pairs[2 * i + 1] = bf16_pair(x[2] * scale, x[3] * scale);
+    uint32_t pairs[2];
+    Decode<code>::pairs(codes.four[i], scale, pairs);
+    out.pairs[2 * i] = pairs[0], out.pairs[2 * i + 1] = pairs[1];
   }
   return out;
 }
@@ -178,7 +210,8 @@ ATTNLAB_BOTH void decode_tile(const CodedTokens& c, int R, int W, int thread, co
       const int token = thread / 32 + t * kTileWarps;
       const char* row = from + token * places.pitch;
       auto* out = reinterpret_cast<EightBf16*>(to + (token * pitch + unit * kUnit) * 2);
-      *out = coded ? decode_unit<code>(row + at, Decode<code>::scale(row + places.scales, group))
+      *out = coded ? decode_unit<code>(*reinterpret_cast<const EightCodes*>(row + at),
+                                       Decode<code>::scale(row + places.scales, group))
                    : *reinterpret_cast<const EightBf16*>(row + at);
     }
   }

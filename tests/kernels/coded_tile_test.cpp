@@ -4,32 +4,23 @@
 #include <vector>
 
 #include "catch.h"
+#include "coded_tensors.h"
 #include "reference/coded_latent_twin.h"
 
 namespace attnlab {
 namespace {
 
 using cuda::CodedTokens, cuda::copy_tile, cuda::decode_tile, cuda::EightBf16, cuda::kTileWarps,
-    cuda::LatentCode, cuda::token_places, cuda::TokenBytes;
+    cuda::LatentCode, cuda::token_places;
+using test::some_codes;
 using torch::Tensor;
-
-TokenBytes part_of(const Tensor& x, int step) {
-  const int64_t size = x.element_size();
-  return {static_cast<const char*>(x.const_data_ptr()), x.stride(0) * size, x.stride(1) * size,
-          static_cast<int>(x.size(2) * size), step};
-}
 
 // A tile as bfloat16, [tokens, W], as the threads of a block leave it; memory begins as rubbish.
 template <LatentCode code, int tokens>
 Tensor tile_of(const CodedLatent& c, int64_t b, int64_t S, int tile, int step) {
   const auto R = static_cast<int>(c.codes_BPR.size(2)), W = R + static_cast<int>(c.rest_BPr.size(2));
   const int pitch = W + 8;
-  const CodedTokens view{.code = code,
-                         .codes = part_of(c.codes_BPR, step),
-                         .scales = part_of(c.scales_BPg, step < 8 ? step : 8),
-                         .rest = part_of(c.rest_BPr, step),
-                         .group = R / static_cast<int>(c.scales_BPg.size(2)),
-                         .gaps = c.gaps_B.defined() ? c.gaps_B.const_data_ptr<int>() : nullptr};
+  const CodedTokens view = test::view_of(code, c, step);
   std::vector<EightBf16> copied(static_cast<size_t>(tokens * token_places(view).pitch / 16),
                                 EightBf16{{~0U, ~0U, ~0U, ~0U}});
   const auto out = torch::full({tokens, pitch}, 7.0, torch::kBFloat16);
@@ -40,22 +31,6 @@ Tensor tile_of(const CodedLatent& c, int64_t b, int64_t S, int tile, int step) {
     decode_tile<code, tokens>(view, R, W, thread, shared, static_cast<char*>(out.data_ptr()), pitch);
   CHECK((out.narrow(1, W, 8) == 7.0).all().item<bool>());  // nothing behind a token's numbers
   return out.narrow(1, 0, W);
-}
-
-// Every code stands somewhere; parts of a token in one record, or each in memory of its own.
-CodedLatent some_codes(bool fp8, bool in_record, int64_t B, int64_t P, int64_t R, int64_t r, int64_t group) {
-  auto bytes = torch::randint(0, 256, {B, P, R}, torch::kInt64);
-  if (fp8) bytes.masked_fill_(bytes.bitwise_and(0x7f) == 0x7f, 0x7e);  // NaN
-  const auto codes = bytes.to(torch::kUInt8), rest = torch::randn({B, P, r}, torch::kBFloat16);
-  const auto scales = torch::rand({B, P, R / group}).to(fp8 ? torch::kFloat32 : torch::kBFloat16);
-  const auto code_type = fp8 ? torch::kFloat8_e4m3fn : torch::kInt8;
-  if (!in_record) return {codes.view(code_type), scales, rest, {}};
-  const auto record = torch::cat({codes, scales.view(torch::kUInt8), rest.view(torch::kUInt8)}, 2);
-  const int64_t scale_bytes = R / group * scales.element_size();
-  return {record.narrow(2, 0, R).view(code_type),
-          record.narrow(2, R, scale_bytes).view(scales.scalar_type()),
-          record.narrow(2, R + scale_bytes, 2 * r).view(torch::kBFloat16),
-          {}};
 }
 
 template <LatentCode code, int tokens>
