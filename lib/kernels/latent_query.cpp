@@ -71,7 +71,8 @@ cuda::CodedTokens coded_tokens(const CodedLatent& c) {
           .scales = bytes_of(c.scales_BPg),
           .rest = bytes_of(c.rest_BPr),
           .group = static_cast<int>(c.codes_BPR.size(2) / c.scales_BPg.size(2)),
-          .gaps = c.gaps_B.defined() ? c.gaps_B.const_data_ptr<int>() : nullptr};
+          .gaps = c.gaps_B.defined() ? c.gaps_B.const_data_ptr<int>() : nullptr,
+          .rows = c.codes_BPR.size(1)};
 }
 
 Tensor aligned_queries(const Tensor& q) {

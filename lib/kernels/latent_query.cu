@@ -56,10 +56,14 @@ cudaError_t latent_query(const LatentQueryLayout& l, const LatentPointers& in, v
   const auto joined = [&](cudaError_t error) {
     return error != cudaSuccess || l.parts == 1 ? error : join_latent_parts(l, place, stream);
   };
-  if (in.coded.code != LatentCode::none) return joined(latent_query_coded(l, in, place, device, stream));
 #ifdef ATTNLAB_HOPPER
-  if (device.capability == 90) return joined(latent_query_hopper(l, in, place, stream));
+  if (device.capability == 90) {
+    const auto error = in.coded.code == LatentCode::none ? latent_query_hopper(l, in, place, stream)
+                                                         : latent_coded_hopper(l, in, place, device, stream);
+    if (error != cudaErrorNotSupported) return joined(error);
+  }
 #endif
+  if (in.coded.code != LatentCode::none) return joined(latent_query_coded(l, in, place, device, stream));
   const DenseTiles tiles{static_cast<const Bf16*>(in.latent), in.pages};
   return joined(launch_portable(l, tiles, device, in, place, stream));
 }

@@ -67,5 +67,10 @@ bool fits_latent_coded(const LatentQueryLayout& layout, const CodedTokens& coded
 // hopper/latent_query.cu: sm_90a.
 cudaError_t latent_query_hopper(const LatentQueryLayout& layout, const LatentPointers& in, const LatentOut& out,
                                 cudaStream_t stream);
+// hopper/latent_coded.cu: sm_90a. cudaErrorNotSupported, and nothing is started, where it does not take these:
+// where codes or the rest do not lie at multiples of 16 bytes, where the rest is more than 64 numbers, and
+// where so many scales have no room in shared memory.
+cudaError_t latent_coded_hopper(const LatentQueryLayout& layout, const LatentPointers& in, const LatentOut& out,
+                                const CudaDevice& device, cudaStream_t stream);
 
 }  // namespace attnlab::cuda

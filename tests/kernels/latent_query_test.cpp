@@ -134,27 +134,44 @@ TEST_CASE("a recorded attend_latent_query reads the mask and the cache as they a
   check_exact(query, out);
 }
 
-// The same cache as codes, in records as FlashMLA's or in parts of their own, and as what the codes stand for.
+// A cache as codes, in records as FlashMLA's (fp8) or in parts of their own (int8), and as what the codes stand
+// for. `aligned`: tokens lie at multiples of 16 bytes, or of 4 alone, which Hopper's kernel leaves to the
+// other.
+struct CodedShape {
+  bool fp8, aligned;
+  int64_t R, rope, group;
+};
 struct CodedDecoding {
   LatentQuery query, dense;
+  // Of the first N heads.
+  CodedDecoding with_heads(int64_t N) const {
+    CodedDecoding out = *this;
+    out.query.q_BNW = out.dense.q_BNW = dense.q_BNW.narrow(1, 0, N).contiguous();
+    return out;
+  }
 };
-CodedDecoding coded_decoding(bool fp8, int64_t N, int64_t S, int64_t R, int64_t rope, int64_t group,
-                             const Tensor& gaps_B = {}) {
+CodedDecoding coded_decoding(const CodedShape& shape, int64_t N, int64_t S, const Tensor& gaps_B = {}) {
   constexpr int64_t B = 3, spare = 5;
-  const auto bytes = torch::randint(0, 256, {B, S + spare, R}, on_device(torch::kInt64));
+  const auto [fp8, aligned, R, rope, group] = shape;
+  auto bytes = torch::randint(0, 256, {B, S + spare, R}, on_device(torch::kInt64));
   if (fp8) bytes.masked_fill_(bytes.bitwise_and(0x7f) == 0x7f, 0x7e);  // NaN
-  const auto rest = torch::randn({B, S + spare, rope}, on_device(torch::kBFloat16));
+  bytes = bytes.to(torch::kUInt8);
+  if (fp8 && !gaps_B.defined()) bytes.narrow(1, S, spare).fill_(0x7f);  // what is no token may be NaN
+  const auto some = torch::randn({B, S + spare, rope + 8}, on_device(torch::kBFloat16));
+  const auto rest = rope > 0 ? some.narrow(2, 0, rope).contiguous() : some.narrow(2, 0, 0);
   const auto scales = torch::rand({B, S + spare, R / group}, on_device(torch::kFloat32)) / (fp8 ? 200 : 60);
+  const auto odd = bytes.narrow(2, 0, aligned ? 0 : 4);
   CodedLatent coded;
   if (fp8) {
     const auto record =
-        torch::cat({bytes.to(torch::kUInt8), scales.view(torch::kUInt8), rest.view(torch::kUInt8)}, 2);
+        torch::cat({bytes, scales.view(torch::kUInt8), rest.contiguous().view(torch::kUInt8), odd}, 2);
     const int64_t end = R + 4 * (R / group);
     coded = {record.narrow(2, 0, R).view(torch::kFloat8_e4m3fn),
              record.narrow(2, R, end - R).view(torch::kFloat32),
              record.narrow(2, end, 2 * rope).view(torch::kBFloat16), gaps_B};
   } else {
-    coded = {bytes.to(torch::kUInt8).view(torch::kInt8), scales.to(torch::kBFloat16), rest, gaps_B};
+    coded = {torch::cat({bytes, odd}, 2).narrow(2, 0, R).view(torch::kInt8), scales.to(torch::kBFloat16), rest,
+             gaps_B};
   }
   auto dense = decoding(N, S, R, rope, B);
   dense.latent_BPW = test::decoded_twin(coded, S).cuda();
@@ -163,31 +180,55 @@ CodedDecoding coded_decoding(bool fp8, int64_t N, int64_t S, int64_t R, int64_t 
   return out;
 }
 
+void check_heads_and_masks(const CodedDecoding& all, int64_t N, int64_t S) {
+  for (const bool masked : {false, true}) {
+    INFO("N " << N << " S " << S << " masked " << masked);
+    auto of = all.with_heads(N);
+    if (masked) of.query.mask_B11S = of.dense.mask_B11S = some_lengths(3, S);
+    if (masked && N == 5) of.query.softcap = of.dense.softcap = 5;
+    REQUIRE(fits_latent_query(of.query.q_BNW, of.query.coded));
+    check_exact(of.dense, attend_latent_query(of.query));
+  }
+}
+
 TEST_CASE("attend_latent_query over codes is that over what they stand for, at any heads, widths and lengths") {
   NEEDS_LATENT_KERNEL();
   torch::manual_seed(5);
   for (const bool fp8 : {false, true})
-    for (const auto& [R, rope, group] :
-         std::vector<std::array<int64_t, 3>>{{512, 64, 128}, {256, 64, 64}, {128, 32, 16}, {80, 48, 40}})
-      for (const int64_t N : {1, 14, 32, 72})
-        for (const int64_t S : {1, 63, 64, 130, 1027})
-          for (const bool masked : {false, true}) {
-            INFO("fp8 " << fp8 << " R " << R << " rope " << rope << " N " << N << " S " << S << " masked "
-                        << masked);
-            auto of = coded_decoding(fp8, N, S, R, rope, group);
-            if (masked) of.query.mask_B11S = of.dense.mask_B11S = some_lengths(3, S);
-            if (masked && N == 14) of.query.softcap = of.dense.softcap = 5;
-            REQUIRE(fits_latent_query(of.query.q_BNW, of.query.coded));
-            check_exact(of.dense, attend_latent_query(of.query));
-          }
+    for (const bool aligned : {true, false})
+      for (const auto& [R, rope, group] : std::vector<std::array<int64_t, 3>>{
+               {512, 64, 128}, {256, 64, 64}, {128, 32, 16}, {320, 64, 80}, {80, 48, 40}, {256, 0, 64}})
+        for (const int64_t S : {1, 63, 64, 130, 1027}) {
+          INFO("fp8 " << fp8 << " aligned " << aligned << " R " << R << " rope " << rope);
+          const auto all = coded_decoding({fp8, aligned, R, rope, group}, 128, S);
+          for (const int64_t N : {1, 5, 16, 32, 72, 128}) check_heads_and_masks(all, N, S);
+        }
+}
+
+TEST_CASE("attend_latent_query over codes gives a lone token's numbers to the bit") {
+  NEEDS_LATENT_KERNEL();
+  torch::manual_seed(6);
+  constexpr int64_t S = 197;
+  for (const bool fp8 : {false, true})
+    for (const bool aligned : {true, false})
+      for (const int64_t token : {0, 63, 64, 150, 196}) {
+        INFO("fp8 " << fp8 << " aligned " << aligned << " token " << token);
+        const auto of = coded_decoding({fp8, aligned, 512, 64, 64}, 32, S);
+        auto query = of.query;
+        query.mask_B11S = torch::arange(S, on_device(torch::kInt64)).eq(token).view({1, 1, 1, S});
+        const auto numbers_BR = of.dense.latent_BPW.select(1, token).narrow(1, 0, 512);
+        CHECK(torch::equal(attend_latent_query(query), numbers_BR.unsqueeze(1).expand({-1, 32, -1})));
+      }
 }
 
 TEST_CASE("attend_latent_query over codes finds rows behind gaps, and what it does not take") {
   NEEDS_LATENT_KERNEL();
   constexpr int64_t S = 333;
   const auto gaps = torch::tensor(std::vector<int>{-3, 70, 332}, on_device(torch::kInt32));
-  for (const bool fp8 : {false, true}) {
-    auto of = coded_decoding(fp8, 32, S, 512, 64, 128, gaps);
+  for (const auto& [fp8, aligned] :
+       std::vector<std::array<bool, 2>>{{false, true}, {false, false}, {true, true}, {true, false}}) {
+    INFO("fp8 " << fp8 << " aligned " << aligned);
+    auto of = coded_decoding({fp8, aligned, 512, 64, 128}, 32, S, gaps);
     const auto columns = torch::arange(S, on_device(torch::kInt64));
     of.query.mask_B11S = of.dense.mask_B11S = (columns >= gaps.unsqueeze(1)).view({3, 1, 1, S});
     check_exact(of.dense, attend_latent_query(of.query));
@@ -204,7 +245,7 @@ TEST_CASE("attend_latent_query over codes finds rows behind gaps, and what it do
 TEST_CASE("a recorded attend_latent_query over codes reads them as they are when it is replayed") {
   NEEDS_LATENT_KERNEL();
   const torch::NoGradGuard no_grad;
-  auto of = coded_decoding(true, 32, 1000, 512, 64, 128);
+  auto of = coded_decoding({true, true, 512, 64, 128}, 32, 1000);
   Tensor out;
   attend_latent_query(of.query);
   Recorder recorder(of.query.q_BNW.device());

@@ -45,10 +45,11 @@ struct Shared {
                        range = ends + kGroups * 4 * heads * 4 * 2, bytes = range + 16;
 };
 
-// Queries of the block's heads, zeros where there are no more heads or columns. All loads are under way before
-// the first is used.
-template <int heads, int blocks>
-__device__ inline void load_queries(const LatentQueryLayout& l, const Bf16* q, char* queries) {
+// Queries of the block's heads, zeros where there are no more heads. number(c, i): which of a query's W meets
+// column i of block c; W or more: none. All loads are under way before the first is used.
+template <int heads, int blocks, class Number>
+__device__ inline void load_queries(const LatentQueryLayout& l, const Bf16* q, char* queries,
+                                    const Number& number) {
   constexpr int all = (blocks + 1) * heads * 8, threads = kGroups * kGroupThreads;  // of 8 numbers
   constexpr int each = (all + threads - 1) / threads;
   const Bf16* first = q + (blockIdx.z * l.N + static_cast<int64_t>(blockIdx.y) * heads) * l.W;
@@ -57,7 +58,7 @@ __device__ inline void load_queries(const LatentQueryLayout& l, const Bf16* q, c
 #pragma unroll
   for (int n = 0; n < each; ++n) {
     const int i = threadIdx.x + n * threads, pack = i % 8, head = i / 8 % heads, c = i / 8 / heads;
-    const int at = c * kBlock + pack * 8;
+    const int at = number(c, pack * 8);
     packs[n] = {};
     if (i < all && head < left && at < l.W)
       packs[n] = __ldg(reinterpret_cast<const uint4*>(first + head * l.W + at));

@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     if (lane == 0 && group < kGroups) produce<heads, blocks>(l, &map, pages, group, tiles, shared);
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kGroupRegisters));
-    load_queries<heads, blocks>(l, q, memory + At::queries);
+    load_queries<heads, blocks>(l, q, memory + At::queries, [](int c, int i) { return c * kBlock + i; });
     show_to_matrix_unit();
     all_groups_barrier();
     Group<heads, blocks> own;
@@ -68,25 +68,25 @@ __global__ void __launch_bounds__(kThreads, 1)
 #endif
 }
 
-bool make_map(const LatentQueryLayout& l, const LatentPointers& in, CUtensorMap& map) {
-  static const Encode encode = encoder();
-  if (!encode) return false;
-  const auto tokens = static_cast<cuuint64_t>(in.pages ? kTile : l.S);
-  const auto sequences = static_cast<cuuint64_t>(in.pages ? in.n_pages : l.B);
-  const cuuint64_t sizes[3] = {static_cast<cuuint64_t>(l.W), tokens, sequences};
-  const cuuint64_t strides[2] = {static_cast<cuuint64_t>(2 * l.latent_t),
-                                 static_cast<cuuint64_t>(2 * l.latent_b)};
-  const cuuint32_t box[3] = {kBlock, kTile, 1}, steps[3] = {1, 1, 1};
-  return encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, const_cast<void*>(in.latent), sizes, strides, box,
-                steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+bool map_latent(const LatentQueryLayout& l, const LatentPointers& in, CUtensorMap& map) {
+  const TokenMap of{CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+                    in.latent,
+                    l.W,
+                    in.pages ? kTile : l.S,
+                    in.pages ? in.n_pages : l.B,
+                    2 * l.latent_t,
+                    2 * l.latent_b,
+                    kBlock,
+                    kTile,
+                    CU_TENSOR_MAP_SWIZZLE_128B};
+  return make_map(of, map);
 }
 
 template <int heads, int blocks>
 cudaError_t launch(const LatentQueryLayout& l, const LatentPointers& in, const LatentOut& out,
                    cudaStream_t stream) {
   CUtensorMap map;
-  if (!make_map(l, in, map)) return cudaErrorInvalidValue;
+  if (!map_latent(l, in, map)) return cudaErrorInvalidValue;
   const auto kernel = look_hopper<heads, blocks>;
   constexpr int bytes = Shared<heads, blocks>::bytes;
   if (const auto error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
