@@ -131,8 +131,10 @@ struct Decode<LatentCode::fp8> {
   }
 
  private:
-  // Sign, four bits of exponent with a bias of 7, three of mantissa: those of a float32 whose bias is 127.
+  // Sign, four bits of exponent with a bias of 7, three of mantissa: those of a float32 whose bias is 127. All
+  // ones are NaN.
   static ATTNLAB_BOTH float number(uint32_t byte) {
+    if ((byte & 0x7f) == 0x7f) return float_of_bits(0x7fc00000);
     return float_of_bits((byte & 0x80) << 24 | (byte & 0x7f) << 20) * 0x1p120f;
   }
 };
