@@ -90,10 +90,12 @@ Tensor room_for(const Tensor& x, int64_t out) {
 }
 
 Tensor multiply_by_blocks(const Tensor& x, const PackedTensors& p) {
+  auto words = p;
+  if (p.order.defined()) words.g_idx = p.g_idx.index_select(0, p.order);
   const auto in = p.order.defined() ? x.index_select(-1, p.order) : side_by_side(x);
   auto out = room_for(x, p.scales.size(1));
   C10_CUDA_CHECK(cuda::packed_linear(numbers_of(x.scalar_type()), layout_of(p, rows_of(in)),
-                                     in.const_data_ptr(), pointers_of(p), out.data_ptr(),
+                                     in.const_data_ptr(), pointers_of(words), out.data_ptr(),
                                      card_of(x).multiprocessors, stream_of(x)));
   return out;
 }
