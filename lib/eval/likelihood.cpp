@@ -70,9 +70,11 @@ void add_batch(Decoder& decoder, const ScoredBatch& batch, std::vector<Likelihoo
   }
 }
 
-// Through the states: what is before `first` as a prompt, then each id for the next.
+// Through the states: what is before `first` as a prompt, then each id for the next, and `before_step` each
+// time.
 void add_stepwise(Decoder& decoder, const std::vector<ScoredSequence>& sequences,
-                  std::span<const size_t> chosen, const CachePlan& plan, std::vector<Likelihood>& likelihoods) {
+                  std::span<const size_t> chosen, const CachePlan& plan,
+                  const std::function<void()>& before_step, std::vector<Likelihood>& likelihoods) {
   std::vector<std::vector<int64_t>> prompts;
   int64_t longest = 0;
   for (const size_t i : chosen) {
@@ -83,6 +85,7 @@ void add_stepwise(Decoder& decoder, const std::vector<ScoredSequence>& sequences
   const auto batch = make_batch(decoder, prompts, longest, kPrefillChunk, plan);
   auto logits_BV = batch->prefill();
   for (int64_t step = 0; step < longest; ++step) {
+    before_step();
     std::vector<int64_t> next;  // of rows that have ended: any
     for (const size_t i : chosen) {
       const auto at = static_cast<size_t>(sequences[i].first + step);
@@ -112,15 +115,18 @@ std::vector<Likelihood> log_likelihoods(Decoder& decoder, const std::vector<Scor
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return length(a) > length(b); });
   std::vector<Likelihood> likelihoods(sequences.size());
   for (size_t begin = 0; begin < order.size();) {
+    const auto tell = [&] {
+      if (done) done(static_cast<int64_t>(begin));
+    };
     const size_t rows = std::max<size_t>(1, static_cast<size_t>(options.batch_tokens) / length(order[begin]));
     const size_t count = std::min(rows, order.size() - begin);
     const auto chosen = std::span<const size_t>(order).subspan(begin, count);
     if (options.cache.as_computed)
       add_batch(decoder, make_batch(sequences, chosen), likelihoods);
     else
-      add_stepwise(decoder, sequences, chosen, options.cache, likelihoods);
+      add_stepwise(decoder, sequences, chosen, options.cache, tell, likelihoods);
     begin += count;
-    if (done) done(static_cast<int64_t>(begin));
+    tell();
   }
   return likelihoods;
 }

@@ -28,8 +28,8 @@ struct LikelihoodOptions {
 
 // In the order of `sequences`. Sequences of like length go together, padded on the right, where no one looks.
 // With a cache that drops or rounds, the ids before `first` are the prompt, and the rest is fed token by token,
-// as generation does. Log-softmax in float32, sums in double. `done` hears how many are finished and may throw
-// to stop.
+// as generation does. Log-softmax in float32, sums in double. `done` hears how many are finished, where tokens
+// are fed one by one before each of them, and may throw to stop.
 std::vector<Likelihood> log_likelihoods(Decoder& decoder, const std::vector<ScoredSequence>& sequences,
                                         const LikelihoodOptions& options,
                                         const std::function<void(int64_t)>& done = {});

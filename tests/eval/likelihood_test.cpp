@@ -57,6 +57,26 @@ TEST_CASE("likelihoods are those of one position after the other, whatever the b
   }
 }
 
+TEST_CASE("behind a cache that rounds, likelihoods tell each token, so that one can stop between two") {
+  const auto config = test::small_config();
+  const auto decoder = test::make_decoder(config, test::lively_weights(config), Gqa::Config{});
+  ScoredSequence sequence{.first = 2};
+  for (int64_t t = 0; t < 12; ++t) sequence.ids.push_back(5 * t % config.vocab_size);
+  const LikelihoodOptions options{.cache = make_cache_plan({.storage = {.name = CacheStorageName::int8}})};
+  std::vector<int64_t> heard;
+  log_likelihoods(*decoder, {sequence}, options, [&](int64_t finished) { heard.push_back(finished); });
+  std::vector<int64_t> expected(10, 0);
+  expected.push_back(1);
+  CHECK(heard == expected);
+  struct Stop {};
+  int told = 0;
+  CHECK_THROWS_AS(log_likelihoods(*decoder, {sequence}, options,
+                                  [&](int64_t) {
+                                    if (++told == 3) throw Stop{};
+                                  }),
+                  Stop);
+}
+
 TEST_CASE("what a model says greedily is greedy, and one other token is not") {
   const auto config = test::small_config();
   const auto decoder = test::make_decoder(config, test::lively_weights(config), Gqa::Config{});
