@@ -3,7 +3,6 @@
 #include <torch/version.h>
 
 #include "core/errors.h"
-#include "kernels/packed.h"
 #include "measure/bench_device.h"
 #include "measure/bench_models.h"
 #include "torch_program.h"
@@ -117,8 +116,8 @@ void bench(Options o) {
   const auto dtype = parse_dtype(o.dtype);
   const auto device = parse_device(o.device);
   torch::manual_seed(0);
-  fmt::print("{}, torch {}, {}, groups of {}{}{}\n\n", device_title(device), TORCH_VERSION, o.dtype,
-             o.group_size, o.any_order ? " in any order" : "", packed_products_by_blocks ? ", by blocks" : "");
+  fmt::print("{}, torch {}, {}, groups of {}{}\n\n", device_title(device), TORCH_VERSION, o.dtype, o.group_size,
+             o.any_order ? " in any order" : "");
   fmt::print(
       "| out x in | batch | bits | whole µs | packed µs | min | max | whole / packed | GB/s |\n"
       "|---|---:|---:|---:|---:|---:|---:|---:|---:|\n");
@@ -145,7 +144,6 @@ int main(int argc, char** argv) {
       .option("batch", o.batches, "N", "rows; may be repeated (default 1)")
       .option("group-size", o.group_size, "N", "columns that share a scale; -1: all")
       .option("steps", o.steps, "N", "rounds that are measured")
-      .hidden_flag("by-blocks", packed_products_by_blocks)
       .flag("any-order", o.any_order, "columns of a group lie anywhere, as act_order leaves them");
   add_compute_options(program, o.dtype, o.device);
   return program.run(argc, argv, [&] { bench(o); });

@@ -24,10 +24,10 @@ void LinearImpl::sort_columns() {
   if (!packing_) return;
   const auto sorted = attnlab::sort_columns(packed_, *packing_);
   packed_.qweight.set_data(sorted.qweight);
-  packed_.order = sorted.order, packed_.place = sorted.place;
+  packed_.order = sorted.order;
 }
 
-void LinearImpl::forget_order() { packed_.order = torch::Tensor(), packed_.place = torch::Tensor(); }
+void LinearImpl::forget_order() { packed_.order = torch::Tensor(); }
 
 bool LinearImpl::share_order(const LinearImpl& other) {
   const auto &mine = packed_.order, &theirs = other.packed_.order;
@@ -35,7 +35,7 @@ bool LinearImpl::share_order(const LinearImpl& other) {
   if (!mine.defined() || mine.is_same(theirs))
     return !packing_->desc_act || packing_->group_size == -1 || mine.defined();
   if (mine.device() != theirs.device() || !torch::equal(mine, theirs)) return false;
-  packed_.order = theirs, packed_.place = other.packed_.place;
+  packed_.order = theirs;
   return true;
 }
 
@@ -56,8 +56,7 @@ void LinearImpl::to(torch::Device device, torch::Dtype dtype, bool non_blocking)
 
 void LinearImpl::to(torch::Device device, bool non_blocking) {
   Module::to(device, non_blocking);
-  for (auto* each : {&packed_.order, &packed_.place})
-    if (each->defined()) *each = each->to(device, non_blocking);
+  if (packed_.order.defined()) packed_.order = packed_.order.to(device, non_blocking);
 }
 
 void LinearImpl::to(torch::Dtype dtype, bool non_blocking) {

@@ -165,22 +165,21 @@ struct PackedLayout {
   int group;          // columns of a group, groups in order; 0: g_idx says
   uint32_t zero_offset;
 };
-constexpr int kMostPackedRows = 16;
-// out [rows, out] = x [rows, in] Wᵀ, x's inputs as they stand in qweight, for 1 to kMostPackedRows contiguous
-// rows, x at a multiple of 16 bytes; not in float32. Needs compute capability 8.0.
-cudaError_t packed_linear(PackedNumbers numbers, const PackedLayout& layout, const void* x,
-                          const PackedPointers& packed, void* out, int multiprocessors, cudaStream_t stream);
-// Products of one x with up to 4 matrices, which are packed alike with groups in order: y [rows, Σ out], biases
-// added where they are not null. place: null, or where each input stands in qweight, int32. Multiprocessors
-// have even shares.
+// Whether groups are in order, and their columns a multiple of a step's (64, 32, 32, 16 for 2, 3, 4, 8 bits).
+bool groups_fill_steps(const PackedLayout& layout);
+
+constexpr int kMostPackedRows = 16, kMostPackedFactors = 4;
 struct PackedFactor {
-  PackedPointers pointers;  // not g_idx and order
-  const void* bias;         // null, or [out] in the format of x
-  int out;                  // a multiple of 32
+  PackedPointers pointers;
+  const void* bias;  // null, or [out] in the format of x
+  int out;           // a multiple of 32
 };
-bool fits_packed_products(const PackedLayout& layout, int shared_bytes);
-cudaError_t packed_products(PackedNumbers numbers, const PackedLayout& layout, const void* x, const void* place,
-                            const PackedFactor* factors, int count, void* y, const CudaDevice& device,
+// y [rows, Σ out] = x [rows, in] Wᵀ (+ bias) of 1 to kMostPackedFactors matrices that are packed alike, in one
+// launch, for 1 to kMostPackedRows contiguous rows; not in float32. g_idx and order are the first's. order
+// null: x, at a multiple of 16 bytes, has its inputs as they stand in qweight, and g_idx, too. Else x's one row
+// is read in that order, and groups fill steps. Needs compute capability 8.0.
+cudaError_t packed_products(PackedNumbers numbers, const PackedLayout& layout, const void* x,
+                            const PackedFactor* factors, int count, void* y, int multiprocessors,
                             cudaStream_t stream);
 // Wᵀ [in, out], scale · (q - zero) in float32, rounded once.
 cudaError_t packed_dequantise(PackedNumbers numbers, const PackedLayout& layout, const PackedPointers& packed,

@@ -40,7 +40,7 @@ bool has_packed_kernels(const PackedTensors& p) {
   const auto lies_there = [](const Tensor& x) { return x.is_cuda() && x.is_contiguous(); };
   constexpr int64_t word = 32;
   return lies_there(p.qweight) && lies_there(p.qzeros) && lies_there(p.scales) && lies_there(p.g_idx) &&
-         (!p.order.defined() || (lies_there(p.order) && lies_there(p.place))) && starts_at(p.qweight) &&
+         (!p.order.defined() || lies_there(p.order)) && starts_at(p.qweight) &&
          p.scales.scalar_type() == torch::kHalf && p.g_idx.size(0) % word == 0 &&
          p.scales.size(1) % word == 0 && at::cuda::getDeviceProperties(p.qweight.device().index())->major >= 8;
 }
@@ -61,21 +61,9 @@ bool bias_fits(const Tensor& bias, const Tensor& x) {
                              bias.is_contiguous() && !wants_gradient(bias));
 }
 
-cuda::CudaDevice card_of(const Tensor& x) {
-  const auto* properties = at::cuda::getDeviceProperties(x.device().index());
-  return {.multiprocessors = properties->multiProcessorCount,
-          .capability = 10 * properties->major + properties->minor,
-          .shared_bytes = static_cast<int>(properties->sharedMemPerBlockOptin)};
-}
-
-bool has_even_shares(const Tensor& x, const PackedTensors& p) {
-  return !packed_products_by_blocks &&
-         cuda::fits_packed_products(layout_of(p, rows_of(x)), card_of(x).shared_bytes);
-}
-
 bool are_packed_alike(const PackedTensors& a, const PackedTensors& b) {
   return a.bits == b.bits && a.group == b.group && a.zero_offset == b.zero_offset &&
-         a.g_idx.size(0) == b.g_idx.size(0) && a.order.is_same(b.order) && a.place.is_same(b.place);
+         a.g_idx.size(0) == b.g_idx.size(0) && a.order.is_same(b.order);
 }
 
 Tensor side_by_side(const Tensor& x) {
@@ -89,17 +77,6 @@ Tensor room_for(const Tensor& x, int64_t out) {
   return torch::empty(sizes, x.options());
 }
 
-Tensor multiply_by_blocks(const Tensor& x, const PackedTensors& p) {
-  auto words = p;
-  if (p.order.defined()) words.g_idx = p.g_idx.index_select(0, p.order);
-  const auto in = p.order.defined() ? x.index_select(-1, p.order) : side_by_side(x);
-  auto out = room_for(x, p.scales.size(1));
-  C10_CUDA_CHECK(cuda::packed_linear(numbers_of(x.scalar_type()), layout_of(p, rows_of(in)),
-                                     in.const_data_ptr(), pointers_of(words), out.data_ptr(),
-                                     card_of(x).multiprocessors, stream_of(x)));
-  return out;
-}
-
 }  // namespace
 
 bool fits_multiply_packed(const Tensor& x, const PackedTensors& p) {
@@ -107,21 +84,24 @@ bool fits_multiply_packed(const Tensor& x, const PackedTensors& p) {
 }
 
 bool fit_multiply_packed(const Tensor& x, const std::vector<PackedFactor>& factors) {
-  constexpr size_t most = 4;
-  if (factors.empty() || factors.size() > most || !is_few(x)) return false;
+  if (factors.empty() || factors.size() > cuda::kMostPackedFactors || !is_few(x)) return false;
   const auto& first = factors.front().packed;
-  return std::all_of(factors.begin(), factors.end(),
-                     [&](const PackedFactor& f) {
-                       return has_packed_kernels(f.packed) && are_packed_alike(f.packed, first) &&
-                              bias_fits(f.bias, x);
-                     }) &&
-         has_even_shares(x, first);
+  if (factors.size() > 1 && first.group == 0) return false;  // each has groups of its own
+  return std::all_of(factors.begin(), factors.end(), [&](const PackedFactor& f) {
+    return has_packed_kernels(f.packed) && are_packed_alike(f.packed, first) && bias_fits(f.bias, x);
+  });
 }
 
 Tensor multiply_packed(const Tensor& x, const std::vector<PackedFactor>& factors) {
   TORCH_CHECK(fit_multiply_packed(x, factors) && x.size(-1) == factors.front().packed.g_idx.size(0));
   const c10::cuda::CUDAGuard guard(x.device());
-  const auto in = side_by_side(x);
+  auto shared = factors.front().packed;
+  const auto layout = layout_of(shared, rows_of(x));
+  const bool sorted = shared.order.defined(), fill = cuda::groups_fill_steps(layout);
+  const bool gathered = sorted && fill && layout.rows == 1;  // by the kernel
+  const auto in = sorted && !gathered ? x.index_select(-1, shared.order) : side_by_side(x);
+  if (sorted && !fill) shared.g_idx = shared.g_idx.index_select(0, shared.order);
+  if (!gathered) shared.order = Tensor();
   int64_t width = 0;
   std::vector<cuda::PackedFactor> parts;
   for (const auto& [packed, bias] : factors) {
@@ -130,21 +110,19 @@ Tensor multiply_packed(const Tensor& x, const std::vector<PackedFactor>& factors
         {pointers_of(packed), bias.defined() ? bias.const_data_ptr() : nullptr, static_cast<int>(out)});
     width += out;
   }
-  const auto& first = factors.front().packed;
-  auto out = room_for(x, width);
-  C10_CUDA_CHECK(
-      cuda::packed_products(numbers_of(x.scalar_type()), layout_of(first, rows_of(in)), in.const_data_ptr(),
-                            first.place.defined() ? first.place.const_data_ptr() : nullptr, parts.data(),
-                            static_cast<int>(parts.size()), out.data_ptr(), card_of(x), stream_of(x)));
-  return out;
+  parts.front().pointers = pointers_of(shared);
+  auto y = room_for(x, width);
+  const int multiprocessors = at::cuda::getDeviceProperties(x.device().index())->multiProcessorCount;
+  C10_CUDA_CHECK(cuda::packed_products(numbers_of(x.scalar_type()), layout, in.const_data_ptr(), parts.data(),
+                                       static_cast<int>(parts.size()), y.data_ptr(), multiprocessors,
+                                       stream_of(x)));
+  return y;
 }
 
 Tensor multiply_packed(const Tensor& x, const PackedTensors& p, const Tensor& bias) {
-  TORCH_CHECK(fits_multiply_packed(x, p) && x.size(-1) == p.g_idx.size(0));
-  if (fit_multiply_packed(x, {{p, bias}})) return multiply_packed(x, std::vector<PackedFactor>{{p, bias}});
-  const c10::cuda::CUDAGuard guard(x.device());
-  const auto y = multiply_by_blocks(x, p);
-  return bias.defined() ? y + bias.to(y.scalar_type()) : y;
+  TORCH_CHECK(fits_multiply_packed(x, p));
+  if (bias_fits(bias, x)) return multiply_packed(x, std::vector<PackedFactor>{{p, bias}});
+  return multiply_packed(x, std::vector<PackedFactor>{{p}}) + bias.to(x.scalar_type());
 }
 
 Tensor dequantise_packed(const PackedTensors& p, torch::ScalarType dtype) {

@@ -14,4 +14,14 @@ struct Words {
   static constexpr uint32_t mask = (1u << bits) - 1, masks = mask << 16 | mask;
 };
 
+// Whether a warp's step lies in one group. group: 0 where inputs have groups anywhere.
+template <int bits>
+constexpr bool groups_fill_steps(int in, int group) {
+  return group > 0 && (group % Words<bits>::step == 0 || group >= in);
+}
+
+struct alignas(16) Four {
+  uint32_t word[4];
+};
+
 }  // namespace attnlab::cuda

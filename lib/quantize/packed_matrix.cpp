@@ -52,7 +52,6 @@ PackedTensors tensors_of(const PackedMatrix& packed, const MatrixPacking& packin
           .scales = packed.scales,
           .g_idx = packed.g_idx,
           .order = packed.order,
-          .place = packed.place,
           .bits = packing.bits,
           .group = ordered ? columns_of_group(packing.group_size, packed.g_idx.size(0)) : 0,
           .zero_offset = packing.zero_offset()};
@@ -172,12 +171,11 @@ PackedMatrix sort_columns(const PackedMatrix& packed, const MatrixPacking& packi
   PackedMatrix out = packed;
   out.qweight = with_inputs(packed.qweight, order, packing.bits);
   out.order = order.to(torch::kInt32);
-  out.place = torch::empty_like(out.order).index_copy_(0, order, torch::arange(in, out.order.options()));
   return out;
 }
 
 torch::Tensor stored_words(const PackedMatrix& packed, int64_t bits) {
-  return packed.order.defined() ? with_inputs(packed.qweight, packed.place, bits) : packed.qweight;
+  return packed.order.defined() ? with_inputs(packed.qweight, packed.order.argsort(), bits) : packed.qweight;
 }
 
 torch::Tensor packed_zeros(const PackedMatrix& packed, const MatrixPacking& packing) {

@@ -22,9 +22,9 @@ namespace attnlab {
 
 struct PackedMatrix {
   torch::Tensor qweight, qzeros, scales, g_idx;
-  // Undefined, or int32 [I] both: qweight's words hold the inputs group by group (sort_columns), the i-th of
-  // them being the input order[i], and input j stands at place[j]. The other parts are as in files.
-  torch::Tensor order = {}, place = {};
+  // Undefined, or int32 [I]: qweight's words hold the inputs group by group (sort_columns), the i-th of them
+  // being the input order[i]. The other parts are as in files.
+  torch::Tensor order = {};
 };
 
 // What stands in memory and files for a matrix: name, shape, whether whole numbers.

@@ -72,14 +72,14 @@ void few_rows_on_cpu(const cuda::FewRowsLayout& layout, const RowsOnCpu& rows);
 
 // x and y [rows, Σ out]: bits of bfloat16; the rest as in cuda_kernels.h.
 struct PackedOnCpu {
-  int bits, rows, in, group, parts, multiprocessors;
+  int bits, rows, in, group, count, multiprocessors;
   uint32_t zero_offset;
   const void* x;
-  const int32_t* place;
-  struct Part {
+  const int32_t *g_idx, *order;
+  struct Matrix {
     const void *qweight, *qzeros, *scales, *bias;
     int out;
-  } part[4];
+  } matrix[4];
   void* y;
 };
 void packed_products_on_cpu(const PackedOnCpu& product);
