@@ -1,4 +1,6 @@
 // One rejection test per rule: the line names the file, the line, the key, what was found, what was expected.
+#include <fstream>
+
 #include "catch.h"
 #include "core/errors.h"
 #include "experiment/run/runner.h"
@@ -225,7 +227,17 @@ TEST_CASE("the base") {
 TEST_CASE("the data") {
   CHECK_THAT(with("data.kind=gsm8q"), ContainsSubstring("did you mean 'gsm8k'?"));
   CHECK_THAT(with("data.kind=gsm8k"), ContainsSubstring("exp.yaml:6: data.path: found nothing"));
-  CHECK_THAT(with("data={kind: gsm8k, path: /nowhere.jsonl}"), ContainsSubstring("/nowhere.jsonl"));
+  CHECK_THAT(with("data={kind: gsm8k, path: /nowhere.jsonl}"),
+             ContainsSubstring(
+                 "--set data={kind: gsm8k, path: /nowhere.jsonl}: data.path: found '/nowhere.jsonl': no such "
+                 "file or folder, expected one that is there"));
+  const test::TemporaryFolder folder;
+  std::ofstream(folder.path() / "train.jsonl") << "{}\n";
+  const std::string near = (folder.path() / "train.json").string();
+  CHECK_THAT(
+      with("data={mixture: [{weight: 1, kind: word_problems}, {weight: 1, kind: gsm8k, path: " + near + "}]}"),
+      ContainsSubstring("data.mixture.1.path: found '" + near + "'") &&
+          ContainsSubstring("did you mean '" + near + "l'?"));
   CHECK_THAT(with("data.difficulty_min=3"), ContainsSubstring("data.difficulty_max"));
   CHECK_THAT(
       with("data.path=x.jsonl"),

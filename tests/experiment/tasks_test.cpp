@@ -83,7 +83,9 @@ TEST_CASE("bad tasks end in one line that names file, line and key, before anyth
   refused("eval.tasks=[{task: gsm9k}]", "gsm8k");
   refused("eval.tasks=[{path: x}]", "task");
   refused("eval.tasks=[{task: gsm8k}]", "eval.tasks.gsm8k.path");
-  refused("eval.tasks=[{task: gsm8k, path: none.jsonl}]", "none.jsonl");
+  refused("eval.tasks=[{task: gsm8k, path: none.jsonl}]",
+          "eval.tasks.0.path: found 'none.jsonl': no such file or folder, expected one that is there");
+  refused("eval.tasks=[{task: word_problems}, {task: gsm8k, path: none.jsonl}]", "eval.tasks.1.path: found");
   refused("eval.tasks=[{task: word_problems, protocols: [human_eval]}]", "eval.tasks.word_problems.protocols");
   refused("eval.tasks=[{task: word_problems}, {task: word_problems}]", "eval.tasks.1.name");
   refused("eval.tasks=[{task: word_problems, shot: 3}]", "did you mean 'shots'");

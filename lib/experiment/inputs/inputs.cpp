@@ -131,10 +131,12 @@ std::string sample_hash(const Dataset& dataset) {
   return sha256(text);
 }
 
-DataConfig resolved(const Plan& plan, DataConfig config) {
-  for (std::string* path : {&config.path, &config.heldout_path})
-    if (!path->empty()) *path = resolve_path(plan, *path).string();
-  for (MixturePart& part : config.mixture) part.source = resolved(plan, part.source);
+DataConfig resolved(const Plan& plan, DataConfig config, const std::string& key) {
+  if (!config.path.empty()) config.path = existing_path(plan, config.path, key + ".path").string();
+  if (!config.heldout_path.empty())
+    config.heldout_path = existing_path(plan, config.heldout_path, key + ".heldout_path").string();
+  for (size_t i = 0; i < config.mixture.size(); ++i)
+    config.mixture[i].source = resolved(plan, config.mixture[i].source, fmt::format("{}.mixture.{}", key, i));
   return config;
 }
 
@@ -155,7 +157,7 @@ std::string data_hash(const DataConfig& config, const Dataset& train) {
 }  // namespace
 
 std::shared_ptr<const Data> load_data(const Plan& plan, const DataConfig& config) {
-  const DataConfig found = resolved(plan, config);
+  const DataConfig found = resolved(plan, config, "data");
   auto data = std::make_shared<Data>();
   data->train = open_dataset(found, Split::train);
   data->heldout = open_dataset(found, Split::valid);

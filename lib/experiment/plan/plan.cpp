@@ -7,6 +7,7 @@
 #include <set>
 
 #include "config/document.h"
+#include "core/names.h"
 #include "experiment/plan/idle_keys.h"
 #include "experiment/plan/plan_claims.h"
 #include "experiment/plan/settings.h"
@@ -243,6 +244,21 @@ fs::path resolve_path(const Plan& plan, const std::string& path) {
   for (const auto& file : plan.files)
     if (const fs::path beside = file.parent_path() / path; fs::exists(beside)) return beside;
   return path;
+}
+
+fs::path existing_path(const Plan& plan, const std::string& path, const std::string& key) {
+  const fs::path found = resolve_path(plan, path);
+  std::error_code error;
+  if (fs::exists(found, error)) return found;
+  std::vector<std::string> beside;
+  for (const auto& entry : fs::directory_iterator(found.has_parent_path() ? found.parent_path() : ".", error))
+    beside.push_back(entry.path().filename().string());
+  const std::string nearest = nearest_name(found.filename().string(), beside);
+  throw InputError(
+      BadInput{.key = key,
+               .found = "'" + path + "': no such file or folder",
+               .expected = "one that is there",
+               .nearest = nearest.empty() ? "" : (fs::path(path).parent_path() / nearest).string()});
 }
 
 }  // namespace attnlab

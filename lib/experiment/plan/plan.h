@@ -68,5 +68,8 @@ Plan make_plan(const PlanOptions& options);
 // A path of the config: relative to the current folder or, if nothing is there, to the config's own, or to that
 // of a file which it includes.
 std::filesystem::path resolve_path(const Plan& plan, const std::string& path);
+// The same of a file or folder that must be there. Throws InputError with `key` and the name beside it that is
+// nearest.
+std::filesystem::path existing_path(const Plan& plan, const std::string& path, const std::string& key);
 
 }  // namespace attnlab

@@ -29,9 +29,13 @@ std::string in_words(const EvaluationRecord& record) {
 
 std::vector<TaskConfig> resolved_tasks(const Plan& plan, const EvalConfig& config) {
   auto tasks = config.tasks;
-  for (auto& task : tasks)
-    for (std::string* path : {&task.path, &task.shots_path})
-      if (!path->empty()) *path = resolve_path(plan, *path).string();
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    const auto resolve = [&](std::string& path, const char* name) {
+      if (!path.empty()) path = existing_path(plan, path, fmt::format("eval.tasks.{}.{}", i, name)).string();
+    };
+    resolve(tasks[i].path, "path");
+    resolve(tasks[i].shots_path, "shots_path");
+  }
   require_valid_tasks(tasks, "eval.tasks");
   return tasks;
 }
