@@ -85,6 +85,23 @@ TEST_CASE("eval_model --chat makes prompts a user's turn, --prompts-out writes t
   call.refused(few + "--chat chat_ml", "chatml");
 }
 
+TEST_CASE("eval_model notes that a chat model is asked for completions, and names the format of its template") {
+  EvalCall call;
+  const test::TemporaryFolder copy;
+  std::filesystem::copy(call.model, copy.path(), std::filesystem::copy_options::recursive);
+  std::ofstream(copy.path() / "chat_template.jinja") << "{{ '<|start_header_id|>' + message['role'] }}";
+  call.model = copy.path().string();
+  const std::string one = "--tasks word_problems --limit 1 --shots 0 --max-new-tokens 4";
+  const std::string note = "has a chat template and is asked for completions; --chat llama3 asks it";
+  const auto completions = run_program(call.with(one));
+  REQUIRE(completions.code == 0);
+  CHECK_THAT(completions.err, ContainsSubstring("note: " + call.model + " " + note));
+  std::filesystem::remove(call.out);
+  const auto chat = run_program(call.with(one + " --chat llama3"));
+  REQUIRE(chat.code == 0);
+  CHECK_THAT(chat.err, !ContainsSubstring("chat template"));
+}
+
 TEST_CASE("eval_model asks through the cache that it is told, and says so in its file") {
   const EvalCall plain, dropping;
   REQUIRE(run_program(plain.with(few)).code == 0);

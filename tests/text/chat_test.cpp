@@ -1,8 +1,11 @@
 // Chat formats against strings written out from the published formats.
 #include "text/chat.h"
 
+#include <fstream>
+
 #include "catch.h"
 #include "core/errors.h"
+#include "text/chat_template.h"
 
 using namespace attnlab;
 
@@ -144,4 +147,34 @@ TEST_CASE("pieces part an assistant's header from what it says, end of turn incl
   CHECK(llama2[2].begins);
   CHECK(llama2[2].header + llama2[2].body == "[INST] Who are you? [/INST]");
   CHECK_FALSE(chat_pieces(ChatFormat::mistral, kTalk)[2].begins);
+}
+
+TEST_CASE(
+    "a chat template is found beside a tokenizer in each of its places, and its format told by its tokens") {
+  using enum ChatFormat;
+  const test::TemporaryFolder folder;
+  const auto tokenizer = folder.path() / "tokenizer.json";
+  const auto write = [&](const char* name, const std::string& text) {
+    std::ofstream(folder.path() / name) << text;
+  };
+  CHECK(chat_template_beside(tokenizer).empty());
+  write("tokenizer_config.json",
+        R"({"chat_template": [{"name": "tools", "template": "a"}, {"name": "default", "template": "b"}]})");
+  CHECK(chat_template_beside(tokenizer) == "b");
+  write("tokenizer_config.json", R"({"chat_template": "c"})");
+  CHECK(chat_template_beside(tokenizer) == "c");
+  write("chat_template.json", R"({"chat_template": "d"})");
+  CHECK(chat_template_beside(tokenizer) == "d");
+  write("chat_template.jinja", "e");
+  CHECK(chat_template_beside(tokenizer) == "e");
+  CHECK(formats_like("{{ x }}").empty());
+  CHECK(formats_like("[INST] {{ x }}") == std::vector{mistral, mistral_v3, mistral_nemo});
+  // Each format's own text is told as that format, or as one of several.
+  for (const auto& [name, format] : EnumNames<ChatFormat>::rows) {
+    if (format == llama2) continue;  // without a system message it is the mistrals'
+    INFO(name);
+    const auto like = formats_like(format_chat(format, kQuestion, true));
+    CHECK(std::count(like.begin(), like.end(), format) == 1);
+  }
+  CHECK(formats_like(format_chat(llama2, kTalk, true)) == std::vector{llama2});
 }
