@@ -91,15 +91,19 @@ void make_user_turns(TaskData& data, ChatFormat format) {
     prompt = format_chat(format, std::vector<ChatMessage>{{"user", prompt}}, /*generation_prompt=*/true);
 }
 
-// A model that was trained on conversations and is asked for completions; empty: it is not.
-std::string chat_note(const std::string& folder, const std::string& chat_template) {
-  if (chat_template.empty()) return {};
+// Tells of a model that was trained on conversations and is asked for completions.
+void note_completions(const EvalOptions& o, const TaskEvaluation& evaluation, const std::string& folder,
+                      const std::filesystem::path& tokenizer) {
+  const bool asks = std::any_of(evaluation.tasks.begin(), evaluation.tasks.end(),
+                                [](const TaskData& task) { return !task.prompts.empty(); });
+  const std::string chat_template = asks && o.chat.empty() ? chat_template_beside(tokenizer) : "";
+  if (chat_template.empty()) return;
   const auto formats = formats_like(chat_template);
   std::string names;
   for (const auto format : formats) names += (names.empty() ? " " : ", ") + std::string(name_of(format));
   if (formats.size() > 1) names = " (one of" + names + ")";
-  return fmt::format("{} has a chat template and is asked for completions; --chat{} asks it as a user does",
-                     folder, names);
+  print_notes({fmt::format(
+      "{} has a chat template and is asked for completions; --chat{} asks it as a user does", folder, names)});
 }
 
 }  // namespace
@@ -174,11 +178,7 @@ EvalModel::EvalModel(const EvalOptions& o, TaskEvaluation& evaluation) {
   const auto tokenizer_file = Tokenizer::file_of(o.tokenizer.empty() ? folder : o.tokenizer);
   tokenizer_ = Tokenizer::load(tokenizer_file);
   if (!o.silent) print_notes(tokenizer_->notes());
-  const bool asks = std::any_of(evaluation.tasks.begin(), evaluation.tasks.end(),
-                                [](const TaskData& task) { return !task.prompts.empty(); });
-  if (!o.silent && asks && o.chat.empty())
-    if (const auto note = chat_note(folder, chat_template_beside(tokenizer_file)); !note.empty())
-      print_notes({note});
+  if (!o.silent) note_completions(o, evaluation, folder, tokenizer_file);
   const auto dtype = parse_dtype(o.dtype);
   decoder_ = load_decoder(checkpoint, dtype, device);
   if (!o.silent) print_notes(checkpoint.notes());
