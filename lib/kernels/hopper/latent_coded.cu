@@ -172,20 +172,9 @@ __global__ void __launch_bounds__(kThreads, 1)
     feeder.run();
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kGroupRegisters));
-    load_queries<heads, blocks>(l, q, memory + At::queries, [&](int c, int i) {
+    look_at_tiles<heads, blocks>(l, q, mask, tiles, memory, out, [&](int c, int i) {
       return c == blocks ? l.R + i : c * kBlock + i < l.R ? c * kBlock + i : l.W;
     });
-    show_to_matrix_unit();
-    all_groups_barrier();
-    Group<heads, blocks> own;
-    own.begin(warp, lane, memory);
-    const bool* row = mask ? mask + blockIdx.z * l.mask_b : nullptr;
-    int turn = 0;
-    for (int tile = tiles.first + own.group; tile < tiles.last; tile += kGroups, ++turn)
-      own.take(l, row, tile, turn);
-    own.add_sums();
-    own.join(memory);
-    own.leave(l, out, memory);
   }
 #endif
 }
@@ -208,36 +197,16 @@ bool takes_part(const LatentQueryLayout& l, const TokenBytes& part) {
   return part.bytes == 0 || (part.step == 16 && part.t >= part.bytes && (l.B == 1 || part.b > 0));
 }
 
-template <LatentCode code, int heads, int blocks>
+template <LatentCode code>
 cudaError_t launch(const LatentQueryLayout& l, const LatentPointers& in, const LatentOut& out,
                    const CudaDevice& device, cudaStream_t stream) {
   CodedMaps maps;
-  const int bytes = CodedShared<heads, blocks>::all_bytes(in.coded);
-  if (bytes > device.shared_bytes || !map_tokens(l, in.coded, maps)) return cudaErrorNotSupported;
-  const auto kernel = look_coded<code, heads, blocks>;
-  if (const auto error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-      error != cudaSuccess)
-    return error;
-  const dim3 grid(static_cast<unsigned>(l.parts), static_cast<unsigned>((l.N + heads - 1) / heads),
-                  static_cast<unsigned>(l.B));
-  kernel<<<grid, kThreads, bytes, stream>>>(maps, in.coded, l, static_cast<const Bf16*>(in.q), in.mask, out);
-  return cudaGetLastError();
-}
-
-template <LatentCode code, int heads, class... Arguments>
-cudaError_t launch_blocks(const LatentQueryLayout& l, const Arguments&... arguments) {
-  const int blocks = (l.R + kBlock - 1) / kBlock;
-  if (blocks <= 2) return launch<code, heads, 2>(l, arguments...);
-  if (blocks <= 4) return launch<code, heads, 4>(l, arguments...);
-  if (blocks <= 6) return launch<code, heads, 6>(l, arguments...);
-  return launch<code, heads, 8>(l, arguments...);
-}
-
-template <LatentCode code, class... Arguments>
-cudaError_t launch_heads(const LatentQueryLayout& l, const Arguments&... arguments) {
-  if (l.N <= 8) return launch_blocks<code, 8>(l, arguments...);
-  if (l.N <= 16) return launch_blocks<code, 16>(l, arguments...);
-  return launch_blocks<code, 32>(l, arguments...);
+  return with_sizes(l, [&](auto heads, auto blocks) {
+    const int bytes = CodedShared<heads(), blocks()>::all_bytes(in.coded);
+    if (bytes > device.shared_bytes || !map_tokens(l, in.coded, maps)) return cudaErrorNotSupported;
+    return start(look_coded<code, heads(), blocks()>, l, heads(), kThreads, bytes, stream, maps, in.coded, l,
+                 static_cast<const Bf16*>(in.q), in.mask, out);
+  });
 }
 
 }  // namespace
@@ -247,8 +216,8 @@ cudaError_t latent_coded_hopper(const LatentQueryLayout& l, const LatentPointers
   const CodedTokens& c = in.coded;
   if (in.pages || l.W - l.R > kBlock || c.rows == 0 || !takes_part(l, c.codes) || !takes_part(l, c.rest))
     return cudaErrorNotSupported;
-  return c.code == LatentCode::fp8 ? launch_heads<LatentCode::fp8>(l, in, out, device, stream)
-                                   : launch_heads<LatentCode::int8>(l, in, out, device, stream);
+  return c.code == LatentCode::fp8 ? launch<LatentCode::fp8>(l, in, out, device, stream)
+                                   : launch<LatentCode::int8>(l, in, out, device, stream);
 }
 
 }  // namespace attnlab::cuda

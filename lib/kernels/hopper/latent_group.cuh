@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <type_traits>
 
 #include "kernels/hopper/instructions.cuh"
 #include "kernels/latent_query.cuh"
@@ -320,6 +321,56 @@ struct Group {
           out.partials[(row + head_of(lane, i)) * l.parts + blockIdx.x] = {maximum[i], sum[i]};
   }
 };
+
+// All that the threads of a group do. number: as in load_queries.
+template <int heads, int blocks, class Number>
+__device__ inline void look_at_tiles(const LatentQueryLayout& l, const Bf16* q, const bool* mask,
+                                     const TokenRange& tiles, char* memory, const LatentOut& out,
+                                     const Number& number) {
+  load_queries<heads, blocks>(l, q, memory + Shared<heads, blocks>::queries, number);
+  show_to_matrix_unit();
+  all_groups_barrier();
+  Group<heads, blocks> own;
+  own.begin(threadIdx.x / 32, threadIdx.x % 32, memory);
+  const bool* row = mask ? mask + blockIdx.z * l.mask_b : nullptr;
+  int turn = 0;
+  for (int tile = tiles.first + own.group; tile < tiles.last; tile += kGroups, ++turn)
+    own.take(l, row, tile, turn);
+  own.add_sums();
+  own.join(memory);
+  own.leave(l, out, memory);
+}
+
+template <int n>
+using Constant = std::integral_constant<int, n>;
+
+// action(heads, blocks) as constants, for one block of threads: as many heads as it has, up to 32, and columns.
+template <class Action>
+cudaError_t with_sizes(const LatentQueryLayout& l, const Action& action) {
+  const auto with_blocks = [&](auto heads) {
+    const int blocks = (l.R + kBlock - 1) / kBlock;
+    if (blocks <= 2) return action(heads, Constant<2>{});
+    if (blocks <= 4) return action(heads, Constant<4>{});
+    if (blocks <= 6) return action(heads, Constant<6>{});
+    return action(heads, Constant<8>{});
+  };
+  if (l.N <= 8) return with_blocks(Constant<8>{});
+  if (l.N <= 16) return with_blocks(Constant<16>{});
+  return with_blocks(Constant<32>{});
+}
+
+// Starts a kernel whose blocks take `heads` heads of a sequence and one of its parts.
+template <class Kernel, class... Arguments>
+cudaError_t start(Kernel* kernel, const LatentQueryLayout& l, int heads, int threads, int bytes,
+                  cudaStream_t stream, const Arguments&... arguments) {
+  if (const auto error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+      error != cudaSuccess)
+    return error;
+  const dim3 grid(static_cast<unsigned>(l.parts), static_cast<unsigned>((l.N + heads - 1) / heads),
+                  static_cast<unsigned>(l.B));
+  kernel<<<grid, threads, bytes, stream>>>(arguments...);
+  return cudaGetLastError();
+}
 
 }  // namespace
 }  // namespace attnlab::cuda

@@ -52,18 +52,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     if (lane == 0 && group < kGroups) produce<heads, blocks>(l, &map, pages, group, tiles, shared);
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kGroupRegisters));
-    load_queries<heads, blocks>(l, q, memory + At::queries, [](int c, int i) { return c * kBlock + i; });
-    show_to_matrix_unit();
-    all_groups_barrier();
-    Group<heads, blocks> own;
-    own.begin(warp, lane, memory);
-    const bool* row = mask ? mask + blockIdx.z * l.mask_b : nullptr;
-    int turn = 0;
-    for (int tile = tiles.first + own.group; tile < tiles.last; tile += kGroups, ++turn)
-      own.take(l, row, tile, turn);
-    own.add_sums();
-    own.join(memory);
-    own.leave(l, out, memory);
+    look_at_tiles<heads, blocks>(l, q, mask, tiles, memory, out, [](int c, int i) { return c * kBlock + i; });
   }
 #endif
 }
@@ -82,39 +71,16 @@ bool map_latent(const LatentQueryLayout& l, const LatentPointers& in, CUtensorMa
   return make_map(of, map);
 }
 
-template <int heads, int blocks>
-cudaError_t launch(const LatentQueryLayout& l, const LatentPointers& in, const LatentOut& out,
-                   cudaStream_t stream) {
-  CUtensorMap map;
-  if (!map_latent(l, in, map)) return cudaErrorInvalidValue;
-  const auto kernel = look_hopper<heads, blocks>;
-  constexpr int bytes = Shared<heads, blocks>::bytes;
-  if (const auto error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-      error != cudaSuccess)
-    return error;
-  const dim3 grid(static_cast<unsigned>(l.parts), static_cast<unsigned>((l.N + heads - 1) / heads),
-                  static_cast<unsigned>(l.B));
-  kernel<<<grid, kThreads, bytes, stream>>>(map, l, static_cast<const Bf16*>(in.q), in.mask, in.pages, out);
-  return cudaGetLastError();
-}
-
-template <int heads>
-cudaError_t launch_blocks(const LatentQueryLayout& l, const LatentPointers& in, const LatentOut& out,
-                          cudaStream_t stream) {
-  const int blocks = (l.R + kBlock - 1) / kBlock;
-  if (blocks <= 2) return launch<heads, 2>(l, in, out, stream);
-  if (blocks <= 4) return launch<heads, 4>(l, in, out, stream);
-  if (blocks <= 6) return launch<heads, 6>(l, in, out, stream);
-  return launch<heads, 8>(l, in, out, stream);
-}
-
 }  // namespace
 
 cudaError_t latent_query_hopper(const LatentQueryLayout& l, const LatentPointers& in, const LatentOut& out,
                                 cudaStream_t stream) {
-  if (l.N <= 8) return launch_blocks<8>(l, in, out, stream);
-  if (l.N <= 16) return launch_blocks<16>(l, in, out, stream);
-  return launch_blocks<32>(l, in, out, stream);
+  CUtensorMap map;
+  if (!map_latent(l, in, map)) return cudaErrorInvalidValue;
+  return with_sizes(l, [&](auto heads, auto blocks) {
+    return start(look_hopper<heads(), blocks()>, l, heads(), kThreads, Shared<heads(), blocks()>::bytes, stream,
+                 map, l, static_cast<const Bf16*>(in.q), in.mask, in.pages, out);
+  });
 }
 
 }  // namespace attnlab::cuda
