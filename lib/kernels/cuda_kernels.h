@@ -11,6 +11,7 @@
 #include "kernels/few_rows_layout.h"
 #include "kernels/latent_heads_layout.h"
 #include "kernels/latent_step_layout.h"
+#include "kernels/packed_words.h"
 #include "kernels/rms_norm_layout.h"
 #include "kernels/rwkv_layout.h"
 #include "kernels/scan_layout.h"
@@ -168,7 +169,7 @@ struct PackedLayout {
 // Whether groups are in order, and their columns a multiple of a step's (64, 32, 32, 16 for 2, 3, 4, 8 bits).
 bool groups_fill_steps(const PackedLayout& layout);
 
-constexpr int kMostPackedRows = 16, kMostPackedFactors = 4;
+constexpr int kMostPackedRows = 16;
 struct PackedFactor {
   PackedPointers pointers;
   const void* bias;  // null, or [out] in the format of x

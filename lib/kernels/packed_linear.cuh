@@ -19,7 +19,7 @@
 namespace attnlab::cuda::packed_blocks {
 
 constexpr int kLanes = 32, kColumns = 32, kOwnColumns = 4, kRowsOfMma = 8;
-constexpr int kManyWarps = 16, kFewWarps = 8, kMostMatrices = 4;
+constexpr int kManyWarps = 16, kFewWarps = 8;
 
 struct Matrix {
   const uint32_t *qweight, *qzeros;
@@ -35,7 +35,7 @@ struct Product {
   uint32_t zero_offset;
   const int32_t* g_idx;  // as inputs stand in the words
   const int32_t* order;  // null, or of which input of x's one row: it is gathered
-  Matrix matrix[kMostMatrices];
+  Matrix matrix[kMostPackedFactors];
 
   int blocks() const { return out / kColumns; }
 };
@@ -44,7 +44,7 @@ struct Product {
 __device__ inline const Matrix& matrix_of(const Product& p, int block) {
   int at = 0;
 #pragma unroll
-  for (int i = 1; i < kMostMatrices; ++i) at += block >= p.matrix[i].first ? 1 : 0;
+  for (int i = 1; i < kMostPackedFactors; ++i) at += block >= p.matrix[i].first ? 1 : 0;
   return p.matrix[at];
 }
 

@@ -5,6 +5,8 @@
 
 namespace attnlab::cuda {
 
+constexpr int kMostPackedFactors = 4;  // matrices of one input in one launch
+
 template <int bits>
 struct Words {
   static constexpr int own = bits == 3 ? 8 : 32 / bits;  // inputs of a thread in one step

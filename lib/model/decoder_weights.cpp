@@ -66,7 +66,7 @@ TensorMap copy_weights(const Decoder& decoder) {
     out[parameter.key()] = parameter.value().detach().to(torch::kCPU);
   for (const auto& module : decoder.named_modules("", /*include_self=*/false))
     if (const auto* linear = dynamic_cast<const LinearImpl*>(module.value().get());
-        linear && linear->is_packed())
+        linear && linear->packed().order.defined())
       out[module.key() + ".qweight"] = linear->stored_words().detach().to(torch::kCPU);
   return out;
 }
